@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: MIT
+#
+# Banyan. 'make help' lists what can be made.
+#
+# Every variant (plain, check, asan, tsan ...) has a build folder of its own, so
+# that objects never mix: a variant is this Makefile run again with another
+# BUILD. What pkg-config and the compiler answer is asked for when it is first
+# needed, so that 'make mount' and 'make check' can begin on a machine that has
+# neither.
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+CFLAGS ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS ?=
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
+DESTDIR ?=
+
+BUILD ?= build
+SANITIZE ?= # as for -fsanitize=
+WERROR ?= # 1: warnings are errors
+V ?= # 1: show commands, and all that the tests print
+
+# Of 'make mount'
+DB ?= notes.banyan
+DIR ?= notes
+
+VERSION = 0.1.0
+SONAME = libbanyan.so.0
+
+# ---- flags ------------------------------------------------------------------
+
+# $(call once,NAME,VALUE): VALUE, worked out when NAME is first used
+once = $(eval $1 := $2)$($1)
+
+CLANG = $(call once,CLANG,$(findstring clang,$(shell $(CC) --version)))
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla \
+	-Wwrite-strings -Wcast-qual -Wundef -Wformat=2 -Wimplicit-fallthrough \
+	-Wpointer-arith -Wdouble-promotion -Wswitch-enum
+WARNINGS_GCC = -Wlogical-op -Wduplicated-cond -Wduplicated-branches \
+	-Wnull-dereference -Wcast-align=strict
+
+HARDEN = -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=3
+
+# -fno-semantic-interposition: or else -fPIC, which all objects share so that
+# the library is compiled once, would keep the compiler from inlining
+BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Istore \
+	-fPIC -fno-semantic-interposition -fno-common -pthread \
+	$(WARNINGS) $(if $(CLANG),,$(WARNINGS_GCC)) $(if $(WERROR),-Werror)
+BASE_LDFLAGS = -pthread -Wl,-z,relro,-z,now -Wl,--as-needed
+
+ifneq ($(strip $(SANITIZE)),)
+BASE_CFLAGS += -fsanitize=$(strip $(SANITIZE)) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+BASE_LDFLAGS += -fsanitize=$(strip $(SANITIZE))
+else ifneq ($(strip $(COVERAGE)),)
+BASE_CFLAGS += --coverage
+BASE_LDFLAGS += --coverage
+else
+BASE_CFLAGS += $(HARDEN)
+endif
+
+# Other people's headers are not held to these warnings: -I becomes -isystem
+package_cflags = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $1))
+package_libs = $(shell $(PKG_CONFIG) --libs $1)
+
+FUSE_CFLAGS = $(call once,FUSE_CFLAGS,$(call package_cflags,fuse3))
+FUSE_LIBS = $(call once,FUSE_LIBS,$(call package_libs,fuse3))
+JANSSON_CFLAGS = $(call once,JANSSON_CFLAGS,$(call package_cflags,jansson))
+JANSSON_LIBS = $(call once,JANSSON_LIBS,$(call package_libs,jansson))
+CMOCKA_CFLAGS = $(call once,CMOCKA_CFLAGS,$(call package_cflags,cmocka))
+CMOCKA_LIBS = $(call once,CMOCKA_LIBS,$(call package_libs,cmocka))
+LMDB_CFLAGS = $(call once,LMDB_CFLAGS,$(call package_cflags,lmdb))
+LMDB_LIBS = $(call once,LMDB_LIBS,$(call package_libs,lmdb))
+
+# ---- files ------------------------------------------------------------------
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $1))
+
+STORE_OBJS := $(call objects,store/*.c)
+FS_OBJS := $(call objects,fs/*.c)
+TOOLS_OBJS := $(call objects,tools/*.c)
+TEST_OBJS := $(call objects,tests/test_*.c)
+HELPER_OBJS := $(filter-out $(TEST_OBJS),$(call objects,tests/*.c))
+BENCH_OBJS := $(call objects,tests/bench/*.c)
+
+LIB_A = $(BUILD)/libbanyan.a
+LIB_SO = $(BUILD)/libbanyan.so
+# What tests may pick from: helpers, and the daemon but for its main()
+TEST_A = $(BUILD)/tests.a
+TESTS = $(TEST_OBJS:.o=)
+BENCHES = $(BENCH_OBJS:.o=)
+PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
+
+SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench, \
+	$(dir)/*.c $(dir)/*.h))
+
+# ---- what people ask for ----------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all help tests mount check check-long check-asan check-tsan \
+	check-valgrind run-tests check-layers lint format bench bench-store \
+	bench-mount bench-programs install uninstall clean
+
+all: $(LIB_A) $(LIB_SO) $(PROGRAMS) ## Build the library, banyan and banyanfs (the default)
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='	' read -r name text; do \
+			printf '  %-16s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "  Variables, with their defaults: CC=gcc CFLAGS='-O2 -g' PREFIX=/usr/local DESTDIR= V="
+
+# Where nothing was said about jobs: one a CPU
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j$(JOBS))
+
+mount: ## Mount database DB on directory DIR, with all that it takes: make mount DB=notes.banyan DIR=notes
+	@tools/mount.sh --early "$$DB" "$$DIR"
+	@tools/setup.sh build
+	@$(SUBMAKE) all
+	@tools/mount.sh "$$DB" "$$DIR"
+export DB DIR
+
+check: ## Install what is missing, build, run all tests: under 5 minutes
+	@tools/setup.sh build test
+	@$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
+
+check-long: ## The same tests with many more rounds: kill -9 in mid-copy 20 times and the like
+	@tools/setup.sh build test
+	@BANYAN_LONG=1 BANYAN_ROUNDS=20 LIMIT=3600 \
+		$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
+
+check-asan: ## All tests with the address and undefined-behaviour sanitizers
+	@tools/setup.sh build test
+	@$(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined WERROR=1 \
+		CFLAGS="-O1 -g" run-tests
+
+check-tsan: ## All tests with the thread sanitizer
+	@tools/setup.sh build test
+	@$(SUBMAKE) BUILD=build/tsan SANITIZE=thread CFLAGS="-O1 -g" run-tests
+
+check-valgrind: ## The unit tests below valgrind
+	@tools/setup.sh build test valgrind
+	@SUITES=unit WRAP="valgrind -q --error-exitcode=99 --leak-check=full" \
+		$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
+
+check-layers: ## Do the sources include only what lies below them?
+	@tests/check_layers.sh
+
+lint: check-layers ## clang-format and clang-tidy have nothing to say; check-layers
+	@tools/setup.sh build test bench lint
+	@clang-format --dry-run -Werror $(SOURCES)
+	@$(SUBMAKE) BUILD=build/lint tidy
+
+format: ## Format the sources with clang-format
+	@tools/setup.sh lint
+	@clang-format -i $(SOURCES)
+
+bench: bench-store bench-mount ## All benchmarks
+
+bench-store: ## Load and read a million keys: this library and LMDB
+	@tools/setup.sh build bench
+	@$(SUBMAKE) bench-programs
+	@$(BUILD)/tests/bench/bench_store $(ARGS)
+
+bench-mount: ## Make and read 20 000 files: the mount, the disk below, passthrough_ll
+	@tools/setup.sh build bench
+	@$(SUBMAKE) all bench-programs
+	@BUILD=$(BUILD) CC=$(CC) tests/bench/bench_mount.sh $(ARGS)
+
+install: all ## Install below $(DESTDIR)$(PREFIX)
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" \
+		"$(DESTDIR)$(INCLUDEDIR)" \
+		"$(DESTDIR)$(DATADIR)/bash-completion/completions"
+	install -m 755 $(PROGRAMS) "$(DESTDIR)$(BINDIR)"
+	install -m 644 $(LIB_A) "$(DESTDIR)$(LIBDIR)"
+	install -m 644 $(LIB_SO) "$(DESTDIR)$(LIBDIR)/libbanyan.so.$(VERSION)"
+	ln -sf libbanyan.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
+	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libbanyan.so"
+	install -m 644 store/banyan.h "$(DESTDIR)$(INCLUDEDIR)"
+	install -m 644 tools/banyan.bash \
+		"$(DESTDIR)$(DATADIR)/bash-completion/completions/banyan"
+	printf '%s\n' 'Name: banyan' 'Version: $(VERSION)' \
+		'Description: an ordered key-value store in one file' \
+		'Cflags: -I$(INCLUDEDIR)' 'Libs: -L$(LIBDIR) -lbanyan' \
+		'Libs.private: -pthread' \
+		>"$(DESTDIR)$(LIBDIR)/pkgconfig/banyan.pc"
+
+uninstall: ## Remove what install has put there
+	rm -f $(addprefix "$(DESTDIR)$(BINDIR)"/,$(notdir $(PROGRAMS))) \
+		"$(DESTDIR)$(INCLUDEDIR)/banyan.h" \
+		$(addprefix "$(DESTDIR)$(LIBDIR)"/,libbanyan.a libbanyan.so \
+			$(SONAME) libbanyan.so.$(VERSION) pkgconfig/banyan.pc) \
+		"$(DESTDIR)$(DATADIR)/bash-completion/completions/banyan"
+
+clean: ## Remove everything that was built
+	rm -rf build $(BUILD)
+
+# ---- how --------------------------------------------------------------------
+
+# The tests on a variant; the runner needs its programs by their names
+run-tests: all tests
+	@BUILD=$(BUILD) V=$(V) SANITIZE=$(SANITIZE) tests/run.sh
+
+tests: $(TESTS)
+bench-programs: $(BENCHES)
+
+# Say "CC store/buf.c" rather than the whole command, unless V=1
+quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
+
+$(BUILD)/fs/%.o $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
+$(BUILD)/tests/%.o: EXTRA_CFLAGS += $(CMOCKA_CFLAGS)
+$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(LMDB_CFLAGS)
+$(BUILD)/tools/%.o: EXTRA_CFLAGS = $(JANSSON_CFLAGS) \
+	-DBANYANFS_PATH='"$(BINDIR)/banyanfs"'
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call quiet,CC,$<)$(CC) $(BASE_CFLAGS) $(EXTRA_CFLAGS) $(CPPFLAGS) \
+		$(CFLAGS) -MMD -MP -c -o $@ $<
+
+LINK_MODE = -pie
+link = $(call quiet,LD,$@)$(CC) $(LINK_MODE) $(BASE_LDFLAGS) $(CFLAGS) \
+	$(LDFLAGS) -o $@
+
+$(LIB_A): $(STORE_OBJS)
+	@rm -f $@
+	$(call quiet,AR,$@)$(AR) rcs $@ $^
+
+$(LIB_SO): LINK_MODE = -shared -Wl,-soname,$(SONAME) \
+	-Wl,--version-script=store/banyan.map
+$(LIB_SO): $(STORE_OBJS) store/banyan.map
+	$(link) $(STORE_OBJS)
+
+$(BUILD)/banyan: $(TOOLS_OBJS) $(LIB_A)
+	$(link) $^ $(JANSSON_LIBS)
+
+$(BUILD)/banyanfs: $(FS_OBJS) $(LIB_A)
+	$(link) $^ $(FUSE_LIBS)
+
+$(TEST_A): $(HELPER_OBJS) $(filter-out $(BUILD)/fs/main.o,$(FS_OBJS))
+	@rm -f $@
+	$(call quiet,AR,$@)$(AR) rcs $@ $^
+
+$(TESTS): %: %.o $(TEST_A) $(LIB_A)
+	$(link) $^ $(CMOCKA_LIBS) $(FUSE_LIBS)
+
+$(BENCHES): %: %.o $(LIB_A)
+	$(link) $^ $(LMDB_LIBS)
+
+# clang-tidy, a file at a time so that -j helps
+TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter %.c,$(SOURCES)))
+.PHONY: tidy
+tidy: $(TIDY)
+
+$(BUILD)/fs/%.tidy $(BUILD)/tests/%.tidy: EXTRA_CFLAGS = $(FUSE_CFLAGS)
+$(BUILD)/tests/%.tidy: EXTRA_CFLAGS += $(CMOCKA_CFLAGS) $(LMDB_CFLAGS)
+$(BUILD)/tools/%.tidy: EXTRA_CFLAGS = $(JANSSON_CFLAGS)
+
+$(BUILD)/%.tidy: %.c .clang-tidy
+	@mkdir -p $(@D)
+	$(call quiet,TIDY,$<)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE \
+		-D_FILE_OFFSET_BITS=64 -Istore $(WARNINGS) $(EXTRA_CFLAGS) \
+		2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
+-include $(patsubst %.o,%.d,$(STORE_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
+	$(TEST_OBJS) $(HELPER_OBJS) $(BENCH_OBJS))

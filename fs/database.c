@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "database.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "message.h"
+#include "mountpoint.h"
+
+#define MEMORY ":memory:"
+
+/*
+ * What the library tells while it opens a file: why it fails, or what was
+ * mended. There is one database in a process.
+ */
+static struct {
+	pthread_mutex_t lock;
+	char line[400];
+	bool opened;
+} report = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void take_report(void *arg, const char *line)
+{
+	(void)arg;
+	pthread_mutex_lock(&report.lock);
+	if (report.opened)
+		message("%s", line);
+	else
+		snprintf(report.line, sizeof(report.line), "%s", line);
+	pthread_mutex_unlock(&report.lock);
+}
+
+void database_opened(void)
+{
+	pthread_mutex_lock(&report.lock);
+	report.opened = true;
+	if (*report.line)
+		message("%s", report.line);
+	pthread_mutex_unlock(&report.lock);
+}
+
+/* ---- where it is ------------------------------------------------------ */
+
+/* Of a file that is still to be created: its directory's name and its own */
+static char *resolve_new(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	const char *base = slash ? slash + 1 : file;
+	char *dir, *absolute, *path = NULL;
+
+	dir = slash ? strndup(file, (size_t)(slash - file + 1)) : strdup(".");
+	if (!dir)
+		return NULL;
+	absolute = realpath(dir, NULL);
+	if (absolute &&
+	    asprintf(&path, "%s/%s", strcmp(absolute, "/") != 0 ? absolute : "",
+		     base) < 0)
+		path = NULL;
+	free(absolute);
+	free(dir);
+	return path;
+}
+
+char *database_resolve(const struct options *o)
+{
+	const char *file = o->file;
+	struct stat st;
+	char *path;
+
+	if (!strcmp(file, MEMORY))
+		return strdup(file);
+	path = realpath(file, NULL);
+	if (!path && errno == ENOENT && o->create)
+		path = resolve_new(file);
+	if (!path) {
+		if (errno == ENOENT && !o->create)
+			message_about(file,
+				      "no such file; create it with "
+				      "banyan create, or mount with -o create");
+		else if (errno == ENOENT)
+			message_about(file,
+				      "no such directory to create it in");
+		else
+			message_about(file, "%s", strerror(errno));
+		return NULL;
+	}
+	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		message_about(file, "not a regular file; give FILE, then DIR");
+		free(path);
+		return NULL;
+	}
+	return path;
+}
+
+/* ---- why it does not open --------------------------------------------- */
+
+static void explain_busy(const char *file)
+{
+	char *dir = mountpoint_of(file);
+	pid_t pid = banyan_holder(file);
+
+	if (dir)
+		message("already mounted on %s; use it there, or unmount it",
+			dir);
+	else if (pid > 0)
+		message("already open by process %ld; end that first",
+			(long)pid);
+	else
+		message("already open by another process; end that first");
+	free(dir);
+}
+
+static void explain(const char *file, int rc)
+{
+	const char *detail = report.line;
+	const char *colon = *detail ? ": " : "";
+
+	switch (rc) {
+	case -EBUSY:
+		explain_busy(file);
+		break;
+	case -EMEDIUMTYPE:
+		message("not a Banyan database; give a file that banyan "
+			"create made");
+		break;
+	case -EPROTONOSUPPORT:
+		message("written by a newer version of Banyan; upgrade this "
+			"one (%s)",
+			BANYAN_VERSION);
+		break;
+	case -EUCLEAN:
+	case -EBADMSG:
+		message("damaged%s%s; see banyan check, or restore a copy",
+			colon, detail);
+		break;
+	case -EACCES:
+	case -EPERM:
+		message("permission denied; become its owner, or mount with "
+			"-o ro if you may read it");
+		break;
+	case -EROFS:
+		message("on a read-only file system; mount with -o ro");
+		break;
+	case -ENOSPC:
+	case -EDQUOT:
+		message("no space left; make room and mount again");
+		break;
+	default:
+		message("cannot open: %s%s%s", banyan_strerror(rc), colon,
+			detail);
+	}
+}
+
+int database_open(const struct options *o, const char *file, banyan **db)
+{
+	struct banyan_options options = {
+		.cache_bytes = o->cache_bytes,
+		.report = take_report,
+	};
+	int rc;
+
+	if (o->create)
+		options.flags |= BANYAN_CREATE;
+	if (o->read_only)
+		options.flags |= BANYAN_READ_ONLY;
+	rc = banyan_open(file, &options, db);
+	if (rc)
+		explain(file, rc);
+	return rc;
+}

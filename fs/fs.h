@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fs.h - what the parts of the daemon share.
+ *
+ * There are two numbers for a Data here. The *inode number* that people see
+ * (st_ino) is its id, which never changes. The *node id* by which the kernel
+ * names it in requests is the address of the banyan_data that we hold for as
+ * long as the kernel remembers it, except for the root, which the protocol
+ * calls FUSE_ROOT_ID. So a request needs no table to find its Data.
+ *
+ * A handler gets its Data, calls the store once or twice, and replies exactly
+ * once. It replies after the store has returned, never before: what the kernel
+ * has been told survives kill -9.
+ *
+ * The kernel may cache for ever whatever it was told, since nobody but this
+ * daemon changes the database, and then only at the kernel's own request.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 312
+#endif
+
+#include <fuse_lowlevel.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "banyan.h"
+
+struct commit;
+struct nodes;
+struct options;
+struct transport;
+
+struct fs {
+	const struct options *options;
+	banyan *db;
+	struct fuse_session *session;
+	struct nodes *nodes;	     /* what the kernel remembers */
+	struct commit *commit;	     /* syncs */
+	struct transport *transport; /* where requests come from */
+	uint64_t seed;		     /* of the cookies of listings */
+	int host_fd;  /* the directory that the database file lies in, or -1 */
+	bool no_open; /* the kernel can do without OPEN and RELEASE */
+};
+
+/* The kernel may keep what it was told: seconds, three decades */
+#define FS_FOREVER 1e9
+
+/* Most bytes in one READ or WRITE; what the kernel can do at most (256 pages)
+ */
+#define FS_MAX_TRANSFER (1u << 20)
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline banyan_data *fs_data(const struct fs *fs, fuse_ino_t ino)
+{
+	return ino == FUSE_ROOT_ID ? banyan_root(fs->db)
+				   : (banyan_data *)(uintptr_t)ino;
+}
+
+/* ---- answers (reply.c) ------------------------------------------------ */
+
+/* Answer with an error of the library (negative), or success (0) */
+void fs_reply_error(fuse_req_t req, int error);
+
+/* The attributes in the form that stat(2) shows, owners as the options say */
+void fs_fill_stat(const struct fs *fs, const struct banyan_attr *attr,
+		  struct stat *st);
+
+/* Fill in an answer that the kernel may keep for ever */
+void fs_fill_entry(const struct fs *fs, banyan_data *data,
+		   const struct banyan_attr *attr, struct fuse_entry_param *e);
+
+/*
+ * Answer with an entry for data. Takes over one hold of the caller's, which
+ * becomes the kernel's, or is released if the answer cannot be given.
+ */
+void fs_reply_entry(fuse_req_t req, banyan_data *data);
+
+/* Likewise for CREATE */
+void fs_reply_create(fuse_req_t req, banyan_data *data,
+		     struct fuse_file_info *fi);
+
+/*
+ * Take away what execution as another user or with more rights hangs on, as
+ * the kernel leaves it to us: the capabilities of a file. 0 or an error.
+ */
+int fs_drop_capabilities(struct fs *fs, banyan_data *data);
+#define FS_XATTR_CAPABILITY "security.capability"
+
+/* ---- handlers by area: each fills in its part of the table ------------ */
+
+void fs_ops_name(struct fuse_lowlevel_ops *ops);
+void fs_ops_attr(struct fuse_lowlevel_ops *ops);
+void fs_ops_xattr(struct fuse_lowlevel_ops *ops);
+void fs_ops_data(struct fuse_lowlevel_ops *ops);
+void fs_ops_dir(struct fuse_lowlevel_ops *ops);
+void fs_ops_control(struct fuse_lowlevel_ops *ops);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * banyanfs - mount a Banyan database as a directory.
+ *
+ * The order of the start: look at the arguments, at FILE and at DIR; fork; open
+ * the database; mount; come to terms with the kernel; start the threads; tell
+ * the parent that the mount serves. The end, after an unmount or a signal, is
+ * the same backwards, and closing the database freezes it.
+ *
+ * The main thread only waits: for a signal that says end, or for ENDED, by
+ * which the transport says that the file system was unmounted. All other
+ * threads have these signals blocked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commit.h"
+#include "daemon.h"
+#include "database.h"
+#include "fs.h"
+#include "message.h"
+#include "mountpoint.h"
+#include "nodes.h"
+#include "options.h"
+#include "transport.h"
+
+#define ENDED SIGUSR1
+
+/* How long an unmount may take after which the rest is cut off */
+#define PATIENCE_SECONDS 1
+
+static void block_signals(sigset_t *set)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, ENDED);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static void signal_ended(void *arg)
+{
+	pthread_kill(*(pthread_t *)arg, ENDED);
+}
+
+static int new_session(struct fs *fs, struct options *o, const char *file)
+{
+	struct fuse_lowlevel_ops ops = { 0 };
+
+	transport_ops(&ops);
+	fs_ops_name(&ops);
+	fs_ops_attr(&ops);
+	fs_ops_xattr(&ops);
+	fs_ops_data(&ops);
+	fs_ops_dir(&ops);
+	fs_ops_control(&ops);
+	if (options_complete(o, file)) {
+		message("%s", strerror(ENOMEM));
+		return 1;
+	}
+	fs->options = o;
+	fs->session = fuse_session_new(&o->args, &ops, sizeof(ops), fs);
+	if (fs->session)
+		return 0;
+	message_about(NULL, "%s; see banyanfs --help", message_libfuse_said());
+	return 2;
+}
+
+/* The directory that the file lies in, for statfs */
+static int open_host(const char *file)
+{
+	char *dir = strdup(file);
+	char *slash = dir ? strrchr(dir, '/') : NULL;
+	int fd = -1;
+
+	if (slash) {
+		slash[slash == dir] = '\0';
+		fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	free(dir);
+	return fd;
+}
+
+/* Everything that needs the database, up to a mount that is being served */
+static int start(struct fs *fs, const char *file, const char *dir,
+		 pthread_t *self)
+{
+	const struct options *o = fs->options;
+	int rc = database_open(o, file, &fs->db);
+
+	if (rc)
+		return rc; /* explained */
+	fs->host_fd = open_host(file);
+	if (getrandom(&fs->seed, sizeof(fs->seed), 0) < 0)
+		fs->seed = (uint64_t)time(NULL);
+	fs->nodes = nodes_new();
+	rc = fs->nodes ? commit_start(fs->db, o->commit_seconds, &fs->commit)
+		       : -ENOMEM;
+	if (rc) {
+		message("cannot start: %s", strerror(-rc));
+		return rc;
+	}
+	rc = mountpoint_attach(fs->session, dir);
+	if (rc)
+		return rc; /* explained */
+	rc = transport_new(fs);
+	if (!rc)
+		rc = transport_negotiate(fs->transport);
+	if (!rc)
+		rc = transport_start(fs->transport, o->threads, signal_ended,
+				     self);
+	if (rc)
+		message("cannot serve requests: %s", strerror(-rc));
+	else
+		mountpoint_tune(dir);
+	return rc;
+}
+
+static bool is_unmounted(const struct fs *fs)
+{
+	struct pollfd p = { .fd = fuse_session_fd(fs->session) };
+
+	return p.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
+/*
+ * libfuse unmounts by the directory's name once more, unless it sees that this
+ * has happened; then something else may be mounted there already.
+ */
+static void end_session(struct fs *fs, const char *dir, bool detached)
+{
+	if (!detached && fs->transport && !is_unmounted(fs))
+		detached = !mountpoint_detach(dir);
+	if (is_unmounted(fs) || !detached)
+		fuse_session_unmount(fs->session);
+	fuse_session_destroy(fs->session);
+}
+
+/* The reverse of start(), from whatever point it reached */
+static int stop(struct fs *fs, const char *dir, bool detached)
+{
+	int rc = 0;
+
+	if (fs->transport)
+		transport_stop(fs->transport);
+	commit_stop(fs->commit);
+	end_session(fs, dir, detached);
+	transport_free(fs->transport);
+	nodes_free(fs->nodes);
+	if (fs->db)
+		rc = banyan_close(fs->db);
+	if (rc)
+		message("cannot close the database: %s; what was written last "
+			"may be lost",
+			banyan_strerror(rc));
+	if (fs->host_fd >= 0)
+		close(fs->host_fd);
+	return rc;
+}
+
+/* Until the end. True: by a signal, and the mount has been detached. */
+static bool wait_for_end(struct fs *fs, const char *dir, const sigset_t *set)
+{
+	struct timespec patience = { .tv_sec = PATIENCE_SECONDS };
+	int signal, rc;
+
+	if (sigwait(set, &signal) || signal == ENDED)
+		return false;
+	/* First make durable what is there, then make sure that no more comes
+	 */
+	rc = fs->options->read_only ? 0 : banyan_sync(fs->db);
+	if (rc)
+		message("cannot sync: %s", banyan_strerror(rc));
+	rc = mountpoint_detach(dir);
+	if (rc)
+		message_about(dir, "cannot unmount: %s", strerror(-rc));
+	else /* ends at once, unless files are open there */
+		while (sigtimedwait(set, NULL, &patience) > 0 || errno == EINTR)
+			if (is_unmounted(fs))
+				break;
+	return !rc;
+}
+
+static int run(struct fs *fs, const char *file, const char *dir)
+{
+	pthread_t self = pthread_self();
+	bool detached = false;
+	sigset_t set;
+	int ready = -1;
+	int rc;
+
+	if (!fs->options->foreground) {
+		ready = daemon_fork();
+		if (ready < 0) {
+			message("cannot fork: %s", strerror(-ready));
+			fuse_session_destroy(fs->session);
+			return 1;
+		}
+		self = pthread_self();
+	}
+	block_signals(&set);
+	rc = start(fs, file, dir, &self);
+	if (!rc) {
+		if (ready >= 0 && daemon_ready(ready))
+			raise(SIGTERM);
+		database_opened();
+		detached = wait_for_end(fs, dir, &set);
+	}
+	if (stop(fs, dir, detached))
+		rc = 1;
+	return rc ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct fs fs = { .host_fd = -1 };
+	struct options o;
+	char *file = NULL, *dir = NULL;
+	int status;
+
+	message_start(NULL);
+	status = options_parse(&o, argc, argv);
+	if (status != OPTIONS_RUN)
+		goto out;
+	status = 1;
+	file = database_resolve(&o);
+	if (!file)
+		goto out;
+	message_start(o.file);
+	dir = mountpoint_prepare(o.dir, file);
+	if (!dir)
+		goto out;
+	status = new_session(&fs, &o, file);
+	if (!status)
+		status = run(&fs, file, dir);
+out:
+	free(file);
+	free(dir);
+	options_free(&o);
+	return status;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs.h"
+#include "mountpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "message.h"
+
+#define TYPE "fuse.banyanfs"
+#define DEVICE "/dev/fuse"
+
+extern char **environ;
+
+/* ---- /proc/self/mountinfo --------------------------------------------- */
+
+struct mount_line {
+	char *device; /* "0:123" */
+	char *dir;
+	char *type;
+	char *source;
+};
+
+/* Names there have \040 for a space, and so on: undo it in place */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	while (*s) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] &&
+		    s[3]) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				       (s[3] - '0'));
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+}
+
+/* id parent device root dir options [optional]... - type source options */
+static bool parse_line(char *line, struct mount_line *m)
+{
+	char *field[6] = { 0 }, *save = NULL, *word;
+	unsigned n = 0;
+
+	for (word = strtok_r(line, " \n", &save); word && n < 6;
+	     word = strtok_r(NULL, " \n", &save))
+		field[n++] = word;
+	while (word && strcmp(word, "-") != 0)
+		word = strtok_r(NULL, " \n", &save);
+	if (!word)
+		return false;
+	m->device = field[2];
+	m->dir = field[4];
+	m->type = strtok_r(NULL, " \n", &save);
+	m->source = strtok_r(NULL, " \n", &save);
+	if (!m->type || !m->source)
+		return false;
+	unescape(m->dir);
+	unescape(m->source);
+	return true;
+}
+
+/*
+ * The last mount of ours with this source, or on this directory (NULL: any).
+ * Which of dir and device is wanted is copied, to be freed.
+ */
+static char *find_mount(const char *source, const char *dir, bool want_device)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *found = NULL;
+	size_t room = 0;
+
+	if (!f)
+		return NULL;
+	while (getline(&line, &room, f) > 0) {
+		struct mount_line m;
+
+		if (!parse_line(line, &m) || strcmp(m.type, TYPE) != 0 ||
+		    (source && strcmp(m.source, source) != 0) ||
+		    (dir && strcmp(m.dir, dir) != 0))
+			continue;
+		free(found);
+		found = strdup(want_device ? m.device : m.dir);
+	}
+	free(line);
+	fclose(f);
+	return found;
+}
+
+char *mountpoint_of(const char *file)
+{
+	return find_mount(file, NULL, false);
+}
+
+void mountpoint_tune(const char *dir)
+{
+	char *device = find_mount(NULL, dir, true);
+	char path[128];
+	int fd;
+
+	if (!device)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
+	free(device);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return; /* not root: it stays as it is */
+	dprintf(fd, "%u", FS_MAX_TRANSFER / 1024);
+	close(fd);
+}
+
+/* ---- unmount ---------------------------------------------------------- */
+
+/* Users may unmount what they have mounted through a helper that is setuid */
+static int run_fusermount(const char *dir)
+{
+	char name[] = "fusermount3", how[] = "-uzq", end[] = "--";
+	char *copy = strdup(dir);
+	char *argv[] = { name, how, end, copy, NULL };
+	pid_t pid;
+	int status, rc;
+
+	if (!copy)
+		return -ENOMEM;
+	rc = -posix_spawnp(&pid, name, NULL, NULL, argv, environ);
+	free(copy);
+	if (rc)
+		return rc;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EPERM;
+}
+
+int mountpoint_detach(const char *dir)
+{
+	if (!umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW))
+		return 0;
+	return errno == EPERM ? run_fusermount(dir) : -errno;
+}
+
+/* ---- is it fit -------------------------------------------------------- */
+
+static bool is_below(const char *file, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	if (n && dir[n - 1] == '/')
+		n--; /* the root */
+	return !strncmp(file, dir, n) && file[n] == '/';
+}
+
+/* A daemon that died leaves a directory on which everything fails */
+static int detach_dead(const char *dir)
+{
+	int rc = mountpoint_detach(dir);
+
+	if (rc)
+		message_about(dir,
+			      "a daemon died here and its mount cannot be "
+			      "detached: %s; run umount -l on it as root",
+			      strerror(-rc));
+	else
+		message_about(dir, "detached the mount of a daemon that died");
+	return rc;
+}
+
+static int stat_directory(const char *dir)
+{
+	struct stat st;
+	int rc = stat(dir, &st) ? -errno : 0;
+
+	if (rc == -ENOTCONN) {
+		if (detach_dead(dir))
+			return -ENOTCONN;
+		rc = stat(dir, &st) ? -errno : 0;
+	}
+	if (!rc && !S_ISDIR(st.st_mode))
+		rc = -ENOTDIR;
+	if (rc == -ENOENT)
+		message_about(dir, "no such directory; make it with mkdir");
+	else if (rc == -ENOTDIR)
+		message_about(dir, "not a directory; give one to mount on");
+	else if (rc)
+		message_about(dir, "%s; give a directory to mount on",
+			      strerror(-rc));
+	return rc;
+}
+
+char *mountpoint_prepare(const char *dir, const char *file)
+{
+	char *path;
+
+	if (stat_directory(dir))
+		return NULL;
+	path = realpath(dir, NULL);
+	if (!path) {
+		message_about(dir, "%s; give a directory to mount on",
+			      strerror(errno));
+		return NULL;
+	}
+	if (is_below(file, path)) {
+		message_about(dir,
+			      "contains %s: the database would hide itself; "
+			      "mount on another directory",
+			      file);
+		free(path);
+		return NULL;
+	}
+	return path;
+}
+
+/* ---- mount ------------------------------------------------------------ */
+
+static int check_device(void)
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	switch (errno) {
+	case ENOENT:
+	case ENODEV:
+	case ENXIO:
+		message_about(DEVICE,
+			      "there is no FUSE here; run modprobe fuse "
+			      "as root, or give the container this device");
+		return -ENODEV;
+	case EACCES:
+	case EPERM:
+		message_about(DEVICE,
+			      "you may not use FUSE here; ask root to make "
+			      "it readable and writable for you");
+		return -EACCES;
+	default:
+		message_about(DEVICE, "%s", strerror(errno));
+		return -ENODEV;
+	}
+}
+
+/* The last line in a file that was standard error for a while */
+static void last_line(int fd, char *line, size_t size)
+{
+	ssize_t n = pread(fd, line, size - 1, 0);
+	char *at;
+
+	line[n > 0 ? n : 0] = '\0';
+	while (n > 0 && line[n - 1] == '\n')
+		line[--n] = '\0';
+	at = strrchr(line, '\n');
+	if (at)
+		memmove(line, at + 1, strlen(at + 1) + 1);
+}
+
+int mountpoint_attach(struct fuse_session *session, const char *dir)
+{
+	int heard = memfd_create("stderr", MFD_CLOEXEC);
+	int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	char line[512] = "";
+	int rc = check_device();
+
+	if (rc)
+		goto out;
+	/* libfuse and its helper write there what belongs into our one line */
+	if (heard >= 0 && saved >= 0)
+		dup2(heard, STDERR_FILENO);
+	if (fuse_session_mount(session, dir))
+		rc = -EPERM;
+	if (heard >= 0 && saved >= 0) {
+		dup2(saved, STDERR_FILENO);
+		last_line(heard, line, sizeof(line));
+	}
+	if (rc)
+		message_about(dir, "cannot mount here: %s",
+			      *line			? line
+			      : *message_libfuse_said() ? message_libfuse_said()
+							: "not permitted");
+out:
+	if (heard >= 0)
+		close(heard);
+	if (saved >= 0)
+		close(saved);
+	return rc;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handlers for attributes. ACCESS is not here: the kernel checks permissions
+ * itself (default_permissions) and never asks.
+ */
+#include <errno.h>
+#include <sys/statvfs.h>
+
+#include "commit.h"
+#include "fs.h"
+#include "options.h"
+
+static void reply_attr(fuse_req_t req, const struct banyan_attr *attr)
+{
+	struct stat st;
+
+	fs_fill_stat(fs_of(req), attr, &st);
+	fuse_reply_attr(req, &st, FS_FOREVER);
+}
+
+static void fs_getattr(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct banyan_attr attr;
+	int rc = banyan_get_attr(fs_data(fs_of(req), ino), &attr);
+
+	(void)fi;
+	if (rc)
+		fs_reply_error(req, rc);
+	else
+		reply_attr(req, &attr);
+}
+
+static int64_t nanoseconds(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* What the kernel asks for in the library's words */
+static unsigned translate(const struct stat *st, int to_set,
+			  struct banyan_attr *attr)
+{
+	static const struct {
+		int theirs;
+		unsigned ours;
+	} bits[] = {
+		{ FUSE_SET_ATTR_MODE, BANYAN_SET_MODE },
+		{ FUSE_SET_ATTR_UID, BANYAN_SET_UID },
+		{ FUSE_SET_ATTR_GID, BANYAN_SET_GID },
+		{ FUSE_SET_ATTR_SIZE, BANYAN_SET_SIZE },
+		{ FUSE_SET_ATTR_ATIME, BANYAN_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME, BANYAN_SET_MTIME },
+		{ FUSE_SET_ATTR_ATIME_NOW, BANYAN_SET_ATIME_NOW },
+		{ FUSE_SET_ATTR_MTIME_NOW, BANYAN_SET_MTIME_NOW },
+	};
+	unsigned which = 0;
+
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
+		if (to_set & bits[i].theirs)
+			which |= bits[i].ours;
+	/* The kernel sets the plain bit too when it means now */
+	if (which & BANYAN_SET_ATIME_NOW)
+		which &= ~(unsigned)BANYAN_SET_ATIME;
+	if (which & BANYAN_SET_MTIME_NOW)
+		which &= ~(unsigned)BANYAN_SET_MTIME;
+	*attr = (struct banyan_attr){
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.size = (uint64_t)st->st_size,
+		.atime = nanoseconds(st->st_atim),
+		.mtime = nanoseconds(st->st_mtim),
+	};
+	return which;
+}
+
+/*
+ * With one owner shown for all, giving things away cannot work, and setting the
+ * owner that is shown is nothing to do.
+ */
+static int shown_owner(const struct options *o, const struct banyan_attr *attr,
+		       unsigned *which)
+{
+	if (o->has_uid && (*which & BANYAN_SET_UID)) {
+		if (attr->uid != o->uid)
+			return -EPERM;
+		*which &= ~(unsigned)BANYAN_SET_UID;
+	}
+	if (o->has_gid && (*which & BANYAN_SET_GID)) {
+		if (attr->gid != o->gid)
+			return -EPERM;
+		*which &= ~(unsigned)BANYAN_SET_GID;
+	}
+	return 0;
+}
+
+/*
+ * A new owner, or a new size set by somebody who is not root, takes the set-id
+ * bits away; the kernel leaves that to us (FUSE_HANDLE_KILLPRIV_V2). It holds
+ * the inode's lock meanwhile, so nobody changes the mode in between.
+ */
+static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
+		       struct banyan_attr *attr, unsigned *which)
+{
+	bool owner = *which & (BANYAN_SET_UID | BANYAN_SET_GID);
+	bool size = *which & BANYAN_SET_SIZE;
+	struct banyan_attr old;
+	uint32_t mode;
+	int rc;
+
+	if (!owner && !size)
+		return 0;
+	rc = banyan_get_attr(data, &old);
+	if (rc || S_ISDIR(old.mode))
+		return rc;
+	rc = fs_drop_capabilities(fs_of(req), data);
+	if (rc)
+		return rc;
+	if (!owner && !(to_set & FUSE_SET_ATTR_KILL_SUID))
+		return 0; /* root may */
+	mode = old.mode & ~(uint32_t)S_ISUID;
+	if (mode & S_IXGRP)
+		mode &= ~(uint32_t)S_ISGID;
+	if (mode != old.mode && !(*which & BANYAN_SET_MODE)) {
+		attr->mode = mode & 07777;
+		*which |= BANYAN_SET_MODE;
+	}
+	return 0;
+}
+
+static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
+		       int to_set, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
+	struct banyan_attr attr, after;
+	unsigned which = translate(st, to_set, &attr);
+	int rc = shown_owner(fs->options, &attr, &which);
+
+	(void)fi;
+	if (!rc)
+		rc = drop_set_id(req, data, to_set, &attr, &which);
+	if (!rc)
+		rc = which ? banyan_set_attr(data, &attr, which, &after)
+			   : banyan_get_attr(data, &after);
+	if (rc) {
+		fs_reply_error(req, rc);
+		return;
+	}
+	commit_note(fs->commit);
+	reply_attr(req, &after);
+}
+
+/* Space is that of the file system which the database file lies on */
+static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	struct banyan_stat stat;
+	struct statvfs host = { .f_bsize = 4096, .f_frsize = 4096 };
+	int rc = banyan_get_stat(fs->db, &stat);
+
+	(void)ino;
+	if (!rc && fs->host_fd >= 0 && fstatvfs(fs->host_fd, &host))
+		rc = -errno;
+	if (rc) {
+		fs_reply_error(req, rc);
+		return;
+	}
+	host.f_namemax = BANYAN_NAME_MAX;
+	/* As many more names as there is room for a small one */
+	host.f_ffree = host.f_bavail * (host.f_frsize / 512);
+	host.f_favail = host.f_ffree;
+	host.f_files = stat.keys + 1 + host.f_ffree;
+	fuse_reply_statfs(req, &host);
+}
+
+void fs_ops_attr(struct fuse_lowlevel_ops *ops)
+{
+	ops->getattr = fs_getattr;
+	ops->setattr = fs_setattr;
+	ops->statfs = fs_statfs;
+}

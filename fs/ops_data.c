@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handlers for contents. There is no state of an open file: a request names
+ * the node, which is all that is needed, so the kernel is told to do without
+ * OPEN and RELEASE. FLUSH and the locks are not handled on purpose: writes are
+ * in the database before they are answered, and the kernel keeps the locks of
+ * a file system that nobody else uses.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include "commit.h"
+#include "fs.h"
+#include "transport.h"
+
+/* Most that one copy may say it has copied; older protocols count in 32 bits */
+#define COPY_MAX ((size_t)0x7ffff000)
+
+static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	if (fs_of(req)->no_open) {
+		fuse_reply_err(req, ENOSYS); /* and do not ask again */
+		return;
+	}
+	fi->keep_cache = 1;
+	fuse_reply_open(req, fi);
+}
+
+/* Of the first CREATE the kernel does not know yet that none is needed */
+static void fs_release(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	char *buffer = transport_buffer(size);
+	ssize_t n;
+
+	(void)fi;
+	if (!buffer) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	n = banyan_read(fs_data(fs_of(req), ino), buffer, size,
+			(uint64_t)offset);
+	if (n < 0)
+		fs_reply_error(req, (int)n);
+	else
+		fuse_reply_buf(req, buffer, (size_t)n);
+}
+
+/* PATH_MAX bounds it; a longer one cannot be followed and is cut by the kernel
+ */
+static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	char target[4096];
+	ssize_t n = banyan_read(fs_data(fs_of(req), ino), target,
+				sizeof(target) - 1, 0);
+
+	if (n < 0) {
+		fs_reply_error(req, (int)n);
+		return;
+	}
+	target[n] = '\0';
+	fuse_reply_readlink(req, target);
+}
+
+/*
+ * The offset is always the kernel's: it knows the size, and works out where an
+ * O_APPEND begins while it holds the inode's lock. The set-id bits are ours to
+ * clear (FUSE_HANDLE_KILLPRIV_V2); the request says so in a flag that libfuse
+ * 3.14 does not hand on, hence the rule that the kernel has it from: not root.
+ */
+static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
+		     size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
+	unsigned flags = 0;
+	int rc = 0;
+
+	if (!fi->writepage) { /* else nobody's in particular */
+		if (fuse_req_ctx(req)->uid != 0)
+			flags |= BANYAN_KILL_PRIV;
+		rc = fs_drop_capabilities(fs, data);
+	}
+	if (!rc)
+		rc = banyan_write(data, buffer, size, (uint64_t)offset, flags,
+				  NULL);
+	if (rc) {
+		fs_reply_error(req, rc);
+		return;
+	}
+	commit_note(fs->commit);
+	fuse_reply_write(req, size);
+}
+
+static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int data_only,
+		     struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)data_only;
+	(void)fi;
+	commit_request(fs_of(req)->commit, req);
+}
+
+static void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+		     struct fuse_file_info *fi)
+{
+	banyan_data *data = fs_data(fs_of(req), ino);
+	int64_t at = -EINVAL;
+
+	(void)fi;
+	if (offset < 0)
+		at = -ENXIO;
+	else if (whence == SEEK_DATA)
+		at = banyan_seek_data(data, (uint64_t)offset);
+	else if (whence == SEEK_HOLE)
+		at = banyan_seek_hole(data, (uint64_t)offset);
+	if (at < 0)
+		fs_reply_error(req, (int)at);
+	else
+		fuse_reply_lseek(req, at);
+}
+
+/* Space is not reserved: there is nothing to do but to grow the file */
+static int grow(banyan_data *data, uint64_t size)
+{
+	struct banyan_attr attr;
+	int rc = banyan_get_attr(data, &attr);
+
+	if (rc || attr.size >= size)
+		return rc;
+	attr.size = size;
+	return banyan_set_attr(data, &attr, BANYAN_SET_SIZE, NULL);
+}
+
+static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
+			 off_t length, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
+	uint64_t at = (uint64_t)offset, size = (uint64_t)length;
+	int rc = -EOPNOTSUPP;
+
+	(void)fi;
+	if (offset < 0 || length <= 0)
+		rc = -EINVAL;
+	else if (at + size > BANYAN_VALUE_MAX)
+		rc = -EFBIG;
+	else if (mode == 0)
+		rc = grow(data, at + size);
+	else if (mode == FALLOC_FL_KEEP_SIZE)
+		rc = 0;
+	else if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
+		 mode == (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE))
+		rc = banyan_punch(data, at, size, true);
+	else if (mode == FALLOC_FL_ZERO_RANGE)
+		rc = banyan_punch(data, at, size, false);
+	if (!rc)
+		commit_note(fs->commit);
+	fs_reply_error(req, rc);
+}
+
+static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
+			       struct fuse_file_info *from_fi, fuse_ino_t to,
+			       off_t to_at, struct fuse_file_info *to_fi,
+			       size_t size, int flags)
+{
+	struct fs *fs = fs_of(req);
+	int64_t n;
+
+	(void)from_fi;
+	(void)to_fi;
+	if (flags || from_at < 0 || to_at < 0) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (size > COPY_MAX)
+		size = COPY_MAX;
+	n = fs_drop_capabilities(fs, fs_data(fs, to));
+	if (!n)
+		n = banyan_clone(fs_data(fs, from), (uint64_t)from_at,
+				 fs_data(fs, to), (uint64_t)to_at, size);
+	if (n < 0) {
+		fs_reply_error(req, (int)n);
+		return;
+	}
+	commit_note(fs->commit);
+	fuse_reply_write(req, (size_t)n);
+}
+
+void fs_ops_data(struct fuse_lowlevel_ops *ops)
+{
+	ops->open = fs_open;
+	ops->release = fs_release;
+	ops->read = fs_read;
+	ops->readlink = fs_readlink;
+	ops->write = fs_write;
+	ops->fsync = fs_fsync;
+	ops->lseek = fs_lseek;
+	ops->fallocate = fs_fallocate;
+	ops->copy_file_range = fs_copy_file_range;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handlers for listings.
+ *
+ * A listing is read in pieces, and the kernel goes on behind any entry that it
+ * has been given, by the entry's *cookie*: a number that must find its place
+ * although keys were made and deleted meanwhile. Ours is a hash of the name. A
+ * counter would not do: the kernel keeps listings (cache_readdir) and may go on
+ * in one open directory from a cookie that it got in another.
+ *
+ * To find the name of a cookie, an open directory remembers the names that it
+ * has handed out, the last REMEMBERED of them at least. This is what lets
+ * `rm -r` go on behind a name that it has deleted. An older cookie, or one from
+ * another open directory, is looked for by listing the names; if its key is
+ * gone too, the listing starts over, so that names may come twice but none is
+ * missed. No cursor is kept between two calls: each call scans from the name.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commit.h"
+#include "fs.h"
+#include "nodes.h"
+#include "transport.h"
+
+#define REMEMBERED 32768u
+
+/* Cookies below COOKIE_NAMES are not of names */
+enum { COOKIE_START = 0, COOKIE_DOT = 1, COOKIE_DOTDOT = 2, COOKIE_NAMES = 16 };
+
+struct memory {
+	uint64_t cookie;
+	size_t at; /* of the name in names */
+	size_t len;
+};
+
+/* An open directory; the lock protects it, held for a whole call */
+struct listing {
+	pthread_mutex_t lock;
+	struct memory *entry; /* in the order they were handed out */
+	size_t entries, entry_room;
+	char *names;
+	size_t names_used, names_room;
+};
+
+/* One reply in the making */
+struct page {
+	fuse_req_t req;
+	struct fs *fs;
+	struct listing *listing;
+	bool plus; /* entries with attributes, each a hold for the kernel */
+	char *buffer;
+	size_t size, used;
+	banyan_data **held; /* one for each entry of this reply, if plus */
+	size_t holds, held_room;
+};
+
+static uint64_t cookie_of(const struct fs *fs, const char *name, size_t len)
+{
+	uint64_t h = fs->seed ^ UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
+	h ^= h >> 32;
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	h = (h ^ (h >> 29)) >> 1; /* off_t is signed */
+	return h < COOKIE_NAMES ? h + COOKIE_NAMES : h;
+}
+
+/* ---- what an open directory remembers --------------------------------- */
+
+/* Make room for one more; *room counts elements of size bytes */
+static int reserve(void *array, size_t *room, size_t need, size_t size)
+{
+	size_t n = *room ? *room : 64;
+	void **p = array;
+	void *bigger;
+
+	if (need <= *room)
+		return 0;
+	while (n < need)
+		n *= 2;
+	bigger = realloc(*p, n * size);
+	if (!bigger)
+		return -ENOMEM;
+	*p = bigger;
+	*room = n;
+	return 0;
+}
+
+static int remember(struct listing *l, uint64_t cookie, const char *name,
+		    size_t len)
+{
+	struct memory *e;
+	int rc = reserve(&l->entry, &l->entry_room, l->entries + 1,
+			 sizeof(*l->entry));
+
+	if (!rc)
+		rc = reserve(&l->names, &l->names_room, l->names_used + len, 1);
+	if (rc)
+		return rc;
+	e = &l->entry[l->entries++];
+	*e = (struct memory){ cookie, l->names_used, len };
+	memcpy(l->names + l->names_used, name, len);
+	l->names_used += len;
+	return 0;
+}
+
+/* Between two replies: forget the oldest if there are too many */
+static void trim(struct listing *l)
+{
+	size_t drop, bytes;
+
+	if (l->entries < 2 * REMEMBERED)
+		return;
+	drop = l->entries - REMEMBERED;
+	bytes = l->entry[drop].at;
+	l->entries -= drop;
+	memmove(l->entry, l->entry + drop, l->entries * sizeof(*l->entry));
+	for (size_t i = 0; i < l->entries; i++)
+		l->entry[i].at -= bytes;
+	l->names_used -= bytes;
+	memmove(l->names, l->names + bytes, l->names_used);
+}
+
+/* The name of a cookie, newest first: the kernel goes on near the end */
+static bool recall(const struct listing *l, uint64_t cookie, char *name,
+		   size_t *len)
+{
+	for (size_t i = l->entries; i-- > 0;) {
+		const struct memory *e = &l->entry[i];
+
+		if (e->cookie != cookie)
+			continue;
+		memcpy(name, l->names + e->at, e->len);
+		*len = e->len;
+		return true;
+	}
+	return false;
+}
+
+/* Look for a cookie's key among all. 1: there is none. */
+static int look_for(const struct fs *fs, banyan_data *space, uint64_t cookie,
+		    char *name, size_t *len)
+{
+	struct banyan_range range = { .names_only = true };
+	struct banyan_entry entry;
+	banyan_cursor *cursor;
+	int rc = banyan_scan(space, &range, &cursor);
+
+	if (rc)
+		return rc;
+	while (!(rc = banyan_next(cursor, &entry)))
+		if (cookie_of(fs, entry.name, entry.len) == cookie)
+			break;
+	if (!rc) {
+		memcpy(name, entry.name, entry.len);
+		*len = entry.len;
+	}
+	banyan_scan_end(cursor);
+	return rc;
+}
+
+/* Where to go on: the name behind which, or none for the beginning */
+static int find_place(const struct page *p, banyan_data *space, uint64_t cookie,
+		      char *name, struct banyan_range *range)
+{
+	int rc;
+
+	if (cookie < COOKIE_NAMES)
+		return 0;
+	if (!recall(p->listing, cookie, name, &range->from_len)) {
+		rc = look_for(p->fs, space, cookie, name, &range->from_len);
+		if (rc)
+			return rc < 0 ? rc : 0;
+	}
+	range->from = name;
+	range->after = true;
+	return 0;
+}
+
+/* ---- a reply ---------------------------------------------------------- */
+
+/* Put an entry into the reply: false if there is no room */
+static bool put(struct page *p, const char *name,
+		const struct fuse_entry_param *e, uint64_t cookie)
+{
+	size_t room = p->size - p->used;
+	char *to = p->buffer + p->used;
+	size_t n;
+
+	if (p->plus)
+		n = fuse_add_direntry_plus(p->req, to, room, name, e,
+					   (off_t)cookie);
+	else
+		n = fuse_add_direntry(p->req, to, room, name, &e->attr,
+				      (off_t)cookie);
+	if (n > room)
+		return false;
+	p->used += n;
+	return true;
+}
+
+/* "." or "..", of which the kernel holds nothing */
+static bool put_dot(struct page *p, const char *name, uint64_t id,
+		    uint64_t cookie)
+{
+	struct fuse_entry_param e = {
+		.attr = { .st_ino = id, .st_mode = S_IFDIR },
+	};
+
+	return put(p, name, &e, cookie);
+}
+
+/* The dots that are still to come. 1: no room. */
+static int put_dots(struct page *p, banyan_data *space, uint64_t cookie)
+{
+	uint64_t parent;
+	int rc;
+
+	if (cookie == COOKIE_START &&
+	    !put_dot(p, ".", banyan_id(space), COOKIE_DOT))
+		return 1;
+	if (cookie < COOKIE_DOTDOT) {
+		rc = banyan_parent(space, &parent);
+		if (rc == -ESTALE || rc == -ENOENT) /* deleted, but open */
+			parent = banyan_id(space);
+		else if (rc)
+			return rc;
+		if (!put_dot(p, "..", parent, COOKIE_DOTDOT))
+			return 1;
+	}
+	return 0;
+}
+
+/* A hold for the kernel. -ESTALE if the key is gone meanwhile. */
+static int hold(struct page *p, banyan_cursor *cursor, banyan_data **data)
+{
+	int rc = reserve(&p->held, &p->held_room, p->holds + 1,
+			 sizeof(banyan_data *));
+
+	if (!rc)
+		rc = banyan_entry_data(cursor, data);
+	if (rc)
+		return rc;
+	rc = *data == banyan_root(p->fs->db) ? -EUCLEAN
+					     : nodes_add(p->fs->nodes, *data);
+	if (rc)
+		banyan_release(*data, 1);
+	else
+		p->held[p->holds++] = *data;
+	return rc;
+}
+
+/* 0: put. 1: no room. -ESTALE: gone. */
+static int put_entry(struct page *p, banyan_cursor *cursor,
+		     const struct banyan_entry *entry)
+{
+	uint64_t cookie = cookie_of(p->fs, entry->name, entry->len);
+	struct fuse_entry_param e;
+	banyan_data *data = NULL;
+	int rc = 0;
+
+	if (p->plus && fuse_add_direntry_plus(p->req, NULL, 0, entry->name,
+					      NULL, 0) > p->size - p->used)
+		return 1; /* before anything is held */
+	if (p->plus)
+		rc = hold(p, cursor, &data);
+	if (rc)
+		return rc;
+	fs_fill_entry(p->fs, data, &entry->attr, &e);
+	if (!put(p, entry->name, &e, cookie))
+		return 1;
+	return remember(p->listing, cookie, entry->name, entry->len);
+}
+
+static int fill(struct page *p, banyan_data *space, uint64_t cookie)
+{
+	char name[BANYAN_NAME_MAX];
+	struct banyan_range range = { .names_only = !p->plus };
+	struct banyan_entry entry;
+	banyan_cursor *cursor = NULL;
+	int rc = put_dots(p, space, cookie);
+
+	if (!rc)
+		rc = find_place(p, space, cookie, name, &range);
+	if (!rc)
+		rc = banyan_scan(space, &range, &cursor);
+	while (!rc) {
+		rc = banyan_next(cursor, &entry);
+		if (!rc)
+			rc = put_entry(p, cursor, &entry);
+		if (rc == -ESTALE)
+			rc = 0;
+	}
+	banyan_scan_end(cursor);
+	return rc < 0 ? rc : 0;
+}
+
+static void drop_holds(struct page *p)
+{
+	while (p->holds)
+		nodes_drop(p->fs->nodes, p->held[--p->holds], 1);
+}
+
+static struct listing *listing_of(const struct fuse_file_info *fi)
+{
+	return (struct listing *)(uintptr_t)fi->fh;
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		 struct fuse_file_info *fi, bool plus)
+{
+	struct fs *fs = fs_of(req);
+	struct listing *l = listing_of(fi);
+	struct page p = {
+		.req = req,
+		.fs = fs,
+		.listing = l,
+		.plus = plus,
+		.buffer = transport_buffer(size),
+		.size = size,
+	};
+	int rc = p.buffer ? 0 : -ENOMEM;
+
+	pthread_mutex_lock(&l->lock);
+	if (offset == COOKIE_START)
+		l->entries = l->names_used = 0;
+	trim(l);
+	if (!rc)
+		rc = fill(&p, fs_data(fs, ino), (uint64_t)offset);
+	pthread_mutex_unlock(&l->lock);
+
+	if (rc) { /* the kernel must not know of what was put before it */
+		drop_holds(&p);
+		fs_reply_error(req, rc);
+	} else if (fuse_reply_buf(req, p.buffer, p.used) == -ENOENT) {
+		drop_holds(&p);
+	}
+	free(p.held);
+}
+
+static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size,
+		       off_t offset, struct fuse_file_info *fi)
+{
+	list(req, ino, size, offset, fi, false);
+}
+
+static void fs_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+			   off_t offset, struct fuse_file_info *fi)
+{
+	list(req, ino, size, offset, fi, true);
+}
+
+/* ---- open and close --------------------------------------------------- */
+
+static void listing_free(struct listing *l)
+{
+	pthread_mutex_destroy(&l->lock);
+	free(l->entry);
+	free(l->names);
+	free(l);
+}
+
+static void fs_opendir(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	(void)ino;
+	if (!l) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	pthread_mutex_init(&l->lock, NULL);
+	fi->fh = (uint64_t)(uintptr_t)l;
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		listing_free(l); /* no RELEASEDIR will come */
+}
+
+static void fs_releasedir(fuse_req_t req, fuse_ino_t ino,
+			  struct fuse_file_info *fi)
+{
+	(void)ino;
+	listing_free(listing_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+static void fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only,
+			struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)data_only;
+	(void)fi;
+	commit_request(fs_of(req)->commit, req);
+}
+
+void fs_ops_dir(struct fuse_lowlevel_ops *ops)
+{
+	ops->opendir = fs_opendir;
+	ops->readdir = fs_readdir;
+	ops->readdirplus = fs_readdirplus;
+	ops->releasedir = fs_releasedir;
+	ops->fsyncdir = fs_fsyncdir;
+}

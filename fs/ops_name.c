@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/* Handlers for names: finding, making, removing and moving keys */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h> /* RENAME_NOREPLACE, RENAME_EXCHANGE */
+#include <string.h>
+
+#include "commit.h"
+#include "fs.h"
+#include "nodes.h"
+
+/* The kernel hands over names that are too long as they are */
+static int name_length(const char *name, size_t *len)
+{
+	*len = strlen(name);
+	return *len > BANYAN_NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* The reserved name: what lies there will not follow the rules of caching */
+static bool is_control(fuse_ino_t parent, const char *name)
+{
+	return parent == FUSE_ROOT_ID && !strcmp(name, ".banyan");
+}
+
+/* There is no such key; the kernel makes it known to itself when that changes
+ */
+static void reply_absent(fuse_req_t req)
+{
+	struct fuse_entry_param e = { .entry_timeout = FS_FOREVER };
+
+	fuse_reply_entry(req, &e);
+}
+
+static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *data;
+	size_t len;
+	int rc = name_length(name, &len);
+
+	if (!rc)
+		rc = banyan_search(fs_data(fs, parent), name, len, &data);
+	if (!rc)
+		fs_reply_entry(req, data);
+	else if (rc == -ENOENT && !is_control(parent, name))
+		reply_absent(req);
+	else
+		fs_reply_error(req, rc);
+}
+
+/*
+ * Make a key with a new Data that belongs to the caller. In a key space with
+ * the set-group-id bit it belongs to the space's group, and a key space made
+ * there has the bit too.
+ */
+static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
+		struct banyan_new *new, banyan_data **data)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct fs *fs = fs_of(req);
+	banyan_data *space = fs_data(fs, parent);
+	struct banyan_attr attr;
+	size_t len;
+	int rc = name_length(name, &len);
+
+	if (!rc)
+		rc = banyan_get_attr(space, &attr);
+	if (rc)
+		return rc;
+	new->uid = ctx->uid;
+	new->gid = ctx->gid;
+	if (attr.mode & S_ISGID) {
+		new->gid = attr.gid;
+		if (S_ISDIR(new->mode))
+			new->mode |= S_ISGID;
+	}
+	rc = banyan_insert(space, name, len, new, data);
+	if (!rc)
+		commit_note(fs->commit);
+	return rc;
+}
+
+static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
+			   struct banyan_new *new)
+{
+	banyan_data *data;
+	int rc = make(req, parent, name, new, &data);
+
+	if (rc)
+		fs_reply_error(req, rc);
+	else
+		fs_reply_entry(req, data);
+}
+
+static void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
+		     mode_t mode, dev_t rdev)
+{
+	struct banyan_new new = { .mode = mode, .rdev = rdev };
+
+	make_and_reply(req, parent, name, &new);
+}
+
+static void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
+		     mode_t mode)
+{
+	struct banyan_new new = { .mode = S_IFDIR | (mode & 07777) };
+
+	make_and_reply(req, parent, name, &new);
+}
+
+static void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		       const char *name)
+{
+	struct banyan_new new = {
+		.mode = S_IFLNK | 0777,
+		.value = target,
+		.size = strlen(target),
+	};
+
+	make_and_reply(req, parent, name, &new);
+}
+
+/* Opens too, but nothing is allocated for that: no RELEASE may follow */
+static void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name,
+		      mode_t mode, struct fuse_file_info *fi)
+{
+	struct banyan_new new = { .mode = S_IFREG | (mode & 07777) };
+	banyan_data *data;
+	int rc = make(req, parent, name, &new, &data);
+
+	fi->keep_cache = 1;
+	if (rc)
+		fs_reply_error(req, rc);
+	else
+		fs_reply_create(req, data, fi);
+}
+
+static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
+		    const char *name)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
+	size_t len;
+	int rc = name_length(name, &len);
+
+	if (!rc)
+		rc = banyan_insert_data(fs_data(fs, parent), name, len, data);
+	if (rc) {
+		fs_reply_error(req, rc);
+		return;
+	}
+	commit_note(fs->commit);
+	banyan_hold(data);
+	fs_reply_entry(req, data);
+}
+
+static void delete_and_reply(fuse_req_t req, fuse_ino_t parent,
+			     const char *name, unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	size_t len;
+	int rc = name_length(name, &len);
+
+	if (!rc)
+		rc = banyan_delete(fs_data(fs, parent), name, len, flags, NULL);
+	if (!rc)
+		commit_note(fs->commit);
+	fs_reply_error(req, rc);
+}
+
+static void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	delete_and_reply(req, parent, name, BANYAN_NOT_SPACE);
+}
+
+static void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	delete_and_reply(req, parent, name, BANYAN_ONLY_SPACE);
+}
+
+static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		      fuse_ino_t new_parent, const char *new_name,
+		      unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	unsigned how = 0;
+	size_t len, new_len;
+	int rc;
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (flags & RENAME_NOREPLACE)
+		how |= BANYAN_NO_REPLACE;
+	if (flags & RENAME_EXCHANGE)
+		how |= BANYAN_EXCHANGE;
+	rc = name_length(name, &len);
+	if (!rc)
+		rc = name_length(new_name, &new_len);
+	if (!rc)
+		rc = banyan_move(fs_data(fs, parent), name, len,
+				 fs_data(fs, new_parent), new_name, new_len,
+				 how);
+	if (!rc)
+		commit_note(fs->commit);
+	fs_reply_error(req, rc);
+}
+
+static void forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
+{
+	if (ino != FUSE_ROOT_ID)
+		nodes_drop(fs->nodes, fs_data(fs, ino), times);
+}
+
+static void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t times)
+{
+	forget(fs_of(req), ino, times);
+	fuse_reply_none(req);
+}
+
+static void fs_forget_multi(fuse_req_t req, size_t count,
+			    struct fuse_forget_data *what)
+{
+	for (size_t i = 0; i < count; i++)
+		forget(fs_of(req), what[i].ino, what[i].nlookup);
+	fuse_reply_none(req);
+}
+
+void fs_ops_name(struct fuse_lowlevel_ops *ops)
+{
+	ops->lookup = fs_lookup;
+	ops->forget = fs_forget;
+	ops->forget_multi = fs_forget_multi;
+	ops->mknod = fs_mknod;
+	ops->mkdir = fs_mkdir;
+	ops->symlink = fs_symlink;
+	ops->create = fs_create;
+	ops->link = fs_link;
+	ops->unlink = fs_unlink;
+	ops->rmdir = fs_rmdir;
+	ops->rename = fs_rename;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handlers for extended attributes: those of users, of root (trusted) and of
+ * security modules are kept. Access control lists are refused, since nobody
+ * would enforce them.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "commit.h"
+#include "fs.h"
+#include "nodes.h"
+#include "transport.h"
+
+#define SYSTEM "system."
+#define TRUSTED "trusted."
+#define LABEL "security.selinux"
+
+static bool begins(const char *name, const char *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
+
+static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			size_t size)
+{
+	struct fs *fs = fs_of(req);
+	char *value = NULL;
+	ssize_t n;
+
+	if (begins(name, SYSTEM)) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	if (size) {
+		value = transport_buffer(size);
+		if (!value) {
+			fuse_reply_err(req, ENOMEM);
+			return;
+		}
+	}
+	n = banyan_get_xattr(fs_data(fs, ino), name, value, size);
+	if (n == -ENODATA && !strcmp(name, LABEL))
+		n = -EOPNOTSUPP; /* and ls -l does not ask for each file */
+	if (n < 0)
+		fs_reply_error(req, (int)n);
+	else if (size)
+		fuse_reply_buf(req, value, (size_t)n);
+	else
+		fuse_reply_xattr(req, (size_t)n);
+}
+
+/* Leave out what only root may see. The length of what is left. */
+static size_t without_trusted(char *names, size_t len)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0; at < len;) {
+		size_t n = strnlen(names + at, len - at - 1) + 1;
+
+		if (!begins(names + at, TRUSTED)) {
+			memmove(names + kept, names + at, n);
+			kept += n;
+		}
+		at += n;
+	}
+	return kept;
+}
+
+static void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	banyan_data *data = fs_data(fs_of(req), ino);
+	ssize_t n = banyan_list_xattr(data, NULL, 0);
+	char *names = NULL;
+
+	/* The whole list, whatever was asked for: some may be left out */
+	if (n > 0) {
+		names = transport_buffer((size_t)n);
+		n = names ? banyan_list_xattr(data, names, (size_t)n) : -ENOMEM;
+	}
+	if (n > 0 && fuse_req_ctx(req)->uid != 0)
+		n = (ssize_t)without_trusted(names, (size_t)n);
+	if (n < 0)
+		fs_reply_error(req, (int)n);
+	else if (!size)
+		fuse_reply_xattr(req, (size_t)n);
+	else if ((size_t)n > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, names, (size_t)n);
+}
+
+static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			const char *value, size_t size, int flags)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
+	unsigned how = 0;
+	int rc;
+
+	if (begins(name, SYSTEM)) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	if (flags & XATTR_CREATE)
+		how |= BANYAN_XATTR_CREATE;
+	if (flags & XATTR_REPLACE)
+		how |= BANYAN_XATTR_REPLACE;
+	if (!strcmp(name, FS_XATTR_CAPABILITY))
+		nodes_set_plain(fs->nodes, data, false);
+	rc = banyan_set_xattr(data, name, value, size, how);
+	if (!rc)
+		commit_note(fs->commit);
+	fs_reply_error(req, rc);
+}
+
+static void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	int rc;
+
+	if (begins(name, SYSTEM)) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	rc = banyan_remove_xattr(fs_data(fs, ino), name);
+	if (!rc)
+		commit_note(fs->commit);
+	fs_reply_error(req, rc);
+}
+
+void fs_ops_xattr(struct fuse_lowlevel_ops *ops)
+{
+	ops->getxattr = fs_getxattr;
+	ops->listxattr = fs_listxattr;
+	ops->setxattr = fs_setxattr;
+	ops->removexattr = fs_removexattr;
+}

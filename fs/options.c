@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options come in three kinds: ours, in a table; those that mount(8) and fstab
+ * add, which are for others or say what is so anyway, and are passed over; and
+ * all others, which libfuse gets to see and to refuse.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "banyan.h"
+#include "message.h"
+
+#define COMMIT_DEFAULT 5 /* seconds, like ext4 */
+#define COMMIT_MAX 86400
+#define THREADS_DEFAULT 10 /* see workers.c */
+#define THREADS_MAX 256
+
+static const char help[] =
+	"Usage: banyanfs FILE DIR [-o OPTION[,OPTION...]]... [-f]\n"
+	"Mount the Banyan database FILE on the directory DIR.\n"
+	"\n"
+	"  -f              stay in the foreground\n"
+	"  -d              likewise, and show every request\n"
+	"  -o create       create the database if there is none\n"
+	"  -o ro           read-only: the state of this moment, for ever\n"
+	"  -o cache=SIZE   limit of memory for nodes (K, M, G; default 256M)\n"
+	"  -o commit=N     make changes durable after N seconds at the latest\n"
+	"                  (default 5; 0: only at fsync and at the end)\n"
+	"  -o threads=N    serve up to N requests at a time (default 10)\n"
+	"  -o uid=N,gid=N  show one owner, one group for everything\n"
+	"  -o allow_other, -o noallow_other\n"
+	"                  let all users in, or only the one who mounts "
+	"(default:\n"
+	"                  all if root mounts)\n"
+	"  -o writeback    let the kernel collect small writes; a crash of "
+	"the\n"
+	"                  daemon then loses what it has not passed on yet\n"
+	"  -o allow_suid, -o allow_dev\n"
+	"                  let set-id bits, device nodes work (mount(8) adds "
+	"suid\n"
+	"                  and dev by itself, so these two mean nothing here)\n"
+	"      --help      show this\n"
+	"      --version   show the version\n"
+	"\n"
+	"Options of libfuse and those that mount(8) and fstab know are "
+	"accepted.\n"
+	"Unmount with: banyan umount DIR\n";
+
+/* ---- ours ------------------------------------------------------------- */
+
+static bool parse_number(const char *text, uint64_t max, uint64_t *value)
+{
+	char *end;
+	unsigned long long n;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno || *end || n > max)
+		return false;
+	*value = n;
+	return true;
+}
+
+/* A number of bytes with K, M or G behind it */
+static bool parse_size(const char *text, uint64_t *value)
+{
+	static const char units[] = "KMGT";
+	char digits[24];
+	size_t len = strlen(text);
+	const char *unit = NULL;
+	unsigned shift;
+
+	if (!len || len >= sizeof(digits))
+		return false;
+	unit = strchr(units, text[len - 1] & ~0x20); /* upper case */
+	shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	memcpy(digits, text, len);
+	digits[unit ? len - 1 : len] = '\0';
+	if (!parse_number(digits, UINT64_MAX >> shift, value))
+		return false;
+	*value <<= shift;
+	return true;
+}
+
+static bool set_cache(struct options *o, const char *value)
+{
+	return parse_size(value, &o->cache_bytes) &&
+	       o->cache_bytes >= BANYAN_CACHE_MIN;
+}
+
+static bool set_commit(struct options *o, const char *value)
+{
+	uint64_t n;
+
+	if (!parse_number(value, COMMIT_MAX, &n))
+		return false;
+	o->commit_seconds = (unsigned)n;
+	return true;
+}
+
+static bool set_threads(struct options *o, const char *value)
+{
+	uint64_t n;
+
+	if (!parse_number(value, THREADS_MAX, &n) || !n)
+		return false;
+	o->threads = (unsigned)n;
+	return true;
+}
+
+static bool set_uid(struct options *o, const char *value)
+{
+	uint64_t n;
+
+	if (!parse_number(value, UINT32_MAX - 1, &n))
+		return false;
+	o->uid = (uint32_t)n;
+	o->has_uid = true;
+	return true;
+}
+
+static bool set_gid(struct options *o, const char *value)
+{
+	uint64_t n;
+
+	if (!parse_number(value, UINT32_MAX - 1, &n))
+		return false;
+	o->gid = (uint32_t)n;
+	o->has_gid = true;
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*set)(struct options *o, const char *value);
+	const char *form; /* what a value looks like */
+} valued[] = {
+	{ "cache=", set_cache, "a size such as 64M, of 1M at least" },
+	{ "commit=", set_commit, "a number of seconds up to 86400" },
+	{ "threads=", set_threads, "a number from 1 to 256" },
+	{ "uid=", set_uid, "a user's number" },
+	{ "gid=", set_gid, "a group's number" },
+};
+
+static const struct {
+	const char *name;
+	size_t offset; /* of a bool */
+	bool value;
+} switches[] = {
+	{ "ro", offsetof(struct options, read_only), true },
+	{ "rw", offsetof(struct options, read_only), false },
+	{ "create", offsetof(struct options, create), true },
+	{ "writeback", offsetof(struct options, writeback), true },
+	{ "allow_other", offsetof(struct options, allow_other), true },
+	{ "noallow_other", offsetof(struct options, allow_other), false },
+	{ "allow_suid", offsetof(struct options, allow_suid), true },
+	{ "allow_dev", offsetof(struct options, allow_dev), true },
+};
+
+/* ---- those of mount(8) and fstab -------------------------------------- */
+
+static const char *const passed_over[] = {
+	"defaults",	 "auto",
+	"noauto",	 "user",
+	"nouser",	 "users",
+	"nousers",	 "owner",
+	"noowner",	 "group",
+	"nogroup",	 "nofail",
+	"_netdev",	 "dev",
+	"nodev",	 "suid",
+	"nosuid",	 "atime",
+	"noatime",	 "diratime",
+	"nodiratime",	 "relatime",
+	"norelatime",	 "strictatime",
+	"nostrictatime", "lazytime",
+	"nolazytime",	 "silent",
+	"loud",		 "iversion",
+	"noiversion",	 "mand",
+	"nomand",	 "default_permissions",
+};
+
+static const char *const passed_over_beginning[] = {
+	"x-",
+	"X-",
+	"comment=",
+	"user=",
+	"helper=",
+	"uhelper=",
+	/* these are ours to say */
+	"fsname=",
+	"subtype=",
+};
+
+static bool begins(const char *text, const char *with)
+{
+	return !strncmp(text, with, strlen(with));
+}
+
+static bool is_passed_over(const char *arg)
+{
+	for (size_t i = 0; i < sizeof(passed_over) / sizeof(char *); i++)
+		if (!strcmp(arg, passed_over[i]))
+			return true;
+	for (size_t i = 0; i < sizeof(passed_over_beginning) / sizeof(char *);
+	     i++)
+		if (begins(arg, passed_over_beginning[i]))
+			return true;
+	return false;
+}
+
+/* ---- parsing ---------------------------------------------------------- */
+
+/* 1: left for libfuse, 0: done, -1: wrong, and said so */
+static int take_option(struct options *o, const char *arg)
+{
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+		if (!strcmp(arg, switches[i].name)) {
+			*(bool *)((char *)o + switches[i].offset) =
+				switches[i].value;
+			return 0;
+		}
+	for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
+		size_t n = strlen(valued[i].name);
+
+		if (strncmp(arg, valued[i].name, n))
+			continue;
+		if (valued[i].set(o, arg + n))
+			return 0;
+		message_about(NULL, "option %s: give %s", arg, valued[i].form);
+		return -1;
+	}
+	return is_passed_over(arg) ? 0 : 1;
+}
+
+static int take_argument(struct options *o, const char *arg)
+{
+	if (!o->file)
+		o->file = arg;
+	else if (!o->dir)
+		o->dir = arg;
+	else {
+		message_about(arg,
+			      "one argument too many; see banyanfs --help");
+		return -1;
+	}
+	return 0;
+}
+
+enum { KEY_FOREGROUND, KEY_DEBUG, KEY_HELP, KEY_VERSION, KEY_SHORT_RO };
+
+struct parse {
+	struct options *o;
+	bool help, version;
+};
+
+static int take(void *data, const char *arg, int key, struct fuse_args *out)
+{
+	struct parse *p = data;
+
+	(void)out;
+	switch (key) {
+	case FUSE_OPT_KEY_NONOPT:
+		return take_argument(p->o, arg);
+	case KEY_FOREGROUND:
+		p->o->foreground = true;
+		return 0;
+	case KEY_DEBUG:
+		p->o->foreground = p->o->debug = true;
+		return 1;
+	case KEY_HELP:
+		p->help = true;
+		return 0;
+	case KEY_VERSION:
+		p->version = true;
+		return 0;
+	case KEY_SHORT_RO:
+		p->o->read_only = true;
+		return 0;
+	default:
+		return take_option(p->o, arg);
+	}
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	static const struct fuse_opt own[] = {
+		FUSE_OPT_KEY("-f", KEY_FOREGROUND),
+		FUSE_OPT_KEY("-d", KEY_DEBUG),
+		FUSE_OPT_KEY("debug", KEY_DEBUG),
+		FUSE_OPT_KEY("-h", KEY_HELP),
+		FUSE_OPT_KEY("--help", KEY_HELP),
+		FUSE_OPT_KEY("-V", KEY_VERSION),
+		FUSE_OPT_KEY("--version", KEY_VERSION),
+		FUSE_OPT_KEY("-r", KEY_SHORT_RO),
+		FUSE_OPT_END,
+	};
+	struct parse p = { .o = o };
+
+	*o = (struct options){
+		.commit_seconds = COMMIT_DEFAULT,
+		.threads = THREADS_DEFAULT,
+		.allow_other = geteuid() == 0,
+		.args = FUSE_ARGS_INIT(argc, argv),
+	};
+	if (fuse_opt_parse(&o->args, &p, own, take) == -1) {
+		if (*message_libfuse_said())
+			message_about(NULL, "%s; see banyanfs --help",
+				      message_libfuse_said());
+		return 2;
+	}
+	if (p.help) {
+		fputs(help, stdout);
+		return fflush(stdout) ? 1 : 0;
+	}
+	if (p.version) {
+		printf("banyanfs %s\n", BANYAN_VERSION);
+		return fflush(stdout) ? 1 : 0;
+	}
+	if (!o->file || !o->dir) {
+		message_about(NULL, "give FILE and DIR; see banyanfs --help");
+		return 2;
+	}
+	if (o->debug)
+		message_libfuse_free();
+	return OPTIONS_RUN;
+}
+
+int options_complete(struct options *o, const char *source)
+{
+	char *list = NULL, *name = NULL;
+	int rc = -ENOMEM;
+
+	if (fuse_opt_add_opt(&list, "subtype=banyanfs") ||
+	    fuse_opt_add_opt(&list, "default_permissions") ||
+	    fuse_opt_add_opt(&list, o->read_only ? "ro" : "rw") ||
+	    fuse_opt_add_opt(&list, o->allow_suid ? "suid" : "nosuid") ||
+	    fuse_opt_add_opt(&list, o->allow_dev ? "dev" : "nodev"))
+		goto out;
+	if (o->allow_other && fuse_opt_add_opt(&list, "allow_other"))
+		goto out;
+	if (asprintf(&name, "fsname=%s", source) < 0) {
+		name = NULL;
+		goto out;
+	}
+	if (fuse_opt_add_opt_escaped(&list, name) ||
+	    fuse_opt_add_arg(&o->args, "-o") ||
+	    fuse_opt_add_arg(&o->args, list))
+		goto out;
+	rc = 0;
+out:
+	free(list);
+	free(name);
+	return rc;
+}
+
+void options_free(struct options *o)
+{
+	fuse_opt_free_args(&o->args);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options.h - what the command line asks for.
+ */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_opt.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+	const char *file; /* as given */
+	const char *dir;
+	bool foreground;
+	bool debug;
+	bool read_only;
+	bool create;
+	bool writeback;
+	bool allow_other;
+	bool allow_suid;
+	bool allow_dev;
+	bool has_uid, has_gid; /* show one owner for all */
+	uint32_t uid, gid;
+	uint64_t cache_bytes; /* 0: the library's default */
+	unsigned commit_seconds;
+	unsigned threads;
+	struct fuse_args args; /* left for libfuse */
+};
+
+/* options_parse() says: go on. Everything else is an exit status. */
+#define OPTIONS_RUN (-1)
+
+/*
+ * Parse. What is wrong has been said on standard error, help on standard
+ * output. Strings point into argv, which must stay.
+ */
+int options_parse(struct options *o, int argc, char **argv);
+
+/*
+ * Add what this file system always wants of libfuse, with source, the absolute
+ * name of the database file, as the name of the device. -ENOMEM.
+ */
+int options_complete(struct options *o, const char *source);
+
+void options_free(struct options *o);
+
+#endif

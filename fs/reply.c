@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers that several handlers give */
+#include <errno.h>
+#include <string.h>
+
+#include "fs.h"
+#include "nodes.h"
+#include "options.h"
+
+/*
+ * What stat(2) says is a good size for a transfer. Programs size their buffers
+ * by it: ls asks for so many bytes of a listing at a time.
+ */
+#define PREFERRED_TRANSFER (128 * 1024)
+
+static struct timespec timespec_of(int64_t ns)
+{
+	struct timespec t = {
+		.tv_sec = (time_t)(ns / 1000000000),
+		.tv_nsec = (long)(ns % 1000000000),
+	};
+
+	if (t.tv_nsec < 0) {
+		t.tv_sec--;
+		t.tv_nsec += 1000000000;
+	}
+	return t;
+}
+
+void fs_reply_error(fuse_req_t req, int error)
+{
+	fuse_reply_err(req, -error);
+}
+
+void fs_fill_stat(const struct fs *fs, const struct banyan_attr *attr,
+		  struct stat *st)
+{
+	const struct options *o = fs->options;
+
+	memset(st, 0, sizeof(*st));
+	st->st_ino = attr->id;
+	st->st_mode = attr->mode;
+	st->st_nlink = attr->nlink;
+	st->st_uid = o->has_uid ? o->uid : attr->uid;
+	st->st_gid = o->has_gid ? o->gid : attr->gid;
+	st->st_rdev = attr->rdev;
+	st->st_size = (off_t)attr->size;
+	st->st_blocks = (blkcnt_t)(attr->stored / 512 + !!(attr->stored % 512));
+	st->st_blksize = PREFERRED_TRANSFER;
+	st->st_atim = timespec_of(attr->atime);
+	st->st_mtim = timespec_of(attr->mtime);
+	st->st_ctim = timespec_of(attr->ctime);
+}
+
+void fs_fill_entry(const struct fs *fs, banyan_data *data,
+		   const struct banyan_attr *attr, struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->ino = (fuse_ino_t)(uintptr_t)data;
+	e->attr_timeout = FS_FOREVER;
+	e->entry_timeout = FS_FOREVER;
+	fs_fill_stat(fs, attr, &e->attr);
+}
+
+/* Make one hold of the caller's the kernel's and say what it is to be told */
+static int prepare_entry(struct fs *fs, banyan_data *data,
+			 struct fuse_entry_param *e)
+{
+	struct banyan_attr attr;
+	int rc = banyan_get_attr(data, &attr);
+
+	if (!rc && data == banyan_root(fs->db))
+		rc = -EUCLEAN; /* the root has no name; this would be a loop */
+	if (!rc)
+		rc = nodes_add(fs->nodes, data);
+	if (rc) {
+		banyan_release(data, 1);
+		return rc;
+	}
+	fs_fill_entry(fs, data, &attr, e);
+	return 0;
+}
+
+void fs_reply_entry(fuse_req_t req, banyan_data *data)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param e;
+	int rc = prepare_entry(fs, data, &e);
+
+	if (rc)
+		fs_reply_error(req, rc);
+	else if (fuse_reply_entry(req, &e) == -ENOENT)
+		nodes_drop(fs->nodes, data, 1); /* nobody waits for it */
+}
+
+void fs_reply_create(fuse_req_t req, banyan_data *data,
+		     struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param e;
+	int rc = prepare_entry(fs, data, &e);
+
+	if (rc) {
+		fs_reply_error(req, rc);
+		return;
+	}
+	nodes_set_plain(fs->nodes, data, true); /* as it is new */
+	if (fuse_reply_create(req, &e, fi) == -ENOENT)
+		nodes_drop(fs->nodes, data, 1);
+}
+
+int fs_drop_capabilities(struct fs *fs, banyan_data *data)
+{
+	int rc;
+
+	if (nodes_plain(fs->nodes, data))
+		return 0;
+	rc = banyan_remove_xattr(data, FS_XATTR_CAPABILITY);
+	if (rc && rc != -ENODATA)
+		return rc;
+	nodes_set_plain(fs->nodes, data, true);
+	return 0;
+}

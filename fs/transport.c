@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The part of the transport that is the same whichever way requests come: the
+ * INIT request, and the functions by which libfuse reads and writes.
+ *
+ * Those are ours so that two features can be had which libfuse 3.14 knows the
+ * kernel to have and does not ask for: the answer to INIT is amended on its way
+ * out. PARALLEL_DIROPS lets lookups and listings in one directory run beside
+ * each other. HANDLE_KILLPRIV_V2 lets us clear set-id bits, instead of the
+ * kernel asking for a file's capabilities before each write.
+ */
+#include "transport.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "workers.h"
+
+struct transport {
+	struct fs *fs;
+	struct workers *workers;
+	bool negotiated;
+	uint64_t init_unique; /* of the INIT request that is being answered */
+	uint32_t init_flags;  /* what the kernel offers in it */
+};
+
+/* ---- INIT ------------------------------------------------------------- */
+
+static void want(struct fuse_conn_info *conn, unsigned what, bool on)
+{
+	if (on && (conn->capable & what))
+		conn->want |= what;
+	else
+		conn->want &= ~what;
+}
+
+static void fs_init(void *arg, struct fuse_conn_info *conn)
+{
+	struct fs *fs = arg;
+
+	/* The kernel's caches are right without asking us */
+	want(conn, FUSE_CAP_AUTO_INVAL_DATA, false);
+	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, true);
+	want(conn, FUSE_CAP_CACHE_SYMLINKS, true);
+	/* A listing brings the attributes along, whatever it is for */
+	want(conn, FUSE_CAP_READDIRPLUS, true);
+	want(conn, FUSE_CAP_READDIRPLUS_AUTO, false);
+	want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
+	want(conn, FUSE_CAP_IOCTL_DIR, true);
+	/* Without OPEN nobody would tell us of O_TRUNC; SETATTR does */
+	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, false);
+	want(conn, FUSE_CAP_WRITEBACK_CACHE, fs->options->writeback);
+	/* One copy is cheaper than three system calls */
+	want(conn, FUSE_CAP_SPLICE_READ, false);
+	want(conn, FUSE_CAP_SPLICE_WRITE, false);
+	want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	fs->no_open = conn->capable & FUSE_CAP_NO_OPEN_SUPPORT;
+	conn->max_write = FS_MAX_TRANSFER;
+	conn->max_background = 64;
+	conn->congestion_threshold = 48;
+}
+
+void transport_ops(struct fuse_lowlevel_ops *ops)
+{
+	ops->init = fs_init;
+}
+
+/* ---- reading and writing for libfuse ---------------------------------- */
+
+static void look_at_request(struct transport *t, const void *buffer, size_t n)
+{
+	const struct fuse_in_header *h = buffer;
+	const struct fuse_init_in *in = (const void *)(h + 1);
+
+	if (n < sizeof(*h) + offsetof(struct fuse_init_in, flags) + 4 ||
+	    h->opcode != FUSE_INIT)
+		return;
+	t->init_unique = h->unique;
+	t->init_flags = in->flags;
+}
+
+static ssize_t read_request(int fd, void *buffer, size_t size, void *arg)
+{
+	struct fs *fs = arg;
+	ssize_t n = read(fd, buffer, size);
+
+	if (n > 0 && !fs->transport->negotiated)
+		look_at_request(fs->transport, buffer, (size_t)n);
+	return n;
+}
+
+/* Ask for more, where this is the answer to INIT */
+static bool amend(struct transport *t, struct iovec *iov, int count)
+{
+	const struct fuse_out_header *h = iov[0].iov_base;
+	struct fuse_init_out *out;
+
+	if (h->unique != t->init_unique || h->error || count < 2 ||
+	    iov[1].iov_len < offsetof(struct fuse_init_out, flags) + 4)
+		return false;
+	out = iov[1].iov_base;
+	out->flags |= t->init_flags &
+		      (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2);
+	return true;
+}
+
+static ssize_t write_answer(int fd, struct iovec *iov, int count, void *arg)
+{
+	struct fs *fs = arg;
+	bool last =
+		!fs->transport->negotiated && amend(fs->transport, iov, count);
+	ssize_t n = writev(fd, iov, count);
+
+	if (last && n >= 0)
+		fs->transport->negotiated = true;
+	return n;
+}
+
+/* ---- life ------------------------------------------------------------- */
+
+int transport_new(struct fs *fs)
+{
+	static const struct fuse_custom_io io = {
+		.read = read_request,
+		.writev = write_answer,
+	};
+	struct transport *t = calloc(1, sizeof(*t));
+	int rc;
+
+	if (!t)
+		return -ENOMEM;
+	t->fs = fs;
+	rc = fuse_session_custom_io(fs->session, &io,
+				    fuse_session_fd(fs->session));
+	if (rc) {
+		free(t);
+		return rc;
+	}
+	fs->transport = t;
+	return 0;
+}
+
+int transport_negotiate(struct transport *t)
+{
+	struct fuse_buf buf = { 0 };
+	int n = 1;
+
+	while (!t->negotiated && (n > 0 || n == -EINTR)) {
+		n = fuse_session_receive_buf(t->fs->session, &buf);
+		if (n > 0)
+			fuse_session_process_buf(t->fs->session, &buf);
+	}
+	free(buf.mem);
+	return t->negotiated ? 0 : n < 0 ? n : -ENOTCONN;
+}
+
+int transport_start(struct transport *t, unsigned threads,
+		    void (*ended)(void *arg), void *arg)
+{
+	return workers_start(t->fs->session, threads, ended, arg, &t->workers);
+}
+
+void transport_stop(struct transport *t)
+{
+	workers_stop(t->workers);
+	t->workers = NULL;
+}
+
+void transport_free(struct transport *t)
+{
+	if (!t)
+		return;
+	workers_stop(t->workers);
+	free(t);
+}
+
+/* ---- room for answers ------------------------------------------------- */
+
+static _Thread_local struct {
+	void *mem;
+	size_t size;
+} room;
+
+void *transport_buffer(size_t size)
+{
+	size_t n = room.size ? room.size : 4096;
+
+	if (size <= room.size)
+		return room.mem;
+	while (n < size)
+		n *= 2;
+	transport_buffer_free();
+	room.mem = malloc(n);
+	if (room.mem)
+		room.size = n;
+	return room.mem;
+}
+
+void transport_buffer_free(void)
+{
+	free(room.mem);
+	room.mem = NULL;
+	room.size = 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transport.h - how requests come in and answers go out.
+ *
+ * The transport owns the threads that run the handlers. There is one form so
+ * far, workers that read /dev/fuse (workers.c); FUSE over io_uring is to be a
+ * second one below the same functions.
+ */
+#ifndef FS_TRANSPORT_H
+#define FS_TRANSPORT_H
+
+#include "fs.h"
+
+struct transport;
+
+/* Handlers of the transport's own: the negotiation with the kernel */
+void transport_ops(struct fuse_lowlevel_ops *ops);
+
+/* For a session that is mounted. Makes it the transport of fs. */
+int transport_new(struct fs *fs);
+
+/* Come to terms with the kernel. From then on it sends requests. */
+int transport_negotiate(struct transport *t);
+
+/*
+ * Start serving, up to threads requests at a time. ended(arg) is called, from
+ * one of the threads, when the last of them has ended: after an unmount.
+ */
+int transport_start(struct transport *t, unsigned threads,
+		    void (*ended)(void *arg), void *arg);
+
+/* Let each thread answer what it is at, and end them. */
+void transport_stop(struct transport *t);
+
+void transport_free(struct transport *t); /* NULL is fine */
+
+/*
+ * Room for an answer of so many bytes, valid until the handler returns; the
+ * next call in the same handler may give the same. NULL: no memory.
+ */
+void *transport_buffer(size_t size);
+
+/* The calling thread will serve no more: free its room */
+void transport_buffer_free(void);
+
+#endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * banyan.h - the public interface of libbanyan, and the only public header.
+ *
+ * A Banyan database is one file. It holds an ordered key-value store: a B-tree
+ * index over an append-only log. A *key* is a name of 1 to 255 bytes in a *key
+ * space*; it points to a *Data*, the object that a value lives in. Several keys
+ * may point to the same Data (*aliases*), and a key space is itself a Data, so
+ * key spaces nest.
+ *
+ * Errors. A function that can fail returns a negative errno value, which
+ * banyan_strerror() puts into words; out parameters are written on success
+ * only. The values with a meaning of their own here:
+ *
+ *   -ENOENT     the key does not exist
+ *   -EEXIST     the key exists already
+ *   -EUCLEAN    damaged structure: a record or a node that makes no sense
+ *   -EBADMSG    checksum mismatch: bytes that are not those once written
+ *   -EROFS      opened read-only
+ *   -EBUSY      open for writing elsewhere
+ *   -EIO        a sync or a write failed earlier; nothing more is written
+ *   -EMEDIUMTYPE      not a Banyan database
+ *   -EPROTONOSUPPORT  written by a newer format than this library knows
+ *   -E2BIG      the batch is too large for one record
+ *   -ESTALE     the Data is gone
+ *
+ * Threads. Every function may be called from any thread at any time, with two
+ * exceptions: banyan_close() must be the last call, and a cursor belongs to
+ * one thread at a time. Writers take turns; readers wait neither for a writer
+ * nor for a sync.
+ *
+ * Units. Sizes and offsets are bytes, times are nanoseconds since 1970 UTC.
+ */
+#ifndef BANYAN_H
+#define BANYAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BANYAN_VERSION "0.1.0"
+
+#define BANYAN_NAME_MAX 255 /* bytes in a name */
+#define BANYAN_XATTR_MAX 65536 /* bytes in the value of an attribute */
+#define BANYAN_VALUE_MAX INT64_MAX /* bytes in a value */
+#define BANYAN_ROOT_ID 1 /* the id of the root key space */
+#define BANYAN_CACHE_DEFAULT (256u << 20)
+#define BANYAN_CACHE_MIN (1u << 20)
+
+typedef struct banyan banyan; /* an open database */
+typedef struct banyan_data banyan_data; /* a Data that is held */
+typedef struct banyan_cursor banyan_cursor; /* a scan in progress */
+
+/* ---- open and close --------------------------------------------------- */
+
+enum {
+	BANYAN_CREATE = 1 << 0, /* create the file if there is none */
+	BANYAN_EXCLUSIVE = 1 << 1, /* with CREATE: -EEXIST if there is one */
+	BANYAN_READ_ONLY = 1 << 2, /* the state at this moment, for ever */
+};
+
+struct banyan_options {
+	unsigned flags; /* BANYAN_CREATE ... */
+	mode_t mode; /* of a new file; 0 means 0644 less the umask */
+	uint64_t cache_bytes; /* limit of RAM in use; 0 means the default */
+	/* Told, one line without a newline at a time, what return values
+	 * cannot say: the place of damage, what recovery did. May be NULL. May
+	 * be called from any thread that is inside the library. */
+	void (*report)(void *arg, const char *line);
+	void *report_arg;
+};
+
+/*
+ * Open the database at path, or one in memory if path is ":memory:" (always
+ * new, gone at close). options may be NULL. A writable open takes the lock of
+ * the file: -EBUSY if another process or handle has it; a read-only open needs
+ * no lock, and shows all operations that had returned when it was called.
+ * Creation is atomic: after a crash there is either no file or a whole one.
+ */
+int banyan_open(const char *path, const struct banyan_options *options,
+		banyan **db);
+
+/*
+ * Freeze, sync, and free everything. Every Data must have been released and
+ * every cursor ended. The handle is gone even if an error comes back; the
+ * error then says that the last operations may not be durable.
+ */
+int banyan_close(banyan *db);
+
+/* The text for a value returned by this library; never NULL, not to be freed */
+const char *banyan_strerror(int error);
+
+/*
+ * The process that has the database at path open for writing: its pid, 0 if
+ * there is none, -1 if there is one that cannot be named, or a negative errno
+ * value below -1. A hint: it may be out of date on return.
+ */
+pid_t banyan_holder(const char *path);
+
+/*
+ * Write the hint that banyan_holder() reads. banyan_open() does it; a process
+ * that forks after opening calls it again in the child.
+ */
+int banyan_claim(banyan *db);
+
+bool banyan_read_only(const banyan *db);
+
+/* ---- Data ------------------------------------------------------------- */
+
+/*
+ * Attributes of a Data. mode has the type bits of stat(2). Time stamps are
+ * nanoseconds since the epoch and may be negative.
+ */
+struct banyan_attr {
+	uint64_t id; /* never changes, is never used again */
+	uint32_t mode;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t nlink; /* keys; of a key space 2 + key spaces in it */
+	uint64_t size; /* bytes of the value; of a key space 0 */
+	uint64_t stored; /* bytes that are not holes */
+	uint64_t rdev; /* of a device, as in stat(2) */
+	int64_t birth;
+	int64_t atime;
+	int64_t mtime;
+	int64_t ctime; /* strictly increasing */
+};
+
+/* Which attributes banyan_set_attr() sets */
+enum {
+	BANYAN_SET_MODE = 1 << 0, /* permission bits only */
+	BANYAN_SET_UID = 1 << 1,
+	BANYAN_SET_GID = 1 << 2,
+	BANYAN_SET_SIZE = 1 << 3,
+	BANYAN_SET_ATIME = 1 << 4,
+	BANYAN_SET_MTIME = 1 << 5,
+	BANYAN_SET_ATIME_NOW = 1 << 6,
+	BANYAN_SET_MTIME_NOW = 1 << 7,
+};
+
+/* What a new Data is made of */
+struct banyan_new {
+	uint32_t mode; /* type and permissions; no type means regular file */
+	uint32_t uid;
+	uint32_t gid;
+	uint64_t rdev; /* character and block devices */
+	const void *value; /* first contents; the target of a symlink */
+	size_t size;
+};
+
+/* The root key space. Valid until banyan_close(); need not be released. */
+banyan_data *banyan_root(banyan *db);
+
+/*
+ * A held Data stays usable, even when its last key is deleted, until it has
+ * been released as often as it was held. All functions that hand one back have
+ * held it once for the caller. The same id gives the same pointer for as long
+ * as it is held by anybody.
+ */
+void banyan_hold(banyan_data *data);
+void banyan_release(banyan_data *data, uint64_t times);
+
+uint64_t banyan_id(const banyan_data *data);
+banyan *banyan_db(const banyan_data *data);
+
+/* The key called name in a key space. -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
+int banyan_search(banyan_data *space, const char *name, size_t len,
+		  banyan_data **data);
+
+/* Flags of the functions that make, remove and move keys */
+enum {
+	BANYAN_NO_REPLACE = 1 << 0, /* move: -EEXIST if the target exists */
+	BANYAN_EXCHANGE = 1 << 1, /* move: swap the two keys */
+	BANYAN_ONLY_SPACE = 1 << 2, /* delete: -ENOTDIR unless a key space */
+	BANYAN_NOT_SPACE = 1 << 3, /* delete: -EISDIR if a key space */
+};
+
+/*
+ * Make a key with a new Data. The type bits of make->mode say which kind.
+ * -EEXIST if the key exists, -EINVAL for an unfit name. data may be NULL.
+ */
+int banyan_insert(banyan_data *space, const char *name, size_t len,
+		  const struct banyan_new *make, banyan_data **data);
+
+/*
+ * Make a Data that has no key yet: give it one with banyan_insert_data(), or
+ * release it and it is gone (after a crash too).
+ */
+int banyan_insert_unnamed(banyan *db, const struct banyan_new *make,
+			  banyan_data **data);
+
+/*
+ * Make a further key, an alias, of an existing Data (link(2)). Key spaces
+ * cannot have aliases: -EPERM. -EEXIST if the key exists.
+ */
+int banyan_insert_data(banyan_data *space, const char *name, size_t len,
+		       banyan_data *data);
+
+/*
+ * Delete a key. If data is not NULL the Data that it pointed to is handed back
+ * and lives on while it is held. -ENOTEMPTY for a key space with keys in it.
+ */
+int banyan_delete(banyan_data *space, const char *name, size_t len,
+		  unsigned flags, banyan_data **data);
+
+/*
+ * Move a key; nothing is copied, whatever it points to. A key in the way is
+ * replaced as rename(2) replaces it. flags: NO_REPLACE or EXCHANGE. -EINVAL
+ * for a key space that would end below itself.
+ */
+int banyan_move(banyan_data *space, const char *name, size_t len,
+		banyan_data *new_space, const char *new_name, size_t new_len,
+		unsigned flags);
+
+/* The id of the key space that a key space lies in; the root's is itself */
+int banyan_parent(banyan_data *space, uint64_t *id);
+
+int banyan_get_attr(banyan_data *data, struct banyan_attr *attr);
+
+/*
+ * Set the attributes named by which (BANYAN_SET_...) in one operation; ctime
+ * follows. after, if not NULL, gets all attributes as they are then.
+ */
+int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, struct banyan_attr *after);
+
+/* ---- contents --------------------------------------------------------- */
+
+enum {
+	BANYAN_APPEND = 1 << 0, /* write: offset is the end of the value */
+	BANYAN_KILL_PRIV = 1 << 1, /* write: clear set-id bits, as write(2) */
+};
+
+/*
+ * Read up to size bytes at offset: the number read, short only at the end of
+ * the value. Holes read as zeros. Of a symlink: its target.
+ */
+ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
+		    uint64_t offset);
+
+/*
+ * Write size bytes at offset, all of them or none. after, if not NULL, gets the
+ * attributes as they are then.
+ */
+int banyan_write(banyan_data *data, const void *buffer, size_t size,
+		 uint64_t offset, unsigned flags, struct banyan_attr *after);
+
+int banyan_truncate(banyan_data *data, uint64_t size);
+
+/*
+ * Make a hole of size bytes at offset (they then read as zeros). keep_size:
+ * the value does not grow if the hole ends beyond it.
+ */
+int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
+		 bool keep_size);
+
+/*
+ * Let size bytes at target_offset be those at source_offset, by sharing them
+ * in the log. The number of bytes: short at the end of the source. -EINVAL if
+ * the ranges overlap in one Data.
+ */
+int64_t banyan_clone(banyan_data *source, uint64_t source_offset,
+		     banyan_data *target, uint64_t target_offset, uint64_t size);
+
+/* The next data or hole at or after offset, as lseek(2) has it; -ENXIO */
+int64_t banyan_seek_data(banyan_data *data, uint64_t offset);
+int64_t banyan_seek_hole(banyan_data *data, uint64_t offset);
+
+/* ---- extended attributes ---------------------------------------------- */
+
+enum {
+	BANYAN_XATTR_CREATE = 1 << 0, /* -EEXIST if there is one */
+	BANYAN_XATTR_REPLACE = 1 << 1, /* -ENODATA if there is none */
+};
+
+/*
+ * As getxattr(2) and its family: with size 0 get and list return the size that
+ * is needed, -ERANGE if it is more than size. list separates names by NUL.
+ */
+ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
+			 size_t size);
+int banyan_set_xattr(banyan_data *data, const char *name, const void *value,
+		     size_t size, unsigned flags);
+ssize_t banyan_list_xattr(banyan_data *data, char *names, size_t size);
+int banyan_remove_xattr(banyan_data *data, const char *name);
+
+/* ---- scans ------------------------------------------------------------ */
+
+/* Which keys of a key space, and in which order. All zeros: all, ascending. */
+struct banyan_range {
+	const char *prefix; /* only names that begin so; NULL: any */
+	size_t prefix_len;
+	const char *from; /* first name, inclusive; NULL: no bound */
+	size_t from_len;
+	bool after; /* from itself is left out */
+	const char *to; /* last name, exclusive; NULL: no bound */
+	size_t to_len;
+	bool reverse; /* from the last name down */
+	bool names_only; /* of attr only id and the type in mode are set */
+};
+
+struct banyan_entry {
+	const char *name; /* NUL-terminated; valid until the next call */
+	size_t len;
+	struct banyan_attr attr;
+};
+
+/*
+ * Scan the keys of a key space in order of their bytes. The cursor shows the
+ * moment at which it was made, whatever is written meanwhile, and must be
+ * ended. -ENOTDIR.
+ */
+int banyan_scan(banyan_data *space, const struct banyan_range *range,
+		banyan_cursor **cursor);
+
+/* 0: *entry is the next key. 1: there is none. Negative: an error. */
+int banyan_next(banyan_cursor *cursor, struct banyan_entry *entry);
+
+/*
+ * Hold the Data of the key that banyan_next() gave last. -ESTALE if it has been
+ * deleted since the cursor was made.
+ */
+int banyan_entry_data(banyan_cursor *cursor, banyan_data **data);
+
+void banyan_scan_end(banyan_cursor *cursor); /* NULL is fine */
+
+/* ---- by path, for people ---------------------------------------------- */
+
+/*
+ * A path is names joined by '/'; leading, trailing and doubled slashes do not
+ * matter, and the empty path is the root key space. "." and ".." are not names.
+ * Symlinks are not followed. A new Data belongs to the effective user and group
+ * and gets mode 0644 (0755 for a key space) less the umask.
+ */
+int banyan_find(banyan *db, const char *path, banyan_data **data);
+
+enum {
+	BANYAN_NEW_ONLY = 1 << 0, /* put: -EEXIST if the key exists */
+	BANYAN_PARENTS = 1 << 1, /* make the key spaces that are missing */
+};
+
+/*
+ * Let the key's value be these bytes: makes the key, or writes through to its
+ * Data, aliases included. One atomic operation.
+ */
+int banyan_put(banyan *db, const char *path, const void *value, size_t size,
+	       unsigned flags);
+
+/*
+ * Let the key's value be all that source holds, likewise; nothing is copied.
+ * For values that are not in memory as a whole: write them to an unnamed Data
+ * first.
+ */
+int banyan_put_data(banyan *db, const char *path, banyan_data *source,
+		    unsigned flags);
+
+/*
+ * The whole value: *value is to be freed with free(3), and has a NUL behind
+ * its *size bytes. -EISDIR for a key space, -EFBIG if it is beyond SIZE_MAX.
+ */
+int banyan_get(banyan *db, const char *path, void **value, size_t *size);
+
+int banyan_remove(banyan *db, const char *path);
+int banyan_alias(banyan *db, const char *path, const char *alias);
+int banyan_rename(banyan *db, const char *path, const char *new_path,
+		  unsigned flags);
+int banyan_make_space(banyan *db, const char *path, unsigned flags);
+
+/*
+ * Call visit for each key below the key space at path, parents before what is
+ * in them, each level in order; path in the call is relative to the start. A
+ * visit that returns non-zero ends the walk with that value. range applies to
+ * the first level; NULL: all.
+ */
+typedef int banyan_visit(void *arg, const char *path,
+			 const struct banyan_entry *entry);
+int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
+		bool recursive, banyan_visit *visit, void *arg);
+
+/* ---- batches ---------------------------------------------------------- */
+
+/*
+ * Between banyan_begin() and banyan_commit() all operations of this thread form
+ * one atomic operation; those of other threads wait. Functions that read see
+ * the batch from inside and not from outside, except that cursors show the
+ * state before it. An operation that fails changes nothing and the batch may
+ * go on; -E2BIG when it does not fit any more (about 3 MiB of keys and values
+ * up to a few hundred bytes; longer values count little). One batch a thread.
+ */
+int banyan_begin(banyan *db);
+int banyan_commit(banyan *db);
+void banyan_abort(banyan *db);
+
+/* ---- the whole database ----------------------------------------------- */
+
+/* Make everything that has returned durable (fdatasync) */
+int banyan_sync(banyan *db);
+
+/* Merge the redo table into the tree, durably: the next open starts here */
+int banyan_freeze(banyan *db);
+
+struct banyan_freeze_info {
+	uint64_t number; /* 1, 2, ... */
+	int64_t time;
+	uint64_t offset; /* of its record in the file */
+	uint64_t keys;
+	uint64_t live_bytes;
+	bool automatic; /* not asked for by anybody */
+};
+
+/* Newest first. visit returns non-zero to end; that value comes back. */
+int banyan_freezes(banyan *db,
+		   int (*visit)(void *arg, const struct banyan_freeze_info *),
+		   void *arg);
+
+struct banyan_stat {
+	uint8_t uuid[16]; /* of the database, for ever */
+	uint8_t file_uuid[16]; /* of this file */
+	uint64_t generation; /* grows with each vacuum */
+	uint64_t file_bytes;
+	uint64_t live_bytes; /* of values and their attributes */
+	uint64_t keys; /* names, those of key spaces included */
+	uint64_t next_id;
+	uint64_t freezes;
+	uint64_t durable_to; /* offset up to which all is known durable */
+	uint64_t redo_bytes; /* log since the last freeze */
+	uint64_t redo_rows;
+	uint64_t cache_bytes; /* in use by nodes */
+	uint64_t cache_limit;
+	uint64_t cache_hits;
+	uint64_t cache_misses;
+	unsigned format; /* version of the file format */
+	unsigned tree_height; /* levels of nodes */
+};
+
+int banyan_get_stat(banyan *db, struct banyan_stat *stat);
+
+/*
+ * Read everything in the file at path and verify every checksum and every
+ * cross-reference. Each damage goes to found as one line that names the place
+ * and, where it can be told, the key. progress, if not NULL, is told how far
+ * it is (bytes) and returns non-zero to cancel: -ECANCELED.
+ * Returns the number of damages, 0 if the file is sound, or a negative errno
+ * value if the check could not run.
+ */
+struct banyan_check {
+	void (*found)(void *arg, const char *line);
+	int (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	uint64_t cache_bytes; /* 0: default */
+};
+int64_t banyan_check(const char *path, const struct banyan_check *check);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "buf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+
+void buf_free(struct buf *b)
+{
+	free(b->data);
+	*b = (struct buf)BUF_INIT;
+}
+
+void buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->failed = false;
+}
+
+uint8_t *buf_reserve(struct buf *b, size_t n)
+{
+	if (b->failed)
+		return NULL;
+	if (n > SIZE_MAX / 2 - b->len) {
+		b->failed = true;
+		return NULL;
+	}
+	if (b->len + n > b->capacity || !b->data) {
+		size_t want = b->capacity ? b->capacity : 64;
+		while (want < b->len + n)
+			want *= 2;
+		uint8_t *data = realloc(b->data, want);
+		if (!data) {
+			b->failed = true;
+			return NULL;
+		}
+		b->data = data;
+		b->capacity = want;
+	}
+	return b->data + b->len;
+}
+
+void buf_add(struct buf *b, const void *bytes, size_t n)
+{
+	uint8_t *to = buf_reserve(b, n);
+	if (!to)
+		return;
+	if (n)
+		memcpy(to, bytes, n);
+	b->len += n;
+}
+
+void buf_add_zeros(struct buf *b, size_t n)
+{
+	uint8_t *to = buf_reserve(b, n);
+	if (!to)
+		return;
+	memset(to, 0, n);
+	b->len += n;
+}
+
+void buf_add_u8(struct buf *b, uint8_t v)
+{
+	buf_add(b, &v, 1);
+}
+
+void buf_add_le32(struct buf *b, uint32_t v)
+{
+	uint8_t bytes[4];
+	put_le32(bytes, v);
+	buf_add(b, bytes, sizeof(bytes));
+}
+
+void buf_add_le64(struct buf *b, uint64_t v)
+{
+	uint8_t bytes[8];
+	put_le64(bytes, v);
+	buf_add(b, bytes, sizeof(bytes));
+}
+
+void buf_add_be64(struct buf *b, uint64_t v)
+{
+	uint8_t bytes[8];
+	put_be64(bytes, v);
+	buf_add(b, bytes, sizeof(bytes));
+}
+
+void buf_add_varint(struct buf *b, uint64_t v)
+{
+	uint8_t *to = buf_reserve(b, VARINT_MAX);
+	if (to)
+		b->len += put_varint(to, v);
+}
+
+int buf_set(struct buf *b, const void *bytes, size_t n)
+{
+	buf_reset(b);
+	buf_add(b, bytes, n);
+	return b->failed ? -ENOMEM : 0;
+}

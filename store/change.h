@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * change.h - a state of the store, and an operation on it in the making.
+ *
+ * A struct state is what rows and values are read from: layers of rows, and the
+ * file in which values lie. A struct change is an operation, or a batch of
+ * them, that is being built by the one writer: it collects the rows that will
+ * differ and stages payloads in the log. Its own state shows the store as if
+ * the operation had happened. Nobody else sees anything of it before it is
+ * committed, and nothing is left of it when it is dropped.
+ *
+ * An operation first reads and decides, then changes rows: a failure while it
+ * decides leaves a batch as it was. A failure while it changes rows (no memory)
+ * breaks the whole change.
+ */
+#ifndef STORE_CHANGE_H
+#define STORE_CHANGE_H
+
+#include "file.h"
+#include "held.h"
+#include "layers.h"
+#include "log.h"
+#include "redo.h"
+#include "rows.h"
+
+struct state {
+	struct layers layers;
+	struct file *file;
+};
+
+int state_get(const struct state *s, const struct row_key *key,
+	      struct buf *value);
+
+struct change {
+	struct state state; /* layers.table[0] is edits */
+	struct redo_table *edits;
+	struct log *log;
+	struct operation op;
+	uint64_t stamps; /* changes of edits so far */
+	bool batch; /* callers' memory does not stay until the commit */
+	int broken; /* 0, or why the change cannot be committed */
+	struct buf scratch; /* row values on their way into edits */
+
+	banyan *db;
+	struct held_table *held;
+	struct home_undo *undo; /* homes that were told, newest first */
+	size_t undos;
+	size_t undo_capacity;
+	bool orphans; /* it leaves some that nobody holds */
+};
+
+/*
+ * Begin on top of the base state in *c, whose layers have room for one more
+ * table; log, db and held are set too, all else is zero. 0 or -ENOMEM.
+ */
+int change_begin(struct change *c, enum operation_kind kind, uint64_t next_id,
+		 int64_t now);
+/* Free it. Unless it was committed, homes are again what they were. */
+void change_end(struct change *c, bool committed);
+
+int change_put(struct change *c, const struct row_key *key,
+	       const struct buf *value);
+int change_put_empty(struct change *c, const struct row_key *key);
+int change_delete(struct change *c, const struct row_key *key);
+
+uint64_t change_new_id(struct change *c);
+
+/*
+ * The Data has moved to another row (home NULL: its DATA row), and has a key or
+ * not: tell who holds it. 0 or -ENOMEM.
+ */
+int change_rehome(struct change *c, uint64_t id, const struct home *home,
+		  bool orphan);
+
+/*
+ * 1: nobody holds the Data, nor can until the change has ended. 0: held.
+ * -ENOMEM.
+ */
+int change_bar(struct change *c, uint64_t id);
+
+/* A time later than the last ctime of the Data */
+int64_t change_time(const struct change *c, int64_t last_ctime);
+
+bool change_empty(const struct change *c);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+#include "db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+void db_report(const banyan *db, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	if (!db->report)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	db->report(db->report_arg, line);
+}
+
+static int64_t now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static uintptr_t this_thread(void)
+{
+	return (uintptr_t)pthread_self();
+}
+
+bool db_in_batch(const banyan *db)
+{
+	return atomic_load(&db->batch_owner) == this_thread();
+}
+
+/* ---- reading ---------------------------------------------------------- */
+
+void db_read_committed(banyan *db, struct snapshot *s)
+{
+	pthread_mutex_lock(&db->view_lock);
+	s->view = view_ref(db->view);
+	pthread_mutex_unlock(&db->view_lock);
+	/* After the view: operations that it does not have, it will not show */
+	uint64_t seq = atomic_load(&db->visible);
+	view_layers(s->view, seq, db->cache, &s->state.layers);
+	s->state.file = db->file;
+}
+
+void db_read_begin(banyan *db, struct snapshot *s)
+{
+	if (!db_in_batch(db)) {
+		db_read_committed(db, s);
+		return;
+	}
+	s->view = NULL;
+	s->state = db->change.state;
+}
+
+void db_read_end(struct snapshot *s)
+{
+	view_unref(s->view);
+	s->view = NULL;
+}
+
+int db_read_data(banyan_data *data, struct snapshot *s, struct located *l)
+{
+	banyan *db = data->db;
+	/* The home first: if it is newer than the view there is a second try */
+	struct home home = held_home(&db->held, data);
+	db_read_begin(db, s);
+	int rc = data_load(&s->state, data->id, &home, l);
+	if (rc == -ESTALE && !db->read_only && !db_in_batch(db)) {
+		db_read_end(s);
+		pthread_mutex_lock(&db->write_lock);
+		home = held_home(&db->held, data);
+		db_read_begin(db, s);
+		pthread_mutex_unlock(&db->write_lock);
+		rc = data_load(&s->state, data->id, &home, l);
+	}
+	if (rc)
+		db_read_end(s);
+	return rc;
+}
+
+/* ---- writing ---------------------------------------------------------- */
+
+static int start_change(banyan *db, enum operation_kind kind)
+{
+	struct change *c = &db->change;
+	*c = (struct change){ .log = db->log, .db = db, .held = &db->held };
+	view_layers(db->view, UINT64_MAX, db->cache, &c->state.layers);
+	c->state.file = db->file;
+	return change_begin(c, kind, atomic_load(&db->next_id), now());
+}
+
+int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
+		   struct change **c)
+{
+	if (db->read_only)
+		return -EROFS;
+	if (db_in_batch(db)) {
+		db->change.stamps = 0;
+		*c = &db->change;
+		return db->change.broken;
+	}
+	int rc = freeze_wait_for_room(db, makes_room);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&db->write_lock);
+	rc = log_poisoned(db->log);
+	if (!rc) {
+		log_begin(db->log, makes_room);
+		rc = start_change(db, kind);
+	}
+	if (rc) {
+		pthread_mutex_unlock(&db->write_lock);
+		return rc;
+	}
+	*c = &db->change;
+	return 0;
+}
+
+int db_write_data(struct change *c, banyan_data *data, struct located *l)
+{
+	struct home home = held_home(c->held, data);
+	return data_load(&c->state, data->id, &home, l);
+}
+
+/* The record is in the log: now everybody may see it */
+static void publish(banyan *db, struct change *c, uint64_t seq)
+{
+	struct redo_cursor cursor;
+	redo_cursor_init(&cursor, c->edits, UINT64_MAX);
+	for (bool more = redo_cursor_seek(&cursor, "", 0); more;
+	     more = redo_cursor_next(&cursor)) {
+		size_t key_len = 0;
+		size_t value_len = 0;
+		const uint8_t *key = redo_cursor_key(&cursor, &key_len);
+		const uint8_t *value = redo_cursor_value(&cursor, &value_len);
+		int rc = redo_table_put(db->view->active, key, key_len, value,
+					value_len, seq);
+		assert(rc == 0);
+	}
+	atomic_store(&db->next_id, c->op.next_id);
+	atomic_fetch_add(&db->keys, (uint64_t)c->op.keys);
+	atomic_fetch_add(&db->live, (uint64_t)c->op.live);
+	if (c->orphans)
+		atomic_store(&db->orphans, true);
+	atomic_store(&db->visible, seq);
+	atomic_fetch_add(&db->commits, 1);
+}
+
+/* Whatever publish() will need: it must not fail once the log has the record */
+static int reserve_memory(banyan *db, const struct change *c)
+{
+	struct redo_cursor cursor;
+	size_t need = 0;
+	redo_cursor_init(&cursor, c->edits, UINT64_MAX);
+	for (bool more = redo_cursor_seek(&cursor, "", 0); more;
+	     more = redo_cursor_next(&cursor)) {
+		size_t key_len = 0;
+		size_t value_len = 0;
+		redo_cursor_key(&cursor, &key_len);
+		redo_cursor_value(&cursor, &value_len);
+		need += redo_table_need(key_len, value_len);
+	}
+	return redo_table_reserve(db->view->active, need);
+}
+
+static int write_change(banyan *db, struct change *c)
+{
+	struct buf body = BUF_INIT;
+	uint64_t offset = 0;
+	int rc = reserve_memory(db, c);
+	if (!rc)
+		rc = redo_encode(&c->op, c->edits, &body);
+	if (!rc)
+		rc = log_stage_body(db->log, RECORD_OPERATION, body.data,
+				    body.len, &offset);
+	uint64_t seq = log_staged_seq(db->log) - 1;
+	if (rc)
+		log_abort(db->log);
+	else
+		rc = log_commit(db->log);
+	if (!rc) {
+		atomic_fetch_add(&db->redo_bytes, body.len);
+		publish(db, c, seq);
+	}
+	buf_free(&body);
+	return rc;
+}
+
+int db_commit(banyan *db, int rc)
+{
+	struct change *c = &db->change;
+	bool written = false;
+	if (!rc)
+		rc = c->broken;
+	if (!rc && !change_empty(c)) {
+		rc = write_change(db, c);
+		written = rc == 0;
+	} else {
+		log_abort(db->log);
+	}
+	change_end(c, written);
+	if (written)
+		freeze_if_full(db);
+	pthread_mutex_unlock(&db->write_lock);
+	return rc;
+}
+
+int db_write_end(banyan *db, struct change *c, int rc)
+{
+	if (!db_in_batch(db))
+		return db_commit(db, rc);
+	/* Rows were changed before it failed: there is no way back in here */
+	if (rc && c->stamps && !c->broken)
+		c->broken = rc;
+	return rc;
+}
+
+/* ---- batches ---------------------------------------------------------- */
+
+int banyan_begin(banyan *db)
+{
+	struct change *c = NULL;
+	if (db_in_batch(db))
+		return -EINVAL;
+	int rc = db_write_begin(db, OPERATION_BATCH, false, &c);
+	if (rc)
+		return rc;
+	c->batch = true;
+	atomic_store(&db->batch_owner, this_thread());
+	return 0;
+}
+
+int banyan_commit(banyan *db)
+{
+	if (!db_in_batch(db))
+		return -EINVAL;
+	atomic_store(&db->batch_owner, 0);
+	return db_commit(db, 0);
+}
+
+void banyan_abort(banyan *db)
+{
+	if (!db_in_batch(db))
+		return;
+	atomic_store(&db->batch_owner, 0);
+	db_commit(db, -ECANCELED);
+}
+
+/* ---- durability ------------------------------------------------------- */
+
+int banyan_sync(banyan *db)
+{
+	bool fresh = false;
+	if (db->read_only)
+		return 0;
+	if (db_in_batch(db))
+		return -EBUSY;
+	int rc = log_sync(db->log, &fresh);
+	if (rc || !fresh)
+		return rc;
+	pthread_mutex_lock(&db->write_lock);
+	/* A mark is a help to recovery; the sync has succeeded without it */
+	(void)log_mark(db->log);
+	pthread_mutex_unlock(&db->write_lock);
+	return 0;
+}
+
+/* ---- orphans ---------------------------------------------------------- */
+
+/* The first orphan after id: 0, 1 if there is none, or an error */
+static int next_orphan(banyan *db, uint64_t *id)
+{
+	struct snapshot s;
+	struct row_key key;
+	struct layer_cursor *cursor = NULL;
+	size_t len = 0;
+	db_read_begin(db, &s);
+	row_key_orphan(&key, *id + 1);
+	int rc = layer_cursor_new(&s.state.layers, &cursor);
+	if (!rc)
+		rc = layer_cursor_seek(cursor, key.bytes, key.len);
+	if (!rc) {
+		const uint8_t *row = layer_cursor_key(cursor, &len);
+		if (len == ROW_ID_LEN && row[0] == ROW_ORPHAN)
+			*id = get_be64(row + 1);
+		else
+			rc = 1;
+	}
+	layer_cursor_free(cursor);
+	db_read_end(&s);
+	return rc;
+}
+
+/* 0: swept or held, 1: there is more of it, or an error */
+static int sweep_some(banyan *db, uint64_t id)
+{
+	struct change *c = NULL;
+	int more = 0;
+	int rc = db_write_begin(db, OPERATION_SWEEP, true, &c);
+	if (rc)
+		return rc;
+	int barred = change_bar(c, id);
+	if (barred > 0)
+		more = names_sweep(c, id);
+	else if (barred < 0)
+		more = barred;
+	rc = db_write_end(db, c, more < 0 ? more : 0);
+	return rc ? rc : more;
+}
+
+int db_sweep(banyan *db)
+{
+	uint64_t id = 0;
+	int rc = 0;
+	if (!atomic_exchange(&db->orphans, false))
+		return 0;
+	while (rc == 0 && (rc = next_orphan(db, &id)) == 0) {
+		do {
+			rc = sweep_some(db, id);
+		} while (rc > 0);
+	}
+	if (rc < 0)
+		atomic_store(&db->orphans, true);
+	return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * db.h - an open database: who may do what, when.
+ *
+ * Locks, in the order in which they are taken:
+ *
+ *   freeze_lock  one freeze at a time; held during its I/O
+ *   write_lock   the one writer: the change, the log's end, the counters, the
+ *                swap of redo tables; held during an append, never during a
+ *                sync
+ *   view_lock    which view is current; held for a few instructions
+ *   held.lock    see held.h
+ *
+ * Readers take only the last two. The freezer is a thread that merges a full
+ * redo table into the tree; it sleeps on `wake` with freezer_lock held, which
+ * nests inside all of the others.
+ */
+#ifndef STORE_DB_H
+#define STORE_DB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "banyan.h"
+#include "change.h"
+#include "held.h"
+#include "log_scan.h"
+#include "names.h"
+#include "view.h"
+
+struct freezer {
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* there is something to do */
+	pthread_cond_t done; /* a round has ended */
+	bool wanted;
+	bool stop;
+	uint64_t rounds;
+	int result; /* of the last round */
+};
+
+struct banyan {
+	struct file *file;
+	struct cache *cache;
+	struct log *log; /* NULL if read-only */
+	struct superblock sb;
+	bool read_only;
+	uint64_t cache_limit;
+	uint64_t table_limit; /* bytes at which a redo table is full */
+	void (*report)(void *arg, const char *line);
+	void *report_arg;
+
+	pthread_mutex_t write_lock;
+	struct change change; /* in the making; under write_lock */
+	/* The thread whose batch is open, as an integer; 0: none */
+	_Atomic uintptr_t batch_owner;
+	_Atomic uint64_t next_id; /* written under write_lock, as are: */
+	_Atomic uint64_t keys;
+	_Atomic uint64_t live;
+	_Atomic uint64_t redo_bytes; /* of operations since the last swap */
+	_Atomic uint64_t index_bytes; /* of the tree's nodes, about */
+	_Atomic uint64_t visible; /* operations up to this are seen */
+	_Atomic uint64_t commits; /* counts up after each */
+	_Atomic bool orphans; /* some may wait to be swept */
+
+	pthread_mutex_t view_lock;
+	struct view *view;
+
+	struct held_table held;
+	banyan_data *root;
+
+	pthread_mutex_t freeze_lock;
+	struct freeze last; /* the last freeze, under freeze_lock */
+	uint64_t last_offset;
+	struct freeze next; /* what its successor will say, from the swap on */
+	struct freezer freezer;
+};
+
+__attribute__((format(printf, 2, 3))) void
+db_report(const banyan *db, const char *format, ...);
+
+/* ---- reading ---------------------------------------------------------- */
+
+/* A moment of the database, held */
+struct snapshot {
+	struct state state;
+	struct view *view; /* NULL: this thread's own batch */
+};
+
+void db_read_begin(banyan *db, struct snapshot *s);
+/* Likewise, but never with what this thread's batch has not committed yet */
+void db_read_committed(banyan *db, struct snapshot *s);
+void db_read_end(struct snapshot *s);
+
+/* Has this thread a batch open? */
+bool db_in_batch(const banyan *db);
+
+/*
+ * The moment, and in it the Data that is held. On success the caller ends with
+ * db_read_end(); on failure it is done already.
+ */
+int db_read_data(banyan_data *data, struct snapshot *s, struct located *l);
+
+/* ---- writing ---------------------------------------------------------- */
+
+/*
+ * Begin an operation, or go on with this thread's batch. makes_room: it may use
+ * the last bytes of a full disk. Always paired with db_write_end().
+ */
+int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
+		   struct change **c);
+
+/*
+ * Commit the operation if rc is 0, else drop it. Returns rc, or why it could
+ * not be committed. In a batch nothing is committed yet.
+ */
+int db_write_end(banyan *db, struct change *c, int rc);
+
+/* Load the Data that is held, for writing */
+int db_write_data(struct change *c, banyan_data *data, struct located *l);
+
+/* Commit the change and unlock: db_write_end() without the batch */
+int db_commit(banyan *db, int rc);
+
+/* ---- freezing (freeze.c) ---------------------------------------------- */
+
+/* With write_lock held, no table being frozen: begin a freeze */
+int freeze_swap(banyan *db, bool automatic);
+/* Freeze what there is, whole: for banyan_freeze() and banyan_close() */
+int freeze_all(banyan *db, bool automatic);
+/* After a commit, with write_lock held: is it time? */
+void freeze_if_full(banyan *db);
+/* Before an operation, without locks: wait while there is no room for it */
+int freeze_wait_for_room(banyan *db, bool makes_room);
+int freezer_start(banyan *db);
+void freezer_stop(banyan *db);
+
+/* Sweep the orphans that nobody holds */
+int db_sweep(banyan *db);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extents.h - which bytes of the log a value is made of.
+ *
+ * The extents of a value lie in its Data (up to four) or in EXTENT rows. These
+ * functions hide which. Extents never overlap; between them are holes.
+ */
+#ifndef STORE_EXTENTS_H
+#define STORE_EXTENTS_H
+
+#include "change.h"
+#include "data.h"
+
+/* An extent at its place in a value */
+struct run {
+	uint64_t at;
+	struct extent e;
+};
+
+/* Zeroed: empty */
+struct runs {
+	struct run *run;
+	size_t count;
+	size_t capacity;
+};
+
+void runs_free(struct runs *r);
+int runs_add(struct runs *r, uint64_t at, const struct extent *e);
+
+/* What of the run lies in [from, to), which it must touch */
+struct run run_part(const struct run *r, uint64_t from, uint64_t to);
+
+/* Iterate over the extents of a value that end behind `from`, in order */
+struct extent_iter {
+	const struct state *state;
+	const struct data *data;
+	uint64_t end; /* of the extent before */
+	uint32_t next; /* in data->extent */
+	struct layer_cursor *cursor;
+	bool at_row; /* the cursor stands on the next one */
+};
+
+int extent_iter_open(struct extent_iter *it, const struct state *s,
+		     const struct data *d, uint64_t from);
+void extent_iter_close(struct extent_iter *it);
+/* 0: *run is the next one. 1: there is none. Negative: an error. */
+int extent_iter_next(struct extent_iter *it, struct run *run);
+
+/*
+ * Add to *runs the extents that touch [from, to), whole. -E2BIG if there are
+ * more than `most`.
+ */
+int extents_collect(const struct state *s, const struct data *d, uint64_t from,
+		    uint64_t to, size_t most, struct runs *runs);
+
+/*
+ * Let [from, to) of the value be made of these runs, which lie in it, and of
+ * holes. The caller puts the Data itself.
+ */
+int extents_replace(struct change *c, struct data *d, uint64_t from,
+		    uint64_t to, const struct runs *runs);
+
+/* Set the shared bit of these extents of the value */
+int extents_share(struct change *c, struct data *d, const struct runs *runs);
+
+/* More extents than this are not changed by one operation */
+#define EXTENTS_PER_OPERATION 100000u
+
+#endif

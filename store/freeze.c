@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * freeze.c - merge the redo table into the tree, and say so in the log.
+ *
+ * A freeze has two halves. The swap, under the write lock, puts an empty table
+ * in the place of the full one and notes where in the log that was: replay will
+ * start there. The merge streams the full table into the tree, with writers
+ * going on beside it: nodes, a sync, the freeze record, another sync. Only then
+ * do readers change over. If the merge fails (no space), the full table stays
+ * between the new one and the tree, and the next freeze tries again.
+ *
+ * When the table is full the writer that filled it swaps, and the freezer, a
+ * thread, merges. Writers wait only if the next table is full before that.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <time.h>
+
+#include "db.h"
+
+/* Nodes are appended in runs of about this size */
+#define RUN_BYTES (256u << 10)
+/* Rows in a full redo table, whatever their size */
+#define TABLE_ROWS_MAX 2000000u
+/* Redo beyond this, and beyond a quarter of the index, is worth a freeze:
+ * replaying it takes about half a second */
+#define REDO_MAX (64u << 20)
+
+static int64_t now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Replace the current view; write_lock is held */
+static int set_view(banyan *db, struct redo_table *active,
+		    struct redo_table *frozen, const struct tree *tree)
+{
+	struct view *v = view_new(active, frozen, tree);
+	if (!v)
+		return -ENOMEM;
+	pthread_mutex_lock(&db->view_lock);
+	struct view *old = db->view;
+	db->view = v;
+	pthread_mutex_unlock(&db->view_lock);
+	view_unref(old);
+	return 0;
+}
+
+int freeze_swap(banyan *db, bool automatic)
+{
+	struct view *v = db->view;
+	assert(!v->frozen);
+	struct redo_table *fresh = redo_table_new();
+	if (!fresh)
+		return -ENOMEM;
+	int rc = set_view(db, fresh, v->active, &v->tree);
+	redo_table_unref(fresh);
+	if (rc)
+		return rc;
+	log_begin(db->log, true);
+	db->next = (struct freeze){
+		.automatic = automatic,
+		.replay = log_end(db->log),
+		.next_id = atomic_load(&db->next_id),
+		.keys = atomic_load(&db->keys),
+		.live_bytes = atomic_load(&db->live),
+	};
+	atomic_store(&db->redo_bytes, 0);
+	return 0;
+}
+
+static int next_row(void *arg, struct row_change *change)
+{
+	struct redo_cursor *c = arg;
+	bool more = c->row ? redo_cursor_next(c) :
+			     redo_cursor_seek(c, "", 0);
+	if (!more)
+		return 1;
+	change->key = redo_cursor_key(c, &change->key_len);
+	change->value = redo_cursor_value(c, &change->value_len);
+	return 0;
+}
+
+static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
+{
+	banyan *db = arg;
+	struct log_place place;
+	pthread_mutex_lock(&db->write_lock);
+	log_begin(db->log, true);
+	int rc = log_stage_payload(db->log, RECORD_NODES, run, size, true,
+				   &place);
+	if (rc)
+		log_abort(db->log);
+	else
+		rc = log_commit(db->log);
+	pthread_mutex_unlock(&db->write_lock);
+	if (!rc)
+		*offset = place.payload;
+	return rc;
+}
+
+/* The table that waits goes into the tree */
+static int merge_table(banyan *db, const struct view *v, struct tree *tree,
+		       uint64_t *index_bytes)
+{
+	struct redo_cursor c;
+	struct merge_stats stats = { 0 };
+	struct merge_source source = { next_row, &c };
+	struct node_sink sink = { write_run, db, RUN_BYTES };
+	redo_cursor_init(&c, v->frozen, UINT64_MAX);
+	int rc = btree_merge(db->cache, &v->tree, &source, &sink, tree,
+			     &stats);
+	if (rc)
+		return rc;
+	uint64_t bytes = db->last.index_bytes + stats.bytes_written;
+	*index_bytes = bytes > stats.bytes_replaced ?
+			       bytes - stats.bytes_replaced :
+			       0;
+	return 0;
+}
+
+static int write_freeze(banyan *db, const struct freeze *f, uint64_t *offset)
+{
+	uint8_t body[FREEZE_BODY_SIZE];
+	freeze_encode(f, body);
+	pthread_mutex_lock(&db->write_lock);
+	log_begin(db->log, true);
+	int rc = log_stage_body(db->log, RECORD_FREEZE, body, sizeof(body),
+				offset);
+	if (rc)
+		log_abort(db->log);
+	else
+		rc = log_commit(db->log);
+	pthread_mutex_unlock(&db->write_lock);
+	return rc;
+}
+
+/* The nodes and what they refer to must be durable before the record is */
+static int write_durably(banyan *db, struct freeze *f, uint64_t *offset)
+{
+	int rc = log_sync(db->log, NULL);
+	if (rc)
+		return rc;
+	f->durable_to = log_durable_to(db->log);
+	rc = write_freeze(db, f, offset);
+	return rc ? rc : log_sync(db->log, NULL);
+}
+
+/* Second half; freeze_lock is held */
+static int merge(banyan *db)
+{
+	struct freeze f = db->next;
+	struct tree tree = { 0 };
+	uint64_t offset = 0;
+	pthread_mutex_lock(&db->view_lock);
+	struct view *v = view_ref(db->view);
+	pthread_mutex_unlock(&db->view_lock);
+	int rc = 0;
+	if (!v->frozen)
+		goto out;
+	f.number = db->last.number + 1;
+	f.time = now();
+	f.previous = db->last_offset;
+	rc = merge_table(db, v, &tree, &f.index_bytes);
+	f.root = tree.root;
+	f.height = tree.height;
+	if (!rc)
+		rc = write_durably(db, &f, &offset);
+	if (rc)
+		goto out;
+	pthread_mutex_lock(&db->write_lock);
+	log_set_last_freeze(db->log, offset);
+	rc = set_view(db, db->view->active, NULL, &tree);
+	pthread_mutex_unlock(&db->write_lock);
+	if (!rc) {
+		db->last = f;
+		db->last_offset = offset;
+		atomic_store(&db->index_bytes, f.index_bytes);
+	}
+out:
+	view_unref(v);
+	return rc;
+}
+
+/* Swap if nothing waits to be merged already and there is something to freeze */
+static int swap(banyan *db, bool automatic)
+{
+	int rc = 0;
+	pthread_mutex_lock(&db->write_lock);
+	if (!db->view->frozen && redo_table_rows(db->view->active))
+		rc = freeze_swap(db, automatic);
+	pthread_mutex_unlock(&db->write_lock);
+	return rc;
+}
+
+int freeze_all(banyan *db, bool automatic)
+{
+	pthread_mutex_lock(&db->freeze_lock);
+	int rc = merge(db);
+	if (!rc)
+		rc = swap(db, automatic);
+	if (!rc)
+		rc = merge(db);
+	pthread_mutex_unlock(&db->freeze_lock);
+	return rc;
+}
+
+int banyan_freeze(banyan *db)
+{
+	if (db->read_only)
+		return -EROFS;
+	if (db_in_batch(db))
+		return -EBUSY;
+	int rc = db_sweep(db);
+	if (!rc)
+		rc = freeze_all(db, false);
+	return rc ? rc : banyan_sync(db);
+}
+
+/* ---- the freezer ------------------------------------------------------ */
+
+static void ask_freezer(banyan *db)
+{
+	struct freezer *f = &db->freezer;
+	pthread_mutex_lock(&f->lock);
+	f->wanted = true;
+	pthread_cond_signal(&f->wake);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static bool table_full(const banyan *db, const struct redo_table *t)
+{
+	return redo_table_bytes(t) >= db->table_limit ||
+	       redo_table_rows(t) >= TABLE_ROWS_MAX;
+}
+
+static bool redo_long(const banyan *db)
+{
+	uint64_t redo = atomic_load(&db->redo_bytes);
+	return redo > REDO_MAX && redo > atomic_load(&db->index_bytes) / 4;
+}
+
+void freeze_if_full(banyan *db)
+{
+	if (db->view->frozen)
+		return;
+	if (!table_full(db, db->view->active) && !redo_long(db))
+		return;
+	/* Without memory for it the table grows a little beyond its limit */
+	if (freeze_swap(db, true) == 0)
+		ask_freezer(db);
+}
+
+static bool no_room(banyan *db, bool makes_room)
+{
+	pthread_mutex_lock(&db->view_lock);
+	struct view *v = view_ref(db->view);
+	pthread_mutex_unlock(&db->view_lock);
+	bool full = v->frozen && table_full(db, v->active);
+	/* What makes room must go on where freezes fail for lack of it */
+	if (makes_room && redo_table_bytes(v->active) < 2 * db->table_limit)
+		full = false;
+	view_unref(v);
+	return full;
+}
+
+int freeze_wait_for_room(banyan *db, bool makes_room)
+{
+	struct freezer *f = &db->freezer;
+	int rc = 0;
+	while (rc == 0 && no_room(db, makes_room)) {
+		pthread_mutex_lock(&f->lock);
+		uint64_t round = f->rounds;
+		f->wanted = true;
+		pthread_cond_signal(&f->wake);
+		while (f->rounds == round && !f->stop)
+			pthread_cond_wait(&f->done, &f->lock);
+		rc = f->stop ? -EIO : f->result;
+		pthread_mutex_unlock(&f->lock);
+	}
+	return rc;
+}
+
+static void *freezer_main(void *arg)
+{
+	banyan *db = arg;
+	struct freezer *f = &db->freezer;
+	pthread_mutex_lock(&f->lock);
+	while (!f->stop) {
+		if (!f->wanted) {
+			pthread_cond_wait(&f->wake, &f->lock);
+			continue;
+		}
+		f->wanted = false;
+		pthread_mutex_unlock(&f->lock);
+		pthread_mutex_lock(&db->freeze_lock);
+		int rc = merge(db);
+		pthread_mutex_unlock(&db->freeze_lock);
+		if (rc)
+			db_report(db, "automatic freeze failed: %s",
+				  banyan_strerror(rc));
+		pthread_mutex_lock(&f->lock);
+		f->rounds++;
+		f->result = rc;
+		pthread_cond_broadcast(&f->done);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+int freezer_start(banyan *db)
+{
+	int rc = pthread_create(&db->freezer.thread, NULL, freezer_main, db);
+	db->freezer.started = rc == 0;
+	return -rc;
+}
+
+void freezer_stop(banyan *db)
+{
+	struct freezer *f = &db->freezer;
+	if (!f->started)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->stop = true;
+	pthread_cond_broadcast(&f->wake);
+	pthread_cond_broadcast(&f->done);
+	pthread_mutex_unlock(&f->lock);
+	pthread_join(f->thread, NULL);
+	f->started = false;
+}

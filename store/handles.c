@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/* handles.c - the public functions on keys and on what is held. */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "contents.h"
+#include "handles.h"
+
+/* ---- holding ---------------------------------------------------------- */
+
+void banyan_hold(banyan_data *data)
+{
+	held_hold_again(&data->db->held, data);
+}
+
+/* Nobody holds an orphan any more: its rows can go */
+static void sweep_released(banyan *db, uint64_t id)
+{
+	/* What goes wrong here, and the rest of a long one, is left to the
+	 * sweep before the next freeze */
+	struct change *c = NULL;
+	int rc = db_write_begin(db, OPERATION_SWEEP, true, &c);
+	if (rc) {
+		atomic_store(&db->orphans, true);
+		return;
+	}
+	int more = change_bar(c, id);
+	if (more > 0)
+		more = names_sweep(c, id);
+	if (db_write_end(db, c, more < 0 ? more : 0) || more)
+		atomic_store(&db->orphans, true);
+}
+
+void banyan_release(banyan_data *data, uint64_t times)
+{
+	uint64_t id = 0;
+	bool orphan = false;
+	if (!data || data->id == BANYAN_ROOT_ID)
+		return;
+	banyan *db = data->db;
+	if (held_release(&db->held, data, times, &id, &orphan) && orphan)
+		sweep_released(db, id);
+}
+
+uint64_t banyan_id(const banyan_data *data)
+{
+	return data->id;
+}
+
+banyan *banyan_db(const banyan_data *data)
+{
+	return data->db;
+}
+
+int hold_located(banyan *db, const struct located *l, banyan_data **data)
+{
+	bool fresh = false;
+	return held_hold(&db->held, db, l->d.id, &l->home, true, data, &fresh);
+}
+
+/*
+ * One try to find and hold: -EAGAIN if a writer came in between, so that what
+ * was found may not be true any more.
+ */
+static int try_search(banyan *db, const struct name *n, banyan_data **data)
+{
+	struct snapshot s;
+	struct name_row row;
+	struct data space;
+	struct located l = { 0 };
+	banyan_data *found = NULL;
+	bool fresh = false;
+	uint64_t commits = atomic_load(&db->commits);
+	db_read_begin(db, &s);
+	int rc = names_row(&s.state, n, &row, &l);
+	if (rc == -ENOENT)
+		rc = names_space(&s.state, n->space, &space);
+	else if (!rc)
+		rc = 1;
+	db_read_end(&s);
+	if (rc <= 0)
+		return rc ? rc : -ENOENT;
+	rc = held_hold(&db->held, db, row.id, &l.home, db_in_batch(db), &found,
+		       &fresh);
+	/* If somebody held it before, it was alive and its home is kept */
+	if (!rc && fresh && atomic_load(&db->commits) != commits)
+		rc = -EAGAIN;
+	if (rc) {
+		banyan_release(found, 1);
+		return rc;
+	}
+	*data = found;
+	return 0;
+}
+
+int banyan_search(banyan_data *space, const char *name, size_t len,
+		  banyan_data **data)
+{
+	banyan *db = space->db;
+	struct name n = { space->id, name, len };
+	int rc = -EAGAIN;
+	if (len > BANYAN_NAME_MAX)
+		return -ENAMETOOLONG;
+	for (unsigned tries = 0; rc == -EAGAIN && tries < 10; tries++)
+		rc = try_search(db, &n, data);
+	if (rc != -EAGAIN)
+		return rc;
+	/* Busy writers: with them locked out the next try is the last */
+	pthread_mutex_lock(&db->write_lock);
+	rc = try_search(db, &n, data);
+	pthread_mutex_unlock(&db->write_lock);
+	return rc;
+}
+
+/* ---- making ----------------------------------------------------------- */
+
+static int check_make(const struct banyan_new *make)
+{
+	uint32_t type = make->mode & S_IFMT;
+	bool has_value = type == 0 || type == S_IFREG || type == S_IFLNK;
+	if (make->size && !has_value)
+		return -EINVAL;
+	switch (type) {
+	case 0:
+	case S_IFREG:
+	case S_IFDIR:
+	case S_IFLNK:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int make_data(struct change *c, const struct banyan_new *make, uint64_t parent,
+	      struct data *d)
+{
+	uint32_t type = make->mode & S_IFMT;
+	*d = (struct data){
+		.id = change_new_id(c),
+		.mode = type ? make->mode : make->mode | S_IFREG,
+		.uid = make->uid,
+		.gid = make->gid,
+		.nlink = 1,
+		.rdev = make->rdev,
+		.birth = c->op.time,
+		.atime = c->op.time,
+		.mtime = c->op.time,
+		.ctime = c->op.time,
+	};
+	if (data_is_space(d)) {
+		d->nlink = 2;
+		d->parent = parent;
+	}
+	if (d->id > INT64_MAX - 1)
+		return -ENOSPC;
+	return make->size ? contents_write(c, d, make->value, make->size, 0) :
+			    0;
+}
+
+int banyan_insert(banyan_data *space, const char *name, size_t len,
+		  const struct banyan_new *make, banyan_data **data)
+{
+	banyan *db = space->db;
+	struct change *c = NULL;
+	struct name n = { space->id, name, len };
+	struct located l;
+	int rc = check_make(make);
+	if (!rc)
+		rc = db_write_begin(db, OPERATION_INSERT, false, &c);
+	if (rc)
+		return rc;
+	rc = names_check_new(c, &n);
+	if (!rc)
+		rc = make_data(c, make, space->id, &l.d);
+	if (!rc)
+		rc = names_insert(c, &n, &l.d);
+	banyan_data *held = NULL;
+	if (!rc && data) {
+		bool in_space = data_is_space(&l.d);
+		home_set(&l.home, in_space ? 0 : n.space, name,
+			 in_space ? 0 : len);
+		rc = hold_located(db, &l, &held);
+		if (rc)
+			c->broken = rc;
+	}
+	rc = db_write_end(db, c, rc);
+	if (rc)
+		banyan_release(held, 1);
+	else if (data)
+		*data = held;
+	return rc;
+}
+
+int banyan_insert_unnamed(banyan *db, const struct banyan_new *make,
+			  banyan_data **data)
+{
+	struct change *c = NULL;
+	struct located l = { 0 };
+	banyan_data *held = NULL;
+	int rc = check_make(make);
+	if (!rc && (make->mode & S_IFMT) == S_IFDIR)
+		rc = -EINVAL;
+	if (!rc)
+		rc = db_write_begin(db, OPERATION_INSERT, false, &c);
+	if (rc)
+		return rc;
+	rc = make_data(c, make, 0, &l.d);
+	l.d.nlink = 0;
+	if (!rc)
+		rc = hold_located(db, &l, &held);
+	if (!rc)
+		rc = names_insert_unnamed(c, &l.d);
+	if (!rc)
+		rc = change_rehome(c, l.d.id, NULL, true);
+	rc = db_write_end(db, c, rc);
+	if (rc)
+		banyan_release(held, 1);
+	else
+		*data = held;
+	return rc;
+}
+
+int banyan_insert_data(banyan_data *space, const char *name, size_t len,
+		       banyan_data *data)
+{
+	banyan *db = space->db;
+	struct change *c = NULL;
+	struct name n = { space->id, name, len };
+	struct located l;
+	if (data->db != db)
+		return -EXDEV;
+	int rc = db_write_begin(db, OPERATION_ALIAS, false, &c);
+	if (rc)
+		return rc;
+	rc = db_write_data(c, data, &l);
+	if (!rc)
+		rc = names_alias(c, &n, &l);
+	return db_write_end(db, c, rc);
+}
+
+/* ---- deleting and moving ---------------------------------------------- */
+
+int banyan_delete(banyan_data *space, const char *name, size_t len,
+		  unsigned flags, banyan_data **data)
+{
+	banyan *db = space->db;
+	struct change *c = NULL;
+	struct name n = { space->id, name, len };
+	struct located l;
+	banyan_data *held = NULL;
+	int rc = db_write_begin(db, OPERATION_DELETE, true, &c);
+	if (rc)
+		return rc;
+	if (data) {
+		/* Held before it goes, it lives on */
+		rc = names_lookup(&c->state, &n, &l);
+		if (!rc)
+			rc = hold_located(db, &l, &held);
+	}
+	if (!rc)
+		rc = names_delete(c, &n, flags, data != NULL, &l);
+	rc = db_write_end(db, c, rc);
+	if (rc)
+		banyan_release(held, 1);
+	else if (data)
+		*data = held;
+	return rc;
+}
+
+int banyan_move(banyan_data *space, const char *name, size_t len,
+		banyan_data *new_space, const char *new_name, size_t new_len,
+		unsigned flags)
+{
+	banyan *db = space->db;
+	struct change *c = NULL;
+	struct name from = { space->id, name, len };
+	struct name to = { new_space->id, new_name, new_len };
+	if (new_space->db != db)
+		return -EXDEV;
+	if ((flags & ~(unsigned)(BANYAN_NO_REPLACE | BANYAN_EXCHANGE)) ||
+	    flags == (BANYAN_NO_REPLACE | BANYAN_EXCHANGE))
+		return -EINVAL;
+	int rc = db_write_begin(db, OPERATION_MOVE, true, &c);
+	if (rc)
+		return rc;
+	return db_write_end(db, c, names_move(c, &from, &to, flags));
+}
+
+int banyan_parent(banyan_data *space, uint64_t *id)
+{
+	struct snapshot s;
+	struct located l;
+	int rc = db_read_data(space, &s, &l);
+	if (rc)
+		return rc;
+	db_read_end(&s);
+	if (!data_is_space(&l.d))
+		return -ENOTDIR;
+	*id = l.d.parent;
+	return 0;
+}
+
+/* ---- attributes ------------------------------------------------------- */
+
+void fill_attr(const struct data *d, struct banyan_attr *attr)
+{
+	*attr = (struct banyan_attr){
+		.id = d->id,
+		.mode = d->mode,
+		.uid = d->uid,
+		.gid = d->gid,
+		.nlink = d->nlink,
+		.size = d->size,
+		.stored = d->stored,
+		.rdev = d->rdev,
+		.birth = d->birth,
+		.atime = d->atime,
+		.mtime = d->mtime,
+		.ctime = d->ctime,
+	};
+}
+
+int banyan_get_attr(banyan_data *data, struct banyan_attr *attr)
+{
+	struct snapshot s;
+	struct located l;
+	int rc = db_read_data(data, &s, &l);
+	if (rc)
+		return rc;
+	db_read_end(&s);
+	fill_attr(&l.d, attr);
+	return 0;
+}
+
+static int resize(struct change *c, struct data *d, uint64_t size)
+{
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if (data_is_space(d))
+		return -EISDIR;
+	if (!data_is_file(d))
+		return -EINVAL;
+	int64_t stored = (int64_t)d->stored;
+	int rc = contents_resize(c, d, size);
+	c->op.live += (int64_t)d->stored - stored;
+	return rc;
+}
+
+/* The attributes but the size; the Data's ctime is new already */
+static void apply_attr(struct data *d, const struct banyan_attr *a,
+		       unsigned which)
+{
+	if (which & BANYAN_SET_MODE)
+		d->mode = (d->mode & S_IFMT) | (a->mode & 07777);
+	if (which & BANYAN_SET_UID)
+		d->uid = a->uid;
+	if (which & BANYAN_SET_GID)
+		d->gid = a->gid;
+	if (which & (BANYAN_SET_SIZE | BANYAN_SET_MTIME_NOW))
+		d->mtime = d->ctime;
+	if (which & BANYAN_SET_ATIME_NOW)
+		d->atime = d->ctime;
+	if (which & BANYAN_SET_MTIME)
+		d->mtime = a->mtime;
+	if (which & BANYAN_SET_ATIME)
+		d->atime = a->atime;
+}
+
+int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, struct banyan_attr *after)
+{
+	banyan *db = data->db;
+	struct change *c = NULL;
+	struct located l;
+	/* What shrinks a value must be possible on a full disk */
+	bool makes_room = !(which & BANYAN_SET_SIZE) || attr->size == 0;
+	int rc = db_write_begin(db, OPERATION_ATTR, makes_room, &c);
+	if (rc)
+		return rc;
+	rc = db_write_data(c, data, &l);
+	if (!rc && (which & BANYAN_SET_SIZE))
+		rc = resize(c, &l.d, attr->size);
+	if (!rc) {
+		l.d.ctime = change_time(c, l.d.ctime);
+		apply_attr(&l.d, attr, which);
+		rc = data_save(c, &l);
+	}
+	rc = db_write_end(db, c, rc);
+	if (!rc && after)
+		fill_attr(&l.d, after);
+	return rc;
+}
+
+int banyan_truncate(banyan_data *data, uint64_t size)
+{
+	struct banyan_attr attr = { .size = size };
+	return banyan_set_attr(data, &attr, BANYAN_SET_SIZE, NULL);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* handles.h - what the public functions by Data and by path share. */
+#ifndef STORE_HANDLES_H
+#define STORE_HANDLES_H
+
+#include "db.h"
+
+void fill_attr(const struct data *d, struct banyan_attr *attr);
+
+/* A new Data with an id, times and contents, of which no row speaks yet */
+int make_data(struct change *c, const struct banyan_new *make, uint64_t parent,
+	      struct data *d);
+
+/* For the writer: hold what it has found in its own change */
+int hold_located(banyan *db, const struct located *l, banyan_data **data);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include "held.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS_FIRST 256u
+
+void home_set(struct home *h, uint64_t space, const char *name, size_t len)
+{
+	assert(len <= sizeof(h->name));
+	h->space = space;
+	h->len = (uint8_t)len;
+	if (len)
+		memcpy(h->name, name, len);
+}
+
+int held_init(struct held_table *t)
+{
+	*t = (struct held_table){ 0 };
+	t->buckets = calloc(BUCKETS_FIRST, sizeof(*t->buckets));
+	if (!t->buckets)
+		return -ENOMEM;
+	t->mask = BUCKETS_FIRST - 1;
+	pthread_mutex_init(&t->lock, NULL);
+	return 0;
+}
+
+static void free_data(banyan_data *d)
+{
+	free(d->name);
+	free(d);
+}
+
+void held_destroy(struct held_table *t)
+{
+	if (!t->buckets)
+		return;
+	for (size_t i = 0; i <= t->mask; i++) {
+		while (t->buckets[i]) {
+			banyan_data *d = t->buckets[i];
+			t->buckets[i] = d->next;
+			free_data(d);
+		}
+	}
+	free(t->buckets);
+	t->buckets = NULL;
+	pthread_mutex_destroy(&t->lock);
+}
+
+/* The pointer that points, or would point, to the Data */
+static banyan_data **slot(const struct held_table *t, uint64_t id)
+{
+	assert(t->buckets);
+	/* Fibonacci hashing: ids come in runs */
+	size_t hash = (size_t)(id * 0x9e3779b97f4a7c15u >> 32);
+	banyan_data **p = &t->buckets[hash & t->mask];
+	while (*p && (*p)->id != id)
+		p = &(*p)->next;
+	return p;
+}
+
+/* Twice as many buckets, if there is memory for them: else chains grow */
+static void grow(struct held_table *t)
+{
+	size_t size = (t->mask + 1) * 2;
+	banyan_data **fresh = calloc(size, sizeof(*fresh));
+	if (!fresh)
+		return;
+	struct held_table bigger = { .buckets = fresh, .mask = size - 1 };
+	for (size_t i = 0; i <= t->mask; i++) {
+		while (t->buckets[i]) {
+			banyan_data *d = t->buckets[i];
+			t->buckets[i] = d->next;
+			d->next = NULL;
+			*slot(&bigger, d->id) = d;
+		}
+	}
+	free(t->buckets);
+	t->buckets = fresh;
+	t->mask = size - 1;
+}
+
+static int set_home(banyan_data *d, const struct home *home)
+{
+	char *name = NULL;
+	if (home && home->space) {
+		name = malloc(home->len ? home->len : 1);
+		if (!name)
+			return -ENOMEM;
+		memcpy(name, home->name, home->len);
+	}
+	free(d->name);
+	d->name = name;
+	d->space = name ? home->space : 0;
+	d->name_len = name ? home->len : 0;
+	return 0;
+}
+
+static banyan_data *add(struct held_table *t, banyan *db, uint64_t id,
+			const struct home *home)
+{
+	banyan_data *d = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	d->db = db;
+	d->id = id;
+	if (set_home(d, home)) {
+		free(d);
+		return NULL;
+	}
+	if (t->count++ > t->mask)
+		grow(t);
+	*slot(t, id) = d;
+	return d;
+}
+
+static void drop(struct held_table *t, banyan_data **p)
+{
+	banyan_data *d = *p;
+	*p = d->next;
+	t->count--;
+	free_data(d);
+}
+
+int held_hold(struct held_table *t, banyan *db, uint64_t id,
+	      const struct home *home, bool writer, banyan_data **data,
+	      bool *fresh)
+{
+	int rc = 0;
+	pthread_mutex_lock(&t->lock);
+	banyan_data *d = *slot(t, id);
+	bool had = d != NULL;
+	if (!d)
+		d = add(t, db, id, home);
+	if (d && d->barred && writer) {
+		/* Barred by this very writer, for a batch that goes on */
+		rc = set_home(d, home);
+		d->barred = rc != 0;
+	}
+	if (!d) {
+		rc = -ENOMEM;
+	} else if (d->barred) {
+		rc = rc ? rc : -EAGAIN;
+	} else {
+		d->holds++;
+		*data = d;
+		*fresh = !had;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+void held_hold_again(struct held_table *t, banyan_data *data)
+{
+	pthread_mutex_lock(&t->lock);
+	data->holds++;
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool held_release(struct held_table *t, banyan_data *data, uint64_t times,
+		  uint64_t *id, bool *orphan)
+{
+	bool last = false;
+	pthread_mutex_lock(&t->lock);
+	assert(data->holds >= times);
+	data->holds -= times;
+	if (data->holds == 0) {
+		last = true;
+		*id = data->id;
+		*orphan = data->orphan;
+		drop(t, slot(t, data->id));
+	}
+	pthread_mutex_unlock(&t->lock);
+	return last;
+}
+
+static struct home home_of(const banyan_data *d)
+{
+	struct home h;
+	home_set(&h, d->space, d->name, d->name_len);
+	return h;
+}
+
+struct home held_home(struct held_table *t, const banyan_data *data)
+{
+	pthread_mutex_lock(&t->lock);
+	struct home h = home_of(data);
+	pthread_mutex_unlock(&t->lock);
+	return h;
+}
+
+int held_bar(struct held_table *t, banyan *db, uint64_t id)
+{
+	int rc = 0;
+	pthread_mutex_lock(&t->lock);
+	banyan_data *d = *slot(t, id);
+	if (d) {
+		rc = d->barred ? 2 : 0;
+	} else {
+		d = add(t, db, id, NULL);
+		rc = d ? 1 : -ENOMEM;
+		if (d)
+			d->barred = true;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+void held_unbar(struct held_table *t, uint64_t id)
+{
+	pthread_mutex_lock(&t->lock);
+	banyan_data **p = slot(t, id);
+	/* The writer itself may have come to hold it since */
+	if (*p && (*p)->barred)
+		drop(t, p);
+	pthread_mutex_unlock(&t->lock);
+}
+
+int held_move(struct held_table *t, uint64_t id, const struct home *home,
+	      bool orphan, struct home *old, bool *old_orphan)
+{
+	int rc = 0;
+	pthread_mutex_lock(&t->lock);
+	banyan_data *d = *slot(t, id);
+	if (d && d->barred) {
+		rc = 2;
+	} else if (d) {
+		struct home was = home_of(d);
+		rc = set_home(d, home);
+		if (!rc) {
+			*old = was;
+			*old_orphan = d->orphan;
+			d->orphan = orphan;
+			rc = 1;
+		}
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}

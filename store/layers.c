@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Merging works on sources, newest first: each stands on its next row in the
+ * direction of travel. The smallest (going back: largest) key is the row; of
+ * several sources that stand on it the first one tells, and all step on
+ * together. When the direction changes, all sources are sought anew.
+ */
+#include "layers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+
+int layers_get(const struct layers *l, const void *key, size_t key_len,
+	       struct buf *value)
+{
+	for (unsigned i = 0; i < l->tables; i++) {
+		const uint8_t *bytes = NULL;
+		size_t len = 0;
+		switch (redo_table_get(l->table[i].table, key, key_len,
+				       l->table[i].seq, &bytes, &len)) {
+		case REDO_ROW:
+			return buf_set(value, bytes, len);
+		case REDO_DELETED:
+			return -ENOENT;
+		case REDO_ABSENT:
+			break;
+		}
+	}
+	return btree_lookup(l->cache, &l->tree, key, key_len, value);
+}
+
+struct layer_cursor {
+	unsigned tables;
+	struct redo_cursor table[LAYERS_TABLES];
+	bool table_at[LAYERS_TABLES]; /* it stands on a row */
+	struct tree_cursor tree;
+	bool tree_at;
+	bool back; /* the direction of travel */
+	int source; /* whose row is the position; -1: none, tables: the tree */
+	struct buf key; /* the position, kept for when the direction changes */
+};
+
+int layer_cursor_new(const struct layers *l, struct layer_cursor **out)
+{
+	struct layer_cursor *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->tables = l->tables;
+	for (unsigned i = 0; i < l->tables; i++)
+		redo_cursor_init(&c->table[i], l->table[i].table,
+				 l->table[i].seq);
+	tree_cursor_init(&c->tree, l->cache, &l->tree);
+	c->source = -1;
+	*out = c;
+	return 0;
+}
+
+void layer_cursor_free(struct layer_cursor *c)
+{
+	if (!c)
+		return;
+	tree_cursor_free(&c->tree);
+	buf_free(&c->key);
+	free(c);
+}
+
+static bool stands(const struct layer_cursor *c, unsigned source)
+{
+	return source < c->tables ? c->table_at[source] : c->tree_at;
+}
+
+static const uint8_t *key_of(const struct layer_cursor *c, unsigned source,
+			     size_t *len)
+{
+	return source < c->tables ? redo_cursor_key(&c->table[source], len) :
+				    tree_cursor_key(&c->tree, len);
+}
+
+/* 0: the tree stands on a row or has none; negative: an error */
+static int tree_moved(struct layer_cursor *c, int rc)
+{
+	c->tree_at = rc == 0;
+	return rc < 0 ? rc : 0;
+}
+
+static int step_source(struct layer_cursor *c, unsigned source)
+{
+	if (source < c->tables) {
+		struct redo_cursor *t = &c->table[source];
+		c->table_at[source] = c->back ? redo_cursor_prev(t) :
+						redo_cursor_next(t);
+		return 0;
+	}
+	return tree_moved(c, c->back ? tree_cursor_prev(&c->tree) :
+				       tree_cursor_next(&c->tree));
+}
+
+static bool goes_first(const struct layer_cursor *c, unsigned a, unsigned b)
+{
+	size_t a_len = 0;
+	size_t b_len = 0;
+	const uint8_t *x = key_of(c, a, &a_len);
+	const uint8_t *y = key_of(c, b, &b_len);
+	int order = compare_bytes(x, a_len, y, b_len);
+	return c->back ? order > 0 : order < 0;
+}
+
+/* The source whose row is next: the newest of those with the foremost key */
+static int foremost(const struct layer_cursor *c)
+{
+	int best = -1;
+	for (unsigned i = 0; i <= c->tables; i++)
+		if (stands(c, i) &&
+		    (best < 0 || goes_first(c, i, (unsigned)best)))
+			best = (int)i;
+	return best;
+}
+
+/* All sources that stand on the position step on */
+static int leave(struct layer_cursor *c)
+{
+	for (unsigned i = 0; i <= c->tables; i++) {
+		size_t len = 0;
+		if (!stands(c, i))
+			continue;
+		const uint8_t *key = key_of(c, i, &len);
+		if (compare_bytes(key, len, c->key.data, c->key.len) != 0)
+			continue;
+		int rc = step_source(c, i);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Stand on the foremost row that is not deleted */
+static int settle(struct layer_cursor *c)
+{
+	for (;;) {
+		size_t len = 0;
+		c->source = foremost(c);
+		if (c->source < 0)
+			return 1;
+		const uint8_t *key = key_of(c, (unsigned)c->source, &len);
+		int rc = buf_set(&c->key, key, len);
+		if (!rc && ((unsigned)c->source == c->tables ||
+			    redo_cursor_value(&c->table[c->source], &len)))
+			return 0;
+		if (!rc)
+			rc = leave(c);
+		if (rc) {
+			c->source = -1;
+			return rc;
+		}
+	}
+}
+
+int layer_cursor_seek(struct layer_cursor *c, const void *key, size_t key_len)
+{
+	c->back = false;
+	c->source = -1;
+	for (unsigned i = 0; i < c->tables; i++)
+		c->table_at[i] = redo_cursor_seek(&c->table[i], key, key_len);
+	int rc = tree_moved(c, tree_cursor_seek(&c->tree, key, key_len));
+	return rc ? rc : settle(c);
+}
+
+int layer_cursor_seek_before(struct layer_cursor *c, const void *key,
+			     size_t key_len)
+{
+	c->back = true;
+	c->source = -1;
+	for (unsigned i = 0; i < c->tables; i++)
+		c->table_at[i] = redo_cursor_seek_before(&c->table[i], key,
+							 key_len);
+	int rc = tree_moved(c,
+			    tree_cursor_seek_before(&c->tree, key, key_len));
+	return rc ? rc : settle(c);
+}
+
+/* Seek from the position itself, in the other direction */
+static int turn(struct layer_cursor *c)
+{
+	struct buf key = c->key;
+	c->key = (struct buf)BUF_INIT;
+	int rc;
+	if (c->back) {
+		/* The first key behind it: the same with a NUL at the end */
+		buf_add_u8(&key, 0);
+		rc = key.failed ? -ENOMEM :
+				  layer_cursor_seek(c, key.data, key.len);
+	} else {
+		rc = layer_cursor_seek_before(c, key.data, key.len);
+	}
+	buf_free(&key);
+	return rc;
+}
+
+static int step(struct layer_cursor *c, bool back)
+{
+	if (c->source < 0)
+		return 1;
+	if (c->back != back)
+		return turn(c);
+	int rc = leave(c);
+	if (rc) {
+		c->source = -1;
+		return rc;
+	}
+	return settle(c);
+}
+
+int layer_cursor_next(struct layer_cursor *c)
+{
+	return step(c, false);
+}
+
+int layer_cursor_prev(struct layer_cursor *c)
+{
+	return step(c, true);
+}
+
+const uint8_t *layer_cursor_key(const struct layer_cursor *c, size_t *len)
+{
+	assert(c->source >= 0);
+	*len = c->key.len;
+	return c->key.data;
+}
+
+const uint8_t *layer_cursor_value(const struct layer_cursor *c, size_t *len)
+{
+	assert(c->source >= 0);
+	return (unsigned)c->source < c->tables ?
+		       redo_cursor_value(&c->table[c->source], len) :
+		       tree_cursor_value(&c->tree, len);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * layers.h - the rows of a store as one sorted sequence.
+ *
+ * What is current lies in layers: the changes of the operation being built, the
+ * redo table, the table that is being frozen, and the tree. The first layer
+ * that knows a row says what it is; a deletion in it hides what is below.
+ *
+ * A struct layers only borrows: whoever fills it in keeps tables and tree alive.
+ */
+#ifndef STORE_LAYERS_H
+#define STORE_LAYERS_H
+
+#include "btree.h"
+#include "cursor.h"
+#include "redo_table.h"
+
+#define LAYERS_TABLES 3
+
+struct layers {
+	unsigned tables; /* how many of the next are in use, newest first */
+	struct {
+		const struct redo_table *table;
+		uint64_t seq; /* versions after it are not seen */
+	} table[LAYERS_TABLES];
+	struct cache *cache;
+	struct tree tree;
+};
+
+/* The row's value replaces what is in *value. 0, -ENOENT, or an error. */
+int layers_get(const struct layers *l, const void *key, size_t key_len,
+	       struct buf *value);
+
+/* Iterate as tree_cursor does: 0 at a row, 1 none there, negative error */
+struct layer_cursor;
+
+int layer_cursor_new(const struct layers *l, struct layer_cursor **c);
+void layer_cursor_free(struct layer_cursor *c); /* NULL is fine */
+int layer_cursor_seek(struct layer_cursor *c, const void *key, size_t key_len);
+/* Last row before key; of all rows if key is NULL */
+int layer_cursor_seek_before(struct layer_cursor *c, const void *key,
+			     size_t key_len);
+int layer_cursor_next(struct layer_cursor *c);
+int layer_cursor_prev(struct layer_cursor *c);
+const uint8_t *layer_cursor_key(const struct layer_cursor *c, size_t *len);
+const uint8_t *layer_cursor_value(const struct layer_cursor *c, size_t *len);
+
+#endif

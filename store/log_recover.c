@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * log_recover.c - where a log ends, and from where it is to be replayed.
+ *
+ * The header of the last segment knows a durable freeze, and a newer one can
+ * only lie in that segment. From where that freeze says, records are followed
+ * until the chain breaks, at B. If anything behind B knows that the log was
+ * durable beyond B, bytes that had been safe are damaged: that is an error.
+ * Otherwise B is where a crash tore the log, and its end. Values that were not
+ * known to be durable are read: the first one that does not match ends the log
+ * as well.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "bytes.h"
+#include "log_scan.h"
+
+/* Segments (4 TiB) that may lie behind what is known, or the file is no log */
+#define SEGMENTS_MAX (1u << 20)
+
+struct recovery {
+	struct file *file;
+	struct log_state *state;
+	void (*report)(void *arg, const char *line);
+	void *arg;
+};
+
+__attribute__((format(printf, 2, 3))) static void
+say(const struct recovery *r, const char *format, ...)
+{
+	char line[256];
+	va_list args;
+	if (!r->report)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	r->report(r->arg, line);
+}
+
+static int read_superblock(struct recovery *r, bool writable)
+{
+	uint8_t bytes[SUPERBLOCK_SIZE];
+	int rc = file_size(r->file, &r->state->size);
+	if (!rc)
+		rc = file_read(r->file, bytes, sizeof(bytes), 0);
+	if (rc)
+		return rc == -ENODATA ? -EMEDIUMTYPE : rc;
+	rc = superblock_decode(&r->state->sb, bytes, writable);
+	if (rc == -EBADMSG || rc == -EUCLEAN)
+		say(r, "damaged superblock at offset 0");
+	return rc;
+}
+
+static int last_segment(struct recovery *r, struct segment_header *h)
+{
+	struct log_state *st = r->state;
+	uint64_t last = (st->size - 1) / SEGMENT_SIZE;
+	for (uint64_t back = 0; back <= last && back < SEGMENTS_MAX; back++) {
+		int rc = log_read_segment(r->file, st->sb.salt, st->size,
+					  last - back, h);
+		if (rc <= 0)
+			return rc;
+	}
+	say(r, "no valid segment header: the file is damaged or cut off");
+	return -EUCLEAN;
+}
+
+/* A newer freeze in the segment with header h: 0, 1 if none, or an error */
+static int newest_in_segment(struct recovery *r,
+			     const struct segment_header *h)
+{
+	struct log_state *st = r->state;
+	struct log_position from = h->prev;
+	uint64_t size = segment_end(segment_start(h->number));
+	struct log_scan s;
+	struct log_record rec;
+	bool found = false;
+	from.offset = segment_start(h->number) + SEGMENT_HEADER_SIZE;
+	int rc = log_scan_open(&s, r->file, st->sb.salt,
+			       size < st->size ? size : st->size, &from);
+	if (rc)
+		return rc;
+	while ((rc = log_scan_next(&s, &rec)) == 0) {
+		if (rec.header.type == RECORD_FREEZE &&
+		    freeze_decode(&st->freeze, rec.offset, rec.body,
+				  rec.header.body_len)) {
+			st->freeze_offset = rec.offset;
+			found = true;
+		}
+	}
+	log_scan_close(&s);
+	return rc < 0 ? rc : !found;
+}
+
+static int find_freeze(struct recovery *r)
+{
+	struct log_state *st = r->state;
+	struct segment_header h;
+	struct log_record rec;
+	struct buf body = BUF_INIT;
+	int rc = last_segment(r, &h);
+	if (rc)
+		return rc;
+	st->durable_to = h.durable_to;
+	rc = newest_in_segment(r, &h);
+	if (rc <= 0)
+		return rc;
+	rc = h.last_freeze ? log_read_record(r->file, st->sb.salt, st->size,
+					     h.last_freeze, &rec, &body) :
+			     1;
+	if (!rc && (rec.header.type != RECORD_FREEZE ||
+		    !freeze_decode(&st->freeze, rec.offset, rec.body,
+				   rec.header.body_len)))
+		rc = 1;
+	st->freeze_offset = h.last_freeze;
+	buf_free(&body);
+	if (rc > 0) {
+		say(r, "damaged freeze record at offset %" PRIu64,
+		    h.last_freeze);
+		rc = -EBADMSG;
+	}
+	return rc;
+}
+
+static int open_scan(struct recovery *r, struct log_scan *s)
+{
+	struct log_state *st = r->state;
+	uint64_t from = st->freeze.replay.offset / SEGMENT_SIZE;
+	if (st->freeze.replay.offset > st->size ||
+	    st->size / SEGMENT_SIZE - from > SEGMENTS_MAX)
+		return -EUCLEAN;
+	return log_scan_open(s, r->file, st->sb.salt, st->size,
+			     &st->freeze.replay);
+}
+
+static bool is_redo(const struct log_record *rec)
+{
+	return rec->header.type == RECORD_OPERATION ||
+	       rec->header.type == RECORD_EXTENT;
+}
+
+/* Follow the records to the first break */
+static int find_break(struct recovery *r)
+{
+	struct log_state *st = r->state;
+	struct log_scan s;
+	struct log_record rec;
+	int rc = open_scan(r, &s);
+	if (rc)
+		return rc;
+	st->redo = 0;
+	while ((rc = log_scan_next(&s, &rec)) == 0)
+		st->redo += is_redo(&rec);
+	st->end = s.at;
+	if (s.durable_to > st->durable_to)
+		st->durable_to = s.durable_to;
+	if (st->freeze.durable_to > st->durable_to)
+		st->durable_to = st->freeze.durable_to;
+	log_scan_close(&s);
+	return rc < 0 ? rc : 0;
+}
+
+/* Is there a mark or a freeze at offset that knows of a durable_to? */
+static int durable_to_at(struct recovery *r, const uint8_t *bytes,
+			 uint64_t offset, uint64_t *durable_to)
+{
+	struct record_header h;
+	struct log_record rec;
+	struct freeze f;
+	struct buf body = BUF_INIT;
+	if (!record_header_decode(&h, offset, bytes) || h.payload_len ||
+	    !((h.type == RECORD_MARK && h.body_len == 8) ||
+	      (h.type == RECORD_FREEZE && h.body_len == FREEZE_BODY_SIZE)))
+		return 0;
+	int rc = log_read_record(r->file, r->state->sb.salt, r->state->size,
+				 offset, &rec, &body);
+	if (rc == 0) {
+		uint64_t to = 0;
+		if (h.type == RECORD_MARK)
+			to = get_le64(rec.body);
+		else if (freeze_decode(&f, offset, rec.body, body.len))
+			to = f.durable_to;
+		if (to > *durable_to && to <= offset)
+			*durable_to = to;
+	}
+	buf_free(&body);
+	return rc < 0 ? rc : 0;
+}
+
+/* Look at every place in [from, to) where a record might begin */
+static int search_durable_to(struct recovery *r, uint64_t from, uint64_t to,
+			     uint64_t *durable_to)
+{
+	uint8_t block[4096 + RECORD_HEADER_SIZE];
+	while (from < to) {
+		uint64_t n = to - from < sizeof(block) ? to - from :
+							 sizeof(block);
+		if (n < RECORD_HEADER_SIZE)
+			break;
+		int rc = file_read(r->file, block, n, from);
+		if (rc)
+			return rc;
+		for (size_t i = 0; i + RECORD_HEADER_SIZE <= n &&
+				   i < sizeof(block) - RECORD_HEADER_SIZE;
+		     i += RECORD_ALIGN) {
+			rc = durable_to_at(r, block + i, from + i, durable_to);
+			if (rc)
+				return rc;
+		}
+		from += sizeof(block) - RECORD_HEADER_SIZE;
+	}
+	return 0;
+}
+
+/* Behind the break: what is known there of the log having been durable? */
+static int judge_break(struct recovery *r)
+{
+	struct log_state *st = r->state;
+	uint64_t at = st->end.offset;
+	uint64_t end = segment_end(at);
+	uint64_t durable_to = st->durable_to;
+	int rc = search_durable_to(r, at, end < st->size ? end : st->size,
+				   &durable_to);
+	uint64_t last = (st->size - 1) / SEGMENT_SIZE * SEGMENT_SIZE;
+	if (!rc && last > at)
+		rc = search_durable_to(r, last, st->size, &durable_to);
+	if (rc)
+		return rc;
+	if (durable_to <= at)
+		return 0;
+	say(r,
+	    "damaged record at offset %" PRIu64
+	    ": the log was durable up to %" PRIu64,
+	    at, durable_to);
+	return -EBADMSG;
+}
+
+/* Values that are not known to be durable may be torn: the log ends there */
+static int verify_tail(struct recovery *r)
+{
+	struct log_state *st = r->state;
+	struct log_scan s;
+	struct log_record rec;
+	if (st->end.offset <= st->durable_to)
+		return 0;
+	int rc = open_scan(r, &s);
+	if (rc)
+		return rc;
+	for (;;) {
+		struct log_position before = s.at;
+		rc = log_scan_next(&s, &rec);
+		if (rc || rec.offset >= st->end.offset)
+			break;
+		if (rec.header.type != RECORD_EXTENT ||
+		    rec.offset < st->durable_to)
+			continue;
+		rc = log_verify_payload(r->file, &rec);
+		if (rc == -EBADMSG) {
+			before.offset = rec.offset;
+			st->end = before;
+			rc = 0;
+			break;
+		}
+		if (rc)
+			break;
+	}
+	log_scan_close(&s);
+	return rc < 0 ? rc : 0;
+}
+
+static int find_end(struct recovery *r)
+{
+	int rc = find_freeze(r);
+	if (!rc)
+		rc = find_break(r);
+	if (!rc)
+		rc = judge_break(r);
+	return rc ? rc : verify_tail(r);
+}
+
+int log_recover(struct file *file, bool writable, struct log_state *state,
+		void (*report)(void *arg, const char *line), void *arg)
+{
+	struct log_state st = { 0 };
+	struct recovery r = { file, &st, report, arg };
+	int rc = read_superblock(&r, writable);
+	if (!rc)
+		rc = find_end(&r);
+	if (!rc && writable && (st.redo || st.size > st.end.offset)) {
+		/*
+		 * Unclean. If a sync had failed, pages may be clean in the
+		 * cache and nowhere else: have them written or see the error,
+		 * then look again at what the disk has.
+		 */
+		rc = file_sync(file);
+		if (!rc)
+			rc = file_drop_cache(file, st.durable_to);
+		if (!rc)
+			rc = find_end(&r);
+	}
+	if (rc)
+		return rc;
+	if (st.size > st.end.offset && writable)
+		say(&r,
+		    "torn tail: %" PRIu64 " bytes behind offset %" PRIu64
+		    " were never completed and are ignored",
+		    st.size - st.end.offset, st.end.offset);
+	*state = st;
+	return 0;
+}

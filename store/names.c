@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: MIT */
+#include "names.h"
+
+#include <errno.h>
+
+#include "extents.h"
+
+/* Rows that one operation sweeps of a Data that goes; more are left to later */
+#define SWEEP_MAX 10000u
+
+/* ---- finding ---------------------------------------------------------- */
+
+/* The Data in the DATA row: 0, -ENOENT, or an error */
+static int load_data_row(const struct state *s, uint64_t id, struct located *l)
+{
+	struct row_key key;
+	struct buf value = BUF_INIT;
+	row_key_data(&key, id);
+	int rc = state_get(s, &key, &value);
+	if (!rc)
+		rc = data_decode(&l->d, value.data, value.len);
+	if (!rc && l->d.id != id)
+		rc = -EUCLEAN;
+	buf_free(&value);
+	if (!rc)
+		home_set(&l->home, 0, NULL, 0);
+	return rc;
+}
+
+int names_row(const struct state *s, const struct name *n,
+	      struct name_row *row, struct located *l)
+{
+	struct row_key key;
+	struct buf value = BUF_INIT;
+	row_key_name(&key, n->space, n->bytes, n->len);
+	int rc = state_get(s, &key, &value);
+	if (!rc)
+		rc = name_row_decode(row, &l->d, value.data, value.len);
+	buf_free(&value);
+	if (!rc && row->embedded)
+		home_set(&l->home, n->space, n->bytes, n->len);
+	return rc;
+}
+
+int names_lookup(const struct state *s, const struct name *n,
+		 struct located *l)
+{
+	struct name_row row;
+	int rc = names_row(s, n, &row, l);
+	if (rc || row.embedded)
+		return rc;
+	rc = load_data_row(s, row.id, l);
+	return rc == -ENOENT ? -EUCLEAN : rc;
+}
+
+int data_load(const struct state *s, uint64_t id, const struct home *home,
+	      struct located *l)
+{
+	struct name_row row;
+	struct name n = { home->space, home->name, home->len };
+	int rc = home->space ? names_row(s, &n, &row, l) :
+			       load_data_row(s, id, l);
+	if (!rc && home->space && (!row.embedded || row.id != id))
+		rc = -ENOENT;
+	return rc == -ENOENT ? -ESTALE : rc;
+}
+
+int names_space(const struct state *s, uint64_t id, struct data *d)
+{
+	struct located l;
+	int rc = load_data_row(s, id, &l);
+	if (rc)
+		return rc;
+	if (!data_is_space(&l.d))
+		return -ENOTDIR;
+	*d = l.d;
+	return 0;
+}
+
+/* ---- writing rows ----------------------------------------------------- */
+
+static int put_data_row(struct change *c, const struct data *d)
+{
+	struct row_key key;
+	row_key_data(&key, d->id);
+	int rc = data_encode(d, &c->scratch);
+	return rc ? rc : change_put(c, &key, &c->scratch);
+}
+
+static int put_embedded(struct change *c, const struct name *n,
+			const struct data *d)
+{
+	struct row_key key;
+	row_key_name(&key, n->space, n->bytes, n->len);
+	int rc = data_encode(d, &c->scratch);
+	return rc ? rc : change_put(c, &key, &c->scratch);
+}
+
+static int put_reference(struct change *c, const struct name *n,
+			 const struct data *d)
+{
+	struct row_key key;
+	row_key_name(&key, n->space, n->bytes, n->len);
+	int rc = reference_encode(d->id, d->mode, &c->scratch);
+	if (!rc)
+		rc = change_put(c, &key, &c->scratch);
+	row_key_link(&key, d->id, n->space, n->bytes, n->len);
+	return rc ? rc : change_put_empty(c, &key);
+}
+
+static int delete_name(struct change *c, const struct name *n)
+{
+	struct row_key key;
+	row_key_name(&key, n->space, n->bytes, n->len);
+	return change_delete(c, &key);
+}
+
+static int delete_link(struct change *c, uint64_t id, const struct name *n)
+{
+	struct row_key key;
+	row_key_link(&key, id, n->space, n->bytes, n->len);
+	return change_delete(c, &key);
+}
+
+static int put_orphan(struct change *c, uint64_t id)
+{
+	struct row_key key;
+	row_key_orphan(&key, id);
+	return change_put_empty(c, &key);
+}
+
+static int delete_id_row(struct change *c, enum row_type type, uint64_t id)
+{
+	struct row_key key;
+	row_key_id(&key, type, id);
+	return change_delete(c, &key);
+}
+
+int data_save(struct change *c, const struct located *l)
+{
+	struct name n = { l->home.space, l->home.name, l->home.len };
+	return n.space ? put_embedded(c, &n, &l->d) : put_data_row(c, &l->d);
+}
+
+/* A key space has got or lost a key, and maybe a key space below it */
+static int touch_space(struct change *c, uint64_t id, int spaces)
+{
+	struct data d;
+	int rc = names_space(&c->state, id, &d);
+	if (rc)
+		return rc;
+	d.ctime = change_time(c, d.ctime);
+	d.mtime = d.ctime;
+	if (spaces > 0 || d.nlink > 2)
+		d.nlink = (uint32_t)((int64_t)d.nlink + spaces);
+	return put_data_row(c, &d);
+}
+
+static void touch(const struct change *c, struct data *d)
+{
+	d->ctime = change_time(c, d->ctime);
+}
+
+/* ---- making keys ------------------------------------------------------ */
+
+int names_check_new(const struct change *c, const struct name *n)
+{
+	struct data space;
+	struct located l;
+	struct name_row row;
+	int rc = name_check(n->space, n->bytes, n->len);
+	if (!rc)
+		rc = names_space(&c->state, n->space, &space);
+	if (!rc && space.nlink == 0)
+		rc = -ENOENT;
+	if (rc)
+		return rc;
+	rc = names_row(&c->state, n, &row, &l);
+	if (rc == -ENOENT)
+		return 0;
+	return rc ? rc : -EEXIST;
+}
+
+int names_insert(struct change *c, const struct name *n, const struct data *d)
+{
+	int rc;
+	if (data_is_space(d)) {
+		rc = put_reference(c, n, d);
+		if (!rc)
+			rc = put_data_row(c, d);
+	} else {
+		rc = put_embedded(c, n, d);
+	}
+	c->op.keys++;
+	c->op.live += (int64_t)d->stored;
+	return rc ? rc : touch_space(c, n->space, data_is_space(d));
+}
+
+int names_insert_unnamed(struct change *c, const struct data *d)
+{
+	c->op.live += (int64_t)d->stored;
+	int rc = put_data_row(c, d);
+	return rc ? rc : put_orphan(c, d->id);
+}
+
+/* Give an embedded Data a row of its own; its key then refers to it */
+static int move_to_data_row(struct change *c, struct located *l)
+{
+	struct home was = l->home;
+	struct name n = { was.space, was.name, was.len };
+	if (!n.space)
+		return 0;
+	int rc = put_reference(c, &n, &l->d);
+	if (!rc)
+		rc = change_rehome(c, l->d.id, NULL, false);
+	home_set(&l->home, 0, NULL, 0);
+	return rc;
+}
+
+int names_alias(struct change *c, const struct name *n, struct located *l)
+{
+	if (data_is_space(&l->d))
+		return -EPERM;
+	if (l->d.nlink == UINT32_MAX)
+		return -EMLINK;
+	int rc = names_check_new(c, n);
+	if (rc)
+		return rc;
+	bool orphan = l->d.nlink == 0;
+	rc = move_to_data_row(c, l);
+	if (!rc && orphan)
+		rc = delete_id_row(c, ROW_ORPHAN, l->d.id);
+	if (!rc && orphan)
+		rc = change_rehome(c, l->d.id, NULL, false);
+	l->d.nlink++;
+	touch(c, &l->d);
+	if (!rc)
+		rc = put_data_row(c, &l->d);
+	if (!rc)
+		rc = put_reference(c, n, &l->d);
+	c->op.keys++;
+	return rc ? rc : touch_space(c, n->space, 0);
+}
+
+/* ---- deleting --------------------------------------------------------- */
+
+/*
+ * Delete the rows of one type that a Data has, *left of them at the most.
+ * 0: all are gone, 1: there are more.
+ */
+static int sweep_rows(struct change *c, enum row_type type, uint64_t id,
+		      size_t *left)
+{
+	struct layer_cursor *cursor = NULL;
+	struct row_key key;
+	struct row_key prefix;
+	row_key_id(&prefix, type, id);
+	int rc = layer_cursor_new(&c->state.layers, &cursor);
+	if (rc)
+		return rc;
+	rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	while (rc == 0) {
+		const uint8_t *bytes = layer_cursor_key(cursor, &key.len);
+		if (!row_has_id(bytes, key.len, &prefix)) {
+			rc = 1;
+			break;
+		}
+		if (*left == 0)
+			break;
+		--*left;
+		memcpy(key.bytes, bytes, key.len);
+		rc = change_delete(c, &key);
+		if (!rc)
+			rc = layer_cursor_next(cursor);
+	}
+	layer_cursor_free(cursor);
+	return rc < 0 ? rc : rc == 0;
+}
+
+/* Has it more rows beside its own than one operation should sweep? */
+static int has_many_rows(const struct change *c, const struct data *d)
+{
+	struct runs runs = { 0 };
+	if (d->contents != CONTENTS_ROWS)
+		return 0;
+	int rc = extents_collect(&c->state, d, 0, UINT64_MAX, SWEEP_MAX / 2,
+				 &runs);
+	runs_free(&runs);
+	return rc == -E2BIG ? 1 : rc;
+}
+
+/* Drop all that a Data has beside the row in which it lives */
+static int sweep_beside(struct change *c, const struct data *d)
+{
+	size_t left = SIZE_MAX;
+	int rc = sweep_rows(c, ROW_XATTR, d->id, &left);
+	if (rc == 0 && d->contents == CONTENTS_ROWS)
+		rc = sweep_rows(c, ROW_EXTENT, d->id, &left);
+	c->op.live -= (int64_t)d->stored;
+	return rc;
+}
+
+/* The last key of a Data has gone: drop it, or keep it as an orphan */
+static int drop_data(struct change *c, struct located *l, bool keep)
+{
+	bool in_data_row = l->home.space == 0;
+	bool held = keep;
+	if (!keep) {
+		int rc = change_bar(c, l->d.id);
+		if (rc < 0)
+			return rc;
+		held = rc == 0;
+	}
+	int many = has_many_rows(c, &l->d);
+	if (many < 0)
+		return many;
+	if (!held && !many) {
+		int rc = in_data_row ? delete_id_row(c, ROW_DATA, l->d.id) : 0;
+		return rc ? rc : sweep_beside(c, &l->d);
+	}
+	l->d.nlink = 0;
+	touch(c, &l->d);
+	c->orphans = c->orphans || !held;
+	home_set(&l->home, 0, NULL, 0);
+	int rc = put_data_row(c, &l->d);
+	if (!rc)
+		rc = put_orphan(c, l->d.id);
+	return rc ? rc : change_rehome(c, l->d.id, NULL, true);
+}
+
+/* 0: empty, -ENOTEMPTY, or an error */
+static int check_empty(const struct state *s, uint64_t space)
+{
+	struct layer_cursor *cursor = NULL;
+	struct row_key prefix;
+	size_t len = 0;
+	row_key_id(&prefix, ROW_NAME, space);
+	int rc = layer_cursor_new(&s->layers, &cursor);
+	if (rc)
+		return rc;
+	rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	if (rc == 0) {
+		const uint8_t *key = layer_cursor_key(cursor, &len);
+		rc = row_has_id(key, len, &prefix) ? -ENOTEMPTY : 0;
+	}
+	layer_cursor_free(cursor);
+	return rc < 0 ? rc : 0;
+}
+
+/* Take a key from the Data that it points to; the space is not touched */
+static int remove_key(struct change *c, const struct name *n,
+		      struct located *l, bool keep)
+{
+	bool embedded = l->home.space != 0;
+	int rc = delete_name(c, n);
+	c->op.keys--;
+	if (!rc && !embedded)
+		rc = delete_link(c, l->d.id, n);
+	if (rc)
+		return rc;
+	if (embedded || data_is_space(&l->d) || l->d.nlink <= 1)
+		return drop_data(c, l, keep);
+	l->d.nlink--;
+	touch(c, &l->d);
+	return put_data_row(c, &l->d);
+}
+
+int names_delete(struct change *c, const struct name *n, unsigned flags,
+		 bool keep, struct located *out)
+{
+	struct located l;
+	struct data space;
+	int rc = name_check(n->space, n->bytes, n->len);
+	if (!rc)
+		rc = names_space(&c->state, n->space, &space);
+	if (!rc)
+		rc = names_lookup(&c->state, n, &l);
+	if (rc)
+		return rc;
+	bool is_space = data_is_space(&l.d);
+	if (is_space && (flags & BANYAN_NOT_SPACE))
+		return -EISDIR;
+	if (!is_space && (flags & BANYAN_ONLY_SPACE))
+		return -ENOTDIR;
+	if (is_space)
+		rc = check_empty(&c->state, l.d.id);
+	if (!rc)
+		rc = remove_key(c, n, &l, keep);
+	if (!rc)
+		rc = touch_space(c, n->space, is_space ? -1 : 0);
+	if (!rc && out)
+		*out = l;
+	return rc;
+}
+
+int names_sweep(struct change *c, uint64_t id)
+{
+	size_t left = SWEEP_MAX;
+	struct located l;
+	int rc = load_data_row(&c->state, id, &l);
+	if (rc == -ENOENT)
+		return delete_id_row(c, ROW_ORPHAN, id);
+	if (rc)
+		return rc;
+	if (l.d.nlink)
+		return delete_id_row(c, ROW_ORPHAN, id);
+	rc = sweep_rows(c, ROW_XATTR, id, &left);
+	if (rc == 0)
+		rc = sweep_rows(c, ROW_EXTENT, id, &left);
+	if (rc)
+		return rc;
+	c->op.live -= (int64_t)l.d.stored;
+	rc = delete_id_row(c, ROW_DATA, id);
+	return rc ? rc : delete_id_row(c, ROW_ORPHAN, id);
+}
+
+/* ---- moving ----------------------------------------------------------- */
+
+static bool same_name(const struct name *a, const struct name *b)
+{
+	return a->space == b->space &&
+	       compare_bytes(a->bytes, a->len, b->bytes, b->len) == 0;
+}
+
+/* -EINVAL if the space `below` is the space `id`, or lies below it */
+static int check_no_loop(const struct state *s, uint64_t id, uint64_t below)
+{
+	struct data d;
+	/* No honest path is longer; a hostile one may be a circle */
+	for (unsigned depth = 0; depth < 100000; depth++) {
+		if (below == id)
+			return -EINVAL;
+		if (below == BANYAN_ROOT_ID)
+			return 0;
+		int rc = names_space(s, below, &d);
+		if (rc)
+			return rc;
+		below = d.parent;
+	}
+	return -EUCLEAN;
+}
+
+/* Take a key off its Data, and put the Data or a reference at another */
+static int carry(struct change *c, const struct name *from,
+		 const struct name *to, struct located *l)
+{
+	struct home home;
+	touch(c, &l->d);
+	if (data_is_space(&l->d))
+		l->d.parent = to->space;
+	if (l->home.space == 0) {
+		int rc = delete_link(c, l->d.id, from);
+		if (!rc)
+			rc = put_reference(c, to, &l->d);
+		return rc ? rc : put_data_row(c, &l->d);
+	}
+	home_set(&home, to->space, to->bytes, to->len);
+	int rc = put_embedded(c, to, &l->d);
+	return rc ? rc : change_rehome(c, l->d.id, &home, false);
+}
+
+/* The spaces on both sides of a move; what they gain in spaces */
+static int touch_both(struct change *c, const struct name *from,
+		      const struct name *to, int from_gains, int to_gains)
+{
+	if (from->space == to->space)
+		return touch_space(c, from->space, from_gains + to_gains);
+	int rc = touch_space(c, from->space, from_gains);
+	return rc ? rc : touch_space(c, to->space, to_gains);
+}
+
+static int exchange(struct change *c, const struct name *from,
+		    const struct name *to, struct located *a,
+		    struct located *b)
+{
+	int a_space = data_is_space(&a->d);
+	int b_space = data_is_space(&b->d);
+	int rc = 0;
+	if (a_space)
+		rc = check_no_loop(&c->state, a->d.id, to->space);
+	if (!rc && b_space)
+		rc = check_no_loop(&c->state, b->d.id, from->space);
+	if (!rc)
+		rc = carry(c, from, to, a);
+	if (!rc)
+		rc = carry(c, to, from, b);
+	return rc ? rc :
+		    touch_both(c, from, to, b_space - a_space,
+			       a_space - b_space);
+}
+
+/* May b be replaced by a? As rename(2) has it. */
+static int check_replace(const struct state *s, const struct located *a,
+			 const struct located *b)
+{
+	if (data_is_space(&a->d) && !data_is_space(&b->d))
+		return -ENOTDIR;
+	if (!data_is_space(&a->d) && data_is_space(&b->d))
+		return -EISDIR;
+	return data_is_space(&b->d) ? check_empty(s, b->d.id) : 0;
+}
+
+static int replace(struct change *c, const struct name *from,
+		   const struct name *to, struct located *a,
+		   struct located *b)
+{
+	int a_space = data_is_space(&a->d);
+	int rc = 0;
+	if (a_space)
+		rc = check_no_loop(&c->state, a->d.id, to->space);
+	if (!rc && b)
+		rc = check_replace(&c->state, a, b);
+	if (!rc && b)
+		rc = remove_key(c, to, b, false);
+	if (!rc)
+		rc = delete_name(c, from);
+	if (!rc)
+		rc = carry(c, from, to, a);
+	return rc ? rc :
+		    touch_both(c, from, to, -a_space,
+			       a_space - (b && data_is_space(&b->d)));
+}
+
+int names_move(struct change *c, const struct name *from,
+	       const struct name *to, unsigned flags)
+{
+	struct located a;
+	struct located b;
+	struct data space;
+	int rc = name_check(to->space, to->bytes, to->len);
+	if (!rc)
+		rc = name_check(from->space, from->bytes, from->len);
+	if (!rc)
+		rc = names_space(&c->state, from->space, &space);
+	if (!rc)
+		rc = names_space(&c->state, to->space, &space);
+	if (!rc && space.nlink == 0)
+		rc = -ENOENT;
+	if (!rc)
+		rc = names_lookup(&c->state, from, &a);
+	if (rc)
+		return rc;
+	rc = names_lookup(&c->state, to, &b);
+	if (rc && rc != -ENOENT)
+		return rc;
+	bool there = rc == 0;
+	if (there && (flags & BANYAN_NO_REPLACE))
+		return -EEXIST;
+	if (!there && (flags & BANYAN_EXCHANGE))
+		return -ENOENT;
+	/* Two keys of one Data: rename(2) does nothing, and says success */
+	if (same_name(from, to) || (there && a.d.id == b.d.id))
+		return 0;
+	if (flags & BANYAN_EXCHANGE)
+		return exchange(c, from, to, &a, &b);
+	return replace(c, from, to, &a, there ? &b : NULL);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+#include "node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "crc32c.h"
+
+#define NODE_MAGIC 0xB7
+
+/* The least that an entry takes; bounds the index of a node that lies */
+#define ROW_MIN 3u
+#define CHILD_MIN 7u
+
+/* An entry of a validated node, taken apart */
+struct entry {
+	const uint8_t *suffix;
+	size_t suffix_len;
+	size_t shared; /* leaf */
+	size_t rest_len;
+	const uint8_t *rest; /* of the value, or what says where the child is */
+};
+
+/* ---- validation ------------------------------------------------------- */
+
+static uint32_t head_of(const uint8_t *suffix, size_t len)
+{
+	if (len >= 4)
+		return get_be32(suffix);
+	uint32_t head = 0;
+	for (size_t i = 0; i < len; i++)
+		head |= (uint32_t)suffix[i] << (24 - 8 * i);
+	return head;
+}
+
+static bool read_row(struct reader *r, const struct node *node,
+		     struct entry *e)
+{
+	e->suffix_len = (size_t)read_varint(r);
+	e->shared = (size_t)read_varint(r);
+	e->rest_len = (size_t)read_varint(r);
+	e->suffix = read_bytes(r, e->suffix_len);
+	e->rest = read_bytes(r, e->rest_len);
+	return !r->bad && e->suffix_len <= ROW_KEY_MAX - node->prefix_len &&
+	       e->shared <= node->template_len &&
+	       e->rest_len <= ROW_VALUE_MAX - e->shared;
+}
+
+/* What V says of the child's offset, given that of its parent */
+static bool child_offset(uint64_t v, uint64_t parent, uint64_t *offset)
+{
+	uint64_t n = v >> 1;
+	*offset = v & 1 ? parent - n : n;
+	return n <= parent;
+}
+
+static bool read_child(struct reader *r, const struct node *node,
+		       struct entry *e)
+{
+	uint64_t offset;
+
+	e->suffix_len = (size_t)read_varint(r);
+	e->suffix = read_bytes(r, e->suffix_len);
+	uint64_t v = read_varint(r);
+	uint64_t length = read_varint(r);
+	read_le32(r);
+	return !r->bad && e->suffix_len <= ROW_KEY_MAX - node->prefix_len &&
+	       length > 0 && length <= NODE_MAX &&
+	       child_offset(v, node->ref.offset, &offset) &&
+	       length <= node->ref.offset - offset;
+}
+
+/* The header of node->raw, and what it says of the lengths that follow */
+static bool read_head(struct reader *r, struct node *node)
+{
+	const uint8_t *head = read_bytes(r, NODE_HEADER_SIZE);
+	if (!head || head[0] != NODE_MAGIC || head[1] != node->level)
+		return false;
+	node->prefix_len = get_le16(head + 4);
+	node->template_len = get_le16(head + 6);
+	if (node->prefix_len > ROW_KEY_MAX ||
+	    node->template_len > (node->level ? 0 : ROW_VALUE_MAX))
+		return false;
+	read_bytes(r, node->prefix_len + node->template_len);
+	return !r->bad;
+}
+
+/* Validate and index the entries; `at` is node->at, writable */
+static bool read_entries(struct reader *r, struct node *node, uint16_t *at)
+{
+	struct entry last = { 0 };
+
+	for (unsigned i = 0; i < node->count; i++) {
+		struct entry e = { 0 };
+		at[i] = (uint16_t)(r->at - node->raw);
+		if (!(node->level ? read_child(r, node, &e) :
+				    read_row(r, node, &e)))
+			return false;
+		if (i && compare_bytes(last.suffix, last.suffix_len, e.suffix,
+				       e.suffix_len) >= 0)
+			return false;
+		node->heads[i] = head_of(e.suffix, e.suffix_len);
+		last = e;
+	}
+	return reader_left(r) == 0;
+}
+
+int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
+	      struct node **out)
+{
+	if (ref->length < NODE_HEADER_SIZE || ref->length > NODE_MAX)
+		return -EUCLEAN;
+	if (crc32c(0, bytes, ref->length) != ref->crc)
+		return -EBADMSG;
+	const uint8_t *head = bytes;
+	unsigned count = get_le16(head + 2);
+	if (!count || count > ref->length / (level ? CHILD_MIN : ROW_MIN))
+		return -EUCLEAN;
+
+	size_t memory = sizeof(struct node) + ref->length +
+			count * (sizeof(uint32_t) + sizeof(uint16_t));
+	struct node *node = malloc(memory);
+	if (!node)
+		return -ENOMEM;
+	uint16_t *at = (uint16_t *)(node->heads + count);
+	uint8_t *raw = (uint8_t *)(at + count);
+	memcpy(raw, bytes, ref->length);
+	node->ref = *ref;
+	node->owner = NULL;
+	node->memory = memory;
+	node->raw = raw;
+	node->at = at;
+	node->level = level;
+	node->count = count;
+
+	struct reader r = reader_of(raw, ref->length);
+	if (!read_head(&r, node) || !read_entries(&r, node, at)) {
+		node_free(node);
+		return -EUCLEAN;
+	}
+	*out = node;
+	return 0;
+}
+
+void node_free(struct node *node)
+{
+	free(node);
+}
+
+int node_check_bounds(const struct node *node, const void *lower,
+		      size_t lower_len, const void *upper, size_t upper_len)
+{
+	if (node_compare(node, 0, lower, lower_len) < 0)
+		return -EUCLEAN;
+	if (upper &&
+	    node_compare(node, node->count - 1, upper, upper_len) >= 0)
+		return -EUCLEAN;
+	return 0;
+}
+
+/* ---- looking into a validated node ------------------------------------ */
+
+/* Once validated a number needs no more checks */
+static inline uint64_t next_varint(const uint8_t **p)
+{
+	uint64_t b = *(*p)++;
+	if (b < 0x80)
+		return b;
+	uint64_t v = b & 0x7f;
+	for (unsigned shift = 7; b & 0x80; shift += 7) {
+		b = *(*p)++;
+		v |= (b & 0x7f) << shift;
+	}
+	return v;
+}
+
+static inline struct entry entry_at(const struct node *node, unsigned i)
+{
+	struct entry e = { 0 };
+	const uint8_t *p = node->raw + node->at[i];
+
+	assert(i < node->count);
+	e.suffix_len = (size_t)next_varint(&p);
+	if (!node->level) {
+		e.shared = (size_t)next_varint(&p);
+		e.rest_len = (size_t)next_varint(&p);
+	}
+	e.suffix = p;
+	e.rest = p + e.suffix_len;
+	return e;
+}
+
+static const uint8_t *prefix_of(const struct node *node)
+{
+	return node->raw + NODE_HEADER_SIZE;
+}
+
+/*
+ * How the prefix compares with the same number of bytes of key: not 0 settles
+ * the order of all entries and key.
+ */
+static int compare_prefix(const struct node *node, const void *key, size_t len)
+{
+	size_t n = len < node->prefix_len ? len : node->prefix_len;
+	int c = n ? memcmp(prefix_of(node), key, n) : 0;
+	return c ? c : len < node->prefix_len;
+}
+
+/* Number of heads below this one. The loop compiles to conditional moves. */
+static unsigned heads_below(const struct node *node, uint32_t head)
+{
+	const uint32_t *base = node->heads;
+	unsigned n = node->count;
+
+	while (n > 1) {
+		unsigned half = n / 2;
+		base += base[half - 1] < head ? half : 0;
+		n -= half;
+	}
+	return (unsigned)(base - node->heads) + (*base < head);
+}
+
+unsigned node_search(const struct node *node, const void *key, size_t len,
+		     bool *found)
+{
+	*found = false;
+	int c = compare_prefix(node, key, len);
+	if (c)
+		return c > 0 ? 0 : node->count;
+
+	const uint8_t *suffix = (const uint8_t *)key + node->prefix_len;
+	size_t suffix_len = len - node->prefix_len;
+	uint32_t head = head_of(suffix, suffix_len);
+	unsigned low = heads_below(node, head);
+	unsigned high = low;
+	if (low < node->count && node->heads[low] == head)
+		high = head == UINT32_MAX ? node->count :
+					    heads_below(node, head + 1);
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		struct entry e = entry_at(node, middle);
+		c = compare_bytes(e.suffix, e.suffix_len, suffix, suffix_len);
+		if (!c) {
+			*found = true;
+			return middle;
+		}
+		if (c < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+int node_search_child(const struct node *node, const void *key, size_t len)
+{
+	bool found;
+	unsigned i = node_search(node, key, len, &found);
+	return found ? (int)i : (int)i - 1;
+}
+
+int node_compare(const struct node *node, unsigned i, const void *key,
+		 size_t len)
+{
+	int c = compare_prefix(node, key, len);
+	if (c)
+		return c;
+	struct entry e = entry_at(node, i);
+	return compare_bytes(e.suffix, e.suffix_len,
+			     (const uint8_t *)key + node->prefix_len,
+			     len - node->prefix_len);
+}
+
+size_t node_key(const struct node *node, unsigned i, uint8_t *key)
+{
+	struct entry e = entry_at(node, i);
+	memcpy(key, prefix_of(node), node->prefix_len);
+	memcpy(key + node->prefix_len, e.suffix, e.suffix_len);
+	return node->prefix_len + e.suffix_len;
+}
+
+int node_copy_key(const struct node *node, unsigned i, struct buf *key)
+{
+	buf_reset(key);
+	uint8_t *to = buf_reserve(key, ROW_KEY_MAX);
+	if (!to)
+		return -ENOMEM;
+	key->len = node_key(node, i, to);
+	return 0;
+}
+
+int node_copy_value(const struct node *node, unsigned i, struct buf *value)
+{
+	assert(node->level == 0);
+	struct entry e = entry_at(node, i);
+	buf_reset(value);
+	uint8_t *to = buf_reserve(value, e.shared + e.rest_len);
+	if (!to)
+		return -ENOMEM;
+	memcpy(to, prefix_of(node) + node->prefix_len, e.shared);
+	memcpy(to + e.shared, e.rest, e.rest_len);
+	value->len = e.shared + e.rest_len;
+	return 0;
+}
+
+void node_child(const struct node *node, unsigned i, struct node_ref *child)
+{
+	assert(node->level > 0);
+	const uint8_t *p = entry_at(node, i).rest;
+	bool fine = child_offset(next_varint(&p), node->ref.offset,
+				 &child->offset);
+	assert(fine);
+	child->length = (uint32_t)next_varint(&p);
+	child->crc = get_le32(p);
+}
+
+/* ---- encoding --------------------------------------------------------- */
+
+void node_encode_head(struct buf *out, const struct node_head *head)
+{
+	uint8_t bytes[NODE_HEADER_SIZE];
+
+	assert(head->count > 0 && head->count <= UINT16_MAX);
+	assert(head->prefix_len <= ROW_KEY_MAX);
+	assert(head->template_len <= (head->level ? 0 : ROW_VALUE_MAX));
+	bytes[0] = NODE_MAGIC;
+	bytes[1] = (uint8_t)head->level;
+	put_le16(bytes + 2, (uint16_t)head->count);
+	put_le16(bytes + 4, (uint16_t)head->prefix_len);
+	put_le16(bytes + 6, (uint16_t)head->template_len);
+	buf_add(out, bytes, sizeof(bytes));
+	buf_add(out, head->prefix, head->prefix_len);
+	buf_add(out, head->template_bytes, head->template_len);
+}
+
+void node_encode_row(struct buf *out, const uint8_t *suffix, size_t suffix_len,
+		     size_t shared, const uint8_t *rest, size_t rest_len)
+{
+	assert(shared + rest_len <= ROW_VALUE_MAX);
+	buf_add_varint(out, suffix_len);
+	buf_add_varint(out, shared);
+	buf_add_varint(out, rest_len);
+	buf_add(out, suffix, suffix_len);
+	buf_add(out, rest, rest_len);
+}
+
+void node_encode_child(struct buf *out, const uint8_t *suffix,
+		       size_t suffix_len, const struct node_ref *child,
+		       bool back)
+{
+	assert(child->offset <= UINT64_MAX / 2);
+	assert(child->length > 0 && child->length <= NODE_MAX);
+	buf_add_varint(out, suffix_len);
+	buf_add(out, suffix, suffix_len);
+	buf_add_varint(out, child->offset << 1 | back);
+	buf_add_varint(out, child->length);
+	buf_add_le32(out, child->crc);
+}

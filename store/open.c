@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open.c - create, open (which is: recover) and close a database.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "db.h"
+#include "umask.h"
+
+static int64_t now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int random_bytes(void *to, size_t n)
+{
+	/* Up to 256 bytes come whole, or not at all */
+	return getrandom(to, n, 0) == (ssize_t)n ? 0 : -EIO;
+}
+
+/* A random UUID (RFC 4122, version 4) */
+static int random_uuid(uint8_t *uuid)
+{
+	int rc = random_bytes(uuid, 16);
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	return rc;
+}
+
+static int new_superblock(struct superblock *sb)
+{
+	*sb = (struct superblock){ .version = FORMAT_VERSION,
+				   .generation = 1,
+				   .created = now() };
+	int rc = random_uuid(sb->uuid);
+	if (!rc)
+		rc = random_uuid(sb->file_uuid);
+	return rc ? rc : random_bytes(&sb->salt, sizeof(sb->salt));
+}
+
+/* ---- the handle ------------------------------------------------------- */
+
+static void free_db(banyan *db)
+{
+	if (!db)
+		return;
+	log_free(db->log);
+	view_unref(db->view);
+	cache_free(db->cache);
+	file_close(db->file);
+	held_destroy(&db->held);
+	pthread_mutex_destroy(&db->write_lock);
+	pthread_mutex_destroy(&db->view_lock);
+	pthread_mutex_destroy(&db->freeze_lock);
+	pthread_mutex_destroy(&db->freezer.lock);
+	pthread_cond_destroy(&db->freezer.wake);
+	pthread_cond_destroy(&db->freezer.done);
+	free(db);
+}
+
+static int new_db(const struct banyan_options *o, banyan **out)
+{
+	banyan *db = calloc(1, sizeof(*db));
+	if (!db)
+		return -ENOMEM;
+	pthread_mutex_init(&db->write_lock, NULL);
+	pthread_mutex_init(&db->view_lock, NULL);
+	pthread_mutex_init(&db->freeze_lock, NULL);
+	pthread_mutex_init(&db->freezer.lock, NULL);
+	pthread_cond_init(&db->freezer.wake, NULL);
+	pthread_cond_init(&db->freezer.done, NULL);
+	db->read_only = o->flags & BANYAN_READ_ONLY;
+	db->report = o->report;
+	db->report_arg = o->report_arg;
+	db->cache_limit = o->cache_bytes ? o->cache_bytes :
+					   BANYAN_CACHE_DEFAULT;
+	if (db->cache_limit < BANYAN_CACHE_MIN)
+		db->cache_limit = BANYAN_CACHE_MIN;
+	/* Two tables while one is being frozen: half of the limit at most */
+	db->table_limit = db->cache_limit / 4;
+	atomic_init(&db->next_id, BANYAN_ROOT_ID);
+	int rc = held_init(&db->held);
+	if (rc) {
+		free_db(db);
+		return rc;
+	}
+	*out = db;
+	return 0;
+}
+
+static int hold_root(banyan *db)
+{
+	struct snapshot s;
+	struct data d;
+	struct home home = { 0 };
+	bool fresh = false;
+	db_read_begin(db, &s);
+	int rc = names_space(&s.state, BANYAN_ROOT_ID, &d);
+	db_read_end(&s);
+	if (rc) {
+		db_report(db, "no root key space");
+		return rc == -ENOENT || rc == -ENOTDIR ? -EUCLEAN : rc;
+	}
+	return held_hold(&db->held, db, BANYAN_ROOT_ID, &home, true,
+			 &db->root, &fresh);
+}
+
+/* ---- creating --------------------------------------------------------- */
+
+static int make_root(banyan *db)
+{
+	struct change *c = NULL;
+	struct data d = { .mode = S_IFDIR | 0755,
+			  .uid = geteuid(),
+			  .gid = getegid(),
+			  .nlink = 2,
+			  .parent = BANYAN_ROOT_ID };
+	int rc = db_write_begin(db, OPERATION_INSERT, true, &c);
+	if (rc)
+		return rc;
+	struct located l = { .d = d };
+	l.d.id = change_new_id(c);
+	l.d.birth = l.d.atime = l.d.mtime = l.d.ctime = c->op.time;
+	return db_write_end(db, c, data_save(c, &l));
+}
+
+static int start_empty(banyan *db)
+{
+	struct tree empty = { 0 };
+	int rc = new_superblock(&db->sb);
+	if (!rc)
+		rc = cache_new(db->file, db->cache_limit / 2, &db->cache);
+	if (!rc)
+		rc = log_create(db->file, &db->sb, &db->log);
+	if (rc)
+		return rc;
+	struct redo_table *table = redo_table_new();
+	db->view = table ? view_new(table, NULL, &empty) : NULL;
+	redo_table_unref(table);
+	return db->view ? 0 : -ENOMEM;
+}
+
+/* An empty database, whole with its first freeze, then visible */
+static int create(banyan *db)
+{
+	int rc = start_empty(db);
+	if (!rc)
+		rc = make_root(db);
+	if (!rc)
+		rc = freeze_all(db, true);
+	if (!rc)
+		rc = file_publish(db->file, false);
+	return rc;
+}
+
+/* ---- recovering ------------------------------------------------------- */
+
+static int replay_rows(banyan *db, const struct log_record *rec)
+{
+	struct redo_reader r;
+	struct operation op;
+	struct row_change change;
+	int rc = redo_open(&r, rec->body, rec->header.body_len, &op);
+	while (!rc && (rc = redo_next(&r, &change)) == 0)
+		rc = redo_table_put(db->view->active, change.key,
+				    change.key_len, change.value,
+				    change.value_len, rec->header.seq);
+	if (rc < 0)
+		return rc;
+	if (op.next_id < atomic_load(&db->next_id) || op.next_id > INT64_MAX)
+		return -EUCLEAN;
+	atomic_store(&db->next_id, op.next_id);
+	atomic_fetch_add(&db->keys, (uint64_t)op.keys);
+	atomic_fetch_add(&db->live, (uint64_t)op.live);
+	atomic_fetch_add(&db->redo_bytes, rec->header.body_len);
+	atomic_store(&db->visible, rec->header.seq);
+	return 0;
+}
+
+/* All operations from the last freeze to the end of the log */
+static int replay(banyan *db, const struct log_state *st)
+{
+	struct log_scan s;
+	struct log_record rec;
+	int rc = log_scan_open(&s, db->file, st->sb.salt, st->size,
+			       &st->freeze.replay);
+	if (rc)
+		return rc;
+	while (s.at.seq < st->end.seq && (rc = log_scan_next(&s, &rec)) == 0) {
+		if (rec.header.type != RECORD_OPERATION)
+			continue;
+		rc = replay_rows(db, &rec);
+		if (rc) {
+			db_report(db, "damaged operation at offset %llu",
+				  (unsigned long long)rec.offset);
+			break;
+		}
+	}
+	log_scan_close(&s);
+	/* The end was seen before: not to reach it is no end but an error */
+	if (rc > 0)
+		rc = -EBADMSG;
+	return rc;
+}
+
+static int check_root(banyan *db, const struct tree *tree)
+{
+	const struct node *node = NULL;
+	if (!tree->height)
+		return 0;
+	int rc = cache_get(db->cache, &tree->root, tree->height - 1, &node);
+	if (rc)
+		db_report(db, "damaged root node at offset %llu",
+			  (unsigned long long)tree->root.offset);
+	else
+		cache_put(db->cache, node);
+	return rc;
+}
+
+static int start_from(banyan *db, const struct log_state *st)
+{
+	struct tree tree = { st->freeze.root, st->freeze.height };
+	db->sb = st->sb;
+	db->last = st->freeze;
+	db->last_offset = st->freeze_offset;
+	db->next_id = st->freeze.next_id;
+	db->keys = st->freeze.keys;
+	db->live = st->freeze.live_bytes;
+	db->index_bytes = st->freeze.index_bytes;
+	db->orphans = !db->read_only;
+	int rc = cache_new(db->file, db->cache_limit / 2, &db->cache);
+	if (!rc)
+		rc = check_root(db, &tree);
+	if (rc)
+		return rc;
+	struct redo_table *table = redo_table_new();
+	db->view = table ? view_new(table, NULL, &tree) : NULL;
+	redo_table_unref(table);
+	return db->view ? 0 : -ENOMEM;
+}
+
+static int recover(banyan *db)
+{
+	struct log_state st = { 0 };
+	int rc = log_recover(db->file, !db->read_only, &st, db->report,
+			     db->report_arg);
+	if (!rc)
+		rc = start_from(db, &st);
+	if (!rc)
+		rc = replay(db, &st);
+	if (!rc && !db->read_only)
+		rc = log_continue(db->file, &st.sb, &st.end, st.size,
+				  st.durable_to, st.freeze_offset, &db->log);
+	return rc;
+}
+
+/* ---- opening and closing ---------------------------------------------- */
+
+static mode_t creation_mode(const struct banyan_options *o)
+{
+	if (o->mode)
+		return o->mode & 07777;
+	return 0644 & ~process_umask();
+}
+
+static int open_or_create(banyan *db, const char *path,
+			  const struct banyan_options *o)
+{
+	bool may_create = o->flags & BANYAN_CREATE;
+	int rc = -ENOENT;
+	if (strcmp(path, ":memory:") == 0) {
+		rc = file_memory(&db->file);
+		return rc ? rc : create(db);
+	}
+	if (!(o->flags & BANYAN_EXCLUSIVE)) {
+		rc = file_open(path, !db->read_only, &db->file);
+		if (!rc)
+			return recover(db);
+	}
+	if (rc != -ENOENT || !may_create || db->read_only)
+		return rc;
+	rc = file_create(path, creation_mode(o), &db->file);
+	return rc ? rc : create(db);
+}
+
+int banyan_open(const char *path, const struct banyan_options *options,
+		banyan **out)
+{
+	static const struct banyan_options defaults;
+	const struct banyan_options *o = options ? options : &defaults;
+	banyan *db = NULL;
+	int rc = new_db(o, &db);
+	if (rc)
+		return rc;
+	rc = open_or_create(db, path, o);
+	if (!rc)
+		rc = hold_root(db);
+	if (!rc && !db->read_only)
+		rc = freezer_start(db);
+	if (rc) {
+		free_db(db);
+		return rc;
+	}
+	if (!db->read_only)
+		(void)file_claim(db->file);
+	*out = db;
+	return 0;
+}
+
+int banyan_close(banyan *db)
+{
+	int rc = 0;
+	if (!db)
+		return 0;
+	if (!db->read_only) {
+		banyan_abort(db);
+		freezer_stop(db);
+		rc = db_sweep(db);
+		if (!rc)
+			rc = freeze_all(db, true);
+		if (!rc)
+			rc = banyan_sync(db);
+		(void)file_reserve(db->file, 0);
+	}
+	free_db(db);
+	return rc;
+}
+
+banyan_data *banyan_root(banyan *db)
+{
+	return db->root;
+}
+
+bool banyan_read_only(const banyan *db)
+{
+	return db->read_only;
+}
+
+int banyan_claim(banyan *db)
+{
+	return db->read_only ? 0 : file_claim(db->file);
+}
+
+pid_t banyan_holder(const char *path)
+{
+	return file_holder(path);
+}
+
+const char *banyan_strerror(int error)
+{
+	switch (error) {
+	case -EMEDIUMTYPE:
+		return "not a Banyan database";
+	case -EPROTONOSUPPORT:
+		return "written by a newer version of Banyan";
+	case -EUCLEAN:
+		return "damaged structure";
+	case -EBADMSG:
+		return "damaged: checksum mismatch";
+	case -EBUSY:
+		return "open for writing elsewhere";
+	case -ESTALE:
+		return "the Data is gone";
+	case -E2BIG:
+		return "too large for one operation";
+	case -ECANCELED:
+		return "cancelled";
+	default:
+		break;
+	}
+	/* Unlike strerror(3) this needs no buffer of its own, and no locale */
+	const char *text = strerrordesc_np(error < 0 ? -error : error);
+	return text ? text : "unknown error";
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* scan.c - cursors over the keys of a key space. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "handles.h"
+
+struct banyan_cursor {
+	banyan_data *space; /* held */
+	struct snapshot s;
+	uint64_t commits; /* how many there had been at that moment */
+	struct layer_cursor *rows;
+	struct row_key prefix; /* all keys that are wanted begin so */
+	struct row_key from;
+	struct row_key to; /* len 0: no bound */
+	bool after;
+	bool reverse;
+	bool names_only;
+	bool started;
+	bool ended;
+	struct name_row row; /* of the key that was given last */
+	struct located l;
+	char name[BANYAN_NAME_MAX + 1];
+	size_t len;
+};
+
+/* The first key behind all that begin with k: false if there is none */
+static bool successor(struct row_key *k)
+{
+	while (k->len && k->bytes[k->len - 1] == 0xff)
+		k->len--;
+	if (k->len == 0)
+		return false;
+	k->bytes[k->len - 1]++;
+	return true;
+}
+
+static int set_range(struct banyan_cursor *c, const struct banyan_range *r)
+{
+	uint64_t id = c->space->id;
+	row_key_name(&c->prefix, id, NULL, 0);
+	c->from = c->prefix;
+	if (!r)
+		return 0;
+	if (r->prefix_len > BANYAN_NAME_MAX || r->from_len > BANYAN_NAME_MAX ||
+	    r->to_len > BANYAN_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (r->prefix)
+		row_key_name(&c->prefix, id, r->prefix, r->prefix_len);
+	if (r->from)
+		row_key_name(&c->from, id, r->from, r->from_len);
+	if (r->to)
+		row_key_name(&c->to, id, r->to, r->to_len);
+	c->after = r->from && r->after;
+	c->reverse = r->reverse;
+	c->names_only = r->names_only;
+	return 0;
+}
+
+int banyan_scan(banyan_data *space, const struct banyan_range *range,
+		banyan_cursor **cursor)
+{
+	struct data d;
+	struct banyan_cursor *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->space = space;
+	banyan_hold(space);
+	c->commits = atomic_load(&space->db->commits);
+	db_read_committed(space->db, &c->s);
+	int rc = set_range(c, range);
+	if (!rc)
+		rc = names_space(&c->s.state, space->id, &d);
+	if (!rc)
+		rc = layer_cursor_new(&c->s.state.layers, &c->rows);
+	if (rc) {
+		banyan_scan_end(c);
+		return rc == -ENOENT ? -ESTALE : rc;
+	}
+	*cursor = c;
+	return 0;
+}
+
+void banyan_scan_end(banyan_cursor *c)
+{
+	if (!c)
+		return;
+	layer_cursor_free(c->rows);
+	db_read_end(&c->s);
+	banyan_release(c->space, 1);
+	free(c);
+}
+
+static int compare_keys(const struct row_key *a, const struct row_key *b)
+{
+	return compare_bytes(a->bytes, a->len, b->bytes, b->len);
+}
+
+static int seek_first(struct banyan_cursor *c)
+{
+	const struct row_key *start = &c->from;
+	if (compare_keys(&c->prefix, start) > 0)
+		start = &c->prefix;
+	int rc = layer_cursor_seek(c->rows, start->bytes, start->len);
+	if (rc == 0 && c->after) {
+		size_t len = 0;
+		const uint8_t *key = layer_cursor_key(c->rows, &len);
+		if (compare_bytes(key, len, c->from.bytes, c->from.len) == 0)
+			rc = layer_cursor_next(c->rows);
+	}
+	return rc;
+}
+
+static int seek_last(struct banyan_cursor *c)
+{
+	struct row_key bound = c->prefix;
+	/* A NAME row's key begins with 01: there is always a successor */
+	(void)successor(&bound);
+	if (c->to.len && compare_keys(&c->to, &bound) < 0)
+		bound = c->to;
+	return layer_cursor_seek_before(c->rows, bound.bytes, bound.len);
+}
+
+static int step(struct banyan_cursor *c)
+{
+	if (c->started)
+		return c->reverse ? layer_cursor_prev(c->rows) :
+				    layer_cursor_next(c->rows);
+	c->started = true;
+	return c->reverse ? seek_last(c) : seek_first(c);
+}
+
+static bool in_range(const struct banyan_cursor *c, const uint8_t *key,
+		     size_t len)
+{
+	if (len < c->prefix.len ||
+	    memcmp(key, c->prefix.bytes, c->prefix.len) != 0)
+		return false;
+	if (!c->reverse)
+		return !c->to.len || compare_bytes(key, len, c->to.bytes,
+						   c->to.len) < 0;
+	int order = compare_bytes(key, len, c->from.bytes, c->from.len);
+	return c->after ? order > 0 : order >= 0;
+}
+
+/* What the row at the position says */
+static int decode(struct banyan_cursor *c)
+{
+	size_t len = 0;
+	struct home *home = &c->l.home;
+	const uint8_t *value = layer_cursor_value(c->rows, &len);
+	int rc = name_row_decode(&c->row, &c->l.d, value, len);
+	if (!rc)
+		rc = name_check(c->space->id, c->name, c->len) ? -EUCLEAN : 0;
+	if (rc)
+		return rc;
+	home_set(home, c->row.embedded ? c->space->id : 0, c->name,
+		 c->row.embedded ? c->len : 0);
+	if (c->row.embedded || c->names_only)
+		return 0;
+	rc = data_load(&c->s.state, c->row.id, home, &c->l);
+	return rc == -ESTALE ? -EUCLEAN : rc;
+}
+
+int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
+{
+	size_t len = 0;
+	if (c->ended)
+		return 1;
+	int rc = step(c);
+	if (rc == 0) {
+		const uint8_t *key = layer_cursor_key(c->rows, &len);
+		if (!in_range(c, key, len)) {
+			rc = 1;
+		} else {
+			c->len = len - ROW_ID_LEN;
+			memcpy(c->name, key + ROW_ID_LEN, c->len);
+			c->name[c->len] = '\0';
+			rc = decode(c);
+		}
+	}
+	c->ended = rc != 0;
+	if (rc == -EUCLEAN || rc == -EBADMSG)
+		db_report(c->space->db, "damage near key '%s' of space %llu",
+			  c->name, (unsigned long long)c->space->id);
+	if (rc)
+		return rc;
+	*entry = (struct banyan_entry){ .name = c->name, .len = c->len };
+	if (c->names_only) {
+		entry->attr.id = c->row.id;
+		entry->attr.mode = c->row.type;
+	} else {
+		fill_attr(&c->l.d, &entry->attr);
+	}
+	return 0;
+}
+
+int banyan_entry_data(banyan_cursor *c, banyan_data **data)
+{
+	banyan *db = c->space->db;
+	banyan_data *held = NULL;
+	bool fresh = false;
+	int rc = held_hold(&db->held, db, c->row.id, &c->l.home, false, &held,
+			   &fresh);
+	if (!rc && (!fresh || atomic_load(&db->commits) == c->commits)) {
+		*data = held;
+		return 0;
+	}
+	if (rc && rc != -EAGAIN)
+		return rc;
+	/* There were writers since: look where it is now */
+	banyan_release(held, 1);
+	rc = banyan_search(c->space, c->name, c->len, &held);
+	if (rc)
+		return rc == -ENOENT ? -ESTALE : rc;
+	if (held->id != c->row.id) {
+		banyan_release(held, 1);
+		return -ESTALE;
+	}
+	*data = held;
+	return 0;
+}

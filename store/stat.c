@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* stat.c - what there is to know about a database as a whole. */
+#include <errno.h>
+#include <string.h>
+
+#include "db.h"
+
+int banyan_get_stat(banyan *db, struct banyan_stat *out)
+{
+	struct banyan_stat st = { 0 };
+	struct cache_stat cache;
+	struct snapshot s;
+	uint64_t size = 0;
+	int rc = file_size(db->file, &size);
+	if (rc)
+		return rc;
+	memcpy(st.uuid, db->sb.uuid, sizeof(st.uuid));
+	memcpy(st.file_uuid, db->sb.file_uuid, sizeof(st.file_uuid));
+	st.generation = db->sb.generation;
+	st.format = db->sb.version;
+	st.file_bytes = size;
+	st.live_bytes = atomic_load(&db->live);
+	st.keys = atomic_load(&db->keys);
+	st.next_id = atomic_load(&db->next_id);
+	st.durable_to = db->log ? log_durable_to(db->log) : 0;
+	st.redo_bytes = atomic_load(&db->redo_bytes);
+	cache_get_stat(db->cache, &cache);
+	st.cache_bytes = cache.bytes;
+	st.cache_hits = cache.hits;
+	st.cache_misses = cache.misses;
+	st.cache_limit = db->cache_limit;
+	db_read_begin(db, &s);
+	st.tree_height = s.state.layers.tree.height;
+	for (unsigned i = 0; i < s.state.layers.tables; i++)
+		st.redo_rows +=
+			redo_table_rows(s.state.layers.table[i].table);
+	db_read_end(&s);
+	pthread_mutex_lock(&db->freeze_lock);
+	st.freezes = db->last.number;
+	pthread_mutex_unlock(&db->freeze_lock);
+	*out = st;
+	return 0;
+}
+
+/* The freeze record at offset, which must precede `before` */
+static int read_freeze(banyan *db, uint64_t offset, uint64_t size,
+		       struct freeze *f)
+{
+	struct log_record rec;
+	struct buf body = BUF_INIT;
+	int rc = log_read_record(db->file, db->sb.salt, size, offset, &rec,
+				 &body);
+	if (!rc && (rec.header.type != RECORD_FREEZE ||
+		    !freeze_decode(f, offset, body.data, body.len)))
+		rc = 1;
+	buf_free(&body);
+	if (rc > 0) {
+		db_report(db, "damaged freeze record at offset %llu",
+			  (unsigned long long)offset);
+		rc = -EBADMSG;
+	}
+	return rc;
+}
+
+int banyan_freezes(banyan *db,
+		   int (*visit)(void *arg, const struct banyan_freeze_info *),
+		   void *arg)
+{
+	uint64_t size = 0;
+	pthread_mutex_lock(&db->freeze_lock);
+	uint64_t offset = db->last_offset;
+	pthread_mutex_unlock(&db->freeze_lock);
+	int rc = file_size(db->file, &size);
+	/* Each points to one before it: this ends */
+	while (!rc && offset) {
+		struct freeze f;
+		rc = read_freeze(db, offset, size, &f);
+		if (rc)
+			break;
+		struct banyan_freeze_info info = {
+			.number = f.number,
+			.time = f.time,
+			.offset = offset,
+			.keys = f.keys,
+			.live_bytes = f.live_bytes,
+			.automatic = f.automatic,
+		};
+		rc = visit(arg, &info);
+		offset = f.previous;
+	}
+	return rc;
+}

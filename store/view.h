@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * view.h - what the current state consists of, for readers to hold on to.
+ *
+ * A view names the redo table, the table that is being frozen (if any), and the
+ * tree. It is immutable and counted: a freeze makes a new one, and the old one
+ * goes when its last reader does. Which of the redo table's operations a reader
+ * sees is a sequence number beside the view.
+ */
+#ifndef STORE_VIEW_H
+#define STORE_VIEW_H
+
+#include <stdatomic.h>
+
+#include "layers.h"
+
+struct view {
+	_Atomic unsigned refs;
+	struct redo_table *active; /* one reference each */
+	struct redo_table *frozen; /* NULL: nothing is being frozen */
+	struct tree tree;
+};
+
+/* References to the tables are taken. NULL: no memory. */
+struct view *view_new(struct redo_table *active, struct redo_table *frozen,
+		      const struct tree *tree);
+struct view *view_ref(struct view *v);
+void view_unref(struct view *v); /* NULL is fine */
+
+/* The layers of a view, with the operations up to seq */
+void view_layers(const struct view *v, uint64_t seq, struct cache *cache,
+		 struct layers *l);
+
+#endif

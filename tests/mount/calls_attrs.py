@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""Attributes: modes, owners, times, extended ones, and who may"""
+import errno
+import fcntl
+import os
+import stat
+import struct
+import time
+
+from calls_lib import *
+
+
+def modes_and_times_are_kept(d, root):
+    write(d + "/f", b"x")
+    for mode in (0o000, 0o644, 0o7777, 0o1750):
+        os.chmod(d + "/f", mode)
+        assert stat.S_IMODE(os.stat(d + "/f").st_mode) == mode
+    for t in (0, 1, 999999999, 1700000000123456789, 4102444800000000001, -1500000000):
+        os.utime(d + "/f", ns=(t, t + 5))
+        st = os.stat(d + "/f")
+        assert (st.st_atime_ns, st.st_mtime_ns) == (t, t + 5), t
+    os.utime(d + "/f")
+    assert abs(os.stat(d + "/f").st_mtime - time.time()) < 60
+    os.utime(d, ns=(7, 8))
+    assert os.stat(d).st_mtime_ns == 8
+
+
+def changes_move_the_right_times(d, root):
+    write(d + "/f", b"x")
+    os.utime(d + "/f", ns=(10, 10))
+    os.utime(d, ns=(10, 10))
+
+    def moved(action, mtime, ctime, path="/f"):
+        before = os.stat(d + path)
+        action()
+        after = os.stat(d + path)
+        assert (after.st_mtime_ns != before.st_mtime_ns) == mtime, "mtime"
+        assert (after.st_ctime_ns > before.st_ctime_ns) == ctime, "ctime"
+
+    moved(lambda: os.chmod(d + "/f", 0o600), False, True)
+    moved(lambda: os.link(d + "/f", d + "/g"), False, True)
+    moved(lambda: os.unlink(d + "/g"), False, True)
+    moved(lambda: os.setxattr(d + "/f", "user.a", b"1"), False, True)
+    moved(lambda: write(d + "/f", b"y", "ab"), True, True)
+    moved(lambda: os.truncate(d + "/f", 0), True, True)
+    moved(lambda: read(d + "/f"), False, False)
+    moved(lambda: os.rename(d + "/f", d + "/h") or os.rename(d + "/h", d + "/f"), False, True)
+    moved(lambda: write(d + "/new"), True, True, "")
+    moved(lambda: os.mkdir(d + "/sub"), True, True, "")
+    moved(lambda: os.rename(d + "/new", d + "/sub/new"), True, True, "")
+    moved(lambda: os.unlink(d + "/sub/new"), True, True, "/sub")
+    moved(lambda: os.rmdir(d + "/sub"), True, True, "")
+
+
+def set_group_id_directories_pass_it_on(d, root):
+    need_root()
+    os.chown(d, 0, 4242)
+    os.chmod(d, 0o2775)
+    write(d + "/f")
+    os.mkdir(d + "/s")
+    os.mkdir(d + "/s/t")
+    os.symlink("x", d + "/l")
+    os.mkfifo(d + "/p")
+    for name in ("f", "s", "s/t", "l", "p"):
+        assert os.lstat(d + "/" + name).st_gid == 4242, name
+    assert os.stat(d + "/s/t").st_mode & stat.S_ISGID
+    assert not os.stat(d + "/f").st_mode & stat.S_ISGID
+
+
+def new_files_belong_to_who_made_them_less_the_umask(d, root):
+    need_root()
+    os.chmod(d, 0o777)
+
+    def action():
+        os.umask(0o027)
+        write(d + "/f")
+        os.mkdir(d + "/s")
+        os.open(d + "/x", os.O_CREAT | os.O_WRONLY, 0o777)
+
+    as_nobody(action)
+    for name, mode in (("f", 0o640), ("s", 0o750), ("x", 0o750)):
+        st = os.stat(d + "/" + name)
+        assert (st.st_uid, st.st_gid) == (65534, 65534), name
+        assert stat.S_IMODE(st.st_mode) == mode, (name, oct(st.st_mode))
+
+
+def permissions_are_checked(d, root):
+    need_root()
+    write(d + "/secret", b"x")
+    os.chmod(d + "/secret", 0o600)
+    os.chmod(d, 0o755)
+    os.mkdir(d + "/sticky")
+    os.chmod(d + "/sticky", 0o1777)
+    write(d + "/sticky/mine")
+    read(d + "/secret")
+    fails(errno.EACCES, as_nobody, lambda: read(d + "/secret"))
+    fails(errno.EACCES, as_nobody, lambda: write(d + "/new"))
+    fails(errno.EACCES, as_nobody, lambda: os.unlink(d + "/secret"))
+    fails(errno.EPERM, as_nobody, lambda: os.chmod(d + "/secret", 0o777))
+    fails(errno.EPERM, as_nobody, lambda: os.unlink(d + "/sticky/mine"))
+    os.chmod(d, 0o700)
+    fails(errno.EACCES, as_nobody, lambda: os.stat(d + "/secret"))
+
+
+def a_write_by_another_takes_set_id_bits_away(d, root):
+    need_root()
+    os.chmod(d, 0o777)
+    for how in ("write", "truncate", "again"):
+        path = d + "/" + how
+        write(path, b"#!")
+        os.chmod(path, 0o6777)
+        assert os.stat(path).st_mode & 0o6000 == 0o6000
+        if how == "again":
+            write(path, b"x", "r+b")
+            assert os.stat(path).st_mode & 0o6000 == 0o6000, "root keeps them"
+        as_nobody(lambda: os.truncate(path, 1) if how == "truncate" else write(path, b"x", "r+b"))
+        assert os.stat(path).st_mode & 0o6000 == 0, (how, oct(os.stat(path).st_mode))
+
+
+def a_new_owner_takes_set_id_bits_away(d, root):
+    need_root()
+    write(d + "/f")
+    os.chmod(d + "/f", 0o6755)
+    os.chown(d + "/f", 12, -1)
+    st = os.stat(d + "/f")
+    assert st.st_uid == 12 and st.st_gid == 0 and st.st_mode & 0o6000 == 0
+    os.chmod(d, 0o2755)
+    os.chown(d, 0, 7)
+    assert os.stat(d).st_mode & 0o2000, "directories keep them"
+
+
+def a_write_takes_file_capabilities_away(d, root):
+    need_root()
+    cap = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
+    for change in (lambda: write(d + "/f", b"y", "r+b"), lambda: os.truncate(d + "/f", 0),
+                   lambda: os.chown(d + "/f", 5, 5)):
+        write(d + "/f", b"x")
+        write(d + "/f", b"x", "r+b")
+        os.setxattr(d + "/f", "security.capability", cap)
+        assert os.getxattr(d + "/f", "security.capability") == cap
+        change()
+        fails(errno.ENODATA, os.getxattr, d + "/f", "security.capability")
+
+
+def extended_attributes_are_kept(d, root):
+    write(d + "/f")
+    fails(errno.ENODATA, os.getxattr, d + "/f", "user.a")
+    assert os.listxattr(d + "/f") == []
+    os.setxattr(d + "/f", "user.a", b"1")
+    os.setxattr(d + "/f", "user.empty", b"")
+    os.setxattr(d + "/f", "user.big", b"z" * 60000)
+    os.setxattr(d, "user.dir", b"d")
+    fails(errno.EEXIST, os.setxattr, d + "/f", "user.a", b"2", os.XATTR_CREATE)
+    fails(errno.ENODATA, os.setxattr, d + "/f", "user.b", b"2", os.XATTR_REPLACE)
+    os.setxattr(d + "/f", "user.a", b"22", os.XATTR_REPLACE)
+    assert os.getxattr(d + "/f", "user.a") == b"22"
+    assert os.getxattr(d + "/f", "user.big") == b"z" * 60000
+    assert os.getxattr(d + "/f", "user.empty") == b""
+    assert sorted(os.listxattr(d + "/f")) == ["user.a", "user.big", "user.empty"]
+    os.removexattr(d + "/f", "user.a")
+    fails(errno.ENODATA, os.removexattr, d + "/f", "user.a")
+    os.link(d + "/f", d + "/g")
+    assert os.getxattr(d + "/g", "user.empty") == b""
+    fails(errno.EOPNOTSUPP, os.setxattr, d + "/f", "system.posix_acl_access", b"x" * 28)
+
+
+def attributes_of_root_are_hidden_from_others(d, root):
+    need_root()
+    write(d + "/f")
+    os.chmod(d + "/f", 0o644)
+    os.setxattr(d + "/f", "trusted.t", b"1")
+    os.setxattr(d + "/f", "user.u", b"1")
+    assert sorted(os.listxattr(d + "/f")) == ["trusted.t", "user.u"]
+
+    def action():
+        assert os.listxattr(d + "/f") == ["user.u"]
+
+    as_nobody(action)
+
+
+def space_is_that_of_the_host(d, root):
+    v = os.statvfs(root)
+    assert v.f_namemax == 255 and v.f_blocks > 0 and v.f_files > 0
+
+
+
+
+def trim_is_understood_and_only_for_its_owner(d, root):
+    fd = os.open(root, os.O_RDONLY)
+    arg = struct.pack("QQQ", 0, 2 ** 64 - 1, 0)
+    fails(errno.EOPNOTSUPP, fcntl.ioctl, fd, FITRIM, arg)
+    fails(errno.ENOTTY, fcntl.ioctl, fd, 0x5413, b"\0" * 8)
+    os.close(fd)
+    if os.geteuid() == 0:
+        def action():
+            fd = os.open(root, os.O_RDONLY)
+            fcntl.ioctl(fd, FITRIM, arg)
+        fails(errno.EPERM, as_nobody, action)

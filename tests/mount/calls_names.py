@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""Names: aliases, renames, kinds of files, what names may be"""
+import errno
+import os
+import socket
+import stat
+
+from calls_lib import *
+
+
+def aliases_are_one_inode_with_one_content(d, root):
+    write(d + "/a", b"one")
+    os.link(d + "/a", d + "/b")
+    a, b = os.stat(d + "/a"), os.stat(d + "/b")
+    assert a.st_ino == b.st_ino and a.st_nlink == b.st_nlink == 2
+    before = b.st_ctime_ns
+    write(d + "/b", b"longer than one")
+    assert read(d + "/a") == b"longer than one"
+    assert os.stat(d + "/a").st_size == 15
+    assert os.stat(d + "/a").st_ctime_ns > before
+    os.unlink(d + "/a")
+    b = os.stat(d + "/b")
+    assert b.st_nlink == 1 and read(d + "/b") == b"longer than one"
+
+
+def an_unlinked_open_file_lives_on(d, root):
+    with open(d + "/f", "w+b") as f:
+        f.write(b"still here")
+        f.flush()
+        os.unlink(d + "/f")
+        assert os.fstat(f.fileno()).st_nlink == 0
+        f.write(b" and growing")
+        f.flush()
+        os.fsync(f.fileno())
+        os.fchmod(f.fileno(), 0o600)
+        os.ftruncate(f.fileno(), 15)
+        f.seek(0)
+        assert f.read() == b"still here and "
+        fails(errno.ENOENT, os.stat, d + "/f")
+        write(d + "/f", b"another")
+        f.seek(0)
+        assert f.read() == b"still here and "
+        assert os.fstat(f.fileno()).st_ino != os.stat(d + "/f").st_ino
+
+
+def a_file_replaced_by_rename_lives_on_while_open(d, root):
+    write(d + "/old", b"old")
+    write(d + "/new", b"new!")
+    os.link(d + "/old", d + "/alias")
+    with open(d + "/old", "rb") as f:
+        os.rename(d + "/new", d + "/old")
+        assert f.read() == b"old"
+        assert os.fstat(f.fileno()).st_nlink == 1
+    assert read(d + "/old") == b"new!" and read(d + "/alias") == b"old"
+    assert os.stat(d + "/alias").st_nlink == 1
+    fails(errno.ENOENT, os.stat, d + "/new")
+
+
+def rename_changes_the_ctime_and_keeps_the_rest(d, root):
+    write(d + "/a", b"x")
+    before = os.stat(d + "/a")
+    os.rename(d + "/a", d + "/b")
+    after = os.stat(d + "/b")
+    assert after.st_ino == before.st_ino and after.st_mtime_ns == before.st_mtime_ns
+    assert after.st_ctime_ns > before.st_ctime_ns
+
+
+def rename_between_aliases_does_nothing(d, root):
+    write(d + "/a", b"x")
+    os.link(d + "/a", d + "/b")
+    os.rename(d + "/a", d + "/b")
+    assert sorted(os.listdir(d)) == ["a", "b"] and os.stat(d + "/a").st_nlink == 2
+
+
+def rename_flags_are_honoured_or_refused(d, root):
+    write(d + "/a", b"A")
+    write(d + "/b", b"B")
+    os.mkdir(d + "/s")
+    write(d + "/s/in", b"in")
+    fails(errno.EEXIST, renameat2, d + "/a", d + "/b", RENAME_NOREPLACE)
+    assert read(d + "/a") == b"A" and read(d + "/b") == b"B"
+    renameat2(d + "/a", d + "/b", RENAME_EXCHANGE)
+    assert read(d + "/a") == b"B" and read(d + "/b") == b"A"
+    renameat2(d + "/a", d + "/s", RENAME_EXCHANGE)
+    assert read(d + "/s") == b"B" and read(d + "/a/in") == b"in"
+    fails(errno.ENOENT, renameat2, d + "/a", d + "/none", RENAME_EXCHANGE)
+    fails(errno.EINVAL, renameat2, d + "/a", d + "/w", RENAME_WHITEOUT)
+    renameat2(d + "/b", d + "/c", RENAME_NOREPLACE)
+    assert read(d + "/c") == b"A"
+
+
+def renames_of_directories_follow_the_rules(d, root):
+    for name in ("a", "a/b", "a/b/c", "full", "full/x", "empty"):
+        os.mkdir(d + "/" + name)
+    write(d + "/file")
+    fails(errno.EINVAL, os.rename, d + "/a", d + "/a/b/c/under")
+    fails(errno.ENOTEMPTY, os.rename, d + "/a", d + "/full")
+    fails(errno.ENOTDIR, os.rename, d + "/a", d + "/file")
+    fails(errno.EISDIR, os.rename, d + "/file", d + "/empty")
+    assert os.stat(d).st_nlink == 5
+    os.rename(d + "/a", d + "/empty")
+    assert os.path.isdir(d + "/empty/b/c") and os.stat(d).st_nlink == 4
+    os.rename(d + "/empty/b", d + "/full/b")
+    assert os.stat(d + "/empty").st_nlink == 2 and os.stat(d + "/full").st_nlink == 4
+    same = os.stat(d + "/full").st_ino
+    assert os.stat(d + "/full/b/..").st_ino == same
+    fd = os.open(d + "/full/b", os.O_RDONLY)
+    inodes = dict(raw_entries(d + "/full/b"))
+    os.close(fd)
+    assert inodes[".."] == same, (inodes, same)
+
+
+def directories_are_removed_only_when_empty(d, root):
+    os.mkdir(d + "/s")
+    write(d + "/s/f")
+    fails(errno.ENOTEMPTY, os.rmdir, d + "/s")
+    fails(errno.EISDIR, os.unlink, d + "/s")
+    fails(errno.ENOTDIR, os.rmdir, d + "/s/f")
+    fails(errno.EEXIST, os.mkdir, d + "/s")
+    os.unlink(d + "/s/f")
+    fd = os.open(d + "/s", os.O_RDONLY)
+    os.rmdir(d + "/s")
+    assert os.listdir(fd) == []
+    os.close(fd)
+    fails(errno.ENOENT, os.stat, d + "/s")
+
+
+def directories_have_no_aliases(d, root):
+    os.mkdir(d + "/s")
+    fails(errno.EPERM, os.link, d + "/s", d + "/t")
+
+
+def names_reach_255_bytes_and_not_more(d, root):
+    for name in ("x" * 255, "ü" * 127, "\u20ac" * 85, " ", "a b\tc\nd", "\\", "*", "...", "-rf"):
+        write(d + "/" + name, name.encode())
+        assert read(d + "/" + name) == name.encode()
+    assert len(os.listdir(d)) == 9
+    for call in (os.stat, os.mkdir, os.unlink, os.rmdir, os.mkfifo):
+        fails(errno.ENAMETOOLONG, call, d + "/" + "x" * 256)
+    fails(errno.ENAMETOOLONG, os.rename, d + "/ ", d + "/" + "y" * 256)
+    fails(errno.ENAMETOOLONG, os.link, d + "/ ", d + "/" + "y" * 256)
+    fails(errno.ENAMETOOLONG, os.symlink, "t", d + "/" + "y" * 256)
+    fails(errno.ENAMETOOLONG, open, d + "/" + "y" * 256, "w")
+
+
+def names_that_are_not_utf8_are_kept(d, root):
+    name = d.encode() + b"/\xff\xfe\x01"
+    write(name, b"bytes")
+    assert os.listdir(d.encode()) == [b"\xff\xfe\x01"] and read(name) == b"bytes"
+
+
+def absent_names_are_remembered_until_they_exist(d, root):
+    for make in (write, os.mkdir, os.mkfifo, lambda p: os.symlink("t", p),
+                 lambda p: os.rename(d + "/from", p), lambda p: os.link(d + "/other", p)):
+        write(d + "/from")
+        write(d + "/other")
+        for _ in range(2):
+            fails(errno.ENOENT, os.lstat, d + "/n")
+        make(d + "/n")
+        kind = os.lstat(d + "/n").st_mode
+        (os.rmdir if stat.S_ISDIR(kind) else os.unlink)(d + "/n")
+        fails(errno.ENOENT, os.lstat, d + "/n")
+
+
+def the_reserved_name_is_refused_in_the_root_only(d, root):
+    fails(errno.ENOENT, os.stat, root + "/.banyan/nothing")
+    try:
+        os.mkdir(root + "/.banyan")
+        raise AssertionError("made")
+    except OSError:
+        pass
+    os.mkdir(d + "/.banyan")
+
+
+def symlinks_hold_their_target(d, root):
+    for target in ("x", "../../some where", "/" + "y" * 4000):
+        os.symlink(target, d + "/s")
+        assert os.readlink(d + "/s") == target
+        st = os.lstat(d + "/s")
+        assert st.st_size == len(target) and stat.S_ISLNK(st.st_mode)
+        os.link(d + "/s", d + "/alias", follow_symlinks=False)
+        assert os.readlink(d + "/alias") == target
+        os.unlink(d + "/s")
+        os.unlink(d + "/alias")
+
+
+def special_files_keep_their_kind(d, root):
+    os.mkfifo(d + "/fifo", 0o640)
+    assert stat.S_ISFIFO(os.stat(d + "/fifo").st_mode)
+    here = os.getcwd()
+    os.chdir(d)
+    s = socket.socket(socket.AF_UNIX)
+    s.bind("sock")
+    os.chdir(here)
+    s.close()
+    assert stat.S_ISSOCK(os.stat(d + "/sock").st_mode)
+    os.mknod(d + "/plain", 0o600 | stat.S_IFREG)
+    assert stat.S_ISREG(os.stat(d + "/plain").st_mode)
+    kinds = {e.name: e for e in os.scandir(d)}
+    assert kinds["fifo"].is_file() is False and kinds["plain"].is_file()
+    if os.geteuid() == 0:
+        os.mknod(d + "/char", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+        os.mknod(d + "/block", 0o600 | stat.S_IFBLK, os.makedev(250, 1000))
+        assert os.stat(d + "/char").st_rdev == os.makedev(1, 3)
+        assert os.stat(d + "/block").st_rdev == os.makedev(250, 1000)
+        fails(errno.EACCES, open, d + "/char", "rb")  # nodev

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+# lib.sh - what the mount tests share; to be sourced.
+#
+# A test is a function whose name is a sentence; `try name` runs it with set -e
+# in a shell of its own and prints ok or not ok, and what it printed if it
+# failed. Everything happens below one new directory, $T, which is unmounted and
+# removed at the end, whatever happens.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+BANYANFS=${BANYANFS:-$top/build/banyanfs}
+BANYAN=${BANYAN:-$top/build/banyan}
+passed=0
+failed=0
+skipped=0
+
+T=$(mktemp -d "${TMPDIR:-/tmp}/banyan-mount.XXXXXX")
+DB=$T/test.banyan
+DIR=$T/dir
+mkdir "$DIR"
+chmod 755 "$T" # other users are to reach the mount
+daemon=
+
+# As in DIR, so below T only
+is_mounted() { grep -qF " $1 " /proc/self/mountinfo; }
+
+end_daemon() {
+	[ -n "$daemon" ] || return 0
+	kill -9 "$daemon" 2>/dev/null
+	{ wait "$daemon"; } 2>/dev/null
+	daemon=
+}
+
+cleanup() {
+	while is_mounted "$DIR"; do
+		umount -l "$DIR" 2>/dev/null || fusermount3 -uz "$DIR" || break
+	done
+	end_daemon
+	is_mounted "$DIR" || rm -rf --one-file-system "$T"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Mount in the foreground, so that the daemon's end can be waited for
+mount_db() {
+	"$BANYANFS" "$DB" "$DIR" -f -o create${1:+,$1} 2>>"$T/stderr" &
+	daemon=$!
+	for _ in $(seq 200); do
+		is_mounted "$DIR" && stat "$DIR" >/dev/null && return 0
+		kill -0 "$daemon" 2>/dev/null || break
+		sleep 0.02
+	done
+	echo "# cannot mount: $(cat "$T/stderr")"
+	return 1
+}
+
+# Returns the daemon's exit status: all is in the file then
+umount_db() {
+	local status
+	umount "$DIR" 2>/dev/null || fusermount3 -u "$DIR" || return 1
+	wait "$daemon"
+	status=$?
+	daemon=
+	[ $status = 0 ] || echo "# the daemon ended with $status: $(cat "$T/stderr")"
+	return $status
+}
+
+remount_db() { umount_db && mount_db "$@"; }
+
+ok() { passed=$((passed + 1)); echo "ok - $1"; }
+not_ok() {
+	failed=$((failed + 1))
+	echo "not ok - $1"
+	if [ -n "${2:-}" ]; then sed 's/^/#   /' "$2" | head -40; fi
+}
+skip() { skipped=$((skipped + 1)); echo "SKIPPED - $1: $2"; }
+
+try() {
+	local status
+	(set -e; "$@") >"$T/output" 2>&1
+	status=$?
+	if [ $status = 0 ]; then ok "${*//_/ }"; else not_ok "${*//_/ }" "$T/output"; fi
+	return 0
+}
+
+# In a test: say what is wrong and end it
+fail() { echo "$*"; exit 1; }
+same() { [ "$1" = "$2" ] || fail "expected: $1, found: $2"; }
+refuses() { if "$@"; then fail "was let through: $*"; fi; }
+
+# All that can be seen of a tree but its contents. Names of links are counted by
+# their group: the smallest name with the same inode.
+listing() {
+	(cd "$1" && find . -mindepth 1 -printf '%i\t%P\t%y %m %U %G %n %T@ %l\t%s %y\n') |
+		sort -t "$(printf '\t')" -k1,1 -k2,2 |
+		awk -F '\t' '{
+			if ($1 != inode) { inode = $1; first = $2 }
+			size = $4; if (size ~ / d$/) size = "-"
+			print $2 "\t" $3 "\t" size "\t" first
+		}' | sort
+}
+
+# No more in the kernel's caches: what is seen now comes from the daemon
+drop_caches() {
+	sync
+	echo 3 2>/dev/null >/proc/sys/vm/drop_caches || return 1
+}
+
+need_fuse() {
+	if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
+		echo "SKIPPED - all of ${0##*/}: no access to /dev/fuse"
+		echo "0 passed, 0 failed"
+		exit 0
+	fi
+}
+
+finish() {
+	[ $skipped = 0 ] || echo "# $skipped skipped"
+	echo "$passed passed, $failed failed"
+	[ $failed = 0 ]
+	exit
+}

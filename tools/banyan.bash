@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+# banyan.bash - completion for bash. Commands and options are asked of banyan
+# itself, keys of the database; so this knows what the binary knows.
+
+_banyan_keys()
+{
+	local file=$1 word=${2//\\/} space=
+	[[ $word == */* ]] && space=${word%/*}/
+	local IFS=$'\n' name
+	COMPREPLY=()
+	for name in $(banyan ls --prefix="${word##*/}" -- "$file" "$space" \
+		2>/dev/null); do
+		COMPREPLY+=("$(printf %q "$space$name")")
+	done
+	# What may be a key space can go on: let the user type the slash
+	compopt -o nospace 2>/dev/null
+}
+
+_banyan()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} i
+	local -a operands=()
+
+	if ((COMP_CWORD == 1)); then
+		COMPREPLY=($(compgen -W "$(banyan help 2>/dev/null |
+			sed -n 's/^  \([a-z]*\)  *.*/\1/p')" -- "$word"))
+		return
+	fi
+	if [[ $word == -* ]]; then
+		COMPREPLY=($(compgen -W "$(banyan help "$command" 2>/dev/null |
+			grep -oE -- '(^|[ ,])--[a-z]+' | tr -d ' ,')" \
+			-- "$word"))
+		return
+	fi
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -* ]] || operands+=("${COMP_WORDS[i]}")
+	done
+	case $command in
+	get | ls | ln | mv | rm | mkdir | stat | put)
+		if ((${#operands[@]} > 0)); then
+			local file=${operands[0]//\\/}
+			_banyan_keys "${file/#\~/$HOME}" "$word"
+			return
+		fi
+		;;
+	help)
+		COMPREPLY=($(compgen -W "$(banyan help 2>/dev/null |
+			sed -n 's/^  \([a-z]*\)  *.*/\1/p')" -- "$word"))
+		return
+		;;
+	esac
+	compopt -o filenames 2>/dev/null
+	mapfile -t COMPREPLY < <(compgen -f -- "$word")
+}
+
+complete -F _banyan banyan

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * banyan mount: becomes banyanfs, so that its answers and its exit status are
+ * ours; it returns when the mount serves.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "common.h"
+#include "quote.h"
+
+#define DAEMON "banyanfs"
+
+/* Where 'make install' has put it */
+#ifndef BANYANFS_PATH
+#define BANYANFS_PATH "/usr/local/bin/" DAEMON
+#endif
+
+struct mounting {
+	char **arguments; /* "-o", OPTIONS, ... : room for all that can come */
+	int count;
+	bool read_only;
+};
+
+/* Is word one of the words in a comma-separated list? */
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (;;) {
+		size_t next = strcspn(list, ",");
+
+		if (next == len && memcmp(list, word, len) == 0)
+			return true;
+		if (!list[next])
+			return false;
+		list += next + 1;
+	}
+}
+
+static int take_option(void *choices, int key, char *argument)
+{
+	static char flag[] = "-o";
+	struct mounting *mounting = choices;
+
+	if (key != 'o')
+		return ARGP_ERR_UNKNOWN;
+	mounting->arguments[mounting->count++] = flag;
+	mounting->arguments[mounting->count++] = argument;
+	if (has_word(argument, "ro"))
+		mounting->read_only = true;
+	return 0;
+}
+
+/* A name that begins with '-' must not look like an option */
+static char *as_path(const char *name)
+{
+	char *path;
+
+	if (*name != '-')
+		return strdup(name);
+	return asprintf(&path, "./%s", name) < 0 ? NULL : path;
+}
+
+/* Beside this program, where it was installed, then wherever PATH says */
+static void execute(char **arguments)
+{
+	char path[PATH_MAX];
+	ssize_t len;
+	char *slash;
+
+	len = readlink("/proc/self/exe", path, sizeof(path) - sizeof(DAEMON));
+	if (len > 0) {
+		path[len] = '\0';
+		slash = strrchr(path, '/');
+		if (slash) {
+			memcpy(slash + 1, DAEMON, sizeof(DAEMON));
+			execv(path, arguments);
+			if (errno != ENOENT)
+				return;
+		}
+	}
+	execv(BANYANFS_PATH, arguments);
+	if (errno == ENOENT)
+		execvp(DAEMON, arguments);
+}
+
+static int start(struct mounting *mounting, char **operands)
+{
+	static char name[] = DAEMON;
+	char **arguments = mounting->arguments;
+
+	arguments[0] = name;
+	arguments[mounting->count++] = as_path(operands[0]);
+	arguments[mounting->count++] = as_path(operands[1]);
+	arguments[mounting->count] = NULL;
+	if (!arguments[mounting->count - 2] || !arguments[mounting->count - 1])
+		return fail_file(operands[0], -ENOMEM);
+
+	execute(arguments);
+	if (errno == ENOENT)
+		complain("the program " DAEMON " is neither beside banyan nor "
+			 "in PATH");
+	else
+		complain("the program " DAEMON " cannot be run: %s",
+			 strerror(errno));
+	for (int i = mounting->count - 2; i < mounting->count; i++)
+		free(arguments[i]);
+	return EXIT_FAILURE;
+}
+
+/* banyanfs would refuse too, but cannot tell where it is mounted */
+static int refuse_twice(const char *argument)
+{
+	struct target target;
+	int status = target_find(&target, argument);
+
+	if (!status && target.mount) {
+		complain("%s is mounted on %s already", quote(target.shown),
+			 quote(target.mount));
+		status = EXIT_FAILURE;
+	}
+	target_free(&target);
+	return status;
+}
+
+static int run(int argc, char **argv)
+{
+	struct mounting mounting = { .count = 1 };
+	char **operands;
+	int status;
+
+	/* The name, FILE, DIR, NULL; "-oX" is one argument here, two there */
+	mounting.arguments = calloc(2 * (size_t)argc + 4, sizeof(char *));
+	if (!mounting.arguments)
+		return fail_file("mount", -ENOMEM);
+	if (parse_arguments(&command_mount, argc, argv, &mounting,
+			    &operands) < 0) {
+		status = EXIT_MISUSE;
+	} else {
+		status = mounting.read_only ? 0 : refuse_twice(operands[0]);
+		if (!status)
+			status = start(&mounting, operands);
+	}
+	free(mounting.arguments);
+	return status;
+}
+
+static const struct argp_option options[] = {
+	{ "options", 'o', "OPTION,...", 0,
+	  "Options of the mount, see below; may be given several times", 0 },
+	{ 0 },
+};
+
+const struct command command_mount = {
+	.name = "mount",
+	.operands = "FILE DIR",
+	.summary = "mount the database as a directory",
+	.help = "Mount the database on the directory DIR: keys are files, "
+		"aliases are hardlinks, key spaces are directories. Returns "
+		"when the mount serves.",
+	.more = "Among the options of the mount are create (make FILE if there "
+		"is none), ro, cache=SIZE, commit=SECONDS, uid=, gid= and "
+		"allow_other; 'banyanfs --help' tells all.\n\n"
+		"  banyan mount -o create notes.banyan notes\n"
+		"  banyan umount notes",
+	.least = 2,
+	.most = 2,
+	.options = options,
+	.option = take_option,
+	.run = run,
+};

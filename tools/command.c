@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * command.c - arguments of a subcommand, by argp.
+ *
+ * argp answers misuse with two lines and an exit of its own. Without an error
+ * stream it does neither: getopt's line about an unknown option remains, and
+ * what else can be wrong is said here, in one line too.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "banyan.h"
+#include "quote.h"
+
+const char *argp_program_version = "banyan " BANYAN_VERSION;
+
+struct parsing {
+	const struct command *command;
+	void *choices;
+	char **operands;
+	int count;
+};
+
+static error_t misuse(const struct parsing *parsing, const char *what)
+{
+	fprintf(stderr, "banyan %s: %s; usage: banyan %s%s %s\n",
+		parsing->command->name, what, parsing->command->name,
+		parsing->command->options ? " [OPTION...]" : "",
+		parsing->command->operands);
+	return EINVAL;
+}
+
+static error_t take_operands(struct parsing *parsing, struct argp_state *state)
+{
+	char what[256];
+
+	parsing->operands = state->argv + state->next;
+	parsing->count = state->argc - state->next;
+	state->next = state->argc;
+	if (parsing->count <= parsing->command->most)
+		return 0;
+
+	snprintf(what, sizeof(what), "'%.160s' is one argument too many",
+		 quote(parsing->operands[parsing->command->most]));
+	return misuse(parsing, what);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct parsing *parsing = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->err_stream = NULL;
+		return 0;
+	case ARGP_KEY_ARG:
+		return ARGP_ERR_UNKNOWN; /* all at once, by KEY_ARGS */
+	case ARGP_KEY_ARGS:
+		return take_operands(parsing, state);
+	case ARGP_KEY_END:
+		if (parsing->count < parsing->command->least)
+			return misuse(parsing, "too few arguments");
+		return 0;
+	default:
+		if (!parsing->command->option)
+			return ARGP_ERR_UNKNOWN;
+		return parsing->command->option(parsing->choices, key,
+						argument);
+	}
+}
+
+/* argp's form of both texts: separated by a vertical tab */
+static char *join_help(const struct command *command)
+{
+	char *text;
+
+	if (asprintf(&text, "%s%s%s", command->help, command->more ? "\v" : "",
+		     command->more ? command->more : "") < 0)
+		return NULL;
+	return text;
+}
+
+int parse_arguments(const struct command *command, int argc, char **argv,
+		    void *choices, char ***operands)
+{
+	struct parsing parsing = { .command = command, .choices = choices };
+	char *help = join_help(command);
+	struct argp argp = {
+		.options = command->options,
+		.parser = parse,
+		.args_doc = command->operands,
+		.doc = help,
+	};
+	error_t error;
+
+	/* That short options take an argument if the long ones do goes without
+	 * saying */
+	setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
+	error = argp_parse(&argp, argc, argv, 0, NULL, &parsing);
+	free(help);
+	if (error)
+		return -1;
+	*operands = parsing.operands;
+	return parsing.count;
+}

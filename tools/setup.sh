@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# setup.sh PURPOSE... - install what is missing for: build, check, bench,
+# valgrind, lint. What is there is found by looking for it, not by asking apt:
+# with nothing missing this is quick and silent, and right where programs came
+# another way. Without apt-get it prints the Debian names and ends with 1.
+
+set -u
+PATH=$PATH:/usr/sbin:/sbin
+missing=
+
+# what PACKAGE TEST... : PACKAGE is missing if the test fails
+what()
+{
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+has_program() { command -v "$1"; }
+has_file() { [ -e "$1" ]; }
+has_library() { "${PKG_CONFIG:-pkg-config}" --exists "$1"; }
+
+# An override of CC names a compiler that is there, or the build will say so
+has_compiler() { [ -n "${CC:-}" ] || command -v cc; }
+
+for_build()
+{
+	what gcc has_compiler
+	what libc6-dev has_file /usr/include/stdio.h
+	what pkg-config has_program "${PKG_CONFIG:-pkg-config}"
+	what libfuse3-dev has_library fuse3
+	what fuse3 has_program fusermount3
+	if grep -qs '<jansson\.h>' tools/*.c; then
+		what libjansson-dev has_file /usr/include/jansson.h
+	fi
+}
+
+for_check()
+{
+	what libcmocka-dev has_library cmocka
+	what python3 has_program python3
+	what rsync has_program rsync
+	what attr has_program setfattr
+	what acl has_program setfacl
+	what util-linux has_program mountpoint
+	what jq has_program jq
+}
+
+for_bench()
+{
+	what liblmdb-dev has_file /usr/include/lmdb.h
+}
+
+for_valgrind()
+{
+	what valgrind has_program valgrind
+}
+
+for_lint()
+{
+	what clang-format has_program "${CLANG_FORMAT:-clang-format}"
+	what clang-tidy has_program "${CLANG_TIDY:-clang-tidy}"
+}
+
+look()
+{
+	missing=
+	for purpose in "$@"; do
+		"for_$purpose"
+	done
+}
+
+# Without a terminal sudo must fail rather than wait for a password
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		env DEBIAN_FRONTEND=noninteractive "$@"
+	elif [ -t 0 ]; then
+		sudo env DEBIAN_FRONTEND=noninteractive "$@"
+	else
+		sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
+	fi
+}
+
+can_install()
+{
+	command -v apt-get >/dev/null || return 1
+	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null
+}
+
+cd "$(dirname "$0")/.." || exit 1
+[ $# -gt 0 ] || set -- build
+look "$@"
+[ -n "$missing" ] || exit 0
+
+if ! can_install; then
+	echo "setup: please install (Debian names):$missing" >&2
+	exit 1
+fi
+echo "setup: installing$missing"
+# shellcheck disable=SC2086 # a list of words
+{
+	as_root apt-get -qq update &&
+		as_root apt-get -qq -y --no-install-recommends install $missing
+} >/dev/null </dev/null || echo "setup: apt-get failed" >&2
+
+look "$@"
+if [ -n "$missing" ]; then
+	echo "setup: still missing:$missing" >&2
+	exit 1
+fi

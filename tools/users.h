@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* users.h - who works below a directory, and so keeps it mounted */
+#ifndef TOOLS_USERS_H
+#define TOOLS_USERS_H
+
+/*
+ * The other processes that have a working directory, a root or an open file at
+ * or below an absolute path, as far as this user may know: "process 12 (vim),
+ * process 14 (bash)", "..." after the first few. NULL if none was found, else
+ * to be freed. The directory itself is not touched: it may be dead.
+ */
+char *users_of(const char *directory);
+
+#endif
