@@ -8,10 +8,7 @@
 # needed, so that 'make mount' and 'make check' can begin on a machine that has
 # neither.
 
-CC ?= gcc
-ifeq ($(origin CC),default)
-CC = gcc
-endif
+CC ?= cc
 AR ?= ar
 PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
@@ -28,7 +25,8 @@ DESTDIR ?=
 BUILD ?= build
 SANITIZE ?= # as for -fsanitize=
 WERROR ?= # 1: warnings are errors
-V ?= # 1: show commands, and all that the tests print
+V ?= # 1: show commands
+KINDS ?= # of tests: unit tools mount layers; all if none is named
 
 # Of 'make mount'
 DB ?= notes.banyan
@@ -51,11 +49,12 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
 WARNINGS_GCC = -Wlogical-op -Wduplicated-cond -Wduplicated-branches \
 	-Wnull-dereference -Wcast-align=strict
 
-HARDEN = -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=3
+HARDEN = -fstack-protector-strong -fstack-clash-protection \
+	-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 
 # -fno-semantic-interposition: or else -fPIC, which all objects share so that
 # the library is compiled once, would keep the compiler from inlining
-BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Istore \
+BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -iquote store \
 	-fPIC -fno-semantic-interposition -fno-common -pthread \
 	$(WARNINGS) $(if $(CLANG),,$(WARNINGS_GCC)) $(if $(WERROR),-Werror)
 BASE_LDFLAGS = -pthread -Wl,-z,relro,-z,now -Wl,--as-needed
@@ -114,7 +113,7 @@ SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench, \
 	check-valgrind run-tests check-layers lint format bench bench-store \
 	bench-mount bench-programs install uninstall clean
 
-all: $(LIB_A) $(LIB_SO) $(PROGRAMS) ## Build the library, banyan and banyanfs (the default)
+all: $(LIB_A) $(LIB_SO) $(BUILD)/$(SONAME) $(PROGRAMS) ## Build the library, banyan and banyanfs (the default)
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -135,33 +134,33 @@ mount: ## Mount database DB on directory DIR, with all that it takes: make mount
 export DB DIR
 
 check: ## Install what is missing, build, run all tests: under 5 minutes
-	@tools/setup.sh build test
+	@tools/setup.sh build check
 	@$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
 
 check-long: ## The same tests with many more rounds: kill -9 in mid-copy 20 times and the like
-	@tools/setup.sh build test
-	@BANYAN_LONG=1 BANYAN_ROUNDS=20 LIMIT=3600 \
+	@tools/setup.sh build check
+	@BANYAN_LONG=1 BANYAN_ROUNDS=20 TIME_LIMIT=3600 \
 		$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
 
 check-asan: ## All tests with the address and undefined-behaviour sanitizers
-	@tools/setup.sh build test
+	@tools/setup.sh build check
 	@$(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined WERROR=1 \
 		CFLAGS="-O1 -g" run-tests
 
 check-tsan: ## All tests with the thread sanitizer
-	@tools/setup.sh build test
+	@tools/setup.sh build check
 	@$(SUBMAKE) BUILD=build/tsan SANITIZE=thread CFLAGS="-O1 -g" run-tests
 
 check-valgrind: ## The unit tests below valgrind
-	@tools/setup.sh build test valgrind
-	@SUITES=unit WRAP="valgrind -q --error-exitcode=99 --leak-check=full" \
-		$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
+	@tools/setup.sh build check valgrind
+	@UNDER="valgrind -q --error-exitcode=99 --leak-check=full" \
+		$(SUBMAKE) BUILD=build/check WERROR=1 KINDS=unit run-tests
 
 check-layers: ## Do the sources include only what lies below them?
 	@tests/check_layers.sh
 
 lint: check-layers ## clang-format and clang-tidy have nothing to say; check-layers
-	@tools/setup.sh build test bench lint
+	@tools/setup.sh build check bench lint
 	@clang-format --dry-run -Werror $(SOURCES)
 	@$(SUBMAKE) BUILD=build/lint tidy
 
@@ -213,7 +212,7 @@ clean: ## Remove everything that was built
 
 # The tests on a variant; the runner needs its programs by their names
 run-tests: all tests
-	@BUILD=$(BUILD) V=$(V) SANITIZE=$(SANITIZE) tests/run.sh
+	@BUILD=$(BUILD) tests/run.sh $(KINDS)
 
 tests: $(TESTS)
 bench-programs: $(BENCHES)
@@ -227,7 +226,14 @@ $(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(LMDB_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = $(JANSSON_CFLAGS) \
 	-DBANYANFS_PATH='"$(BINDIR)/banyanfs"'
 
-$(BUILD)/%.o: %.c
+# Objects are made anew when what they are made with changes
+FLAGS = $(CC) $(BASE_CFLAGS) $(CPPFLAGS) $(CFLAGS) : $(BASE_LDFLAGS) $(LDFLAGS)
+$(BUILD)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+.PHONY: force
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call quiet,CC,$<)$(CC) $(BASE_CFLAGS) $(EXTRA_CFLAGS) $(CPPFLAGS) \
 		$(CFLAGS) -MMD -MP -c -o $@ $<
@@ -244,6 +250,10 @@ $(LIB_SO): LINK_MODE = -shared -Wl,-soname,$(SONAME) \
 	-Wl,--version-script=store/banyan.map
 $(LIB_SO): $(STORE_OBJS) store/banyan.map
 	$(link) $(STORE_OBJS)
+
+# What a program that was linked with it here looks for
+$(BUILD)/$(SONAME): $(LIB_SO)
+	@ln -sf $(<F) $@
 
 $(BUILD)/banyan: $(TOOLS_OBJS) $(LIB_A)
 	$(link) $^ $(JANSSON_LIBS)
@@ -273,7 +283,7 @@ $(BUILD)/tools/%.tidy: EXTRA_CFLAGS = $(JANSSON_CFLAGS)
 $(BUILD)/%.tidy: %.c .clang-tidy
 	@mkdir -p $(@D)
 	$(call quiet,TIDY,$<)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE \
-		-D_FILE_OFFSET_BITS=64 -Istore $(WARNINGS) $(EXTRA_CFLAGS) \
+		-D_FILE_OFFSET_BITS=64 -iquote store $(WARNINGS) $(EXTRA_CFLAGS) \
 		2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 

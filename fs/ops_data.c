@@ -13,6 +13,7 @@
 
 #include "commit.h"
 #include "fs.h"
+#include "options.h"
 #include "transport.h"
 
 /* Most that one copy may say it has copied; older protocols count in 32 bits */
@@ -74,6 +75,26 @@ static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 }
 
 /*
+ * With the writeback cache the kernel keeps the time of the last change itself
+ * and sets it when it is done; what it writes meanwhile must not touch it. So
+ * it is put back after a change. A crash in between leaves a time that is a
+ * little too late, which is no harm.
+ */
+static int remember_time(const struct fs *fs, banyan_data *data,
+			 struct banyan_attr *before)
+{
+	return fs->options->writeback ? banyan_get_attr(data, before) : 0;
+}
+
+static int put_time_back(const struct fs *fs, banyan_data *data,
+			 const struct banyan_attr *before)
+{
+	return fs->options->writeback
+		       ? banyan_set_attr(data, before, BANYAN_SET_MTIME, NULL)
+		       : 0;
+}
+
+/*
  * The offset is always the kernel's: it knows the size, and works out where an
  * O_APPEND begins while it holds the inode's lock. The set-id bits are ours to
  * clear (FUSE_HANDLE_KILLPRIV_V2); the request says so in a flag that libfuse
@@ -84,10 +105,11 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
+	struct banyan_attr before;
 	unsigned flags = 0;
-	int rc = 0;
+	int rc = remember_time(fs, data, &before);
 
-	if (!fi->writepage) { /* else nobody's in particular */
+	if (!rc && !fi->writepage) { /* else nobody's in particular */
 		if (fuse_req_ctx(req)->uid != 0)
 			flags |= BANYAN_KILL_PRIV;
 		rc = fs_drop_capabilities(fs, data);
@@ -95,6 +117,8 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 	if (!rc)
 		rc = banyan_write(data, buffer, size, (uint64_t)offset, flags,
 				  NULL);
+	if (!rc)
+		rc = put_time_back(fs, data, &before);
 	if (rc) {
 		fs_reply_error(req, rc);
 		return;
@@ -143,28 +167,43 @@ static int grow(banyan_data *data, uint64_t size)
 	return banyan_set_attr(data, &attr, BANYAN_SET_SIZE, NULL);
 }
 
+static int allocate(banyan_data *data, int mode, uint64_t at, uint64_t size)
+{
+	switch (mode) {
+	case 0:
+		return grow(data, at + size);
+	case FALLOC_FL_KEEP_SIZE:
+		return 0;
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+		return banyan_punch(data, at, size, true);
+	case FALLOC_FL_ZERO_RANGE:
+		return banyan_punch(data, at, size, false);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
 static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 			 off_t length, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
 	uint64_t at = (uint64_t)offset, size = (uint64_t)length;
-	int rc = -EOPNOTSUPP;
+	struct banyan_attr before;
+	int rc = 0;
 
 	(void)fi;
 	if (offset < 0 || length <= 0)
 		rc = -EINVAL;
 	else if (at + size > BANYAN_VALUE_MAX)
 		rc = -EFBIG;
-	else if (mode == 0)
-		rc = grow(data, at + size);
-	else if (mode == FALLOC_FL_KEEP_SIZE)
-		rc = 0;
-	else if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
-		 mode == (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE))
-		rc = banyan_punch(data, at, size, true);
-	else if (mode == FALLOC_FL_ZERO_RANGE)
-		rc = banyan_punch(data, at, size, false);
+	if (!rc)
+		rc = remember_time(fs, data, &before);
+	if (!rc)
+		rc = allocate(data, mode, at, size);
+	if (!rc)
+		rc = put_time_back(fs, data, &before);
 	if (!rc)
 		commit_note(fs->commit);
 	fs_reply_error(req, rc);
@@ -176,7 +215,10 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 			       size_t size, int flags)
 {
 	struct fs *fs = fs_of(req);
+	banyan_data *target = fs_data(fs, to);
+	struct banyan_attr before;
 	int64_t n;
+	int rc;
 
 	(void)from_fi;
 	(void)to_fi;
@@ -186,12 +228,17 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 	}
 	if (size > COPY_MAX)
 		size = COPY_MAX;
-	n = fs_drop_capabilities(fs, fs_data(fs, to));
-	if (!n)
-		n = banyan_clone(fs_data(fs, from), (uint64_t)from_at,
-				 fs_data(fs, to), (uint64_t)to_at, size);
-	if (n < 0) {
-		fs_reply_error(req, (int)n);
+	rc = remember_time(fs, target, &before);
+	if (!rc)
+		rc = fs_drop_capabilities(fs, target);
+	n = rc;
+	if (!rc)
+		n = banyan_clone(fs_data(fs, from), (uint64_t)from_at, target,
+				 (uint64_t)to_at, size);
+	if (n >= 0)
+		rc = put_time_back(fs, target, &before);
+	if (n < 0 || rc) {
+		fs_reply_error(req, n < 0 ? (int)n : rc);
 		return;
 	}
 	commit_note(fs->commit);

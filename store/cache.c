@@ -3,8 +3,8 @@
  * A hash table of nodes, cut into shards by offset. In each shard a ring of
  * entries and a hand make a clock: a hit gives an entry lives, the hand takes
  * them one a turn and evicts what has none left. Inner nodes get more lives
- * than leaves, as losing one costs every row below it a read. A node that was
- * used once has none, so a long scan displaces little but itself.
+ * than leaves, as losing one costs every row below it a read. A leaf that was
+ * used only once gets fewer, so a long scan displaces little but itself.
  *
  * The identity of a node is its whole node_ref: two references that agree in
  * the offset only (one of them lies) are two entries.
@@ -30,8 +30,9 @@
 #define SHARD_BITS 4
 #define SHARDS (1u << SHARD_BITS)
 #define FIRST_BUCKETS 64u
-#define LEAF_LIVES 1
-#define INNER_LIVES 6
+#define FRESH_LIVES 1 /* of a leaf that was used once */
+#define LEAF_LIVES 2
+#define INNER_LIVES 8
 /* What malloc() and the hash table add to an entry and its node, about */
 #define OVERHEAD 48u
 
@@ -50,6 +51,7 @@ struct shard {
 	size_t mask; /* number of buckets, a power of two, less 1 */
 	size_t count;
 	struct entry *hand; /* NULL: the shard is empty */
+	size_t steps; /* of the hand until it is another shard's turn */
 	uint64_t hits;
 	uint64_t misses;
 };
@@ -59,7 +61,7 @@ struct cache {
 	uint64_t multiplier; /* random: no file can choose who collides */
 	_Atomic uint64_t limit;
 	_Atomic uint64_t bytes;
-	_Atomic unsigned turn; /* the shard to evict from next */
+	_Atomic unsigned turn; /* the shard whose hand is moving */
 	struct shard shards[SHARDS];
 };
 
@@ -198,13 +200,15 @@ static void take_out(struct cache *cache, struct shard *s, struct entry *e)
 	s->count--;
 }
 
-/* Turn the hand until it finds an entry to evict; NULL: all are in use */
+/*
+ * Move the hand to an entry to evict. NULL: it has come round once; go on in
+ * the next shard.
+ */
 static struct entry *find_victim(struct shard *s)
 {
-	size_t steps = s->count * (INNER_LIVES + 1);
-
-	for (; steps > 0; steps--) {
+	while (s->steps > 0 && s->hand) {
 		struct entry *e = s->hand;
+		s->steps--;
 		/* Pairs with the release in cache_put(): its reads are over */
 		if (!atomic_load_explicit(&e->refs, memory_order_acquire)) {
 			if (!e->lives)
@@ -213,6 +217,7 @@ static struct entry *find_victim(struct shard *s)
 		}
 		s->hand = e->after;
 	}
+	s->steps = s->count;
 	return NULL;
 }
 
@@ -224,13 +229,17 @@ static bool over_limit(struct cache *cache)
 	       atomic_load_explicit(&cache->limit, memory_order_relaxed);
 }
 
-/* Evict from shard after shard until the limit holds or all are in use */
+/*
+ * Evict until the limit holds, or until the hand has gone round so often in
+ * vain that all that is left is in use. The shards' rings follow one another,
+ * so that they make one large clock.
+ */
 static void make_room(struct cache *cache)
 {
 	unsigned idle = 0;
 
-	while (idle < SHARDS && over_limit(cache)) {
-		unsigned turn = atomic_fetch_add(&cache->turn, 1);
+	while (idle < SHARDS * (INNER_LIVES + 2) && over_limit(cache)) {
+		unsigned turn = atomic_load(&cache->turn);
 		struct shard *s = &cache->shards[turn % SHARDS];
 		pthread_mutex_lock(&s->lock);
 		struct entry *e = find_victim(s);
@@ -239,6 +248,9 @@ static void make_room(struct cache *cache)
 			atomic_fetch_sub(&cache->bytes, cost_of(e->node));
 		}
 		pthread_mutex_unlock(&s->lock);
+		if (!e)
+			atomic_compare_exchange_strong(&cache->turn, &turn,
+						       turn + 1);
 		idle = e ? 0 : idle + 1;
 		entry_free(e);
 	}
@@ -276,7 +288,7 @@ static int adopt(struct cache *cache, struct node *fresh,
 	size_t cost = cost_of(fresh);
 	atomic_init(&e->refs, 1);
 	e->node = fresh;
-	e->lives = fresh->level ? INNER_LIVES : 0;
+	e->lives = fresh->level ? INNER_LIVES : FRESH_LIVES;
 	atomic_fetch_add(&cache->bytes, cost);
 	make_room(cache);
 

@@ -532,9 +532,9 @@ static int read_chunk(struct file *file, uint64_t offset, uint32_t chunk_len,
 	return 0;
 }
 
-int log_read_payload(struct file *file, uint64_t offset, uint32_t length,
-		     uint32_t sum, uint32_t start, uint32_t size,
-		     uint8_t *buffer)
+static int read_payload(struct file *file, uint64_t offset, uint32_t length,
+			uint32_t sum, uint32_t start, uint32_t size,
+			uint8_t *buffer)
 {
 	uint8_t array[4 * (SEGMENT_SIZE / CHUNK_SIZE)];
 	uint32_t chunks = chunk_count(length);
@@ -564,4 +564,13 @@ int log_read_payload(struct file *file, uint64_t offset, uint32_t length,
 		buffer += n;
 	}
 	return 0;
+}
+
+int log_read_payload(struct file *file, uint64_t offset, uint32_t length,
+		     uint32_t sum, uint32_t start, uint32_t size,
+		     uint8_t *buffer)
+{
+	int rc = read_payload(file, offset, length, sum, start, size, buffer);
+	/* A reference to what lies behind the end of the file */
+	return rc == -ENODATA ? -EUCLEAN : rc;
 }

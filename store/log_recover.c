@@ -18,7 +18,8 @@
 #include "bytes.h"
 #include "log_scan.h"
 
-/* Segments (4 TiB) that may lie behind what is known, or the file is no log */
+/* Segments (4 TiB) that may lie behind the last one that a freeze knows of: a
+ * hostile file could be all hole, and take for ever to look through */
 #define SEGMENTS_MAX (1u << 20)
 
 struct recovery {
@@ -43,13 +44,21 @@ say(const struct recovery *r, const char *format, ...)
 
 static int read_superblock(struct recovery *r, bool writable)
 {
-	uint8_t bytes[SUPERBLOCK_SIZE];
-	int rc = file_size(r->file, &r->state->size);
+	/* Of a file that is cut off the zeros behind its end are looked at */
+	uint8_t bytes[SUPERBLOCK_SIZE] = { 0 };
+	uint64_t size = 0;
+	int rc = file_size(r->file, &size);
 	if (!rc)
-		rc = file_read(r->file, bytes, sizeof(bytes), 0);
+		rc = file_read(r->file, bytes,
+			       size < sizeof(bytes) ? size : sizeof(bytes), 0);
 	if (rc)
-		return rc == -ENODATA ? -EMEDIUMTYPE : rc;
+		return rc;
+	r->state->size = size;
 	rc = superblock_decode(&r->state->sb, bytes, writable);
+	if (rc == -EBADMSG && size < sizeof(bytes)) {
+		say(r, "cut off after %" PRIu64 " bytes", size);
+		return -EUCLEAN;
+	}
 	if (rc == -EBADMSG || rc == -EUCLEAN)
 		say(r, "damaged superblock at offset 0");
 	return rc;
@@ -301,6 +310,9 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 			rc = file_drop_cache(file, st.durable_to);
 		if (!rc)
 			rc = find_end(&r);
+		/* What was read after the sync is what the disk has */
+		if (!rc)
+			st.durable_to = st.end.offset;
 	}
 	if (rc)
 		return rc;

@@ -9,6 +9,8 @@
 #include "crc32c.h"
 
 #define WINDOW (256u << 10)
+/* 64 TiB: of a larger file, which may be all hole, no list of exits is made */
+#define SEGMENTS_MAX (1u << 24)
 
 /* Where the log leaves a segment, and the segment in which it goes on */
 struct segment_exit {
@@ -167,6 +169,8 @@ int log_scan_open(struct log_scan *s, struct file *file, uint64_t salt,
 		return 0;
 	/* Number of segments behind the first one */
 	s->segments = (size - 1) / SEGMENT_SIZE - s->first_segment;
+	if (s->segments > SEGMENTS_MAX)
+		return -EFBIG;
 	s->exits = calloc(s->segments + 1, sizeof(*s->exits));
 	int rc = s->exits ? find_exits(s) : -ENOMEM;
 	if (rc)

@@ -48,6 +48,8 @@ count_cmocka()
 	# One that died in a group has not summed that group up
 	ok=$(grep -c '\[       OK \]' "$log")
 	((ok <= suite_passed)) || suite_passed=$ok
+	suite_begun=$(sum '^\[==========\] .*Running ([0-9]+) test\(s\)\.$' \
+		"$log")
 }
 
 count_shell()
@@ -76,16 +78,18 @@ count_status()
 # Why the numbers alone do not tell: nothing printed if they do
 trouble()
 {
-	local status=$1
-	if ((status == 124 || status == 137)); then
+	local status=$1 seconds=$2
+	local told=$((suite_passed + suite_failed + suite_skipped))
+	if ((status == 124 || (status == 137 && seconds >= TIME_LIMIT))); then
 		echo "ran out of time ($TIME_LIMIT s)"
 	elif ((status == 126 || status == 127)); then
 		echo "cannot be run"
 	elif ((status != 0 && suite_failed == 0)); then
 		echo "died with status $status"
-	elif ((suite_silent || suite_passed + suite_failed + suite_skipped == 0))
-	then
+	elif ((suite_silent || told == 0)); then
 		echo "told no result"
+	elif ((told < suite_begun)); then
+		echo "ended before its tests did"
 	elif grep -aqE 'ERROR: (Address|Leak)Sanitizer|: runtime error: |WARNING: ThreadSanitizer' "$log"
 	then
 		echo "a sanitizer found something"
@@ -98,11 +102,13 @@ suite()
 	local name=$1 count=$2 log status began=$SECONDS why result
 	log=$logs/${name//\//_}.log
 	shift 2
-	timeout -k 10 "$TIME_LIMIT" "$@" >"$log" 2>&1 </dev/null
+	# The braces: bash need not say that one was killed, the line below does
+	{ timeout -k 10 "$TIME_LIMIT" "$@" >"$log" 2>&1 </dev/null; } 2>/dev/null
 	status=$?
 	suite_silent=0
+	suite_begun=0
 	"$count" "$log" $status
-	why=$(trouble $status)
+	why=$(trouble $status $((SECONDS - began)))
 	[[ -z $why ]] || suite_failed=$((suite_failed + 1))
 
 	passed=$((passed + suite_passed))

@@ -6,7 +6,7 @@
 #
 # BANYAN and BANYANFS name the binaries. Prints "ok" or "not ok" and a sentence
 # for each test and at last how many passed and failed; exits 1 if any failed.
-# The tests that mount are left out, saying so, where there is no /dev/fuse.
+# The tests that mount are left out, saying so, where /dev/fuse cannot be used.
 
 set -u
 export LC_ALL=C TZ=UTC
@@ -524,7 +524,7 @@ test_freezes()
 	like "freezes has a heading" "NUMBER +TIME +KEYS +LIVE BYTES +KIND" \
 		"$(banyan freezes notes.banyan | head -n 1)"
 	like "the newest is the first, with figures" \
-		" *[0-9]+  [-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+  automatic" \
+		" +[0-9]+ +[-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+ +automatic" \
 		"$(banyan freezes notes.banyan | sed -n 2p)"
 	is "and so on down" \
 		"$(banyan freezes notes.banyan | sed 1d | sort -rn)" \
@@ -768,6 +768,27 @@ test_dead_mount()
 	gives "and written" 0 "" put notes.banyan a 2
 }
 
+# A daemon that does not get to closing the database
+test_slow_daemon()
+{
+	local pid
+	fresh
+	banyan mount notes.banyan notes
+	echo -n 1 >notes/a
+	pid=$(daemon_of "$work/notes.banyan")
+	kill -STOP "$pid"
+	refuses "umount names who still has the file open" 1 \
+		"banyan: notes.banyan: unmounted, .* process $pid .* 1 s" \
+		umount --timeout=1 notes
+	refuses "so does whoever wants to write" 1 \
+		"banyan: notes.banyan: is open in process $pid \(banyanfs\)" \
+		put notes.banyan a 2
+	gives "while reading works" 0 "1" get notes.banyan a
+	kill -CONT "$pid"
+	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	gives "later it is closed" 0 "" put notes.banyan a 2
+}
+
 # The pid of the daemon that has a file open
 daemon_of()
 {
@@ -799,12 +820,13 @@ test_freezes
 test_files
 test_damage
 test_holder
-if [[ -e /dev/fuse && -x $BANYANFS ]]; then
+if [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; then
 	test_mount
 	test_odd_mount
 	test_dead_mount
+	test_slow_daemon
 else
-	echo "# no /dev/fuse or no banyanfs: the tests that mount are left out"
+	echo "# no use of /dev/fuse: the tests that mount are left out"
 fi
 
 echo "$passed passed, $failed failed"

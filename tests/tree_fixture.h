@@ -186,6 +186,7 @@ struct test_shape {
 	uint64_t nodes[TREE_HEIGHT_MAX];
 	uint64_t bytes[TREE_HEIGHT_MAX];
 	uint64_t small[TREE_HEIGHT_MAX]; /* under a third full */
+	uint64_t largest; /* bytes in the largest node */
 	uint64_t rows;
 };
 
@@ -202,6 +203,8 @@ static inline void test_walk(struct cache *cache, const struct node_ref *ref,
 			 0);
 	shape->nodes[level]++;
 	shape->bytes[level] += ref->length;
+	if (ref->length > shape->largest)
+		shape->largest = ref->length;
 	if (ref->length < NODE_TARGET / 3)
 		shape->small[level]++;
 	if (!level)

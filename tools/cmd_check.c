@@ -36,8 +36,8 @@ static int show_progress(void *arg, uint64_t done, uint64_t total)
 	int percent = total ? (int)(100.0 * (double)done / (double)total) : 0;
 
 	if (checking->on_terminal && percent != checking->percent) {
-		fprintf(stderr, "\rchecking %s: %d %%",
-			quote(checking->name), percent);
+		fprintf(stderr, "\rchecking %s: %d %%", quote(checking->name),
+			percent);
 		fflush(stderr);
 	}
 	checking->percent = percent;

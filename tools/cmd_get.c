@@ -33,8 +33,8 @@ static int fail_at(const struct store *store, const char *key, uint64_t offset,
 {
 	if (offset)
 		complain("%s: key '%s': only the first %" PRIu64
-			 " bytes could be read", quote(store->name),
-			 quote(key), offset);
+			 " bytes could be read",
+			 quote(store->name), quote(key), offset);
 	return fail_key(store->name, key, error);
 }
 

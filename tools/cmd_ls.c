@@ -119,9 +119,9 @@ static int list(struct listing *listing)
 		error = print_key(listing, listing->key, &attr, false);
 out:
 	/* Positive: output failed, which is reported at exit */
-	return error < 0 ?
-		fail_key(listing->store.name, listing->key, error) :
-		EXIT_SUCCESS;
+	if (error < 0)
+		return fail_key(listing->store.name, listing->key, error);
+	return EXIT_SUCCESS;
 }
 
 static int take_range(struct listing *listing, int key, const char *argument)
@@ -146,7 +146,7 @@ static int take_range(struct listing *listing, int key, const char *argument)
 	}
 }
 
-static int take_option(void *choices, int key, char *argument)
+static int take_option(void *choices, int key, const char *argument)
 {
 	struct listing *listing = choices;
 
@@ -193,9 +193,10 @@ static int run(int argc, char **argv)
 static const struct argp_option options[] = {
 	{ "long", 'l', NULL, 0,
 	  "Type and permissions, number of keys, owner, group, bytes, time of "
-	  "the last change, name", 0 },
-	{ "recursive", 'R', NULL, 0,
-	  "Also what is in the key spaces, as paths", 0 },
+	  "the last change, name",
+	  0 },
+	{ "recursive", 'R', NULL, 0, "Also what the key spaces hold, as paths",
+	  0 },
 	{ "reverse", 'r', NULL, 0, "From the last name to the first", 0 },
 	{ "null", '0', NULL, 0,
 	  "End names with a NUL byte, not a newline, for programs (xargs -0)",

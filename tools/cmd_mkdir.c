@@ -6,7 +6,7 @@
 #include "common.h"
 #include "keys.h"
 
-static int take_option(void *choices, int key, char *argument)
+static int take_option(void *choices, int key, const char *argument)
 {
 	unsigned *flags = choices;
 
@@ -50,7 +50,8 @@ static int run(int argc, char **argv)
 static const struct argp_option options[] = {
 	{ "parents", 'p', NULL, 0,
 	  "Make the key spaces on the way to KEY that are missing, and take "
-	  "it well if KEY is a key space already", 0 },
+	  "it well if KEY is a key space already",
+	  0 },
 	{ 0 },
 };
 

@@ -21,10 +21,20 @@
 #endif
 
 struct mounting {
-	char **arguments; /* "-o", OPTIONS, ... : room for all that can come */
+	char **arguments; /* of banyanfs: room for all that can come */
 	int count;
 	bool read_only;
+	bool failed; /* no memory */
 };
+
+/* Takes over the argument */
+static void add_argument(struct mounting *mounting, char *argument)
+{
+	if (argument)
+		mounting->arguments[mounting->count++] = argument;
+	else
+		mounting->failed = true;
+}
 
 /* Is word one of the words in a comma-separated list? */
 static bool has_word(const char *list, const char *word)
@@ -42,15 +52,14 @@ static bool has_word(const char *list, const char *word)
 	}
 }
 
-static int take_option(void *choices, int key, char *argument)
+static int take_option(void *choices, int key, const char *argument)
 {
-	static char flag[] = "-o";
 	struct mounting *mounting = choices;
 
 	if (key != 'o')
 		return ARGP_ERR_UNKNOWN;
-	mounting->arguments[mounting->count++] = flag;
-	mounting->arguments[mounting->count++] = argument;
+	add_argument(mounting, strdup("-o"));
+	add_argument(mounting, strdup(argument));
 	if (has_word(argument, "ro"))
 		mounting->read_only = true;
 	return 0;
@@ -91,25 +100,18 @@ static void execute(char **arguments)
 
 static int start(struct mounting *mounting, char **operands)
 {
-	static char name[] = DAEMON;
-	char **arguments = mounting->arguments;
-
-	arguments[0] = name;
-	arguments[mounting->count++] = as_path(operands[0]);
-	arguments[mounting->count++] = as_path(operands[1]);
-	arguments[mounting->count] = NULL;
-	if (!arguments[mounting->count - 2] || !arguments[mounting->count - 1])
+	add_argument(mounting, as_path(operands[0]));
+	add_argument(mounting, as_path(operands[1]));
+	if (mounting->failed)
 		return fail_file(operands[0], -ENOMEM);
 
-	execute(arguments);
+	execute(mounting->arguments);
 	if (errno == ENOENT)
 		complain("the program " DAEMON " is neither beside banyan nor "
 			 "in PATH");
 	else
 		complain("the program " DAEMON " cannot be run: %s",
 			 strerror(errno));
-	for (int i = mounting->count - 2; i < mounting->count; i++)
-		free(arguments[i]);
 	return EXIT_FAILURE;
 }
 
@@ -128,24 +130,32 @@ static int refuse_twice(const char *argument)
 	return status;
 }
 
+static int mount(struct mounting *mounting, int argc, char **argv)
+{
+	char **operands;
+	int count, status;
+
+	count = parse_arguments(&command_mount, argc, argv, mounting,
+				&operands);
+	if (count < 0)
+		return EXIT_MISUSE;
+	status = mounting->read_only ? 0 : refuse_twice(operands[0]);
+	return status ? status : start(mounting, operands);
+}
+
 static int run(int argc, char **argv)
 {
-	struct mounting mounting = { .count = 1 };
-	char **operands;
+	struct mounting mounting = { 0 };
 	int status;
 
-	/* The name, FILE, DIR, NULL; "-oX" is one argument here, two there */
-	mounting.arguments = calloc(2 * (size_t)argc + 4, sizeof(char *));
+	/* "-oX" is one argument here and two there, and NULL ends them */
+	mounting.arguments = calloc(2 * (size_t)argc + 2, sizeof(char *));
 	if (!mounting.arguments)
 		return fail_file("mount", -ENOMEM);
-	if (parse_arguments(&command_mount, argc, argv, &mounting,
-			    &operands) < 0) {
-		status = EXIT_MISUSE;
-	} else {
-		status = mounting.read_only ? 0 : refuse_twice(operands[0]);
-		if (!status)
-			status = start(&mounting, operands);
-	}
+	add_argument(&mounting, strdup(DAEMON));
+	status = mount(&mounting, argc, argv);
+	for (int i = 0; i < mounting.count; i++)
+		free(mounting.arguments[i]);
 	free(mounting.arguments);
 	return status;
 }

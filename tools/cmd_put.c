@@ -174,7 +174,7 @@ static int put_input(const struct put *choices, char **operands)
 	return status;
 }
 
-static int take_option(void *choices, int key, char *argument)
+static int take_option(void *choices, int key, const char *argument)
 {
 	struct put *put = choices;
 

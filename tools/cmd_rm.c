@@ -67,8 +67,9 @@ static int remove_emptied(struct level **top)
 
 	memcpy(name, (*top)->name, len);
 	pop(top);
-	return *top ? banyan_delete((*top)->space, name, len,
-				    BANYAN_ONLY_SPACE, NULL) : 0;
+	if (!*top)
+		return 0;
+	return banyan_delete((*top)->space, name, len, BANYAN_ONLY_SPACE, NULL);
 }
 
 static int remove_next(struct level **top)
@@ -130,7 +131,7 @@ static int remove_key(const struct store *store, const char *key,
 	return error ? fail_key(store->name, key, error) : EXIT_SUCCESS;
 }
 
-static int take_option(void *choices, int key, char *argument)
+static int take_option(void *choices, int key, const char *argument)
 {
 	struct rm *rm = choices;
 

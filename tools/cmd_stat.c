@@ -228,7 +228,7 @@ static int show_figures(const struct store *store, const char *key, bool json)
 	return status;
 }
 
-static int take_option(void *choices, int key, char *argument)
+static int take_option(void *choices, int key, const char *argument)
 {
 	bool *json = choices;
 

@@ -23,8 +23,6 @@
 #define TIMEOUT_MAX (365L * 24 * 3600)
 #define PAUSE_MAX 50 /* ms between two looks at the lock */
 
-extern char **environ;
-
 /* ---- unmounting ------------------------------------------------------- */
 
 static int fail_busy(const struct target *target)
@@ -105,8 +103,7 @@ static int unmount_by_helper(const struct target *target)
 		return fail_unmount(target, strerror(error));
 	if (strstr(text, strerror(EBUSY)))
 		return fail_busy(target);
-	return fail_unmount(target, *text ? quote(text) :
-					    "fusermount3 failed");
+	return fail_unmount(target, *text ? quote(text) : "fusermount3 failed");
 }
 
 static int unmount(const struct target *target)
@@ -165,7 +162,7 @@ static int wait_closed(const struct target *target, pid_t before, long timeout)
 
 /* ---- the command ------------------------------------------------------ */
 
-static int take_option(void *choices, int key, char *argument)
+static int take_option(void *choices, int key, const char *argument)
 {
 	long *timeout = choices, seconds;
 	char *end;
@@ -204,10 +201,11 @@ static int run(int argc, char **argv)
 	long timeout = TIMEOUT_DEFAULT;
 	struct target target;
 	char **operands;
-	int status;
+	int count, status;
 
-	if (parse_arguments(&command_umount, argc, argv, &timeout,
-			    &operands) < 0)
+	count = parse_arguments(&command_umount, argc, argv, &timeout,
+				&operands);
+	if (count < 0)
 		return EXIT_MISUSE;
 	status = target_find(&target, operands[0]);
 	if (status)

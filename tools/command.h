@@ -26,7 +26,7 @@ struct command {
 
 	/* Take one option: 0, EINVAL after complaining about its argument, or
 	 * ARGP_ERR_UNKNOWN. NULL if there are no options. */
-	int (*option)(void *choices, int key, char *argument);
+	int (*option)(void *choices, int key, const char *argument);
 
 	/* Returns the exit status. argv[0] is "banyan NAME". */
 	int (*run)(int argc, char **argv);

@@ -43,8 +43,8 @@ static const char *file_text(int error)
 	case EMEDIUMTYPE:
 		return "not a Banyan database";
 	case EPROTONOSUPPORT:
-		return "written by a newer version of Banyan than this, "
-		       BANYAN_VERSION;
+		return "written by a newer version of Banyan "
+		       "than " BANYAN_VERSION;
 	case EUCLEAN:
 		return "damaged: its structure makes no sense";
 	case EBADMSG:
@@ -116,29 +116,40 @@ static void keep_report(void *arg, const char *line)
 	pthread_mutex_unlock(&kept.lock);
 }
 
-int fail_file(const char *file, int error)
+/* Of damage its place says all; else what went wrong comes first */
+static void complain_with(const char *subject, int error, const char *text)
 {
+	bool damage = error == -EUCLEAN || error == -EBADMSG;
 	char line[sizeof(kept.line)];
 
 	take_kept(line, sizeof(line));
-	complain("%s: %s%s%s", quote(file), file_text(error),
-		 *line ? ": " : "", line);
+	if (*line && damage)
+		complain("%s: %s", subject, line);
+	else if (*line)
+		complain("%s: %s: %s", subject, text, line);
+	else
+		complain("%s: %s", subject, text);
+}
+
+int fail_file(const char *file, int error)
+{
+	complain_with(quote(file), error, file_text(error));
 	return EXIT_FAILURE;
 }
 
 int fail_key(const char *file, const char *key, int error)
 {
-	char line[sizeof(kept.line)];
+	char subject[900];
 
-	take_kept(line, sizeof(line));
-	complain("%s: key '%s': %s%s%s", quote(file), quote(key),
-		 key_text(error), *line ? ": " : "", line);
+	snprintf(subject, sizeof(subject), "%s: key '%s'", quote(file),
+		 quote(key));
+	complain_with(subject, error, key_text(error));
 	return EXIT_FAILURE;
 }
 
 const char *process_text(pid_t pid)
 {
-	static char text[80];
+	static char text[200];
 	char path[40], name[32] = "";
 	FILE *file;
 
@@ -152,8 +163,11 @@ const char *process_text(pid_t pid)
 		fclose(file);
 	}
 	name[strcspn(name, "\n")] = '\0';
-	snprintf(text, sizeof(text), *name ? "process %ld (%.24s)" :
-		 "process %ld%s", (long)pid, quote(name));
+	if (*name)
+		snprintf(text, sizeof(text), "process %ld (%s)", (long)pid,
+			 quote(name));
+	else
+		snprintf(text, sizeof(text), "process %ld", (long)pid);
 	return text;
 }
 
@@ -234,10 +248,12 @@ int refuse_mounted(const struct target *target)
 	mount = quote(target->mount);
 	if (is_dead(target))
 		complain("%s is mounted on %s, but its daemon has died: "
-			 "'banyan umount %s' first", file, mount, mount);
+			 "'banyan umount %s' first",
+			 file, mount, mount);
 	else if (target->read_only)
 		complain("%s is mounted read-only on %s: 'banyan umount %s' "
-			 "first", file, mount, mount);
+			 "first",
+			 file, mount, mount);
 	else
 		complain("%s is mounted on %s: work there", file, mount);
 	return EXIT_FAILURE;
@@ -312,8 +328,8 @@ int store_close(struct store *store, int status)
 	say_kept(store->name);
 	if (error) {
 		complain("%s: could not be closed properly, the last changes "
-			 "may be lost: %s", quote(store->name),
-			 file_text(error));
+			 "may be lost: %s",
+			 quote(store->name), file_text(error));
 		status = EXIT_FAILURE;
 	}
 	target_free(&store->target);

@@ -11,6 +11,7 @@
 
 #define NANOSECONDS INT64_C(1000000000)
 
+/* clang-format off */
 static const struct type {
 	mode_t bits;
 	char letter;
@@ -25,6 +26,7 @@ static const struct type {
 	{ S_IFBLK, 'b', "block_device" },
 	{ 0, '?', "unknown" },
 };
+/* clang-format on */
 
 static const struct type *find_type(uint32_t mode)
 {

@@ -55,8 +55,8 @@ int check_key(const char *file, const char *key, bool root)
 	}
 	if (!first || root)
 		return 0;
-	return fail_name(file, key, *key ? "is the root key space" :
-					   "the key is empty");
+	return fail_name(file, key,
+			 *key ? "is the root key space" : "the key is empty");
 }
 
 bool is_space(const struct store *store, const char *key)

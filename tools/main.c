@@ -11,9 +11,9 @@
 #include "quote.h"
 
 static const struct command *const commands[] = {
-	&command_create, &command_put,	   &command_get,    &command_ls,
-	&command_ln,	 &command_mv,	   &command_rm,	    &command_mkdir,
-	&command_stat,	 &command_freeze,  &command_freezes, &command_check,
+	&command_create, &command_put,	  &command_get,	    &command_ls,
+	&command_ln,	 &command_mv,	  &command_rm,	    &command_mkdir,
+	&command_stat,	 &command_freeze, &command_freezes, &command_check,
 	&command_mount,	 &command_umount,
 };
 
@@ -101,6 +101,5 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	command = find_command(argv[1]);
-	return command ? run_command(command, argc - 1, argv + 1) :
-			 EXIT_MISUSE;
+	return command ? run_command(command, argc - 1, argv + 1) : EXIT_MISUSE;
 }

@@ -46,6 +46,7 @@ for_check()
 	what acl has_program setfacl
 	what util-linux has_program mountpoint
 	what jq has_program jq
+	what strace has_program strace
 }
 
 for_bench()
@@ -100,11 +101,22 @@ if ! can_install; then
 	exit 1
 fi
 echo "setup: installing$missing"
+
+# The lists of packages may be old, or, on a new machine, not there yet
 # shellcheck disable=SC2086 # a list of words
+install_missing()
 {
-	as_root apt-get -qq update &&
-		as_root apt-get -qq -y --no-install-recommends install $missing
-} >/dev/null </dev/null || echo "setup: apt-get failed" >&2
+	as_root apt-get -qq -y --no-install-recommends install $missing && return
+	as_root apt-get -qq update
+	as_root apt-get -qq -y --no-install-recommends install $missing
+}
+
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+if ! install_missing >"$log" 2>&1 </dev/null; then
+	tail -n 20 "$log" >&2
+	echo "setup: apt-get failed" >&2
+fi
 
 look "$@"
 if [ -n "$missing" ]; then

@@ -59,7 +59,7 @@ static void collect(DIR *list, const char *directory, FILE *text)
 	int named = 0;
 
 	while ((entry = readdir(list))) {
-		pid_t pid = (pid_t)atol(entry->d_name);
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		int proc;
 		bool user;
 
@@ -77,8 +77,7 @@ static void collect(DIR *list, const char *directory, FILE *text)
 			fputs(", ...", text);
 			return;
 		}
-		fprintf(text, "%s%s", named > 1 ? ", " : "",
-			process_text(pid));
+		fprintf(text, "%s%s", named > 1 ? ", " : "", process_text(pid));
 	}
 }
 

@@ -186,10 +186,96 @@ changes_are_committed_by_a_timer() {
 	grep -q 'sync(' "$T/trace" || fail "no sync in time"
 }
 
+newer_and_damaged_files_are_refused_in_one_line() {
+	new_db
+	cp "$DB" "$T/cut"
+	truncate -s 3000 "$T/cut"
+	says 1 "$T/cut: " "$BANYANFS" "$T/cut" "$DIR"
+	head -c 100000 /dev/urandom >"$T/noise"
+	says 1 "$T/noise: not a Banyan database" "$BANYANFS" "$T/noise" "$DIR"
+	cp "$DB" "$T/bad"
+	printf 'XXXX' | dd of="$T/bad" bs=1 seek=4100 conv=notrunc status=none
+	says 1 "$T/bad: damaged" "$BANYANFS" "$T/bad" "$DIR"
+}
+
+files_of_others_are_refused_in_one_line() {
+	new_db
+	chmod 600 "$DB"
+	local user="setpriv --reuid 65534 --regid 65534 --clear-groups"
+	says 1 "$DB: permission denied" $user "$BANYANFS" "$DB" "$DIR"
+}
+
+# On a file system of 40 MB: writing ends with an error, nothing is lost of what
+# had been written, and things can be deleted
+a_full_disk_is_an_error_and_no_loss() {
+	mkdir -p "$T/small"
+	mount -t tmpfs -o size=40M none "$T/small"
+	DB=$T/small/db
+	mount_db
+	local n=0
+	while head -c 1000000 /dev/urandom >"$T/piece" &&
+		cp "$T/piece" "$DIR/$n" 2>"$T/said" && [ $n -lt 100 ]; do
+		sha256sum <"$T/piece" >"$T/sum.$n"
+		n=$((n + 1))
+	done
+	[ $n -gt 5 ] && [ $n -lt 45 ] || fail "$n files fit"
+	grep -q "No space left" "$T/said" || fail "$(cat "$T/said")"
+	local i
+	for i in $(seq 0 $((n - 1))); do
+		sha256sum <"$DIR/$i" | diff "$T/sum.$i" - || fail "file $i"
+	done
+	rm "$DIR/0" "$DIR/1"
+	refuses stat "$DIR/0"
+	umount_db
+	"$BANYAN" check "$DB"
+	mount_db
+	refuses stat "$DIR/0"
+	for i in $(seq 2 $((n - 1))); do
+		sha256sum <"$DIR/$i" | diff "$T/sum.$i" - || fail "file $i"
+	done
+	umount_db
+	umount "$T/small"
+}
+
+# In a mount namespace with a device that everybody may use, as another user
+private_mount() {
+	local user="setpriv --reuid 65534 --regid 65534 --clear-groups"
+	mkdir "$T/user" "$T/user/dir"
+	mknod -m 666 "$T/fuse" c 10 229
+	mount --bind "$T/fuse" /dev/fuse
+	chown -R 65534:65534 "$T/user"
+	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create
+	$user sh -c "echo mine >$T/user/dir/a; mkfifo $T/user/dir/p"
+	same "65534 mine" "$($user stat -c %u "$T/user/dir/a") $($user cat "$T/user/dir/a")"
+	refuses cat "$T/user/dir/a" # not even root
+	$user fusermount3 -u "$T/user/dir"
+	$user "$BANYAN" umount "$T/user/dir" 2>/dev/null || true
+	sleep 0.3
+	# and a signal
+	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -f &
+	local pid=$!
+	for _ in $(seq 100); do is_mounted "$T/user/dir" && break; sleep 0.02; done
+	same mine "$($user cat "$T/user/dir/a")"
+	kill -TERM $pid
+	wait $pid || fail "ended with $?"
+	! is_mounted "$T/user/dir" || fail "still mounted"
+	umount /dev/fuse
+	chmod 600 "$T/fuse"
+	mount --bind "$T/fuse" /dev/fuse
+	DIR=$T/user/dir says 1 "you may not use FUSE here" $user "$BANYANFS" "$T/user/db" "$T/user/dir"
+	umount /dev/fuse
+}
+
+a_user_mounts_for_himself_only() {
+	export -f private_mount says same fail refuses is_mounted
+	export T BANYANFS BANYAN
+	unshare -m --propagation private bash -c 'set -e; private_mount'
+}
+
 # A test that failed half way leaves its mount: the next shall not mind
 alone() {
 	try "$@"
-	for dir in "$DIR" "$T/full" "$T/dir2"; do
+	for dir in "$DIR" "$T/full" "$T/dir2" "$T/small"; do
 		while is_mounted "$dir"; do umount -l "$dir" || break; done
 	done
 }
@@ -198,6 +284,7 @@ alone help_and_version_go_to_standard_output
 alone misuse_is_said_in_one_line
 alone it_starts_in_the_background_and_serves_at_once
 alone bad_files_are_refused_in_one_line
+alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line
 alone a_second_mount_is_refused_and_says_where_the_first_is
 alone the_options_of_mount_and_fstab_are_accepted
@@ -211,4 +298,13 @@ alone a_signal_makes_durable_and_unmounts HUP
 alone a_dead_mount_is_detached_first
 alone an_unmount_freezes
 alone changes_are_committed_by_a_timer
+if [ "$(id -u)" = 0 ]; then
+	alone a_user_mounts_for_himself_only
+	alone files_of_others_are_refused_in_one_line
+	alone a_full_disk_is_an_error_and_no_loss
+else
+	skip "a user mounts for himself only" "needs root to make a device"
+	skip "files of others are refused in one line" "needs root to be another"
+	skip "a full disk is an error and no loss" "needs root to make a small one"
+fi
 finish
