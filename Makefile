@@ -24,8 +24,9 @@ DESTDIR ?=
 
 BUILD ?= build
 SANITIZE ?= # as for -fsanitize=
+COVERAGE ?= # 1: count what is run
 WERROR ?= # 1: warnings are errors
-V ?= # 1: show commands
+V ?= # 1: show commands, and all that the tests print
 KINDS ?= # of tests: unit tools mount layers; all if none is named
 
 # Of 'make mount'
@@ -92,7 +93,8 @@ FS_OBJS := $(call objects,fs/*.c)
 TOOLS_OBJS := $(call objects,tools/*.c)
 TEST_OBJS := $(call objects,tests/test_*.c)
 HELPER_OBJS := $(filter-out $(TEST_OBJS),$(call objects,tests/*.c))
-BENCH_OBJS := $(call objects,tests/bench/*.c)
+BENCH_OBJS := $(call objects,tests/bench/bench_*.c)
+BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS),$(call objects,tests/bench/*.c))
 
 LIB_A = $(BUILD)/libbanyan.a
 LIB_SO = $(BUILD)/libbanyan.so
@@ -110,7 +112,7 @@ SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench, \
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all help tests mount check check-long check-asan check-tsan \
-	check-valgrind run-tests check-layers lint format bench bench-store \
+	check-valgrind run-tests cov check-layers lint format bench bench-store \
 	bench-mount bench-programs install uninstall clean
 
 all: $(LIB_A) $(LIB_SO) $(BUILD)/$(SONAME) $(PROGRAMS) ## Build the library, banyan and banyanfs (the default)
@@ -144,17 +146,25 @@ check-long: ## The same tests with many more rounds: kill -9 in mid-copy 20 time
 
 check-asan: ## All tests with the address and undefined-behaviour sanitizers
 	@tools/setup.sh build check
-	@$(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined WERROR=1 \
-		CFLAGS="-O1 -g" run-tests
+	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
+		WERROR=1 CFLAGS="-O1 -g" run-tests
 
 check-tsan: ## All tests with the thread sanitizer
 	@tools/setup.sh build check
-	@$(SUBMAKE) BUILD=build/tsan SANITIZE=thread CFLAGS="-O1 -g" run-tests
+	@TIME_LIMIT=900 $(SUBMAKE) BUILD=build/tsan SANITIZE=thread \
+		CFLAGS="-O1 -g" run-tests
 
 check-valgrind: ## The unit tests below valgrind
 	@tools/setup.sh build check valgrind
-	@UNDER="valgrind -q --error-exitcode=99 --leak-check=full" \
+	@TIME_LIMIT=900 UNDER="valgrind -q --error-exitcode=99 --leak-check=full" \
 		$(SUBMAKE) BUILD=build/check WERROR=1 KINDS=unit run-tests
+
+cov: ## How much of each file the tests run
+	@tools/setup.sh build check
+	@rm -f build/cov/*/*.gcda
+	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/cov COVERAGE=1 CFLAGS="-O0 -g" \
+		run-tests
+	@tests/coverage.sh build/cov
 
 check-layers: ## Do the sources include only what lies below them?
 	@tests/check_layers.sh
@@ -212,7 +222,7 @@ clean: ## Remove everything that was built
 
 # The tests on a variant; the runner needs its programs by their names
 run-tests: all tests
-	@BUILD=$(BUILD) tests/run.sh $(KINDS)
+	@BUILD=$(BUILD) V=$(V) tests/run.sh $(KINDS)
 
 tests: $(TESTS)
 bench-programs: $(BENCHES)
@@ -268,7 +278,11 @@ $(TEST_A): $(HELPER_OBJS) $(filter-out $(BUILD)/fs/main.o,$(FS_OBJS))
 $(TESTS): %: %.o $(TEST_A) $(LIB_A)
 	$(link) $^ $(CMOCKA_LIBS) $(FUSE_LIBS)
 
-$(BENCHES): %: %.o $(LIB_A)
+$(BUILD)/bench.a: $(BENCH_HELPER_OBJS)
+	@rm -f $@
+	$(call quiet,AR,$@)$(AR) rcs $@ $^
+
+$(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 	$(link) $^ $(LMDB_LIBS)
 
 # clang-tidy, a file at a time so that -j helps
@@ -288,4 +302,4 @@ $(BUILD)/%.tidy: %.c .clang-tidy
 	@touch $@
 
 -include $(patsubst %.o,%.d,$(STORE_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
-	$(TEST_OBJS) $(HELPER_OBJS) $(BENCH_OBJS))
+	$(TEST_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS))

@@ -40,11 +40,11 @@ struct fs {
 	const struct options *options;
 	banyan *db;
 	struct fuse_session *session;
-	struct nodes *nodes;	     /* what the kernel remembers */
-	struct commit *commit;	     /* syncs */
+	struct nodes *nodes; /* what the kernel remembers */
+	struct commit *commit; /* syncs */
 	struct transport *transport; /* where requests come from */
-	uint64_t seed;		     /* of the cookies of listings */
-	int host_fd;  /* the directory that the database file lies in, or -1 */
+	uint64_t seed; /* of the cookies of listings */
+	int host_fd; /* the directory that the database file lies in, or -1 */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
 };
 
@@ -62,8 +62,8 @@ static inline struct fs *fs_of(fuse_req_t req)
 
 static inline banyan_data *fs_data(const struct fs *fs, fuse_ino_t ino)
 {
-	return ino == FUSE_ROOT_ID ? banyan_root(fs->db)
-				   : (banyan_data *)(uintptr_t)ino;
+	return ino == FUSE_ROOT_ID ? banyan_root(fs->db) :
+				     (banyan_data *)(uintptr_t)ino;
 }
 
 /* ---- answers (reply.c) ------------------------------------------------ */

@@ -106,8 +106,8 @@ static int start(struct fs *fs, const char *file, const char *dir,
 	if (getrandom(&fs->seed, sizeof(fs->seed), 0) < 0)
 		fs->seed = (uint64_t)time(NULL);
 	fs->nodes = nodes_new();
-	rc = fs->nodes ? commit_start(fs->db, o->commit_seconds, &fs->commit)
-		       : -ENOMEM;
+	rc = fs->nodes ? commit_start(fs->db, o->commit_seconds, &fs->commit) :
+			 -ENOMEM;
 	if (rc) {
 		message("cannot start: %s", strerror(-rc));
 		return rc;
@@ -136,15 +136,31 @@ static bool is_unmounted(const struct fs *fs)
 }
 
 /*
- * libfuse unmounts by the directory's name once more, unless it sees that this
- * has happened; then something else may be mounted there already.
+ * Whoever still has files open there is cut off. In the device's place comes a
+ * pipe that nobody reads; it looks to poll(2) like a device that was unmounted.
+ */
+static void cut_off(struct fs *fs)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC))
+		return;
+	close(fds[0]);
+	dup3(fds[1], fuse_session_fd(fs->session), O_CLOEXEC);
+	close(fds[1]);
+}
+
+/*
+ * libfuse unmounts by the directory's name, unless it sees that this has
+ * happened; then something else may be mounted there already.
  */
 static void end_session(struct fs *fs, const char *dir, bool detached)
 {
 	if (!detached && fs->transport && !is_unmounted(fs))
 		detached = !mountpoint_detach(dir);
-	if (is_unmounted(fs) || !detached)
-		fuse_session_unmount(fs->session);
+	if (detached && !is_unmounted(fs))
+		cut_off(fs);
+	fuse_session_unmount(fs->session);
 	fuse_session_destroy(fs->session);
 }
 

@@ -285,9 +285,9 @@ int mountpoint_attach(struct fuse_session *session, const char *dir)
 	}
 	if (rc)
 		message_about(dir, "cannot mount here: %s",
-			      *line			? line
-			      : *message_libfuse_said() ? message_libfuse_said()
-							: "not permitted");
+			      *line		      ? line :
+			      *message_libfuse_said() ? message_libfuse_said() :
+							"not permitted");
 out:
 	if (heard >= 0)
 		close(heard);

@@ -19,7 +19,7 @@
 
 struct slot {
 	banyan_data *data; /* NULL: free */
-	uint64_t state;	   /* the holds times ONE, and PLAIN */
+	uint64_t state; /* the holds times ONE, and PLAIN */
 };
 
 struct shard {

@@ -89,9 +89,9 @@ static int remember_time(const struct fs *fs, banyan_data *data,
 static int put_time_back(const struct fs *fs, banyan_data *data,
 			 const struct banyan_attr *before)
 {
-	return fs->options->writeback
-		       ? banyan_set_attr(data, before, BANYAN_SET_MTIME, NULL)
-		       : 0;
+	return fs->options->writeback ?
+		       banyan_set_attr(data, before, BANYAN_SET_MTIME, NULL) :
+		       0;
 }
 
 /*

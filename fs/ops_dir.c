@@ -245,8 +245,8 @@ static int hold(struct page *p, banyan_cursor *cursor, banyan_data **data)
 		rc = banyan_entry_data(cursor, data);
 	if (rc)
 		return rc;
-	rc = *data == banyan_root(p->fs->db) ? -EUCLEAN
-					     : nodes_add(p->fs->nodes, *data);
+	rc = *data == banyan_root(p->fs->db) ? -EUCLEAN :
+					       nodes_add(p->fs->nodes, *data);
 	if (rc)
 		banyan_release(*data, 1);
 	else

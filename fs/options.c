@@ -229,7 +229,7 @@ static int take_option(struct options *o, const char *arg)
 	for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
 		size_t n = strlen(valued[i].name);
 
-		if (strncmp(arg, valued[i].name, n))
+		if (strncmp(arg, valued[i].name, n) != 0)
 			continue;
 		if (valued[i].set(o, arg + n))
 			return 0;

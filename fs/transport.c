@@ -27,7 +27,7 @@ struct transport {
 	struct workers *workers;
 	bool negotiated;
 	uint64_t init_unique; /* of the INIT request that is being answered */
-	uint32_t init_flags;  /* what the kernel offers in it */
+	uint32_t init_flags; /* what the kernel offers in it */
 };
 
 /* ---- INIT ------------------------------------------------------------- */
@@ -113,8 +113,8 @@ static bool amend(struct transport *t, struct iovec *iov, int count)
 static ssize_t write_answer(int fd, struct iovec *iov, int count, void *arg)
 {
 	struct fs *fs = arg;
-	bool last =
-		!fs->transport->negotiated && amend(fs->transport, iov, count);
+	bool last = !fs->transport->negotiated &&
+		    amend(fs->transport, iov, count);
 	ssize_t n = writev(fd, iov, count);
 
 	if (last && n >= 0)

@@ -46,8 +46,7 @@ struct merge_source {
  * node alone is larger, and tells at which offset of the file it lies.
  */
 struct node_sink {
-	int (*write)(void *arg, const void *run, size_t size,
-		     uint64_t *offset);
+	int (*write)(void *arg, const void *run, size_t size, uint64_t *offset);
 	void *arg;
 	size_t run_bytes;
 };
@@ -65,8 +64,7 @@ struct merge_stats {
  * NULL.
  */
 int btree_merge(struct cache *cache, const struct tree *old,
-		const struct merge_source *source,
-		const struct node_sink *sink, struct tree *tree,
-		struct merge_stats *stats);
+		const struct merge_source *source, const struct node_sink *sink,
+		struct tree *tree, struct merge_stats *stats);
 
 #endif

@@ -232,8 +232,7 @@ void builder_place(struct builder *b, uint64_t offset)
 static size_t savings(const struct builder *b, size_t candidate, size_t *len)
 {
 	const struct builder_entry *c = &b->entries[candidate];
-	size_t most = c->value_len < TEMPLATE_MAX ? c->value_len :
-						    TEMPLATE_MAX;
+	size_t most = c->value_len < TEMPLATE_MAX ? c->value_len : TEMPLATE_MAX;
 	size_t saved = 0;
 
 	*len = 0;
@@ -274,8 +273,8 @@ void builder_settle(struct builder *b)
 	b->template_len = best_len;
 	for (size_t i = 0; i < b->count; i++) {
 		struct builder_entry *e = &b->entries[i];
-		e->shared = shared_with_template(b, value_of(b, e),
-						 e->value_len);
+		e->shared =
+			shared_with_template(b, value_of(b, e), e->value_len);
 	}
 	count_anew(b);
 }

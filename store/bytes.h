@@ -198,6 +198,12 @@ static inline size_t common_prefix(const void *a, size_t a_len, const void *b,
 	const uint8_t *y = b;
 	size_t most = a_len < b_len ? a_len : b_len;
 	size_t n = 0;
+	while (n + 8 <= most) {
+		uint64_t differ = get_le64(x + n) ^ get_le64(y + n);
+		if (differ)
+			return n + (size_t)__builtin_ctzll(differ) / 8;
+		n += 8;
+	}
 	while (n < most && x[n] == y[n])
 		n++;
 	return n;

@@ -311,8 +311,8 @@ static int adopt(struct cache *cache, struct node *fresh,
 	return 0;
 }
 
-static int load(struct cache *cache, const struct node_ref *ref,
-		unsigned level, struct node **node)
+static int load(struct cache *cache, const struct node_ref *ref, unsigned level,
+		struct node **node)
 {
 	uint8_t bytes[NODE_MAX];
 

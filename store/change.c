@@ -9,8 +9,7 @@
 struct home_undo {
 	uint64_t id;
 	bool barred;
-	bool orphan;
-	struct home home;
+	struct home_before before; /* unless barred */
 };
 
 int state_get(const struct state *s, const struct row_key *key,
@@ -39,20 +38,20 @@ int change_begin(struct change *c, enum operation_kind kind, uint64_t next_id,
 	return 0;
 }
 
-static void undo(struct change *c, const struct home_undo *u, bool committed)
+static void settle(struct change *c, struct home_undo *u, bool committed)
 {
-	struct home home;
-	bool orphan = false;
 	if (u->barred)
 		held_unbar(c->held, u->id);
-	else if (!committed)
-		held_move(c->held, u->id, &u->home, u->orphan, &home, &orphan);
+	else if (held_settle(c->held, u->id, &u->before, committed))
+		atomic_store(c->orphans, true);
 }
 
 void change_end(struct change *c, bool committed)
 {
 	while (c->undos)
-		undo(c, &c->undo[--c->undos], committed);
+		settle(c, &c->undo[--c->undos], committed);
+	if (c->leaves_orphans && committed)
+		atomic_store(c->orphans, true);
 	free(c->undo);
 	redo_table_unref(c->edits);
 	buf_free(&c->scratch);
@@ -90,8 +89,7 @@ int change_rehome(struct change *c, uint64_t id, const struct home *home,
 	*u = (struct home_undo){ .id = id };
 	/* Neither held nor barred: somebody came or went in between */
 	while (rc == 0) {
-		rc = held_move(c->held, id, home, orphan, &u->home,
-			       &u->orphan);
+		rc = held_move(c->held, id, home, orphan, &u->before);
 		if (rc == 0) {
 			rc = held_bar(c->held, c->db, id);
 			u->barred = rc == 1;
@@ -101,6 +99,9 @@ int change_rehome(struct change *c, uint64_t id, const struct home *home,
 		c->undos++;
 	if (rc < 0)
 		c->broken = rc;
+	/* Nobody will release it: it is to be swept like one left by a crash */
+	if (orphan && rc != 1)
+		c->leaves_orphans = true;
 	return rc < 0 ? rc : 0;
 }
 

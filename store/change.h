@@ -16,6 +16,8 @@
 #ifndef STORE_CHANGE_H
 #define STORE_CHANGE_H
 
+#include <stdatomic.h>
+
 #include "file.h"
 #include "held.h"
 #include "layers.h"
@@ -46,12 +48,13 @@ struct change {
 	struct home_undo *undo; /* homes that were told, newest first */
 	size_t undos;
 	size_t undo_capacity;
-	bool orphans; /* it leaves some that nobody holds */
+	bool leaves_orphans; /* that nobody holds */
+	_Atomic bool *orphans; /* set at the end if so */
 };
 
 /*
  * Begin on top of the base state in *c, whose layers have room for one more
- * table; log, db and held are set too, all else is zero. 0 or -ENOMEM.
+ * table; log, db, held and orphans are set too, all else is zero. 0 or -ENOMEM.
  */
 int change_begin(struct change *c, enum operation_kind kind, uint64_t next_id,
 		 int64_t now);

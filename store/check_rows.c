@@ -203,7 +203,9 @@ static int count_rows(struct rows *r, const struct row_key *prefix,
 	int rc = layer_cursor_new(&r->s->layers, &c);
 	if (rc)
 		return rc;
-	rc = layer_cursor_seek(c, prefix->bytes, prefix->len);
+	rc = layer_cursor_within(c, prefix->bytes, prefix->len);
+	if (!rc)
+		rc = layer_cursor_seek(c, prefix->bytes, prefix->len);
 	while (rc == 0) {
 		struct name_row row = { 0 };
 		size_t len = 0;

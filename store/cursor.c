@@ -113,8 +113,7 @@ static int descend(struct tree_cursor *c, const void *key, size_t key_len)
 	if (c->tree.height > TREE_HEIGHT_MAX)
 		return -EUCLEAN;
 	unsigned level = c->tree.height - 1;
-	int r = cache_get(c->cache, &c->tree.root, level,
-			  &c->path[level].node);
+	int r = cache_get(c->cache, &c->tree.root, level, &c->path[level].node);
 	while (!r && level > 0) {
 		c->path[level].at =
 			entry_towards(c->path[level].node, key, key_len);

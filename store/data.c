@@ -287,7 +287,7 @@ int name_row_decode(struct name_row *row, struct data *d, const uint8_t *value,
 	uint32_t type = (uint32_t)read_u8(&in) << 12;
 	uint64_t id = read_varint(&in);
 	if (in.bad || in.at != in.end || kind != VALUE_REFERENCE || id == 0 ||
-	    id > INT64_MAX || !type_known(type))
+	    id > INT64_MAX || (type & ~MODE_TYPE) || !type_known(type))
 		return -EUCLEAN;
 	*row = (struct name_row){ id, type, false };
 	return 0;

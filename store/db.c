@@ -90,7 +90,10 @@ int db_read_data(banyan_data *data, struct snapshot *s, struct located *l)
 static int start_change(banyan *db, enum operation_kind kind)
 {
 	struct change *c = &db->change;
-	*c = (struct change){ .log = db->log, .db = db, .held = &db->held };
+	*c = (struct change){ .log = db->log,
+			      .db = db,
+			      .held = &db->held,
+			      .orphans = &db->orphans };
 	view_layers(db->view, UINT64_MAX, db->cache, &c->state.layers);
 	c->state.file = db->file;
 	return change_begin(c, kind, atomic_load(&db->next_id), now());
@@ -147,10 +150,7 @@ static void publish(banyan *db, struct change *c, uint64_t seq)
 	atomic_store(&db->next_id, c->op.next_id);
 	atomic_fetch_add(&db->keys, (uint64_t)c->op.keys);
 	atomic_fetch_add(&db->live, (uint64_t)c->op.live);
-	if (c->orphans)
-		atomic_store(&db->orphans, true);
 	atomic_store(&db->visible, seq);
-	atomic_fetch_add(&db->commits, 1);
 }
 
 /* Whatever publish() will need: it must not fail once the log has the record */
@@ -284,6 +284,8 @@ static int next_orphan(banyan *db, uint64_t *id)
 	db_read_begin(db, &s);
 	row_key_orphan(&key, *id + 1);
 	int rc = layer_cursor_new(&s.state.layers, &cursor);
+	if (!rc)
+		rc = layer_cursor_within(cursor, key.bytes, 1);
 	if (!rc)
 		rc = layer_cursor_seek(cursor, key.bytes, key.len);
 	if (!rc) {

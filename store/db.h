@@ -61,7 +61,6 @@ struct banyan {
 	_Atomic uint64_t redo_bytes; /* of operations since the last swap */
 	_Atomic uint64_t index_bytes; /* of the tree's nodes, about */
 	_Atomic uint64_t visible; /* operations up to this are seen */
-	_Atomic uint64_t commits; /* counts up after each */
 	_Atomic bool orphans; /* some may wait to be swept */
 
 	pthread_mutex_t view_lock;
@@ -79,6 +78,15 @@ struct banyan {
 
 __attribute__((format(printf, 2, 3))) void
 db_report(const banyan *db, const char *format, ...);
+
+/* ---- opening (open.c) ------------------------------------------------- */
+
+/*
+ * Open the database in a file, or make one in it if it is fresh, which is to
+ * say empty. The file belongs to the database then, and is closed on failure.
+ */
+int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
+		 banyan **db);
 
 /* ---- reading ---------------------------------------------------------- */
 

@@ -69,7 +69,9 @@ static int seek_row(struct extent_iter *it, uint64_t from)
 	struct row_key key;
 	struct run run;
 	row_key_extent(&key, it->data->id, from + 1);
-	int rc = layer_cursor_seek_before(it->cursor, key.bytes, key.len);
+	int rc = layer_cursor_within(it->cursor, key.bytes, ROW_ID_LEN);
+	if (!rc)
+		rc = layer_cursor_seek_before(it->cursor, key.bytes, key.len);
 	if (rc == 0)
 		rc = row_at_cursor(it, &run);
 	if (rc < 0)

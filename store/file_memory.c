@@ -86,39 +86,43 @@ static int memory_read(struct file *f, void *buffer, size_t size,
 	return 0;
 }
 
-static int copy_in(struct memory_file *m, const uint8_t *from, size_t size,
-		   uint64_t offset)
+/* How many bytes there was memory for */
+static size_t copy_in(struct memory_file *m, const uint8_t *from, size_t size,
+		      uint64_t offset)
 {
-	while (size) {
+	size_t done = 0;
+	while (done < size) {
 		uint64_t skip = offset % BLOCK;
-		size_t n = size < BLOCK - skip ? size : (size_t)(BLOCK - skip);
+		size_t n = size - done;
+		if (n > BLOCK - skip)
+			n = (size_t)(BLOCK - skip);
 		uint8_t *block = make_block(m, offset / BLOCK);
 		if (!block)
-			return -ENOMEM;
-		memcpy(block + skip, from, n);
-		from += n;
+			break;
+		memcpy(block + skip, from + done, n);
 		offset += n;
-		size -= n;
+		done += n;
 	}
-	return 0;
+	return done;
 }
 
 static int memory_append(struct file *f, struct iovec *iov, int count,
 			 uint64_t offset, size_t *written)
 {
 	struct memory_file *m = memory_of(f);
-	uint64_t at = offset;
-	*written = 0;
-	for (int i = 0; i < count; i++) {
-		int rc = copy_in(m, iov[i].iov_base, iov[i].iov_len, at);
-		/* Without memory nothing is visible: the size stays */
-		if (rc)
-			return -ENOSPC;
-		at += iov[i].iov_len;
+	size_t done = 0;
+	int rc = 0;
+	for (int i = 0; i < count && !rc; i++) {
+		size_t n = copy_in(m, iov[i].iov_base, iov[i].iov_len,
+				   offset + done);
+		done += n;
+		if (n < iov[i].iov_len)
+			rc = -ENOSPC;
 	}
-	atomic_store(&m->size, at);
-	*written = (size_t)(at - offset);
-	return 0;
+	if (done)
+		atomic_store(&m->size, offset + done);
+	*written = done;
+	return rc;
 }
 
 static int memory_sync(struct file *f)

@@ -151,13 +151,14 @@ static int write_durably(banyan *db, struct freeze *f, uint64_t *offset)
 /* Second half; freeze_lock is held */
 static int merge(banyan *db)
 {
-	struct freeze f = db->next;
 	struct tree tree = { 0 };
 	uint64_t offset = 0;
-	pthread_mutex_lock(&db->view_lock);
-	struct view *v = view_ref(db->view);
-	pthread_mutex_unlock(&db->view_lock);
 	int rc = 0;
+	/* Both belong together, and a swap changes both */
+	pthread_mutex_lock(&db->write_lock);
+	struct freeze f = db->next;
+	struct view *v = view_ref(db->view);
+	pthread_mutex_unlock(&db->write_lock);
 	if (!v->frozen)
 		goto out;
 	f.number = db->last.number + 1;

@@ -56,43 +56,38 @@ banyan *banyan_db(const banyan_data *data)
 
 int hold_located(banyan *db, const struct located *l, banyan_data **data)
 {
-	bool fresh = false;
-	return held_hold(&db->held, db, l->d.id, &l->home, true, data, &fresh);
+	return held_hold_found(&db->held, db, l->d.id, &l->home, data);
+}
+
+/* Why there is no key: -ENOENT, or -ENOTDIR if the space is none */
+static int check_space(const struct state *s, uint64_t id)
+{
+	struct data space;
+	int rc = names_space(s, id, &space);
+	return rc ? rc : -ENOENT;
 }
 
 /*
  * One try to find and hold: -EAGAIN if a writer came in between, so that what
  * was found may not be true any more.
  */
-static int try_search(banyan *db, const struct name *n, banyan_data **data)
+static int try_search(banyan *db, const struct name *n, bool writer,
+		      banyan_data **data)
 {
 	struct snapshot s;
 	struct name_row row;
-	struct data space;
 	struct located l = { 0 };
-	banyan_data *found = NULL;
-	bool fresh = false;
-	uint64_t commits = atomic_load(&db->commits);
+	uint64_t generation = held_generation(&db->held);
 	db_read_begin(db, &s);
 	int rc = names_row(&s.state, n, &row, &l);
 	if (rc == -ENOENT)
-		rc = names_space(&s.state, n->space, &space);
-	else if (!rc)
-		rc = 1;
+		rc = check_space(&s.state, n->space);
 	db_read_end(&s);
-	if (rc <= 0)
-		return rc ? rc : -ENOENT;
-	rc = held_hold(&db->held, db, row.id, &l.home, db_in_batch(db), &found,
-		       &fresh);
-	/* If somebody held it before, it was alive and its home is kept */
-	if (!rc && fresh && atomic_load(&db->commits) != commits)
-		rc = -EAGAIN;
-	if (rc) {
-		banyan_release(found, 1);
+	if (rc)
 		return rc;
-	}
-	*data = found;
-	return 0;
+	if (writer)
+		return held_hold_found(&db->held, db, row.id, &l.home, data);
+	return held_hold(&db->held, db, row.id, &l.home, generation, data);
 }
 
 int banyan_search(banyan_data *space, const char *name, size_t len,
@@ -103,13 +98,15 @@ int banyan_search(banyan_data *space, const char *name, size_t len,
 	int rc = -EAGAIN;
 	if (len > BANYAN_NAME_MAX)
 		return -ENAMETOOLONG;
+	if (db_in_batch(db))
+		return try_search(db, &n, true, data);
 	for (unsigned tries = 0; rc == -EAGAIN && tries < 10; tries++)
-		rc = try_search(db, &n, data);
+		rc = try_search(db, &n, false, data);
 	if (rc != -EAGAIN)
 		return rc;
-	/* Busy writers: with them locked out the next try is the last */
+	/* With writers locked out what is found stays true: the last try */
 	pthread_mutex_lock(&db->write_lock);
-	rc = try_search(db, &n, data);
+	rc = try_search(db, &n, true, data);
 	pthread_mutex_unlock(&db->write_lock);
 	return rc;
 }

@@ -83,19 +83,33 @@ static void grow(struct held_table *t)
 	t->mask = size - 1;
 }
 
-static int set_home(banyan_data *d, const struct home *home)
+static int copy_name(const struct home *home, char **name)
 {
-	char *name = NULL;
-	if (home && home->space) {
-		name = malloc(home->len ? home->len : 1);
-		if (!name)
-			return -ENOMEM;
-		memcpy(name, home->name, home->len);
-	}
-	free(d->name);
+	if (!home || !home->space)
+		return 0;
+	*name = malloc(home->len ? home->len : 1);
+	if (!*name)
+		return -ENOMEM;
+	memcpy(*name, home->name, home->len);
+	return 0;
+}
+
+/* name is a copy of that in home, and becomes the Data's */
+static void put_home(banyan_data *d, const struct home *home, char *name)
+{
 	d->name = name;
 	d->space = name ? home->space : 0;
 	d->name_len = name ? home->len : 0;
+}
+
+static int set_home(banyan_data *d, const struct home *home)
+{
+	char *name = NULL;
+	int rc = copy_name(home, &name);
+	if (rc)
+		return rc;
+	free(d->name);
+	put_home(d, home, name);
 	return 0;
 }
 
@@ -122,32 +136,55 @@ static void drop(struct held_table *t, banyan_data **p)
 	banyan_data *d = *p;
 	*p = d->next;
 	t->count--;
+	t->generation += d->moved || d->barred;
 	free_data(d);
 }
 
+uint64_t held_generation(struct held_table *t)
+{
+	pthread_mutex_lock(&t->lock);
+	uint64_t generation = t->generation;
+	pthread_mutex_unlock(&t->lock);
+	return generation;
+}
+
 int held_hold(struct held_table *t, banyan *db, uint64_t id,
-	      const struct home *home, bool writer, banyan_data **data,
-	      bool *fresh)
+	      const struct home *home, uint64_t generation,
+	      banyan_data **data)
 {
 	int rc = 0;
 	pthread_mutex_lock(&t->lock);
 	banyan_data *d = *slot(t, id);
-	bool had = d != NULL;
-	if (!d)
-		d = add(t, db, id, home);
-	if (d && d->barred && writer) {
-		/* Barred by this very writer, for a batch that goes on */
-		rc = set_home(d, home);
-		d->barred = rc != 0;
-	}
-	if (!d) {
+	if (d ? d->barred : t->generation != generation)
+		rc = -EAGAIN;
+	else if (!d && !(d = add(t, db, id, home)))
 		rc = -ENOMEM;
-	} else if (d->barred) {
-		rc = rc ? rc : -EAGAIN;
-	} else {
+	if (!rc) {
 		d->holds++;
 		*data = d;
-		*fresh = !had;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+int held_hold_found(struct held_table *t, banyan *db, uint64_t id,
+		    const struct home *home, banyan_data **data)
+{
+	int rc = 0;
+	pthread_mutex_lock(&t->lock);
+	banyan_data *d = *slot(t, id);
+	if (d && d->barred) {
+		/* By this very writer, for a batch that goes on */
+		rc = set_home(d, home);
+		d->barred = rc != 0;
+		d->moved = true;
+	} else if (!d) {
+		d = add(t, db, id, home);
+		rc = d ? 0 : -ENOMEM;
+	}
+	if (!rc) {
+		d->holds++;
+		*data = d;
 	}
 	pthread_mutex_unlock(&t->lock);
 	return rc;
@@ -220,23 +257,50 @@ void held_unbar(struct held_table *t, uint64_t id)
 }
 
 int held_move(struct held_table *t, uint64_t id, const struct home *home,
-	      bool orphan, struct home *old, bool *old_orphan)
+	      bool orphan, struct home_before *before)
 {
 	int rc = 0;
+	char *name = NULL;
 	pthread_mutex_lock(&t->lock);
 	banyan_data *d = *slot(t, id);
 	if (d && d->barred) {
 		rc = 2;
 	} else if (d) {
-		struct home was = home_of(d);
-		rc = set_home(d, home);
+		rc = copy_name(home, &name);
 		if (!rc) {
-			*old = was;
-			*old_orphan = d->orphan;
+			*before = (struct home_before){ d->space, d->name,
+							d->name_len,
+							d->orphan };
+			put_home(d, home, name);
 			d->orphan = orphan;
+			d->moved = true;
+			d->holds++;
 			rc = 1;
 		}
 	}
 	pthread_mutex_unlock(&t->lock);
 	return rc;
+}
+
+bool held_settle(struct held_table *t, uint64_t id,
+		 struct home_before *before, bool committed)
+{
+	pthread_mutex_lock(&t->lock);
+	banyan_data **p = slot(t, id);
+	banyan_data *d = *p;
+	assert(d && d->holds > 0);
+	if (committed) {
+		free(before->name);
+	} else {
+		free(d->name);
+		d->space = before->space;
+		d->name = before->name;
+		d->name_len = before->name_len;
+		d->orphan = before->orphan;
+	}
+	bool left = --d->holds == 0 && d->orphan;
+	if (d->holds == 0)
+		drop(t, p);
+	pthread_mutex_unlock(&t->lock);
+	return left;
 }

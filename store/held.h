@@ -9,7 +9,10 @@
  * home therefore asks again with the writer locked out.
  *
  * A writer that is about to move or drop a Data which nobody holds bars its id,
- * so that nobody comes to hold it meanwhile: who tries must ask again.
+ * so that nobody comes to hold it meanwhile: who tries must ask again. So must
+ * a reader that has looked before the writer was done and comes to an empty
+ * place after it: whenever one that has moved leaves the table, `generation`
+ * counts up, which the reader has noted before it looked.
  *
  * One mutex protects the table and everything in it.
  */
@@ -40,6 +43,7 @@ struct banyan_data {
 	uint8_t name_len;
 	bool orphan; /* has no key: to be swept when it is released */
 	bool barred; /* held by nobody, and being moved or dropped */
+	bool moved; /* since it came into the table */
 };
 
 struct held_table {
@@ -47,19 +51,27 @@ struct held_table {
 	struct banyan_data **buckets;
 	size_t mask;
 	size_t count;
+	uint64_t generation; /* counts those that had moved and left */
 };
 
 int held_init(struct held_table *t);
 void held_destroy(struct held_table *t); /* frees what is still held */
 
+/* To be noted before a snapshot is taken */
+uint64_t held_generation(struct held_table *t);
+
 /*
- * Hold the Data with this id once more; home is where it was found. -EAGAIN:
- * it is barred, and the caller is not the writer. fresh tells whether nobody
- * held it before: what was found may then be out of date by now.
+ * For a reader: hold the Data with this id once more; home is where it was
+ * found in a snapshot taken after `generation` was noted. -EAGAIN: a writer came
+ * in between, look again. -ENOMEM.
  */
 int held_hold(struct held_table *t, banyan *db, uint64_t id,
-	      const struct home *home, bool writer, banyan_data **data,
-	      bool *fresh);
+	      const struct home *home, uint64_t generation,
+	      banyan_data **data);
+
+/* For the writer: hold what it found in its own change. 0 or -ENOMEM. */
+int held_hold_found(struct held_table *t, banyan *db, uint64_t id,
+		    const struct home *home, banyan_data **data);
 void held_hold_again(struct held_table *t, banyan_data *data);
 
 /* Release. True if nobody holds it any more: *orphan tells if it must be swept
@@ -76,13 +88,30 @@ struct home held_home(struct held_table *t, const banyan_data *data);
 int held_bar(struct held_table *t, banyan *db, uint64_t id);
 void held_unbar(struct held_table *t, uint64_t id);
 
+/* What a Data's home was before the writer moved it */
+struct home_before {
+	uint64_t space;
+	char *name; /* owned */
+	uint8_t name_len;
+	bool orphan;
+};
+
 /*
  * For the writer: if the Data is held, tell its new home (NULL: a DATA row)
- * and whether it is an orphan. *old gets what was before, to go back if the
- * operation fails. 0: not held. 1: told. 2: barred. -ENOMEM.
+ * and whether it is an orphan; and hold it, until held_settle(): were it to
+ * leave the table before the operation is done, a reader could bring it back
+ * with the home that it is about to lose. 0: not held. 1: told. 2: barred.
+ * -ENOMEM.
  */
 int held_move(struct held_table *t, uint64_t id, const struct home *home,
-	      bool orphan, struct home *old, bool *old_orphan);
+	      bool orphan, struct home_before *before);
+
+/*
+ * The operation is done, or has failed and its home is again what it was.
+ * True: it is an orphan that nobody holds any more, to be swept.
+ */
+bool held_settle(struct held_table *t, uint64_t id,
+		 struct home_before *before, bool committed);
 
 void home_set(struct home *h, uint64_t space, const char *name, size_t len);
 

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bytes.h"
 
@@ -41,6 +42,7 @@ struct layer_cursor {
 	bool back; /* the direction of travel */
 	int source; /* whose row is the position; -1: none, tables: the tree */
 	struct buf key; /* the position, kept for when the direction changes */
+	struct buf prefix; /* which keys are of interest */
 };
 
 int layer_cursor_new(const struct layers *l, struct layer_cursor **out)
@@ -64,7 +66,24 @@ void layer_cursor_free(struct layer_cursor *c)
 		return;
 	tree_cursor_free(&c->tree);
 	buf_free(&c->key);
+	buf_free(&c->prefix);
 	free(c);
+}
+
+int layer_cursor_within(struct layer_cursor *c, const void *prefix, size_t len)
+{
+	return buf_set(&c->prefix, prefix, len);
+}
+
+/* Is a key, met in the direction of travel, beyond those of interest? */
+static bool is_beyond(const struct layer_cursor *c, const uint8_t *key,
+		      size_t len)
+{
+	const struct buf *p = &c->prefix;
+	if (p->len == 0 || (len >= p->len && !memcmp(key, p->data, p->len)))
+		return false;
+	int order = compare_bytes(key, len, p->data, p->len);
+	return c->back ? order < 0 : order > 0;
 }
 
 static bool stands(const struct layer_cursor *c, unsigned source)
@@ -145,6 +164,10 @@ static int settle(struct layer_cursor *c)
 		if (c->source < 0)
 			return 1;
 		const uint8_t *key = key_of(c, (unsigned)c->source, &len);
+		if (is_beyond(c, key, len)) {
+			c->source = -1;
+			return 1;
+		}
 		int rc = buf_set(&c->key, key, len);
 		if (!rc && ((unsigned)c->source == c->tables ||
 			    redo_cursor_value(&c->table[c->source], &len)))

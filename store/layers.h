@@ -36,6 +36,13 @@ struct layer_cursor;
 
 int layer_cursor_new(const struct layers *l, struct layer_cursor **c);
 void layer_cursor_free(struct layer_cursor *c); /* NULL is fine */
+
+/*
+ * Rows that do not begin so are of no interest: the cursor ends where the first
+ * one is. Without it, to find that there are no rows of a kind may mean to walk
+ * over any number of deleted ones of another.
+ */
+int layer_cursor_within(struct layer_cursor *c, const void *prefix, size_t len);
 int layer_cursor_seek(struct layer_cursor *c, const void *key, size_t key_len);
 /* Last row before key; of all rows if key is NULL */
 int layer_cursor_seek_before(struct layer_cursor *c, const void *key,

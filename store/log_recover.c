@@ -146,12 +146,6 @@ static int open_scan(struct recovery *r, struct log_scan *s)
 			     &st->freeze.replay);
 }
 
-static bool is_redo(const struct log_record *rec)
-{
-	return rec->header.type == RECORD_OPERATION ||
-	       rec->header.type == RECORD_EXTENT;
-}
-
 /* Follow the records to the first break */
 static int find_break(struct recovery *r)
 {
@@ -161,9 +155,8 @@ static int find_break(struct recovery *r)
 	int rc = open_scan(r, &s);
 	if (rc)
 		return rc;
-	st->redo = 0;
 	while ((rc = log_scan_next(&s, &rec)) == 0)
-		st->redo += is_redo(&rec);
+		;
 	st->end = s.at;
 	if (s.durable_to > st->durable_to)
 		st->durable_to = s.durable_to;
@@ -299,11 +292,12 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 	int rc = read_superblock(&r, writable);
 	if (!rc)
 		rc = find_end(&r);
-	if (!rc && writable && (st.redo || st.size > st.end.offset)) {
+	if (!rc && writable) {
 		/*
-		 * Unclean. If a sync had failed, pages may be clean in the
-		 * cache and nowhere else: have them written or see the error,
-		 * then look again at what the disk has.
+		 * If a sync had failed, pages may be clean in the cache and
+		 * nowhere else: have them written or see the error, then look
+		 * again at what the disk has. Always: the end looks clean, too,
+		 * when it was the sync behind the last freeze that failed.
 		 */
 		rc = file_sync(file);
 		if (!rc)

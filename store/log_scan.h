@@ -72,7 +72,6 @@ struct log_state {
 	uint64_t freeze_offset;
 	struct log_position end;
 	uint64_t durable_to;
-	uint64_t redo; /* records after the freeze that matter */
 };
 
 /*

@@ -77,10 +77,9 @@ static int next_change(struct merge *m)
 
 static bool change_within(const struct merge *m, const struct bounds *bounds)
 {
-	return m->more &&
-	       (!bounds->upper ||
-		compare_bytes(m->change.key, m->change.key_len, bounds->upper,
-			      bounds->upper_len) < 0);
+	return m->more && (!bounds->upper ||
+			   compare_bytes(m->change.key, m->change.key_len,
+					 bounds->upper, bounds->upper_len) < 0);
 }
 
 /* ---- writing ---------------------------------------------------------- */
@@ -238,8 +237,8 @@ static int add_old_row(struct builder *b, const struct node *node, unsigned i,
 	uint8_t key[ROW_KEY_MAX];
 	size_t key_len = node_key(node, i, key);
 	int r = node_copy_value(node, i, value);
-	return r ? r : builder_add_row(b, key, key_len, value->data,
-				       value->len);
+	return r ? r :
+		   builder_add_row(b, key, key_len, value->data, value->len);
 }
 
 /* The next change, which lies before or at row i of the leaf */
@@ -506,9 +505,8 @@ static int walk(struct merge *m, const struct tree *old)
 }
 
 int btree_merge(struct cache *cache, const struct tree *old,
-		const struct merge_source *source,
-		const struct node_sink *sink, struct tree *tree,
-		struct merge_stats *stats)
+		const struct merge_source *source, const struct node_sink *sink,
+		struct tree *tree, struct merge_stats *stats)
 {
 	struct tree fresh = { 0 };
 

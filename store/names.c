@@ -69,10 +69,11 @@ int names_space(const struct state *s, uint64_t id, struct data *d)
 {
 	struct located l;
 	int rc = load_data_row(s, id, &l);
+	/* Every space has a row of its own: without one it is something else */
+	if (rc == -ENOENT || (!rc && !data_is_space(&l.d)))
+		rc = -ENOTDIR;
 	if (rc)
 		return rc;
-	if (!data_is_space(&l.d))
-		return -ENOTDIR;
 	*d = l.d;
 	return 0;
 }
@@ -258,7 +259,9 @@ static int sweep_rows(struct change *c, enum row_type type, uint64_t id,
 	int rc = layer_cursor_new(&c->state.layers, &cursor);
 	if (rc)
 		return rc;
-	rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
+	if (!rc)
+		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
 	while (rc == 0) {
 		const uint8_t *bytes = layer_cursor_key(cursor, &key.len);
 		if (!row_has_id(bytes, key.len, &prefix)) {
@@ -320,7 +323,6 @@ static int drop_data(struct change *c, struct located *l, bool keep)
 	}
 	l->d.nlink = 0;
 	touch(c, &l->d);
-	c->orphans = c->orphans || !held;
 	home_set(&l->home, 0, NULL, 0);
 	int rc = put_data_row(c, &l->d);
 	if (!rc)
@@ -338,7 +340,9 @@ static int check_empty(const struct state *s, uint64_t space)
 	int rc = layer_cursor_new(&s->layers, &cursor);
 	if (rc)
 		return rc;
-	rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
+	if (!rc)
+		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
 	if (rc == 0) {
 		const uint8_t *key = layer_cursor_key(cursor, &len);
 		rc = row_has_id(key, len, &prefix) ? -ENOTEMPTY : 0;

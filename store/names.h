@@ -25,7 +25,7 @@ struct located {
 	struct home home;
 };
 
-/* The key space with this id. -ENOENT: gone; -ENOTDIR: something else. */
+/* The key space with this id. -ENOTDIR: there is none, maybe something else. */
 int names_space(const struct state *s, uint64_t id, struct data *d);
 
 /* What a key points to, without and with its Data. -ENOENT. */

@@ -36,8 +36,7 @@ static uint32_t head_of(const uint8_t *suffix, size_t len)
 	return head;
 }
 
-static bool read_row(struct reader *r, const struct node *node,
-		     struct entry *e)
+static bool read_row(struct reader *r, const struct node *node, struct entry *e)
 {
 	e->suffix_len = (size_t)read_varint(r);
 	e->shared = (size_t)read_varint(r);
@@ -155,8 +154,7 @@ int node_check_bounds(const struct node *node, const void *lower,
 {
 	if (node_compare(node, 0, lower, lower_len) < 0)
 		return -EUCLEAN;
-	if (upper &&
-	    node_compare(node, node->count - 1, upper, upper_len) >= 0)
+	if (upper && node_compare(node, node->count - 1, upper, upper_len) >= 0)
 		return -EUCLEAN;
 	return 0;
 }
@@ -310,8 +308,8 @@ void node_child(const struct node *node, unsigned i, struct node_ref *child)
 {
 	assert(node->level > 0);
 	const uint8_t *p = entry_at(node, i).rest;
-	bool fine = child_offset(next_varint(&p), node->ref.offset,
-				 &child->offset);
+	bool fine =
+		child_offset(next_varint(&p), node->ref.offset, &child->offset);
 	assert(fine);
 	child->length = (uint32_t)next_varint(&p);
 	child->crc = get_le32(p);

@@ -128,7 +128,7 @@ struct node_head {
 void node_encode_head(struct buf *out, const struct node_head *head);
 void node_encode_row(struct buf *out, const uint8_t *suffix, size_t suffix_len,
 		     size_t shared, const uint8_t *rest, size_t rest_len);
-/* back: child->offset is a distance, from the start of the child to this node */
+/* back: child->offset is a distance, from the child's start to this node's */
 void node_encode_child(struct buf *out, const uint8_t *suffix,
 		       size_t suffix_len, const struct node_ref *child,
 		       bool back);

@@ -101,7 +101,6 @@ static int hold_root(banyan *db)
 	struct snapshot s;
 	struct data d;
 	struct home home = { 0 };
-	bool fresh = false;
 	db_read_begin(db, &s);
 	int rc = names_space(&s.state, BANYAN_ROOT_ID, &d);
 	db_read_end(&s);
@@ -109,8 +108,8 @@ static int hold_root(banyan *db)
 		db_report(db, "no root key space");
 		return rc == -ENOENT || rc == -ENOTDIR ? -EUCLEAN : rc;
 	}
-	return held_hold(&db->held, db, BANYAN_ROOT_ID, &home, true,
-			 &db->root, &fresh);
+	return held_hold_found(&db->held, db, BANYAN_ROOT_ID, &home,
+			       &db->root);
 }
 
 /* ---- creating --------------------------------------------------------- */
@@ -271,36 +270,36 @@ static mode_t creation_mode(const struct banyan_options *o)
 	return 0644 & ~process_umask();
 }
 
-static int open_or_create(banyan *db, const char *path,
-			  const struct banyan_options *o)
+/* The file, and whether it is a new one, to be filled */
+static int open_file(const char *path, const struct banyan_options *o,
+		     struct file **file, bool *fresh)
 {
-	bool may_create = o->flags & BANYAN_CREATE;
+	bool read_only = o->flags & BANYAN_READ_ONLY;
 	int rc = -ENOENT;
-	if (strcmp(path, ":memory:") == 0) {
-		rc = file_memory(&db->file);
-		return rc ? rc : create(db);
-	}
+	*fresh = true;
+	if (strcmp(path, ":memory:") == 0)
+		return file_memory(file);
 	if (!(o->flags & BANYAN_EXCLUSIVE)) {
-		rc = file_open(path, !db->read_only, &db->file);
-		if (!rc)
-			return recover(db);
+		rc = file_open(path, !read_only, file);
+		*fresh = false;
 	}
-	if (rc != -ENOENT || !may_create || db->read_only)
+	if (rc != -ENOENT || !(o->flags & BANYAN_CREATE) || read_only)
 		return rc;
-	rc = file_create(path, creation_mode(o), &db->file);
-	return rc ? rc : create(db);
+	*fresh = true;
+	return file_create(path, creation_mode(o), file);
 }
 
-int banyan_open(const char *path, const struct banyan_options *options,
-		banyan **out)
+int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
+		 banyan **out)
 {
-	static const struct banyan_options defaults;
-	const struct banyan_options *o = options ? options : &defaults;
 	banyan *db = NULL;
 	int rc = new_db(o, &db);
-	if (rc)
+	if (rc) {
+		file_close(file);
 		return rc;
-	rc = open_or_create(db, path, o);
+	}
+	db->file = file;
+	rc = fresh ? create(db) : recover(db);
 	if (!rc)
 		rc = hold_root(db);
 	if (!rc && !db->read_only)
@@ -309,10 +308,23 @@ int banyan_open(const char *path, const struct banyan_options *options,
 		free_db(db);
 		return rc;
 	}
-	if (!db->read_only)
-		(void)file_claim(db->file);
 	*out = db;
 	return 0;
+}
+
+int banyan_open(const char *path, const struct banyan_options *options,
+		banyan **db)
+{
+	static const struct banyan_options defaults;
+	const struct banyan_options *o = options ? options : &defaults;
+	struct file *file = NULL;
+	bool fresh = false;
+	int rc = open_file(path, o, &file, &fresh);
+	if (!rc)
+		rc = db_open_file(file, o, fresh, db);
+	if (!rc && !(*db)->read_only)
+		(void)file_claim((*db)->file);
+	return rc;
 }
 
 int banyan_close(banyan *db)

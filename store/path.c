@@ -64,6 +64,16 @@ static int make_space(struct change *c, const struct name *n,
 	return rc ? rc : names_insert(c, n, &l->d);
 }
 
+/* Names in spaces that are yet to be made: before any row is changed */
+static int check_rest(const char *path)
+{
+	struct name n;
+	int rc = 0;
+	while (!rc && next_name(&path, &n))
+		rc = name_check(0, n.bytes, n.len);
+	return rc;
+}
+
 /*
  * The key space in which the last name of a path lies, and that name. Makes the
  * spaces that are missing if asked to. -EBUSY if the path is the root.
@@ -81,6 +91,7 @@ static int resolve_last(struct change *c, const char *path, bool make,
 		if (!data_is_space(&l.d))
 			return -ENOTDIR;
 		n.space = l.d.id;
+		const char *rest = path;
 		int rc = name_check(n.space, n.bytes, n.len);
 		if (rc)
 			return rc;
@@ -89,8 +100,11 @@ static int resolve_last(struct change *c, const char *path, bool make,
 			return 0;
 		}
 		rc = names_lookup(&c->state, &n, &l);
-		if (rc == -ENOENT && make)
-			rc = make_space(c, &n, &l);
+		if (rc == -ENOENT && make) {
+			rc = check_rest(rest);
+			if (!rc)
+				rc = make_space(c, &n, &l);
+		}
 		if (rc)
 			return rc;
 		n = next;
@@ -180,9 +194,10 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 	int rc = db_write_begin(db, OPERATION_WRITE, false, &c);
 	if (rc)
 		return rc;
-	rc = resolve_last(c, path, flags & BANYAN_PARENTS, &n);
-	if (!rc && source)
+	if (source)
 		rc = db_write_data(c, source, &from);
+	if (!rc)
+		rc = resolve_last(c, path, flags & BANYAN_PARENTS, &n);
 	if (rc)
 		return db_write_end(db, c, rc);
 	rc = names_lookup(&c->state, &n, &l);

@@ -9,7 +9,7 @@
 struct banyan_cursor {
 	banyan_data *space; /* held */
 	struct snapshot s;
-	uint64_t commits; /* how many there had been at that moment */
+	uint64_t generation; /* of the held table, before that moment */
 	struct layer_cursor *rows;
 	struct row_key prefix; /* all keys that are wanted begin so */
 	struct row_key from;
@@ -67,13 +67,16 @@ int banyan_scan(banyan_data *space, const struct banyan_range *range,
 		return -ENOMEM;
 	c->space = space;
 	banyan_hold(space);
-	c->commits = atomic_load(&space->db->commits);
+	c->generation = held_generation(&space->db->held);
 	db_read_committed(space->db, &c->s);
 	int rc = set_range(c, range);
 	if (!rc)
 		rc = names_space(&c->s.state, space->id, &d);
 	if (!rc)
 		rc = layer_cursor_new(&c->s.state.layers, &c->rows);
+	if (!rc)
+		rc = layer_cursor_within(c->rows, c->prefix.bytes,
+					 c->prefix.len);
 	if (rc) {
 		banyan_scan_end(c);
 		return rc == -ENOENT ? -ESTALE : rc;
@@ -173,6 +176,8 @@ int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 		const uint8_t *key = layer_cursor_key(c->rows, &len);
 		if (!in_range(c, key, len)) {
 			rc = 1;
+		} else if (len - ROW_ID_LEN > BANYAN_NAME_MAX) {
+			rc = -EUCLEAN;
 		} else {
 			c->len = len - ROW_ID_LEN;
 			memcpy(c->name, key + ROW_ID_LEN, c->len);
@@ -200,17 +205,11 @@ int banyan_entry_data(banyan_cursor *c, banyan_data **data)
 {
 	banyan *db = c->space->db;
 	banyan_data *held = NULL;
-	bool fresh = false;
-	int rc = held_hold(&db->held, db, c->row.id, &c->l.home, false, &held,
-			   &fresh);
-	if (!rc && (!fresh || atomic_load(&db->commits) == c->commits)) {
-		*data = held;
-		return 0;
-	}
-	if (rc && rc != -EAGAIN)
+	int rc = held_hold(&db->held, db, c->row.id, &c->l.home, c->generation,
+			   data);
+	if (rc != -EAGAIN)
 		return rc;
-	/* There were writers since: look where it is now */
-	banyan_release(held, 1);
+	/* Something moved since: look where it is now */
 	rc = banyan_search(c->space, c->name, c->len, &held);
 	if (rc)
 		return rc == -ENOENT ? -ESTALE : rc;

@@ -126,10 +126,10 @@ static bool overlap(uint64_t a, uint64_t b, uint64_t size)
 	return a < b ? b - a < size : a - b < size;
 }
 
-/* One operation: *done bytes of the range */
+/* One operation: *done bytes of the range, *left of which are to be cloned */
 static int clone_some(banyan_data *source, uint64_t source_offset,
 		      banyan_data *target, uint64_t target_offset,
-		      uint64_t size, uint64_t *done)
+		      uint64_t *left, uint64_t *done)
 {
 	banyan *db = source->db;
 	struct change *c = NULL;
@@ -144,15 +144,18 @@ static int clone_some(banyan_data *source, uint64_t source_offset,
 	rc = load_file(c, source, &from);
 	if (!rc)
 		rc = load_file(c, target, &to);
-	if (rc || source_offset >= from.d.size)
+	if (!rc && source_offset >= from.d.size)
+		*left = 0;
+	if (rc || !*left)
 		return db_write_end(db, c, rc);
-	if (size > from.d.size - source_offset)
-		size = from.d.size - source_offset;
-	if (same && overlap(source_offset, target_offset, size))
+	/* Now, not after a part is done: it may make its own source longer */
+	if (*left > from.d.size - source_offset)
+		*left = from.d.size - source_offset;
+	if (same && overlap(source_offset, target_offset, *left))
 		return db_write_end(db, c, -EINVAL);
 	uint64_t stored = to.d.stored;
 	rc = contents_clone(c, same ? &to.d : &from.d, source_offset, &to.d,
-			    target_offset, size, done, &source_changed);
+			    target_offset, *left, done, &source_changed);
 	if (!rc && source_changed && !same)
 		rc = data_save(c, &from);
 	if (!rc)
@@ -169,15 +172,14 @@ int64_t banyan_clone(banyan_data *source, uint64_t source_offset,
 	if (!range_fits(source_offset, size) ||
 	    !range_fits(target_offset, size))
 		return -EFBIG;
-	while (sum < size) {
+	while (size) {
 		uint64_t done = 0;
 		int rc = clone_some(source, source_offset + sum, target,
-				    target_offset + sum, size - sum, &done);
+				    target_offset + sum, &size, &done);
 		if (rc)
 			return sum ? (int64_t)sum : rc;
-		if (done == 0)
-			break;
 		sum += done;
+		size -= done;
 	}
 	return (int64_t)sum;
 }

@@ -149,7 +149,9 @@ int xattr_list(const struct state *s, uint64_t id, struct buf *names)
 	int rc = layer_cursor_new(&s->layers, &cursor);
 	if (rc)
 		return rc;
-	rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
+	if (!rc)
+		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
 	while (rc == 0) {
 		size_t len = 0;
 		const uint8_t *key = layer_cursor_key(cursor, &len);

@@ -20,7 +20,7 @@ table='
 4 btree merge cursor redo_table layers redo
 5 rows data held change names extents contents xattr
 6 view db freeze open
-7 handles values scan path stat check record
+7 handles values scan path stat check check_rows record
 '
 
 declare -A levels

@@ -10,6 +10,7 @@
 #   BUILD       where the binaries are (build); logs go to $BUILD/logs
 #   TIME_LIMIT  seconds a suite may take (120)
 #   UNDER       a command that runs the unit tests: valgrind and its options
+#   V           1: print the logs, too
 
 set -u
 export LC_ALL=C
@@ -18,12 +19,17 @@ cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
 TIME_LIMIT=${TIME_LIMIT:-120}
 UNDER=${UNDER:-}
+V=${V:-}
 export BANYAN=$PWD/$BUILD/banyan BANYANFS=$PWD/$BUILD/banyanfs
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
-export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 unset CMOCKA_MESSAGE_OUTPUT CMOCKA_XML_FILE CMOCKA_TEST_FILTER
 
 logs=$BUILD/logs
+# Daemons have nobody to read what they print, and some are not waited for: what
+# a sanitizer finds, in any process, goes to files
+found=$PWD/$logs/found
+export ASAN_OPTIONS=detect_leaks=1:log_path=$found
+export TSAN_OPTIONS=log_path=$found
+export UBSAN_OPTIONS=print_stacktrace=1:log_path=$found
 tail_lines=40
 passed=0
 failed=0
@@ -90,8 +96,7 @@ trouble()
 		echo "told no result"
 	elif ((told < suite_begun)); then
 		echo "ended before its tests did"
-	elif grep -aqE 'ERROR: (Address|Leak)Sanitizer|: runtime error: |WARNING: ThreadSanitizer' "$log"
-	then
+	elif ((suite_found)); then
 		echo "a sanitizer found something"
 	fi
 }
@@ -99,7 +104,7 @@ trouble()
 # suite NAME COUNT COMMAND...
 suite()
 {
-	local name=$1 count=$2 log status began=$SECONDS why result
+	local name=$1 count=$2 log status began=$SECONDS why result report
 	log=$logs/${name//\//_}.log
 	shift 2
 	# The braces: bash need not say that one was killed, the line below does
@@ -107,6 +112,12 @@ suite()
 	status=$?
 	suite_silent=0
 	suite_begun=0
+	suite_found=0
+	for report in "$found".*; do
+		cat "$report" >>"$log" && rm "$report"
+		suite_found=1
+	done
+	[[ -z $V ]] || cat "$log"
 	"$count" "$log" $status
 	why=$(trouble $status $((SECONDS - began)))
 	[[ -z $why ]] || suite_failed=$((suite_failed + 1))

@@ -132,11 +132,21 @@ static int use_in_every_way(struct state *s, const struct tree *tree)
 	return first;
 }
 
+/* Load a node without anybody to check it against its parent */
+static void keep_in_cache(struct state *s, const struct node_ref *ref,
+			  unsigned level)
+{
+	const struct node *node;
+	assert_int_equal(cache_get(s->cache, ref, level, &node), 0);
+	cache_put(s->cache, node);
+}
+
 static void a_tree_of_shared_children_ends_with_an_error(void **in)
 {
 	struct state *s = *in;
 	static const char *const keys[] = { "a", "b" };
 	struct node_ref ref = add_leaf(s, keys, 2);
+	struct node_ref refs[TREE_HEIGHT_MAX];
 	for (unsigned level = 1; level < TREE_HEIGHT_MAX; level++) {
 		struct slot slots[200];
 		char names[200][4];
@@ -144,6 +154,7 @@ static void a_tree_of_shared_children_ends_with_an_error(void **in)
 			snprintf(names[i], 4, "%03u", i);
 			slots[i] = (struct slot){ i ? names[i] : "", ref };
 		}
+		refs[level - 1] = ref;
 		ref = add_inner(s, level, slots, 200);
 	}
 	struct tree tree = { ref, TREE_HEIGHT_MAX };
@@ -151,16 +162,11 @@ static void a_tree_of_shared_children_ends_with_an_error(void **in)
 	assert_int_equal(scan_backward(s, &tree), -EUCLEAN);
 	assert_int_equal(change(s, &tree), -EUCLEAN);
 	/* The same again with all nodes in the cache, where none is checked */
+	for (unsigned level = 0; level + 1 < TREE_HEIGHT_MAX; level++)
+		keep_in_cache(s, &refs[level], level);
 	assert_int_equal(scan_forward(s, &tree), -EUCLEAN);
 	assert_int_equal(scan_backward(s, &tree), -EUCLEAN);
 	assert_int_equal(change(s, &tree), -EUCLEAN);
-}
-
-static void keep_in_cache(struct state *s, const struct node_ref *ref)
-{
-	const struct node *node;
-	assert_int_equal(cache_get(s->cache, ref, 0, &node), 0);
-	cache_put(s->cache, node);
 }
 
 /* A leaf that reaches above its upper bound, and one below its lower bound */
@@ -181,8 +187,8 @@ static void rows_beyond_their_bounds_are_found(void **in)
 		assert_int_equal(use_in_every_way(s, &trees[i]), -EUCLEAN);
 	/* Nodes in the cache are checked by a merge all the same */
 	for (unsigned i = 0; i < 2; i++) {
-		keep_in_cache(s, &above[i].child);
-		keep_in_cache(s, &under[i].child);
+		keep_in_cache(s, &above[i].child, 0);
+		keep_in_cache(s, &under[i].child, 0);
 	}
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(change(s, &trees[i]), -EUCLEAN);
@@ -217,7 +223,7 @@ static void a_child_of_the_wrong_level_is_refused(void **in)
 	struct tree fine = { leaf.child, 1 };
 	assert_int_equal(use_in_every_way(s, &fine), 0);
 	/* And when the leaf is in the cache */
-	keep_in_cache(s, &leaf.child);
+	keep_in_cache(s, &leaf.child, 0);
 	assert_int_equal(look_up(s, &skips), -EUCLEAN);
 	assert_int_equal(scan_forward(s, &high), -EUCLEAN);
 	struct tree too_high = { leaf.child, TREE_HEIGHT_MAX + 1 };

@@ -102,9 +102,8 @@ static void counts_more_than_the_bytes_of_nodes(void **in)
 	struct state *s = *in;
 	look_up_all(s);
 	struct test_shape shape = test_shape_of(s->cache, &s->tree);
-	assert_true(stat_of(s).bytes >
-		    shape.bytes[0] + shape.bytes[1] + shape.bytes[2] +
-			    6 * ROWS);
+	assert_true(stat_of(s).bytes > shape.bytes[0] + shape.bytes[1] +
+					       shape.bytes[2] + 6 * ROWS);
 }
 
 static void the_limit_holds(void **in)
@@ -275,8 +274,7 @@ static void *work(void *arg)
 
 	for (unsigned n = 0; n < 4000; n++) {
 		uint64_t i = test_below(&w->random, ROWS);
-		if (look_up(w->state, i, &value) ||
-		    get_le32(value.data) != i)
+		if (look_up(w->state, i, &value) || get_le32(value.data) != i)
 			w->wrong++;
 		struct cache_stat stat = stat_of(w->state);
 		if (stat.bytes > w->most)

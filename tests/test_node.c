@@ -11,9 +11,12 @@ struct row {
 };
 
 static const struct row some_rows[] = {
-	{ "dir/", "" },		   { "dir/a", "file root 12" },
-	{ "dir/ab", "file root" }, { "dir/abcd", "file me" },
-	{ "dir/abcde", "link" },   { "dir/b", "file root 99999" },
+	{ "dir/", "" },
+	{ "dir/a", "file root 12" },
+	{ "dir/ab", "file root" },
+	{ "dir/abcd", "file me" },
+	{ "dir/abcde", "link" },
+	{ "dir/b", "file root 99999" },
 	{ "dir/ba", "fi" },
 };
 #define SOME_ROWS (sizeof(some_rows) / sizeof(some_rows[0]))
@@ -263,8 +266,7 @@ static void tells_whether_keys_keep_to_bounds(void **state)
 	assert_int_equal(node_check_bounds(node, "dir/0", 5, NULL, 0),
 			 -EUCLEAN);
 	assert_int_equal(node_check_bounds(node, "e", 1, NULL, 0), -EUCLEAN);
-	assert_int_equal(node_check_bounds(node, "", 0, "dir/ba", 6),
-			 -EUCLEAN);
+	assert_int_equal(node_check_bounds(node, "", 0, "dir/ba", 6), -EUCLEAN);
 	assert_int_equal(node_check_bounds(node, "", 0, "d", 1), -EUCLEAN);
 	node_free(node);
 	buf_free(&b);
@@ -478,8 +480,7 @@ static void rows_beyond_the_limits_are_refused(void **state)
 	assert_int_equal(load_rows(200, 100, 0, 0, true), 0);
 	assert_int_equal(load_rows(200, 101, 0, 0, true), -EUCLEAN);
 	assert_int_equal(load_rows(0, 1, 0, ROW_VALUE_MAX, true), 0);
-	assert_int_equal(load_rows(0, 1, 0, ROW_VALUE_MAX + 1, true),
-			 -EUCLEAN);
+	assert_int_equal(load_rows(0, 1, 0, ROW_VALUE_MAX + 1, true), -EUCLEAN);
 	assert_int_equal(load_rows(0, 1, 4000, 96, true), 0);
 	assert_int_equal(load_rows(0, 1, 4000, 97, true), -EUCLEAN);
 }

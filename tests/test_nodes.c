@@ -114,8 +114,8 @@ static void remembers_what_is_plain_until_it_is_forgotten(void **state)
 static void random_traffic_matches_a_model(void **state)
 {
 	const char *given = getenv("BANYAN_SEED");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10)
-			      : (unsigned)time(NULL);
+	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) :
+				(unsigned)time(NULL);
 	struct nodes *nodes = nodes_new();
 	static bool plain[DATA];
 

@@ -713,6 +713,9 @@ test_mount()
 		ls notes/dir
 
 	sleep 100 <notes/now &
+	until [ "$(cat /proc/$!/comm 2>/dev/null)" = sleep ]; do
+		sleep 0.01
+	done
 	refuses "umount of a busy mount names who uses it" 1 \
 		"banyan: notes is busy: in use by process $! \(sleep\)" \
 		umount notes

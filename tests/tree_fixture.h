@@ -22,6 +22,7 @@
 #include "../store/btree.h"
 #include "../store/bytes.h"
 #include "../store/crc32c.h"
+#include "random.h"
 
 struct test_file {
 	struct file file; /* first: a file of this kind starts with it */
@@ -129,31 +130,6 @@ static inline int test_merge(struct cache *cache, struct test_sink *s,
 	return btree_merge(cache, tree, &source, &sink, tree, stats);
 }
 
-/* ---- random numbers that can be had again ----------------------------- */
-
-static inline uint64_t test_seed(void)
-{
-	const char *text = getenv("BANYAN_SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 20240607;
-
-	printf("BANYAN_SEED=%llu\n", (unsigned long long)seed);
-	return seed;
-}
-
-/* splitmix64 */
-static inline uint64_t test_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-static inline uint64_t test_below(uint64_t *state, uint64_t n)
-{
-	return test_random(state) % n;
-}
-
 /* ---- a tree of numbers ------------------------------------------------ */
 
 /* Row i has the key 10 * i, big-endian, and 4 bytes of value */
@@ -186,7 +162,7 @@ struct test_shape {
 	uint64_t nodes[TREE_HEIGHT_MAX];
 	uint64_t bytes[TREE_HEIGHT_MAX];
 	uint64_t small[TREE_HEIGHT_MAX]; /* under a third full */
-	uint64_t largest; /* bytes in the largest node */
+	uint64_t large; /* leaves that are more than full */
 	uint64_t rows;
 };
 
@@ -198,13 +174,12 @@ static inline void test_walk(struct cache *cache, const struct node_ref *ref,
 	const struct node *node;
 
 	assert_int_equal(cache_get(cache, ref, level, &node), 0);
-	assert_int_equal(node_check_bounds(node, lower, lower_len, upper,
-					   upper_len),
-			 0);
+	assert_int_equal(
+		node_check_bounds(node, lower, lower_len, upper, upper_len), 0);
 	shape->nodes[level]++;
 	shape->bytes[level] += ref->length;
-	if (ref->length > shape->largest)
-		shape->largest = ref->length;
+	if (!level && ref->length > NODE_TARGET)
+		shape->large++;
 	if (ref->length < NODE_TARGET / 3)
 		shape->small[level]++;
 	if (!level)

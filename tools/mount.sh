@@ -34,8 +34,9 @@ if [ "$1" = --early ]; then
 fi
 DB=$1
 DIR=$2
-[ -n "$DB" ] && [ -n "$DIR" ] ||
+if [ -z "$DB" ] || [ -z "$DIR" ]; then
 	say "say what and where: make mount DB=notes.banyan DIR=notes"
+fi
 [ -e /dev/fuse ] ||
 	say "there is no /dev/fuse: load the kernel's fuse module, or give it to the container (--device /dev/fuse)"
 [ -z "$early" ] || exit 0

@@ -74,15 +74,13 @@ look()
 }
 
 # Without a terminal sudo must fail rather than wait for a password
+sudo="sudo"
+[ -t 0 ] || sudo="sudo -n"
+
 as_root()
 {
-	if [ "$(id -u)" = 0 ]; then
-		env DEBIAN_FRONTEND=noninteractive "$@"
-	elif [ -t 0 ]; then
-		sudo env DEBIAN_FRONTEND=noninteractive "$@"
-	else
-		sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
-	fi
+	[ "$(id -u)" != 0 ] || sudo=
+	$sudo env DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 can_install()

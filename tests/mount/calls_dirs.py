@@ -2,6 +2,8 @@
 """Listings"""
 import os
 import random
+import subprocess
+import threading
 
 from calls_lib import *
 
@@ -55,7 +57,7 @@ def places_in_a_listing_can_be_returned_to(d, root):
 
 
 def a_listing_goes_on_behind_what_was_deleted(d, root):
-    fill(d, 5000)
+    fill(d, 3000)
     l, seen = Dir(d), []
     while e := l.next():
         if e[0] not in (".", ".."):
@@ -64,7 +66,7 @@ def a_listing_goes_on_behind_what_was_deleted(d, root):
             if len(seen) % 500 == 0:  # somebody else lists, and resets the cache
                 os.listdir(d)
     l.close()
-    assert seen == [f"name-{i:05}" for i in range(5000)]
+    assert seen == [f"name-{i:05}" for i in range(3000)]
     os.rmdir(d)
     os.mkdir(d)
 
@@ -88,3 +90,27 @@ def two_listings_at_once_do_not_mix(d, root):
     assert {f"name-{i:05}" for i in range(3000)} <= set(second)
     a.close()
     b.close()
+
+
+def a_directory_can_be_removed_while_it_is_listed(d, root):
+    os.mkdir(d + "/s")
+    fill(d + "/s", 2000)
+    stop = threading.Event()
+
+    def lister():
+        while not stop.is_set():
+            try:
+                names = os.listdir(d + "/s")
+                assert len(names) == len(set(names))
+            except FileNotFoundError:
+                return
+
+    threads = [threading.Thread(target=lister) for _ in range(2)]
+    for t in threads:
+        t.start()
+    rm = subprocess.run(["rm", "-r", d + "/s"], capture_output=True)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert rm.returncode == 0, rm.stderr
+    assert os.listdir(d) == []

@@ -2,8 +2,11 @@
 """Names: aliases, renames, kinds of files, what names may be"""
 import errno
 import os
+import random
 import socket
 import stat
+import time
+import traceback
 
 from calls_lib import *
 
@@ -206,3 +209,68 @@ def special_files_keep_their_kind(d, root):
         assert os.stat(d + "/char").st_rdev == os.makedev(1, 3)
         assert os.stat(d + "/block").st_rdev == os.makedev(250, 1000)
         fails(errno.EACCES, open, d + "/char", "rb")  # nodev
+
+
+def play(d, seed, seconds):
+    """Random operations on few names; errors that others' doing explains are fine"""
+    r = random.Random(seed)
+    fine = {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR,
+            errno.EINVAL, errno.EPERM, errno.ELOOP, errno.ESTALE}
+    end = time.monotonic() + seconds
+
+    def some():
+        name = d
+        for _ in range(r.randrange(1, 4)):
+            name += "/" + r.choice("abcde")
+        return name
+
+    while time.monotonic() < end:
+        what = r.randrange(12)
+        try:
+            if what < 3:
+                with open(some(), r.choice(("wb", "ab"))) as f:
+                    f.write(bytes(r.randrange(9000)))
+            elif what < 5:
+                os.mkdir(some())
+            elif what == 5:
+                os.rename(some(), some())
+            elif what == 6:
+                renameat2(some(), some(), RENAME_EXCHANGE)
+            elif what == 7:
+                os.link(some(), some())
+            elif what == 8:
+                os.unlink(some())
+            elif what == 9:
+                os.rmdir(some())
+            elif what == 10:
+                [e.stat(follow_symlinks=False) for e in os.scandir(some())]
+            else:
+                os.truncate(some(), r.randrange(20000))
+        except OSError as e:
+            if e.errno not in fine:
+                raise
+
+
+def many_at_once_leave_a_sound_tree(d, root):
+    def child(i):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                play(d, SEED + i, 1.5)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        return pid
+
+    for pid in [child(i) for i in range(4)]:
+        assert os.waitpid(pid, 0)[1] == 0, f"seed {SEED}"
+    names = {}
+    for top, dirs, files in os.walk(d):
+        assert os.stat(top).st_nlink == 2 + len(dirs), top
+        for f in files:
+            st = os.stat(top + "/" + f)
+            names.setdefault(st.st_ino, []).append(st.st_nlink)
+            assert len(read(top + "/" + f)) == st.st_size
+    for links in names.values():
+        assert set(links) == {len(links)}, f"seed {SEED}: {links}"
