@@ -389,8 +389,8 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
  * one atomic operation; those of other threads wait. Functions that read see
  * the batch from inside and not from outside, except that cursors show the
  * state before it. An operation that fails changes nothing and the batch may
- * go on; -E2BIG when it does not fit any more (about 3 MiB of keys and values
- * up to a few hundred bytes; longer values count little). One batch a thread.
+ * go on; -E2BIG when it is full (about 2.5 MiB of keys and of values up to a few
+ * hundred bytes; longer values count little). One batch a thread.
  */
 int banyan_begin(banyan *db);
 int banyan_commit(banyan *db);

@@ -5,6 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The rest of a record is for the operation that comes when this is reached */
+#define ENCODED_MAX (BODY_MAX - (256u << 10))
+
+/* Four varints, of which none is longer */
+#define ROW_OVERHEAD 12u
+
 /* What to do at the end about a home that was told, or an id that was barred */
 struct home_undo {
 	uint64_t id;
@@ -76,7 +82,8 @@ static struct home_undo *next_undo(struct change *c)
 
 uint64_t change_new_id(struct change *c)
 {
-	return c->op.next_id++;
+	/* INT64_MAX is never used: it says that there are no more */
+	return c->op.next_id < INT64_MAX ? c->op.next_id++ : INT64_MAX;
 }
 
 int change_rehome(struct change *c, uint64_t id, const struct home *home,
@@ -117,6 +124,12 @@ int change_bar(struct change *c, uint64_t id)
 	return rc > 0 ? 1 : rc;
 }
 
+/* Of a row that shares nothing with the one before: see redo.h */
+static size_t encoded_size(size_t key_len, size_t value_len)
+{
+	return key_len + value_len + 4 * 3;
+}
+
 static int put(struct change *c, const struct row_key *key,
 	       const uint8_t *value, size_t len)
 {
@@ -124,6 +137,7 @@ static int put(struct change *c, const struct row_key *key,
 	if (rc)
 		c->broken = rc;
 	c->stamps++;
+	c->encoded += encoded_size(key->len, len);
 	return rc;
 }
 
@@ -156,4 +170,23 @@ int64_t change_time(const struct change *c, int64_t last_ctime)
 bool change_empty(const struct change *c)
 {
 	return redo_table_rows(c->edits) == 0;
+}
+
+bool change_full(struct change *c)
+{
+	struct redo_cursor row;
+	if (c->encoded <= ENCODED_MAX)
+		return false;
+	/* What changed more than once was counted as often: count anew */
+	c->encoded = 0;
+	redo_cursor_init(&row, c->edits, UINT64_MAX);
+	for (bool more = redo_cursor_seek(&row, "", 0); more;
+	     more = redo_cursor_next(&row)) {
+		size_t key_len = 0;
+		size_t value_len = 0;
+		redo_cursor_key(&row, &key_len);
+		redo_cursor_value(&row, &value_len);
+		c->encoded += encoded_size(key_len, value_len);
+	}
+	return c->encoded > ENCODED_MAX;
 }

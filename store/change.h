@@ -38,7 +38,9 @@ struct change {
 	struct redo_table *edits;
 	struct log *log;
 	struct operation op;
-	uint64_t stamps; /* changes of edits so far */
+	uint64_t stamps; /* changes of edits in this operation of a batch */
+	size_t size; /* what edits take in a record, at the most */
+	size_t encoded; /* bytes of their rows in a record, at the most */
 	bool batch; /* callers' memory does not stay until the commit */
 	int broken; /* 0, or why the change cannot be committed */
 	struct buf scratch; /* row values on their way into edits */
@@ -85,5 +87,8 @@ int change_bar(struct change *c, uint64_t id);
 int64_t change_time(const struct change *c, int64_t last_ctime);
 
 bool change_empty(const struct change *c);
+
+/* Would one more operation of the usual size make the record too large? */
+bool change_full(struct change *c);
 
 #endif

@@ -7,6 +7,12 @@
 #include <stdio.h>
 #include <time.h>
 
+/*
+ * Rows of a batch, in bytes: with what one operation more may add to them they
+ * still fit a record.
+ */
+#define BATCH_MAX (BODY_MAX - (512u << 10))
+
 void db_report(const banyan *db, const char *format, ...)
 {
 	char line[512];
@@ -107,7 +113,9 @@ int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
 	if (db_in_batch(db)) {
 		db->change.stamps = 0;
 		*c = &db->change;
-		return db->change.broken;
+		if (db->change.broken)
+			return db->change.broken;
+		return change_full(&db->change) ? -E2BIG : 0;
 	}
 	int rc = freeze_wait_for_room(db, makes_room);
 	if (rc)
@@ -147,7 +155,6 @@ static void publish(banyan *db, struct change *c, uint64_t seq)
 					value_len, seq);
 		assert(rc == 0);
 	}
-	atomic_store(&db->next_id, c->op.next_id);
 	atomic_fetch_add(&db->keys, (uint64_t)c->op.keys);
 	atomic_fetch_add(&db->live, (uint64_t)c->op.live);
 	atomic_store(&db->visible, seq);
@@ -205,6 +212,8 @@ int db_commit(banyan *db, int rc)
 	} else {
 		log_abort(db->log);
 	}
+	/* Somebody may still hold what was to be: its id is not used again */
+	atomic_store(&db->next_id, c->op.next_id);
 	change_end(c, written);
 	if (written)
 		freeze_if_full(db);

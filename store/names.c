@@ -32,6 +32,8 @@ int names_row(const struct state *s, const struct name *n,
 {
 	struct row_key key;
 	struct buf value = BUF_INIT;
+	if (n->len > BANYAN_NAME_MAX)
+		return -ENAMETOOLONG;
 	row_key_name(&key, n->space, n->bytes, n->len);
 	int rc = state_get(s, &key, &value);
 	if (!rc)
