@@ -46,6 +46,7 @@ struct banyan {
 	struct log *log; /* NULL if read-only */
 	struct superblock sb;
 	bool read_only;
+	uint64_t durable_to; /* as it was found */
 	uint64_t cache_limit;
 	uint64_t table_limit; /* bytes at which a redo table is full */
 	void (*report)(void *arg, const char *line);

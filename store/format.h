@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "node.h"
+#include "row_limits.h"
 
 #define FORMAT_VERSION 1u
 #define SUPERBLOCK_SIZE 4096u

@@ -185,12 +185,18 @@ out:
 	return rc;
 }
 
-/* Swap if nothing waits to be merged already and there is something to freeze */
+/*
+ * Swap if nothing waits to be merged already and there is something to freeze.
+ * Who asks for a freeze gets one to go back to, even if the state has not
+ * changed since an automatic one.
+ */
 static int swap(banyan *db, bool automatic)
 {
 	int rc = 0;
 	pthread_mutex_lock(&db->write_lock);
-	if (!db->view->frozen && redo_table_rows(db->view->active))
+	bool something = redo_table_rows(db->view->active) ||
+			 (!automatic && db->last.automatic);
+	if (!db->view->frozen && something)
 		rc = freeze_swap(db, automatic);
 	pthread_mutex_unlock(&db->write_lock);
 	return rc;

@@ -128,8 +128,11 @@ static int find_freeze(struct recovery *r)
 	st->freeze_offset = h.last_freeze;
 	buf_free(&body);
 	if (rc > 0) {
-		say(r, "damaged freeze record at offset %" PRIu64,
-		    h.last_freeze);
+		if (h.last_freeze)
+			say(r, "damaged freeze record at offset %" PRIu64,
+			    h.last_freeze);
+		else
+			say(r, "damaged: no freeze record is left");
 		rc = -EBADMSG;
 	}
 	return rc;

@@ -45,20 +45,10 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "row_limits.h"
 
-#define ROW_KEY_MAX 300 /* bytes in a row's key */
-#define ROW_VALUE_MAX 4096 /* bytes in a row's value */
 #define NODE_TARGET 4096 /* bytes at which a node is full */
-#define NODE_MAX 32768 /* no valid node is larger */
 #define NODE_HEADER_SIZE 8u
-#define TREE_HEIGHT_MAX 16
-
-/* Where a node lies, and the CRC-32C of its bytes */
-struct node_ref {
-	uint64_t offset;
-	uint32_t length;
-	uint32_t crc;
-};
 
 /*
  * A node in RAM, one allocation, never changed after node_load(). Use the

@@ -230,6 +230,7 @@ static int start_from(banyan *db, const struct log_state *st)
 	db->sb = st->sb;
 	db->last = st->freeze;
 	db->last_offset = st->freeze_offset;
+	db->durable_to = st->durable_to;
 	db->next_id = st->freeze.next_id;
 	db->keys = st->freeze.keys;
 	db->live = st->freeze.live_bytes;

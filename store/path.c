@@ -333,6 +333,7 @@ struct walk {
 	banyan_visit *visit;
 	void *arg;
 	bool recursive;
+	struct banyan_range below; /* the order, on the levels below the first */
 	struct buf path; /* of the key at hand, with a NUL behind */
 	unsigned depth;
 };
@@ -360,7 +361,7 @@ static int walk_below(struct walk *w, banyan_cursor *cursor)
 	int rc = banyan_entry_data(cursor, &below);
 	if (rc)
 		return rc == -ESTALE ? 0 : rc; /* it may have gone since */
-	rc = walk_space(w, below, w->path.len - 1, NULL);
+	rc = walk_space(w, below, w->path.len - 1, &w->below);
 	banyan_release(below, 1);
 	return rc;
 }
@@ -396,6 +397,10 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 {
 	struct walk w = { .visit = visit, .arg = arg, .recursive = recursive };
 	banyan_data *start = NULL;
+	if (range) {
+		w.below.reverse = range->reverse;
+		w.below.names_only = range->names_only;
+	}
 	int rc = banyan_find(db, path, &start);
 	if (rc)
 		return rc;

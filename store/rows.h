@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "node.h"
+#include "row_limits.h"
 
 enum row_type {
 	ROW_NAME = 1,

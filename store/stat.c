@@ -22,7 +22,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	st.live_bytes = atomic_load(&db->live);
 	st.keys = atomic_load(&db->keys);
 	st.next_id = atomic_load(&db->next_id);
-	st.durable_to = db->log ? log_durable_to(db->log) : 0;
+	st.durable_to = db->log ? log_durable_to(db->log) : db->durable_to;
 	st.redo_bytes = atomic_load(&db->redo_bytes);
 	cache_get_stat(db->cache, &cache);
 	st.cache_bytes = cache.bytes;

@@ -13,7 +13,7 @@ export LC_ALL=C
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
 table='
-0 bytes buf crc32c umask
+0 bytes buf crc32c umask row_limits
 1 file file_posix file_memory format
 2 log log_scan log_recover
 3 node builder cache

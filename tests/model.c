@@ -176,8 +176,7 @@ static void key_add(struct model *m, uint32_t space, const char *name,
 {
 	size_t i = place(m, space, name, len);
 	assert(m->keys < MODEL_KEYS);
-	memmove(&m->key[i + 1], &m->key[i],
-		(m->keys - i) * sizeof(m->key[0]));
+	memmove(&m->key[i + 1], &m->key[i], (m->keys - i) * sizeof(m->key[0]));
 	m->key[i] = (struct model_key){ space, object, len, "" };
 	memcpy(m->key[i].name, name, len);
 	m->keys++;
@@ -194,8 +193,7 @@ static void key_cut(struct model *m, uint32_t space, const char *name,
 	if (model_is_space(m, m->key[i].object))
 		m->object[space].nlink--;
 	m->keys--;
-	memmove(&m->key[i], &m->key[i + 1],
-		(m->keys - i) * sizeof(m->key[0]));
+	memmove(&m->key[i], &m->key[i + 1], (m->keys - i) * sizeof(m->key[0]));
 }
 
 /* The object has lost a key */
@@ -324,8 +322,8 @@ static int put(struct model *m, const char *path, struct value *v,
 	return 0;
 }
 
-int model_put(struct model *m, const char *path, const void *bytes,
-	      size_t size, unsigned flags)
+int model_put(struct model *m, const char *path, const void *bytes, size_t size,
+	      unsigned flags)
 {
 	struct value *v = value_of(bytes, size);
 	int rc = put(m, path, v, flags);
@@ -395,8 +393,8 @@ static int check_replace(const struct model *m, uint32_t a, uint32_t b)
 	return model_is_space(m, b) && !is_empty(m, b) ? -ENOTEMPTY : 0;
 }
 
-static int move(struct model *m, const struct part *from,
-		const struct part *to, uint32_t a, uint32_t b, bool exchange)
+static int move(struct model *m, const struct part *from, const struct part *to,
+		uint32_t a, uint32_t b, bool exchange)
 {
 	int rc = 0;
 	if (model_is_space(m, a) && is_below(m, to->space, a))
@@ -460,8 +458,7 @@ int model_insert(struct model *m, uint32_t space, const char *name, size_t len,
 		return rc;
 	if (!model_search(m, space, name, len, &at))
 		return -EEXIST;
-	at = object_new(m, type,
-			S_ISDIR(type) ? NULL : value_of(bytes, size));
+	at = object_new(m, type, S_ISDIR(type) ? NULL : value_of(bytes, size));
 	key_add(m, space, name, len, at);
 	*object = at;
 	return 0;
@@ -565,8 +562,8 @@ int model_punch(struct model *m, uint32_t object, uint64_t offset,
 		return rc;
 	size_t was = o->value->size;
 	uint64_t end = offset + size;
-	struct value *v = value_new(!keep_size && end > was ? end : was,
-				    o->value);
+	struct value *v =
+		value_new(!keep_size && end > was ? end : was, o->value);
 	if (end > v->size)
 		end = v->size;
 	if (offset < end)

@@ -67,8 +67,8 @@ int model_search(const struct model *m, uint32_t space, const char *name,
 /* First key of the space; those of it follow */
 size_t model_first(const struct model *m, uint32_t space);
 
-int model_put(struct model *m, const char *path, const void *bytes,
-	      size_t size, unsigned flags);
+int model_put(struct model *m, const char *path, const void *bytes, size_t size,
+	      unsigned flags);
 int model_put_data(struct model *m, const char *path, uint32_t source,
 		   unsigned flags);
 int model_remove(struct model *m, const char *path);

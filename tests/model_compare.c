@@ -40,10 +40,13 @@ bool model_path(const struct model *m, uint32_t object, char *path)
 
 const char *model_xattr_name(unsigned which)
 {
-	static const char *const names[MODEL_XATTRS] = {
-		"user.a", "user.b", "user.comment", "trusted.overlay", "x",
-		"user.a.longer.name.than.the.others"
-	};
+	static const char *const names[MODEL_XATTRS] = { "user.a",
+							 "user.b",
+							 "user.comment",
+							 "trusted.overlay",
+							 "x",
+							 "user.a.longer.name."
+							 "than.the.others" };
 	return names[which];
 }
 
@@ -182,8 +185,8 @@ static bool in_range(const struct model_key *k, const struct banyan_range *r)
 			  memcmp(k->name, r->prefix, r->prefix_len) != 0))
 		return false;
 	if (r->from) {
-		int order = compare_names(k->name, k->len, r->from,
-					  r->from_len);
+		int order =
+			compare_names(k->name, k->len, r->from, r->from_len);
 		if (order < 0 || (order == 0 && r->after))
 			return false;
 	}

@@ -524,7 +524,7 @@ test_freezes()
 	like "freezes has a heading" "NUMBER +TIME +KEYS +LIVE BYTES +KIND" \
 		"$(banyan freezes notes.banyan | head -n 1)"
 	like "the newest is the first, with figures" \
-		" +[0-9]+ +[-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+ +automatic" \
+		" +[0-9]+ +[-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+ +asked for" \
 		"$(banyan freezes notes.banyan | sed -n 2p)"
 	is "and so on down" \
 		"$(banyan freezes notes.banyan | sed 1d | sort -rn)" \

@@ -353,8 +353,8 @@ static int do_one(struct op *o)
 
 static bool is_disk_error(int rc)
 {
-	return rc == -EIO || rc == -ENOSPC || rc == -ENOMEM ||
-	       rc == -EBADMSG || rc == -EUCLEAN || rc == -ENODATA;
+	return rc == -EIO || rc == -ENOSPC || rc == -ENOMEM || rc == -EBADMSG ||
+	       rc == -EUCLEAN || rc == -ENODATA;
 }
 
 /* -ENODATA is what a missing attribute gives, too */
@@ -379,9 +379,7 @@ static int do_batch(struct op *o)
 
 int workload_do(struct workload *w, unsigned n, bool *syncs)
 {
-	struct op o = { .w = w,
-			.db = w->db,
-			.random = w->seed * 1000003 + n };
+	struct op o = { .w = w, .db = w->db, .random = w->seed * 1000003 + n };
 	uint64_t kind = below(&o, 100);
 	*syncs = kind < 14;
 	if (kind < 9)
