@@ -227,8 +227,6 @@ int contents_punch(struct change *c, struct data *d, uint64_t offset,
 
 /* ---- cloning ---------------------------------------------------------- */
 
-#define CLONE_MAX 10000u /* extents that one operation clones */
-
 /* The source's runs, cut to the range and moved to where the target has them */
 static int shift(const struct runs *whole, uint64_t from, uint64_t to,
 		 uint64_t target, struct runs *shifted)
@@ -244,12 +242,13 @@ static int shift(const struct runs *whole, uint64_t from, uint64_t to,
 }
 
 static int clone_extents(struct change *c, struct data *source, uint64_t from,
-			 struct data *target, uint64_t at, uint64_t *size)
+			 struct data *target, uint64_t at, size_t most,
+			 uint64_t *size)
 {
 	struct runs whole = { 0 };
 	struct runs shifted = { 0 };
 	int rc = extents_collect(&c->state, source, from, from + *size,
-				 CLONE_MAX, &whole);
+				 most, &whole);
 	if (rc == -E2BIG) {
 		/* Those that were collected, then: up to the last one's end */
 		const struct run *last = &whole.run[whole.count - 1];
@@ -271,8 +270,8 @@ static int clone_extents(struct change *c, struct data *source, uint64_t from,
 
 int contents_clone(struct change *c, struct data *source,
 		   uint64_t source_offset, struct data *target,
-		   uint64_t target_offset, uint64_t size, uint64_t *done,
-		   bool *source_changed)
+		   uint64_t target_offset, uint64_t size, size_t most,
+		   uint64_t *done, bool *source_changed)
 {
 	int rc = 0;
 	*source_changed = false;
@@ -290,7 +289,7 @@ int contents_clone(struct change *c, struct data *source,
 					    size - n);
 	} else {
 		rc = clone_extents(c, source, source_offset, target,
-				   target_offset, &size);
+				   target_offset, most, &size);
 		*source_changed = true;
 	}
 	if (rc)

@@ -28,14 +28,14 @@ int contents_punch(struct change *c, struct data *d, uint64_t offset,
 
 /*
  * Let target have, at target_offset, up to size bytes that source has at
- * source_offset; *done tells how many, fewer if there are too many extents for
- * one operation. The range lies within the source. Both may be the same struct
+ * source_offset; *done tells how many, fewer if that would be more than `most`
+ * extents. The range lies within the source. Both may be the same struct
  * if the ranges do not overlap. *source_changed: its row must be put as well.
  */
 int contents_clone(struct change *c, struct data *source,
 		   uint64_t source_offset, struct data *target,
-		   uint64_t target_offset, uint64_t size, uint64_t *done,
-		   bool *source_changed);
+		   uint64_t target_offset, uint64_t size, size_t most,
+		   uint64_t *done, bool *source_changed);
 
 /* Where data (or a hole) begins at or after offset, which is below the size */
 int contents_seek(const struct state *s, const struct data *d, uint64_t offset,

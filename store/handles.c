@@ -280,9 +280,6 @@ int banyan_move(banyan_data *space, const char *name, size_t len,
 	struct name to = { new_space->id, new_name, new_len };
 	if (new_space->db != db)
 		return -EXDEV;
-	if ((flags & ~(unsigned)(BANYAN_NO_REPLACE | BANYAN_EXCHANGE)) ||
-	    flags == (BANYAN_NO_REPLACE | BANYAN_EXCHANGE))
-		return -EINVAL;
 	int rc = db_write_begin(db, OPERATION_MOVE, true, &c);
 	if (rc)
 		return rc;

@@ -533,6 +533,9 @@ int names_move(struct change *c, const struct name *from,
 	struct located a;
 	struct located b;
 	struct data space;
+	if (flags != 0 && flags != BANYAN_NO_REPLACE &&
+	    flags != BANYAN_EXCHANGE)
+		return -EINVAL;
 	int rc = name_check(to->space, to->bytes, to->len);
 	if (!rc)
 		rc = name_check(from->space, from->bytes, from->len);

@@ -145,8 +145,8 @@ static int fill(struct change *c, struct located *l, const void *value,
 		return contents_write(c, &l->d, value, size, 0);
 	if (source->d.size == 0)
 		return 0;
-	rc = contents_clone(c, &source->d, 0, &l->d, 0, source->d.size, &done,
-			    &source_changed);
+	rc = contents_clone(c, &source->d, 0, &l->d, 0, source->d.size,
+			    EXTENTS_PER_OPERATION, &done, &source_changed);
 	if (!rc && done < source->d.size)
 		rc = -E2BIG;
 	if (!rc && source_changed)
@@ -196,6 +196,8 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 		return rc;
 	if (source)
 		rc = db_write_data(c, source, &from);
+	if (!rc && source && !data_is_file(&from.d))
+		rc = data_is_space(&from.d) ? -EISDIR : -EINVAL;
 	if (!rc)
 		rc = resolve_last(c, path, flags & BANYAN_PARENTS, &n);
 	if (rc)

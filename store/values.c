@@ -121,6 +121,9 @@ int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
 	return db_write_end(db, c, rc);
 }
 
+/* Extents that one operation clones of a longer value */
+#define CLONE_MAX 10000u
+
 static bool overlap(uint64_t a, uint64_t b, uint64_t size)
 {
 	return a < b ? b - a < size : a - b < size;
