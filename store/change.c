@@ -15,7 +15,7 @@
 struct home_undo {
 	uint64_t id;
 	bool barred;
-	struct home_before before; /* unless barred */
+	struct home_before before;
 };
 
 int state_get(const struct state *s, const struct row_key *key,
@@ -47,7 +47,7 @@ int change_begin(struct change *c, enum operation_kind kind, uint64_t next_id,
 static void settle(struct change *c, struct home_undo *u, bool committed)
 {
 	if (u->barred)
-		held_unbar(c->held, u->id);
+		held_unbar(c->held, u->id, &u->before, committed);
 	else if (held_settle(c->held, u->id, &u->before, committed))
 		atomic_store(c->orphans, true);
 }
@@ -86,8 +86,8 @@ uint64_t change_new_id(struct change *c)
 	return c->op.next_id < INT64_MAX ? c->op.next_id++ : INT64_MAX;
 }
 
-int change_rehome(struct change *c, uint64_t id, const struct home *home,
-		  bool orphan)
+int change_rehome(struct change *c, uint64_t id, const struct home *was,
+		  const struct home *home, bool orphan)
 {
 	int rc = 0;
 	struct home_undo *u = next_undo(c);
@@ -98,7 +98,7 @@ int change_rehome(struct change *c, uint64_t id, const struct home *home,
 	while (rc == 0) {
 		rc = held_move(c->held, id, home, orphan, &u->before);
 		if (rc == 0) {
-			rc = held_bar(c->held, c->db, id);
+			rc = held_bar(c->held, c->db, id, was, &u->before);
 			u->barred = rc == 1;
 		}
 	}
@@ -118,7 +118,7 @@ int change_bar(struct change *c, uint64_t id)
 	if (!u)
 		return -ENOMEM;
 	*u = (struct home_undo){ .id = id, .barred = true };
-	int rc = held_bar(c->held, c->db, id);
+	int rc = held_bar(c->held, c->db, id, NULL, &u->before);
 	if (rc == 1)
 		c->undos++;
 	return rc > 0 ? 1 : rc;

@@ -71,11 +71,11 @@ int change_delete(struct change *c, const struct row_key *key);
 uint64_t change_new_id(struct change *c);
 
 /*
- * The Data has moved to another row (home NULL: its DATA row), and has a key or
- * not: tell who holds it. 0 or -ENOMEM.
+ * The Data has moved from a row to another (NULL: its DATA row), and has a key
+ * or not: tell who holds it. 0 or -ENOMEM.
  */
-int change_rehome(struct change *c, uint64_t id, const struct home *home,
-		  bool orphan);
+int change_rehome(struct change *c, uint64_t id, const struct home *was,
+		  const struct home *home, bool orphan);
 
 /*
  * 1: nobody holds the Data, nor can until the change has ended. 0: held.

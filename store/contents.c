@@ -79,8 +79,8 @@ int contents_read(const struct state *s, const struct data *d, void *buffer,
 
 /* ---- writing ---------------------------------------------------------- */
 
-int contents_stage(struct change *c, const uint8_t *bytes, size_t size,
-		   uint64_t at, struct runs *runs)
+static int stage_pieces(struct change *c, const uint8_t *bytes, size_t size,
+			uint64_t at, struct runs *runs)
 {
 	while (size) {
 		struct log_place place;
@@ -100,6 +100,17 @@ int contents_stage(struct change *c, const uint8_t *bytes, size_t size,
 		at += place.length;
 	}
 	return c->batch ? log_flush(c->log) : 0;
+}
+
+int contents_stage(struct change *c, const uint8_t *bytes, size_t size,
+		   uint64_t at, struct runs *runs)
+{
+	int rc = stage_pieces(c, bytes, size, at, runs);
+	/* A batch may go on, and must not write the rest: the bytes are the
+	 * caller's. What it had staged before is in the file already. */
+	if (rc)
+		log_abort(c->log);
+	return rc;
 }
 
 static bool is_short(const struct data *d)

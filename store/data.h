@@ -102,6 +102,7 @@ static inline bool data_is_file(const struct data *d)
 
 /* The row's value replaces what is in *value: 0 or -ENOMEM */
 int data_encode(const struct data *d, struct buf *value);
+/* 0 or -EUCLEAN, after which *d is of no use */
 int data_decode(struct data *d, const uint8_t *value, size_t len);
 
 /* What a NAME row says: a reference, or a Data of its own */

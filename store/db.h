@@ -72,7 +72,8 @@ struct banyan {
 
 	pthread_mutex_t freeze_lock;
 	struct freeze last; /* the last freeze, under freeze_lock */
-	uint64_t last_offset;
+	_Atomic uint64_t last_offset; /* written under it, as is: */
+	_Atomic uint64_t freezes; /* the number of the last one */
 	struct freeze next; /* what its successor will say, from the swap on */
 	struct freezer freezer;
 };

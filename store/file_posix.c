@@ -57,8 +57,8 @@
 struct posix_file {
 	struct file file;
 	int fd;
-	int dir;	 /* O_PATH: the directory of name */
-	char *name;	 /* within dir, no symbolic link when opened */
+	int dir; /* O_PATH: the directory of name */
+	char *name; /* within dir, no symbolic link when opened */
 	char *temporary; /* within dir; NULL once published */
 	bool writable;
 	bool cannot_reserve;
@@ -493,8 +493,7 @@ static int make_temporary(struct posix_file *p)
 /* Give the temporary its name unless there is such a file */
 static int rename_if_free(struct posix_file *p)
 {
-	if (!renameat2(p->dir, p->temporary, p->dir, p->name,
-		       RENAME_NOREPLACE))
+	if (!renameat2(p->dir, p->temporary, p->dir, p->name, RENAME_NOREPLACE))
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;

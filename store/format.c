@@ -219,7 +219,8 @@ static bool freeze_sane(const struct freeze *f, uint64_t height,
 		       f->root.length > NODE_MAX || f->root.offset > offset ||
 		       f->root.length > offset - f->root.offset))
 		return false;
-	return f->number > 0 && f->next_id > 0 &&
+	return f->number > 0 && f->number < INT64_MAX && f->next_id > 0 &&
+	       f->next_id <= INT64_MAX &&
 	       f->replay.offset >= SUPERBLOCK_SIZE + SEGMENT_HEADER_SIZE &&
 	       f->replay.offset <= offset && f->replay.seq > 0 &&
 	       f->previous < offset && f->durable_to <= offset;

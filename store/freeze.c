@@ -177,7 +177,8 @@ static int merge(banyan *db)
 	pthread_mutex_unlock(&db->write_lock);
 	if (!rc) {
 		db->last = f;
-		db->last_offset = offset;
+		atomic_store(&db->last_offset, offset);
+		atomic_store(&db->freezes, f.number);
 		atomic_store(&db->index_bytes, f.index_bytes);
 	}
 out:

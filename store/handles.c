@@ -29,7 +29,9 @@ static void sweep_released(banyan *db, uint64_t id)
 	int more = change_bar(c, id);
 	if (more > 0)
 		more = names_sweep(c, id);
-	if (db_write_end(db, c, more < 0 ? more : 0) || more)
+	/* In a batch, too, which may be aborted */
+	if (db_write_end(db, c, more < 0 ? more : 0) || more ||
+	    db_in_batch(db))
 		atomic_store(&db->orphans, true);
 }
 
@@ -140,7 +142,7 @@ int make_data(struct change *c, const struct banyan_new *make, uint64_t parent,
 	uint32_t type = make->mode & S_IFMT;
 	*d = (struct data){
 		.id = change_new_id(c),
-		.mode = type ? make->mode : make->mode | S_IFREG,
+		.mode = (type ? type : S_IFREG) | (make->mode & 07777),
 		.uid = make->uid,
 		.gid = make->gid,
 		.nlink = 1,
@@ -214,7 +216,7 @@ int banyan_insert_unnamed(banyan *db, const struct banyan_new *make,
 	if (!rc)
 		rc = names_insert_unnamed(c, &l.d);
 	if (!rc)
-		rc = change_rehome(c, l.d.id, NULL, true);
+		rc = change_rehome(c, l.d.id, NULL, NULL, true);
 	rc = db_write_end(db, c, rc);
 	if (rc)
 		banyan_release(held, 1);
@@ -373,11 +375,13 @@ int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 	struct change *c = NULL;
 	struct located l;
 	/* What shrinks a value must be possible on a full disk */
-	bool makes_room = !(which & BANYAN_SET_SIZE) || attr->size == 0;
-	int rc = db_write_begin(db, OPERATION_ATTR, makes_room, &c);
+	int rc = db_write_begin(db, OPERATION_ATTR, true, &c);
 	if (rc)
 		return rc;
 	rc = db_write_data(c, data, &l);
+	if (!rc && (which & BANYAN_SET_SIZE) && attr->size > l.d.size &&
+	    !c->batch)
+		log_begin(c->log, false);
 	if (!rc && (which & BANYAN_SET_SIZE))
 		rc = resize(c, &l.d, attr->size);
 	if (!rc) {

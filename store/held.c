@@ -229,30 +229,57 @@ struct home held_home(struct held_table *t, const banyan_data *data)
 	return h;
 }
 
-int held_bar(struct held_table *t, banyan *db, uint64_t id)
+int held_bar(struct held_table *t, banyan *db, uint64_t id,
+	     const struct home *home, struct home_before *before)
 {
 	int rc = 0;
+	char *name = NULL;
 	pthread_mutex_lock(&t->lock);
 	banyan_data *d = *slot(t, id);
 	if (d) {
 		rc = d->barred ? 2 : 0;
 	} else {
-		d = add(t, db, id, NULL);
-		rc = d ? 1 : -ENOMEM;
-		if (d)
+		rc = copy_name(home, &name);
+		d = rc ? NULL : add(t, db, id, NULL);
+		if (d) {
+			*before = (struct home_before){
+				.space = name ? home->space : 0,
+				.name = name,
+				.name_len = name ? home->len : 0,
+			};
 			d->barred = true;
+			rc = 1;
+		} else {
+			free(name);
+			rc = -ENOMEM;
+		}
 	}
 	pthread_mutex_unlock(&t->lock);
 	return rc;
 }
 
-void held_unbar(struct held_table *t, uint64_t id)
+/* Its home is again what it was */
+static void go_home(banyan_data *d, struct home_before *before)
+{
+	free(d->name);
+	d->space = before->space;
+	d->name = before->name;
+	d->name_len = before->name_len;
+	d->orphan = before->orphan;
+	before->name = NULL;
+}
+
+void held_unbar(struct held_table *t, uint64_t id, struct home_before *before,
+		bool committed)
 {
 	pthread_mutex_lock(&t->lock);
 	banyan_data **p = slot(t, id);
 	/* The writer itself may have come to hold it since */
 	if (*p && (*p)->barred)
 		drop(t, p);
+	else if (*p && !committed)
+		go_home(*p, before);
+	free(before->name);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -289,15 +316,9 @@ bool held_settle(struct held_table *t, uint64_t id,
 	banyan_data **p = slot(t, id);
 	banyan_data *d = *p;
 	assert(d && d->holds > 0);
-	if (committed) {
-		free(before->name);
-	} else {
-		free(d->name);
-		d->space = before->space;
-		d->name = before->name;
-		d->name_len = before->name_len;
-		d->orphan = before->orphan;
-	}
+	if (!committed)
+		go_home(d, before);
+	free(before->name);
 	bool left = --d->holds == 0 && d->orphan;
 	if (d->holds == 0)
 		drop(t, p);

@@ -81,13 +81,6 @@ bool held_release(struct held_table *t, banyan_data *data, uint64_t times,
 
 struct home held_home(struct held_table *t, const banyan_data *data);
 
-/*
- * For the writer: bar the id if nobody holds it. 0: somebody does. 1: barred,
- * and to be unbarred after the commit. 2: barred already. -ENOMEM.
- */
-int held_bar(struct held_table *t, banyan *db, uint64_t id);
-void held_unbar(struct held_table *t, uint64_t id);
-
 /* What a Data's home was before the writer moved it */
 struct home_before {
 	uint64_t space;
@@ -95,6 +88,17 @@ struct home_before {
 	uint8_t name_len;
 	bool orphan;
 };
+
+/*
+ * For the writer: bar the id if nobody holds it; home is where it lives until
+ * then (NULL: in a DATA row). 0: somebody does. 1: barred, and to be unbarred
+ * after the commit. 2: barred already. -ENOMEM.
+ */
+int held_bar(struct held_table *t, banyan *db, uint64_t id,
+	     const struct home *home, struct home_before *before);
+/* The operation is done, or has failed and its home is again what it was */
+void held_unbar(struct held_table *t, uint64_t id, struct home_before *before,
+		bool committed);
 
 /*
  * For the writer: if the Data is held, tell its new home (NULL: a DATA row)

@@ -197,10 +197,9 @@ int layer_cursor_seek_before(struct layer_cursor *c, const void *key,
 	c->back = true;
 	c->source = -1;
 	for (unsigned i = 0; i < c->tables; i++)
-		c->table_at[i] = redo_cursor_seek_before(&c->table[i], key,
-							 key_len);
-	int rc = tree_moved(c,
-			    tree_cursor_seek_before(&c->tree, key, key_len));
+		c->table_at[i] =
+			redo_cursor_seek_before(&c->table[i], key, key_len);
+	int rc = tree_moved(c, tree_cursor_seek_before(&c->tree, key, key_len));
 	return rc ? rc : settle(c);
 }
 

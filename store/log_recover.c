@@ -169,54 +169,50 @@ static int find_break(struct recovery *r)
 	return rc < 0 ? rc : 0;
 }
 
-/* Is there a mark or a freeze at offset that knows of a durable_to? */
-static int durable_to_at(struct recovery *r, const uint8_t *bytes,
-			 uint64_t offset, uint64_t *durable_to)
+/* The longest record that tells of a durable_to */
+#define TELLING_MAX (RECORD_HEADER_SIZE + FREEZE_BODY_SIZE)
+
+/* A mark or a freeze in these bytes of the file: the durable_to it tells, or 0 */
+static uint64_t durable_to_at(uint64_t salt, const uint8_t *bytes, size_t size,
+			      uint64_t offset)
 {
+	const uint8_t *body = bytes + RECORD_HEADER_SIZE;
 	struct record_header h;
-	struct log_record rec;
 	struct freeze f;
-	struct buf body = BUF_INIT;
 	if (!record_header_decode(&h, offset, bytes) || h.payload_len ||
 	    !((h.type == RECORD_MARK && h.body_len == 8) ||
-	      (h.type == RECORD_FREEZE && h.body_len == FREEZE_BODY_SIZE)))
+	      (h.type == RECORD_FREEZE && h.body_len == FREEZE_BODY_SIZE)) ||
+	    h.body_len > size - RECORD_HEADER_SIZE ||
+	    record_crc(salt, offset, bytes, body, h.body_len, NULL, 0) != h.crc)
 		return 0;
-	int rc = log_read_record(r->file, r->state->sb.salt, r->state->size,
-				 offset, &rec, &body);
-	if (rc == 0) {
-		uint64_t to = 0;
-		if (h.type == RECORD_MARK)
-			to = get_le64(rec.body);
-		else if (freeze_decode(&f, offset, rec.body, body.len))
-			to = f.durable_to;
-		if (to > *durable_to && to <= offset)
-			*durable_to = to;
-	}
-	buf_free(&body);
-	return rc < 0 ? rc : 0;
+	if (h.type == RECORD_MARK)
+		return get_le64(body) <= offset ? get_le64(body) : 0;
+	return freeze_decode(&f, offset, body, h.body_len) ? f.durable_to : 0;
 }
 
-/* Look at every place in [from, to) where a record might begin */
+/*
+ * Look at every place in [from, to) where a record might begin. There may be
+ * bytes of a value that look like one at each: so none costs a read.
+ */
 static int search_durable_to(struct recovery *r, uint64_t from, uint64_t to,
 			     uint64_t *durable_to)
 {
-	uint8_t block[4096 + RECORD_HEADER_SIZE];
-	while (from < to) {
-		uint64_t n = to - from < sizeof(block) ? to - from :
-							 sizeof(block);
-		if (n < RECORD_HEADER_SIZE)
-			break;
+	uint8_t block[4096 + TELLING_MAX];
+	for (; from < to; from += sizeof(block) - TELLING_MAX) {
+		size_t n = to - from < sizeof(block) ? (size_t)(to - from) :
+						       sizeof(block);
 		int rc = file_read(r->file, block, n, from);
 		if (rc)
 			return rc;
 		for (size_t i = 0; i + RECORD_HEADER_SIZE <= n &&
-				   i < sizeof(block) - RECORD_HEADER_SIZE;
+				   i < sizeof(block) - TELLING_MAX;
 		     i += RECORD_ALIGN) {
-			rc = durable_to_at(r, block + i, from + i, durable_to);
-			if (rc)
-				return rc;
+			uint64_t told = durable_to_at(r->state->sb.salt,
+						      block + i, n - i,
+						      from + i);
+			if (told > *durable_to)
+				*durable_to = told;
 		}
-		from += sizeof(block) - RECORD_HEADER_SIZE;
 	}
 	return 0;
 }

@@ -215,7 +215,7 @@ static int move_to_data_row(struct change *c, struct located *l)
 		return 0;
 	int rc = put_reference(c, &n, &l->d);
 	if (!rc)
-		rc = change_rehome(c, l->d.id, NULL, false);
+		rc = change_rehome(c, l->d.id, &was, NULL, false);
 	home_set(&l->home, 0, NULL, 0);
 	return rc;
 }
@@ -234,7 +234,7 @@ int names_alias(struct change *c, const struct name *n, struct located *l)
 	if (!rc && orphan)
 		rc = delete_id_row(c, ROW_ORPHAN, l->d.id);
 	if (!rc && orphan)
-		rc = change_rehome(c, l->d.id, NULL, false);
+		rc = change_rehome(c, l->d.id, NULL, NULL, false);
 	l->d.nlink++;
 	touch(c, &l->d);
 	if (!rc)
@@ -282,16 +282,39 @@ static int sweep_rows(struct change *c, enum row_type type, uint64_t id,
 	return rc < 0 ? rc : rc == 0;
 }
 
+/* Count the rows of one type that a Data has, down from *left: 1 if it is 0 */
+static int count_rows(const struct change *c, enum row_type type, uint64_t id,
+		      size_t *left)
+{
+	struct layer_cursor *cursor = NULL;
+	struct row_key prefix;
+	row_key_id(&prefix, type, id);
+	int rc = layer_cursor_new(&c->state.layers, &cursor);
+	if (rc)
+		return rc;
+	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
+	if (!rc)
+		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	while (rc == 0 && *left) {
+		size_t len = 0;
+		const uint8_t *key = layer_cursor_key(cursor, &len);
+		if (!row_has_id(key, len, &prefix))
+			break;
+		--*left;
+		rc = layer_cursor_next(cursor);
+	}
+	layer_cursor_free(cursor);
+	return rc < 0 ? rc : *left == 0;
+}
+
 /* Has it more rows beside its own than one operation should sweep? */
 static int has_many_rows(const struct change *c, const struct data *d)
 {
-	struct runs runs = { 0 };
-	if (d->contents != CONTENTS_ROWS)
-		return 0;
-	int rc = extents_collect(&c->state, d, 0, UINT64_MAX, SWEEP_MAX / 2,
-				 &runs);
-	runs_free(&runs);
-	return rc == -E2BIG ? 1 : rc;
+	size_t left = SWEEP_MAX / 2;
+	int rc = count_rows(c, ROW_XATTR, d->id, &left);
+	if (rc == 0 && d->contents == CONTENTS_ROWS)
+		rc = count_rows(c, ROW_EXTENT, d->id, &left);
+	return rc;
 }
 
 /* Drop all that a Data has beside the row in which it lives */
@@ -323,13 +346,14 @@ static int drop_data(struct change *c, struct located *l, bool keep)
 		int rc = in_data_row ? delete_id_row(c, ROW_DATA, l->d.id) : 0;
 		return rc ? rc : sweep_beside(c, &l->d);
 	}
+	struct home was = l->home;
 	l->d.nlink = 0;
 	touch(c, &l->d);
 	home_set(&l->home, 0, NULL, 0);
 	int rc = put_data_row(c, &l->d);
 	if (!rc)
 		rc = put_orphan(c, l->d.id);
-	return rc ? rc : change_rehome(c, l->d.id, NULL, true);
+	return rc ? rc : change_rehome(c, l->d.id, &was, NULL, true);
 }
 
 /* 0: empty, -ENOTEMPTY, or an error */
@@ -462,7 +486,7 @@ static int carry(struct change *c, const struct name *from,
 	}
 	home_set(&home, to->space, to->bytes, to->len);
 	int rc = put_embedded(c, to, &l->d);
-	return rc ? rc : change_rehome(c, l->d.id, &home, false);
+	return rc ? rc : change_rehome(c, l->d.id, &l->home, &home, false);
 }
 
 /* The spaces on both sides of a move; what they gain in spaces */

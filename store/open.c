@@ -230,6 +230,7 @@ static int start_from(banyan *db, const struct log_state *st)
 	db->sb = st->sb;
 	db->last = st->freeze;
 	db->last_offset = st->freeze_offset;
+	db->freezes = st->freeze.number;
 	db->durable_to = st->durable_to;
 	db->next_id = st->freeze.next_id;
 	db->keys = st->freeze.keys;
@@ -336,11 +337,12 @@ int banyan_close(banyan *db)
 	if (!db->read_only) {
 		banyan_abort(db);
 		freezer_stop(db);
+		/* What cannot be swept or frozen can be made durable */
 		rc = db_sweep(db);
+		int frozen = freeze_all(db, true);
+		int synced = banyan_sync(db);
 		if (!rc)
-			rc = freeze_all(db, true);
-		if (!rc)
-			rc = banyan_sync(db);
+			rc = frozen ? frozen : synced;
 		(void)file_reserve(db->file, 0);
 	}
 	free_db(db);

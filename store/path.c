@@ -196,8 +196,8 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 		return rc;
 	if (source)
 		rc = db_write_data(c, source, &from);
-	if (!rc && source && !data_is_file(&from.d))
-		rc = data_is_space(&from.d) ? -EISDIR : -EINVAL;
+	if (!rc && source && data_is_space(&from.d))
+		rc = -EISDIR;
 	if (!rc)
 		rc = resolve_last(c, path, flags & BANYAN_PARENTS, &n);
 	if (rc)

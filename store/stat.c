@@ -35,9 +35,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 		st.redo_rows +=
 			redo_table_rows(s.state.layers.table[i].table);
 	db_read_end(&s);
-	pthread_mutex_lock(&db->freeze_lock);
-	st.freezes = db->last.number;
-	pthread_mutex_unlock(&db->freeze_lock);
+	st.freezes = atomic_load(&db->freezes);
 	*out = st;
 	return 0;
 }
@@ -67,9 +65,7 @@ int banyan_freezes(banyan *db,
 		   void *arg)
 {
 	uint64_t size = 0;
-	pthread_mutex_lock(&db->freeze_lock);
-	uint64_t offset = db->last_offset;
-	pthread_mutex_unlock(&db->freeze_lock);
+	uint64_t offset = atomic_load(&db->last_offset);
 	int rc = file_size(db->file, &size);
 	/* Each points to one before it: this ends */
 	while (!rc && offset) {

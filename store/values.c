@@ -158,7 +158,8 @@ static int clone_some(banyan_data *source, uint64_t source_offset,
 		return db_write_end(db, c, -EINVAL);
 	uint64_t stored = to.d.stored;
 	rc = contents_clone(c, same ? &to.d : &from.d, source_offset, &to.d,
-			    target_offset, *left, done, &source_changed);
+			    target_offset, *left, CLONE_MAX, done,
+			    &source_changed);
 	if (!rc && source_changed && !same)
 		rc = data_save(c, &from);
 	if (!rc)

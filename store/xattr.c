@@ -157,6 +157,11 @@ int xattr_list(const struct state *s, uint64_t id, struct buf *names)
 		const uint8_t *key = layer_cursor_key(cursor, &len);
 		if (!row_has_id(key, len, &prefix))
 			break;
+		if (len == ROW_ID_LEN || len - ROW_ID_LEN > BANYAN_NAME_MAX ||
+		    memchr(key + ROW_ID_LEN, '\0', len - ROW_ID_LEN)) {
+			rc = -EUCLEAN;
+			break;
+		}
 		buf_add(names, key + ROW_ID_LEN, len - ROW_ID_LEN);
 		buf_add_u8(names, 0);
 		rc = layer_cursor_next(cursor);
