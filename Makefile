@@ -170,7 +170,7 @@ check-layers: ## Do the sources include only what lies below them?
 	@tests/check_layers.sh
 
 lint: check-layers ## clang-format and clang-tidy have nothing to say; check-layers
-	@tools/setup.sh build check bench lint
+	@tools/setup.sh build lint
 	@clang-format --dry-run -Werror $(SOURCES)
 	@$(SUBMAKE) BUILD=build/lint tidy
 
@@ -285,13 +285,13 @@ $(BUILD)/bench.a: $(BENCH_HELPER_OBJS)
 $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 	$(link) $^ $(LMDB_LIBS)
 
-# clang-tidy, a file at a time so that -j helps
-TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter %.c,$(SOURCES)))
+# clang-tidy, a file at a time so that -j helps. Not of the tests: what it says
+# about fixtures and assertions is nearly always wrong.
+TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/%,$(filter %.c,$(SOURCES))))
 .PHONY: tidy
 tidy: $(TIDY)
 
-$(BUILD)/fs/%.tidy $(BUILD)/tests/%.tidy: EXTRA_CFLAGS = $(FUSE_CFLAGS)
-$(BUILD)/tests/%.tidy: EXTRA_CFLAGS += $(CMOCKA_CFLAGS) $(LMDB_CFLAGS)
+$(BUILD)/fs/%.tidy: EXTRA_CFLAGS = $(FUSE_CFLAGS)
 $(BUILD)/tools/%.tidy: EXTRA_CFLAGS = $(JANSSON_CFLAGS)
 
 $(BUILD)/%.tidy: %.c .clang-tidy

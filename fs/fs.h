@@ -96,6 +96,10 @@ void fs_reply_create(fuse_req_t req, banyan_data *data,
 int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 #define FS_XATTR_CAPABILITY "security.capability"
 
+/* A file's mode less its set-id bits; without group execution the set-group-id
+ * bit means something else and stays */
+uint32_t fs_without_set_id(uint32_t mode);
+
 /* ---- handlers by area: each fills in its part of the table ------------ */
 
 void fs_ops_name(struct fuse_lowlevel_ops *ops);

@@ -118,9 +118,7 @@ static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
 		return rc;
 	if (!owner && !(to_set & FUSE_SET_ATTR_KILL_SUID))
 		return 0; /* root may */
-	mode = old.mode & ~(uint32_t)S_ISUID;
-	if (mode & S_IXGRP)
-		mode &= ~(uint32_t)S_ISGID;
+	mode = fs_without_set_id(old.mode);
 	if (mode != old.mode && !(*which & BANYAN_SET_MODE)) {
 		attr->mode = mode & 07777;
 		*which |= BANYAN_SET_MODE;

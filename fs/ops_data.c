@@ -155,6 +155,28 @@ static void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		fuse_reply_lseek(req, at);
 }
 
+/*
+ * Before a change of contents that is not a write(2): the kernel leaves it to
+ * us here, too, and says nothing about it. It holds the inode's lock.
+ */
+static int drop_rights(fuse_req_t req, banyan_data *data)
+{
+	struct banyan_attr attr;
+	uint32_t mode;
+	int rc = fs_drop_capabilities(fs_of(req), data);
+
+	if (rc || fuse_req_ctx(req)->uid == 0)
+		return rc;
+	rc = banyan_get_attr(data, &attr);
+	if (rc)
+		return rc;
+	mode = fs_without_set_id(attr.mode);
+	if (mode == attr.mode)
+		return 0;
+	attr.mode = mode & 07777;
+	return banyan_set_attr(data, &attr, BANYAN_SET_MODE, NULL);
+}
+
 /* Space is not reserved: there is nothing to do but to grow the file */
 static int grow(banyan_data *data, uint64_t size)
 {
@@ -201,6 +223,8 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	if (!rc)
 		rc = remember_time(fs, data, &before);
 	if (!rc)
+		rc = drop_rights(req, data);
+	if (!rc)
 		rc = allocate(data, mode, at, size);
 	if (!rc)
 		rc = put_time_back(fs, data, &before);
@@ -230,7 +254,7 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 		size = COPY_MAX;
 	rc = remember_time(fs, target, &before);
 	if (!rc)
-		rc = fs_drop_capabilities(fs, target);
+		rc = drop_rights(req, target);
 	n = rc;
 	if (!rc)
 		n = banyan_clone(fs_data(fs, from), (uint64_t)from_at, target,

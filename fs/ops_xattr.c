@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Handlers for extended attributes: those of users, of root (trusted) and of
- * security modules are kept. Access control lists are refused, since nobody
- * would enforce them.
+ * security modules are kept. Access control lists (system.) are refused, since
+ * nobody would enforce them, and so are other kinds, which no copy could keep:
+ * the kernel hands over any name.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,7 +14,6 @@
 #include "nodes.h"
 #include "transport.h"
 
-#define SYSTEM "system."
 #define TRUSTED "trusted."
 #define LABEL "security.selinux"
 
@@ -22,15 +22,26 @@ static bool begins(const char *name, const char *prefix)
 	return !strncmp(name, prefix, strlen(prefix));
 }
 
+/* 0 if names like this are kept, or an error */
+static int check_kind(const char *name)
+{
+	static const char *const kinds[] = { "user.", TRUSTED, "security." };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (begins(name, kinds[i]))
+			return name[strlen(kinds[i])] ? 0 : -EINVAL;
+	return -EOPNOTSUPP;
+}
+
 static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
 	struct fs *fs = fs_of(req);
 	char *value = NULL;
-	ssize_t n;
+	ssize_t n = check_kind(name);
 
-	if (begins(name, SYSTEM)) {
-		fuse_reply_err(req, EOPNOTSUPP);
+	if (n) {
+		fs_reply_error(req, (int)n);
 		return;
 	}
 	if (size) {
@@ -97,10 +108,10 @@ static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
 	unsigned how = 0;
-	int rc;
+	int rc = check_kind(name);
 
-	if (begins(name, SYSTEM)) {
-		fuse_reply_err(req, EOPNOTSUPP);
+	if (rc) {
+		fs_reply_error(req, rc);
 		return;
 	}
 	if (flags & XATTR_CREATE)
@@ -118,13 +129,10 @@ static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 static void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct fs *fs = fs_of(req);
-	int rc;
+	int rc = check_kind(name);
 
-	if (begins(name, SYSTEM)) {
-		fuse_reply_err(req, EOPNOTSUPP);
-		return;
-	}
-	rc = banyan_remove_xattr(fs_data(fs, ino), name);
+	if (!rc)
+		rc = banyan_remove_xattr(fs_data(fs, ino), name);
 	if (!rc)
 		commit_note(fs->commit);
 	fs_reply_error(req, rc);

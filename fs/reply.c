@@ -121,3 +121,10 @@ int fs_drop_capabilities(struct fs *fs, banyan_data *data)
 	nodes_set_plain(fs->nodes, data, true);
 	return 0;
 }
+
+uint32_t fs_without_set_id(uint32_t mode)
+{
+	uint32_t drop = S_ISUID | (mode & S_IXGRP ? S_ISGID : 0u);
+
+	return mode & ~drop;
+}

@@ -224,7 +224,8 @@ int banyan_get_attr(banyan_data *data, struct banyan_attr *attr);
 
 /*
  * Set the attributes named by which (BANYAN_SET_...) in one operation; ctime
- * follows. after, if not NULL, gets all attributes as they are then.
+ * follows. after, if not NULL, gets all attributes as they are then. A value of
+ * more than 100,000 extents is cut in several operations, from its end.
  */
 int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after);

@@ -8,9 +8,6 @@
 /* The rest of a record is for the operation that comes when this is reached */
 #define ENCODED_MAX (BODY_MAX - (256u << 10))
 
-/* Four varints, of which none is longer */
-#define ROW_OVERHEAD 12u
-
 /* What to do at the end about a home that was told, or an id that was barred */
 struct home_undo {
 	uint64_t id;

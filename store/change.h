@@ -39,7 +39,6 @@ struct change {
 	struct log *log;
 	struct operation op;
 	uint64_t stamps; /* changes of edits in this operation of a batch */
-	size_t size; /* what edits take in a record, at the most */
 	size_t encoded; /* bytes of their rows in a record, at the most */
 	bool batch; /* callers' memory does not stay until the commit */
 	int broken; /* 0, or why the change cannot be committed */

@@ -217,6 +217,37 @@ int contents_resize(struct change *c, struct data *d, uint64_t size)
 	return rc;
 }
 
+int contents_can_cut(const struct state *s, const struct data *d, uint64_t size,
+		     uint64_t *to)
+{
+	/* Twice over: count them, then find the one where the cut may begin */
+	uint64_t count = 0;
+	uint64_t skip = 0;
+	uint64_t cut = size;
+	for (unsigned pass = 0; pass < 2; pass++) {
+		struct extent_iter it;
+		struct run run;
+		int rc = extent_iter_open(&it, s, d, size);
+		if (rc)
+			return rc;
+		for (uint64_t i = 0; !(rc = extent_iter_next(&it, &run)); i++) {
+			if (pass == 0)
+				count++;
+			else if (i < skip)
+				cut = run.at + run.e.length;
+			else
+				break;
+		}
+		extent_iter_close(&it);
+		if (rc < 0)
+			return rc;
+		if (count > EXTENTS_PER_OPERATION)
+			skip = count - EXTENTS_PER_OPERATION;
+	}
+	*to = cut;
+	return 0;
+}
+
 int contents_punch(struct change *c, struct data *d, uint64_t offset,
 		   uint64_t size)
 {

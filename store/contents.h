@@ -22,6 +22,10 @@ int contents_write(struct change *c, struct data *d, const void *bytes,
 /* -E2BIG if more than EXTENTS_PER_OPERATION extents would go */
 int contents_resize(struct change *c, struct data *d, uint64_t size);
 
+/* The smallest size, at least `size`, to which one operation can cut it */
+int contents_can_cut(const struct state *s, const struct data *d, uint64_t size,
+		     uint64_t *to);
+
 /* Make a hole; the size of the value stays */
 int contents_punch(struct change *c, struct data *d, uint64_t offset,
 		   uint64_t size);

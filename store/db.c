@@ -7,12 +7,6 @@
 #include <stdio.h>
 #include <time.h>
 
-/*
- * Rows of a batch, in bytes: with what one operation more may add to them they
- * still fit a record.
- */
-#define BATCH_MAX (BODY_MAX - (512u << 10))
-
 void db_report(const banyan *db, const char *format, ...)
 {
 	char line[512];

@@ -368,7 +368,7 @@ static void apply_attr(struct data *d, const struct banyan_attr *a,
 		d->atime = a->atime;
 }
 
-int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
+static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after)
 {
 	banyan *db = data->db;
@@ -392,6 +392,43 @@ int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 	rc = db_write_end(db, c, rc);
 	if (!rc && after)
 		fill_attr(&l.d, after);
+	return rc;
+}
+
+/* Cut off as much as one operation can, when all is too much for one; *more:
+ * there was such a part, so all may be less now */
+static int cut_some(banyan_data *data, uint64_t size, bool *more)
+{
+	struct change *c = NULL;
+	struct located l;
+	uint64_t to = 0;
+	int rc = db_write_begin(data->db, OPERATION_ATTR, true, &c);
+	if (rc)
+		return rc;
+	rc = db_write_data(c, data, &l);
+	if (!rc)
+		rc = contents_can_cut(&c->state, &l.d, size, &to);
+	*more = !rc && to > size && to < l.d.size;
+	if (*more)
+		rc = resize(c, &l.d, to);
+	if (*more && !rc) {
+		l.d.ctime = change_time(c, l.d.ctime);
+		l.d.mtime = l.d.ctime;
+		rc = data_save(c, &l);
+	}
+	return db_write_end(data->db, c, rc);
+}
+
+int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, struct banyan_attr *after)
+{
+	int rc = set_attr(data, attr, which, after);
+	bool more = (which & BANYAN_SET_SIZE) && !db_in_batch(data->db);
+	while (rc == -E2BIG && more) {
+		rc = cut_some(data, attr->size, &more);
+		if (!rc)
+			rc = set_attr(data, attr, which, after);
+	}
 	return rc;
 }
 

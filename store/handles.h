@@ -14,4 +14,11 @@ int make_data(struct change *c, const struct banyan_new *make, uint64_t parent,
 /* For the writer: hold what it has found in its own change */
 int hold_located(banyan *db, const struct located *l, banyan_data **data);
 
+/*
+ * -EUCLEAN unless the key that the cursor gave last is the only one of its key
+ * space: where a hostile file has two, and so on at each level, a recursive walk
+ * would not end before the universe does.
+ */
+int scan_check_only_key(banyan_cursor *c);
+
 #endif

@@ -321,9 +321,14 @@ int banyan_open(const char *path, const struct banyan_options *options,
 	const struct banyan_options *o = options ? options : &defaults;
 	struct file *file = NULL;
 	bool fresh = false;
-	int rc = open_file(path, o, &file, &fresh);
-	if (!rc)
-		rc = db_open_file(file, o, fresh, db);
+	unsigned again = o->flags & BANYAN_EXCLUSIVE ? 0 : 1;
+	int rc;
+	do {
+		rc = open_file(path, o, &file, &fresh);
+		if (!rc)
+			rc = db_open_file(file, o, fresh, db);
+		/* Somebody else has just created it: to be opened, then */
+	} while (rc == -EEXIST && fresh && again-- > 0);
 	if (!rc && !(*db)->read_only)
 		(void)file_claim((*db)->file);
 	return rc;

@@ -360,7 +360,9 @@ static int walk_space(struct walk *w, banyan_data *space, size_t base,
 static int walk_below(struct walk *w, banyan_cursor *cursor)
 {
 	banyan_data *below = NULL;
-	int rc = banyan_entry_data(cursor, &below);
+	int rc = scan_check_only_key(cursor);
+	if (!rc)
+		rc = banyan_entry_data(cursor, &below);
 	if (rc)
 		return rc == -ESTALE ? 0 : rc; /* it may have gone since */
 	rc = walk_space(w, below, w->path.len - 1, &w->below);

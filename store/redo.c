@@ -36,6 +36,7 @@ int redo_encode(const struct operation *op, const struct redo_table *edits,
 {
 	struct previous p = { 0 };
 	struct redo_cursor c;
+	size_t bytes = 0;
 	buf_add_u8(body, (uint8_t)op->kind);
 	buf_add_le64(body, (uint64_t)op->time);
 	buf_add_varint(body, op->next_id);
@@ -50,6 +51,9 @@ int redo_encode(const struct operation *op, const struct redo_table *edits,
 		const uint8_t *key = redo_cursor_key(&c, &key_len);
 		const uint8_t *value = redo_cursor_value(&c, &value_len);
 		encode_row(body, &p, key, key_len, value, value_len);
+		bytes += key_len + value_len;
+		if (bytes > REDO_ROWS_MAX)
+			return -E2BIG;
 	}
 	return body->failed ? -ENOMEM : 0;
 }
@@ -60,6 +64,7 @@ int redo_open(struct redo_reader *r, const uint8_t *body, size_t size,
 	r->in = reader_of(body, size);
 	r->key_len = 0;
 	r->value_len = 0;
+	r->bytes = 0;
 	uint8_t kind = read_u8(&r->in);
 	struct operation o = { 0 };
 	o.time = (int64_t)read_le64(&r->in);
@@ -117,6 +122,9 @@ int redo_next(struct redo_reader *r, struct row_change *change)
 				 sizeof(r->value)))
 			return -EUCLEAN;
 	}
+	r->bytes += r->key_len + (word & 1 ? r->value_len : 0);
+	if (r->bytes > REDO_ROWS_MAX)
+		return -EUCLEAN;
 	r->left--;
 	*change = (struct row_change){
 		.key = r->key,

@@ -18,7 +18,9 @@
  *   A row without a value is deleted. The value before the first is empty.
  *
  * Sharing is what makes a batch of alike records cost little more than their
- * own bytes. To replay is to put the rows into the redo table, no more.
+ * own bytes. To replay is to put the rows into the redo table, no more; how much
+ * memory that takes has a limit, so that a hostile file cannot have gigabytes
+ * in a few MiB.
  */
 #ifndef STORE_REDO_H
 #define STORE_REDO_H
@@ -29,6 +31,9 @@
 #include "buf.h"
 #include "bytes.h"
 #include "redo_table.h"
+
+/* Bytes in the keys and values of one operation's rows, written in full */
+#define REDO_ROWS_MAX (16u << 20)
 
 enum operation_kind {
 	OPERATION_BATCH = 1,
@@ -50,13 +55,15 @@ struct operation {
 	int64_t live; /* change of the live bytes */
 };
 
-/* Append the body for an operation that changes the rows of the table */
+/* Append the body for an operation that changes the rows of the table. 0,
+ * -E2BIG or -ENOMEM. */
 int redo_encode(const struct operation *op, const struct redo_table *edits,
 		struct buf *body);
 
 struct redo_reader {
 	struct reader in;
 	uint64_t left; /* rows to come */
+	size_t bytes; /* of keys and values so far */
 	uint8_t key[ROW_KEY_MAX];
 	size_t key_len;
 	uint8_t value[ROW_VALUE_MAX];

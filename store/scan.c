@@ -220,3 +220,34 @@ int banyan_entry_data(banyan_cursor *c, banyan_data **data)
 	*data = held;
 	return 0;
 }
+
+/* Does the LINK row at the cursor lead to the key that was given last? */
+static bool leads_here(const struct banyan_cursor *c,
+		       const struct layer_cursor *links)
+{
+	struct row_key link;
+	size_t len = 0;
+	const uint8_t *key = layer_cursor_key(links, &len);
+	row_key_link(&link, c->row.id, c->space->id, c->name, c->len);
+	return compare_bytes(key, len, link.bytes, link.len) == 0;
+}
+
+int scan_check_only_key(banyan_cursor *c)
+{
+	struct layer_cursor *links = NULL;
+	struct row_key prefix;
+	row_key_id(&prefix, ROW_LINK, c->row.id);
+	int rc = layer_cursor_new(&c->s.state.layers, &links);
+	if (rc)
+		return rc;
+	rc = layer_cursor_within(links, prefix.bytes, prefix.len);
+	if (!rc)
+		rc = layer_cursor_seek(links, prefix.bytes, prefix.len);
+	bool here = rc == 0 && leads_here(c, links);
+	if (here)
+		rc = layer_cursor_next(links);
+	layer_cursor_free(links);
+	if (rc < 0)
+		return rc;
+	return here && rc == 1 ? 0 : -EUCLEAN;
+}

@@ -750,6 +750,29 @@ test_odd_mount()
 	is "an unknown option is misuse" 2 "$mount_status"
 }
 
+# A read-only mount beside another: the lock is the other's
+test_two_mounts()
+{
+	fresh
+	mkdir -p view
+	banyan mount notes.banyan notes
+	echo -n 1 >notes/a
+	gives "a read-only mount can be beside another" 0 "" \
+		mount -o ro notes.banyan view
+	is "and shows what was there" 1 "$(<view/a)"
+	refuses "writers are sent to the one that can be written" 1 \
+		"banyan: notes.banyan is mounted on notes: work there" \
+		put notes.banyan a 2
+	gives "umount of the read-only one does not wait for the other" 0 "" \
+		umount --timeout=1 view
+	is "which goes on" 1 "$(<notes/a)"
+	banyan mount -o ro notes.banyan view
+	gives "umount of the file takes the other first" 0 "" \
+		umount notes.banyan
+	gives "then the read-only one" 0 "" umount notes.banyan
+	rmdir view
+}
+
 # The daemon dies: the mount stays, and answers nothing
 test_dead_mount()
 {
@@ -826,6 +849,7 @@ test_holder
 if [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; then
 	test_mount
 	test_odd_mount
+	test_two_mounts
 	test_dead_mount
 	test_slow_daemon
 else

@@ -193,7 +193,10 @@ static int unmount_and_wait(const struct target *target, const char *argument,
 	}
 	before = banyan_holder(target->file);
 	status = unmount(target);
-	return status ? status : wait_closed(target, before, timeout);
+	/* Read-only it has no lock; if there is one, it is somebody else's */
+	if (status || target->read_only)
+		return status;
+	return wait_closed(target, before, timeout);
 }
 
 static int run(int argc, char **argv)

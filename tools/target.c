@@ -184,7 +184,10 @@ static void find_by_mount(struct target *target, const char *argument,
 	free(line);
 }
 
-/* Is the argument a file that is mounted somewhere? */
+/*
+ * Is the argument a file that is mounted somewhere? A mount that can be written
+ * counts before read-only ones beside it, then the last.
+ */
 static void find_by_file(struct target *target, const char *argument,
 			 const char *real, FILE *list)
 {
@@ -196,6 +199,8 @@ static void find_by_file(struct target *target, const char *argument,
 	while (getline(&line, &size, list) > 0) {
 		if (!cut_line(line, &mount) ||
 		    strcmp(mount.type, MOUNT_TYPE) != 0)
+			continue;
+		if (target->mount && !target->read_only && is_read_only(&mount))
 			continue;
 		if (strcmp(mount.source, real) == 0 ||
 		    same_file(mount.source, real))

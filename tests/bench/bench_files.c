@@ -165,7 +165,8 @@ int main(int argc, char **argv)
 
 	if (argc != 6) {
 		fputs("usage: bench_files create|read|stat|remove DIR FILES "
-		      "SIZE DIRECTORIES\n", stderr);
+		      "SIZE DIRECTORIES\n",
+		      stderr);
 		return 2;
 	}
 	task = find_task(argv[1]);

@@ -98,13 +98,26 @@ drop_caches()
 	{ echo 3 >/proc/sys/vm/drop_caches; } 2>/dev/null
 }
 
-# time_task TASK PLACE: appends to the times of the two
+# passthrough_ll keeps a descriptor of every file that the kernel knows: where
+# no more are allowed it is measured with fewer files
+ulimit -n "$(ulimit -Hn)"
+few=$(ulimit -n)
+if [ "$few" = unlimited ] || [ "$few" -ge $((files + 1000)) ]; then
+	few=$files
+else
+	few=$((few - 1000))
+fi
+
+files_at() { if [ "$1" = passthrough ]; then echo "$few"; else echo "$files"; fi; }
+
+# time_task TASK PLACE: appends microseconds a file to the times of the two
 time_task()
 {
 	local seconds name=$1
 	seconds=$("$build/tests/bench/bench_files" "${1%%,*}" "$work/$2" \
-		"$files" "$size" "$directories") || exit 1
-	echo "$seconds" >>"$work/${name// /_}.$2.times"
+		"$(files_at "$2")" "$size" "$directories") || exit 1
+	awk -v s="$seconds" -v n="$(files_at "$2")" \
+		'BEGIN { print s / n * 1e6 }' >>"$work/${name// /_}.$2.times"
 }
 
 measure()
@@ -146,13 +159,14 @@ report()
 		for place in "${places[@]}"; do
 			of+=("$(median "$name.$place.times")")
 		done
-		awk -v task="$task" -v n="$files" -v a="${of[0]}" \
-			-v b="${of[1]}" -v c="${of[2]}" 'BEGIN {
+		awk -v task="$task" -v a="${of[0]}" -v b="${of[1]}" \
+			-v c="${of[2]}" 'BEGIN {
 			printf "%-14s %9.1f %9.1f %12.1f %13.2f %20.2f\n", task,
-				a / n * 1e6, b / n * 1e6, c / n * 1e6,
-				a / b, a / c
+				a, b, c, a / b, a / c
 		}'
 	done
+	[ "$few" = "$files" ] || echo "(passthrough with $few files: it keeps" \
+		"each open, and no more are allowed here)"
 	[ -e "$work/read,_cold.disk.times" ] ||
 		echo "(nothing cold: only root can drop caches)"
 }

@@ -25,7 +25,10 @@
 enum task { LOAD, GET_RANDOM, SCAN_KEYS, SCAN_VALUES, FILE_SIZE, TASKS };
 
 static const char *const task_names[TASKS] = {
-	"load", "read, random order", "scan, keys", "scan, keys and values",
+	"load",
+	"read, random order",
+	"scan, keys",
+	"scan, keys and values",
 	"file, bytes a key",
 };
 
@@ -245,8 +248,8 @@ static void print(const struct settings *s)
 	printf("%-13s %-12s %-22s %9s %9s %7s\n", "keys came", "each batch",
 	       "task", engines[0]->name, engines[1]->name, "ratio");
 	if (csv)
-		fprintf(csv, "order,batch,task,%s,%s,ratio\n",
-			engines[0]->name, engines[1]->name);
+		fprintf(csv, "order,batch,task,%s,%s,ratio\n", engines[0]->name,
+			engines[1]->name);
 	for (size_t p = 0; p < PLANS; p++) {
 		for (int task = 0; task < TASKS; task++) {
 			const char *sync = plans[p].durable ? "synced" :

@@ -118,6 +118,29 @@ def a_write_by_another_takes_set_id_bits_away(d, root):
         assert os.stat(path).st_mode & 0o6000 == 0, (how, oct(os.stat(path).st_mode))
 
 
+def space_and_copies_by_another_take_set_id_bits_away(d, root):
+    need_root()
+    os.chmod(d, 0o777)
+    write(d + "/from", b"z" * 5000)
+
+    def allocate(mode):
+        with open(d + "/f", "r+b") as f:
+            fallocate(f.fileno(), mode, 0, 100)
+
+    def copy():
+        with open(d + "/from", "rb") as a, open(d + "/f", "r+b") as b:
+            assert os.copy_file_range(a.fileno(), b.fileno(), 100) == 100
+
+    ways = [lambda m=m: allocate(m) for m in (0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE)]
+    for n, change in enumerate(ways + [copy]):
+        write(d + "/f", b"#!" * 1000)
+        os.chmod(d + "/f", 0o6777)
+        change()
+        assert os.stat(d + "/f").st_mode & 0o6000 == 0o6000, "root keeps them"
+        as_nobody(change)
+        assert os.stat(d + "/f").st_mode & 0o7777 == 0o777, (n, oct(os.stat(d + "/f").st_mode))
+
+
 def a_new_owner_takes_set_id_bits_away(d, root):
     need_root()
     write(d + "/f")
@@ -163,6 +186,15 @@ def extended_attributes_are_kept(d, root):
     os.link(d + "/f", d + "/g")
     assert os.getxattr(d + "/g", "user.empty") == b""
     fails(errno.EOPNOTSUPP, os.setxattr, d + "/f", "system.posix_acl_access", b"x" * 28)
+
+
+def attributes_of_no_kind_are_refused(d, root):
+    write(d + "/f")
+    for name, error in (("bogus", errno.EOPNOTSUPP), ("user", errno.EOPNOTSUPP), ("user.", errno.EINVAL)):
+        fails(error, os.setxattr, d + "/f", name, b"x")
+        fails(error, os.getxattr, d + "/f", name)
+        fails(error, os.removexattr, d + "/f", name)
+    assert os.listxattr(d + "/f") == []
 
 
 def attributes_of_root_are_hidden_from_others(d, root):
