@@ -94,15 +94,15 @@ same_list()
 		cmp list.banyan list.reader
 }
 
-# Each value that banyan has is what the reader has
+# Each value that banyan has is what the reader has: all in one export
 same_values()
 {
-	local kind size nlink path
-	while read -r -d '' kind size nlink path; do
-		[[ $kind == f ]] || continue
-		cmp <(banyan get "$1" "$path") <(reader get "$1" "$path") ||
-			return
-	done < <(reader list -0 "$1")
+	local path
+	rm -rf values
+	reader export "$1" values || return
+	while read -r -d '' path; do
+		cmp <(banyan get "$1" "$path") "values/$path" || return
+	done < <(cd values && find . -type f -printf '%P\0')
 }
 
 # agree WHAT FILE: list and verify say what banyan says
@@ -149,7 +149,7 @@ test_small()
 	is "a value comes out" hello "$(reader get $f greeting)"
 	is "a list has type, size, nlink, path" "f 5 1 greeting" \
 		"$(reader list $f)"
-	for size in 0 1 256 257 4096 16384 16385 50000; do
+	for size in 0 1 256 257 4096 16384 16385 40000; do
 		noise $size | banyan put $f "size $size"
 	done
 	banyan mkdir -p $f "a/b/c"
@@ -218,10 +218,10 @@ test_torn()
 {
 	local f=$1 size length i
 	size=$(stat -c %s "$f")
-	for length in 0 7 4095 4096 4159 4160 4300; do
+	for length in 0 4095 4159 4300; do
 		holds "$f cut off at $length" torn "$f" $length
 	done
-	for i in {1..12}; do
+	for i in {1..8}; do
 		length=$((size - 1 - (RANDOM << 15 | RANDOM) % (size - 4300)))
 		holds "$f cut off at $length (seed $seed)" torn "$f" $length
 	done
@@ -235,14 +235,15 @@ flip()
 		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
+refusals="not a Banyan file|format version"
+
 # finds FILE OFFSET: a bit there is flipped, verify says so and where
 finds()
 {
 	cp "$1" flipped.banyan
 	flip flipped.banyan "$2"
 	! reader verify flipped.banyan >out 2>err && [[ ! -s out ]] &&
-		grep -Eq '^read_banyan.py: .*: (damaged at|not a|format|\
-incompatible|segments)' err
+		grep -Eq "^read_banyan.py: .*: (damaged at [0-9]+:|$refusals)" err
 }
 
 # Up to the last freeze, in a file of one segment: bytes of the tail may well
@@ -254,7 +255,7 @@ test_flips()
 	for at in 0 8 12 40 80 2000 4092 4096 4100 4140; do
 		holds "a flipped bit at $at is found" finds $f $at
 	done
-	for i in {1..30}; do
+	for i in {1..20}; do
 		at=$((4160 + (RANDOM << 15 | RANDOM) % (size - 144 - 4160)))
 		holds "a flipped bit at $at is found (seed $seed)" finds $f $at
 	done
@@ -265,7 +266,7 @@ test_garbage()
 {
 	local f=small.banyan size i j bad=0
 	size=$(stat -c %s $f)
-	for i in {1..12}; do
+	for i in {1..8}; do
 		cp $f garbage.banyan
 		for j in 1 2 3 4; do
 			noise 16 | dd of=garbage.banyan bs=1 conv=notrunc \
@@ -284,7 +285,7 @@ fill_mount()
 {
 	local i
 	mkdir -p mnt/d/e
-	for i in {1..300}; do echo "$i" >"mnt/d/file $i"; done
+	for i in {1..200}; do echo "$i" >"mnt/d/file $i"; done
 	rm mnt/d/file\ 1*
 	noise 100000 >mnt/rewritten
 	noise 3000 | dd of=mnt/rewritten bs=1000 seek=33 conv=notrunc status=none
@@ -303,7 +304,7 @@ fill_mount()
 	chmod 4710 mnt/copy
 	chmod 750 mnt/d
 	touch -d '1999-12-31 23:59:59.123456789' mnt/d/symlink -h
-	touch -d '1901-01-01 12:00:00.5' mnt/copy
+	touch -d '1969-07-20 20:17:40.5' mnt/copy
 	touch -d '2038-02-01 00:00:00' mnt/d
 	setfattr -n user.small -v value mnt/copy
 	setfattr -n user.long -v "0x$(noise 3000 | od -An -v -tx1 |
@@ -366,7 +367,7 @@ test_killed()
 	holds "all values are the same" same_values $f
 	test_torn $f
 	head -c $(($(stat -c %s $f) - 5000)) $f >again.banyan
-	banyan put again.banyan behind "the tear"
+	banyan put again.banyan behind "the tear" 2>/dev/null
 	agree "a torn file that was written again" again.banyan
 	is "the new value comes out" "the tear" "$(reader get again.banyan behind)"
 }

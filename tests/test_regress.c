@@ -527,6 +527,54 @@ static void a_value_can_be_cut_shorter_on_a_full_disk(void **state)
 	fault_file_free(f);
 }
 
+static int count_visits(void *arg, const char *path,
+			const struct banyan_entry *entry)
+{
+	unsigned *visits = arg;
+	(void)path;
+	(void)entry;
+	return ++*visits > 10000 ? 1 : 0;
+}
+
+/* A second key, with its way back, that leads to the space `id` */
+static void add_second_key(banyan *db, uint64_t space, uint64_t id)
+{
+	struct row_key key;
+	struct buf value = BUF_INIT;
+	struct change *c = NULL;
+	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &c), 0);
+	row_key_name(&key, space, "zz", 2);
+	assert_int_equal(reference_encode(id, S_IFDIR, &value), 0);
+	assert_int_equal(change_put(c, &key, &value), 0);
+	row_key_link(&key, id, space, "zz", 2);
+	assert_int_equal(change_put_empty(c, &key), 0);
+	assert_int_equal(db_write_end(db, c, 0), 0);
+	buf_free(&value);
+}
+
+/* Forty levels with two ways down each would be 2^40 visits */
+static void a_walk_ends_where_a_space_has_two_keys(void **state)
+{
+	banyan *db = NULL;
+	char path[200] = "";
+	uint64_t space = BANYAN_ROOT_ID;
+	unsigned visits = 0;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		strcat(path, "/aa");
+		assert_int_equal(banyan_make_space(db, path, 0), 0);
+		banyan_data *d = find(db, path);
+		add_second_key(db, space, banyan_id(d));
+		space = banyan_id(d);
+		banyan_release(d, 1);
+	}
+	assert_int_equal(banyan_walk(db, "", NULL, true, count_visits,
+				     &visits),
+			 -EUCLEAN);
+	assert_int_equal(banyan_close(db), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -549,6 +597,7 @@ int main(void)
 		cmocka_unit_test(a_value_can_be_cut_shorter_on_a_full_disk),
 		cmocka_unit_test(
 			figures_can_be_asked_for_in_a_batch_beside_a_freeze),
+		cmocka_unit_test(a_walk_ends_where_a_space_has_two_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
