@@ -397,6 +397,99 @@ int banyan_begin(banyan *db);
 int banyan_commit(banyan *db);
 void banyan_abort(banyan *db);
 
+/* ---- records ---------------------------------------------------------- */
+
+/*
+ * A record is a row of typed fields; a schema says which they are. Packed, it
+ * is a compact run of bytes in which any byte may occur: a value, or with
+ * others a block that is one. Nothing here touches a database.
+ */
+enum banyan_type {
+	BANYAN_ABSENT, /* of a value: the record has none for this field */
+	BANYAN_INTEGER,
+	BANYAN_FLOAT,
+	BANYAN_TEXT, /* UTF-8; may have NULs in it */
+	BANYAN_BYTES,
+	BANYAN_BOOLEAN,
+};
+
+struct banyan_field {
+	const char *name;
+	enum banyan_type type;
+};
+
+#define BANYAN_FIELDS_MAX 4096 /* in a schema */
+
+/*
+ * Fields that are added at the end are absent in records packed before. All
+ * else about a schema must stay as it is: records do not say what they are.
+ */
+struct banyan_schema {
+	const struct banyan_field *fields;
+	size_t count;
+	size_t key; /* index of the field that names a record */
+};
+
+struct banyan_value {
+	enum banyan_type type; /* of the field, or BANYAN_ABSENT */
+	union {
+		int64_t integer;
+		double number; /* a FLOAT */
+		bool boolean;
+		const void *bytes; /* of TEXT and BYTES; NULL if size is 0 */
+	};
+	size_t size; /* of TEXT and BYTES */
+};
+
+/*
+ * Is the schema fit? -EINVAL: no fields or too many, a name that is empty or
+ * there twice, an unknown type, or a key field that is not an integer, text or
+ * bytes. The functions below want one that is.
+ */
+int banyan_check_schema(const struct banyan_schema *schema);
+
+/*
+ * The name of the key for a record, from its key field: an integer in decimal,
+ * others as they are. values has one for each field. Returns the length; name
+ * gets a NUL behind it. -ENODATA if the field is absent, -ENAMETOOLONG, -EINVAL
+ * for what is no name: empty, ".", "..", or with a '/' or a NUL in it.
+ */
+ssize_t banyan_record_key(const struct banyan_schema *schema,
+			  const struct banyan_value *values,
+			  char name[BANYAN_NAME_MAX + 1]);
+
+/*
+ * Pack a record into a buffer of size bytes: the number of bytes that it takes.
+ * With size 0 only that number, -ERANGE if it is more than size. -EINVAL if a
+ * value is not of the type of its field, -EILSEQ for text that is not UTF-8.
+ */
+ssize_t banyan_record_pack(const struct banyan_schema *schema,
+			   const struct banyan_value *values, void *buffer,
+			   size_t size);
+
+/*
+ * Unpack a record that is these bytes, all of them: values, one for each field,
+ * point into them. -EUCLEAN if they are no record of this schema.
+ */
+int banyan_record_unpack(const struct banyan_schema *schema, const void *bytes,
+			 size_t size, struct banyan_value *values);
+
+/*
+ * Append a record to a block that has *used of size bytes, which grows. -ERANGE
+ * if there is no room, else as banyan_record_pack(). A new block has used 0.
+ */
+int banyan_block_append(const struct banyan_schema *schema,
+			const struct banyan_value *values, void *block,
+			size_t size, size_t *used);
+
+/*
+ * The record at *at in a block of size bytes; *at, 0 at first, goes to the next
+ * one. 0: values are set, as banyan_record_unpack() does. 1: there is none.
+ * -EUCLEAN.
+ */
+int banyan_block_next(const struct banyan_schema *schema, const void *block,
+		      size_t size, size_t *at, struct banyan_value *values);
+
 /* ---- the whole database ----------------------------------------------- */
 
 /* Make everything that has returned durable (fdatasync) */

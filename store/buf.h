@@ -22,7 +22,9 @@ struct buf {
 	bool failed;
 };
 
+/* clang-format off */
 #define BUF_INIT { NULL, 0, 0, false }
+/* clang-format on */
 
 void buf_free(struct buf *b);
 void buf_reset(struct buf *b); /* empty it, keep the memory */

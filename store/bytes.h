@@ -174,8 +174,7 @@ static inline uint64_t read_varint(struct reader *r)
 	uint64_t v = 0;
 	for (unsigned shift = 0; shift < 70; shift += 7) {
 		uint8_t b = read_u8(r);
-		if (r->bad || (shift == 63 && b > 1) ||
-		    (b == 0 && shift > 0))
+		if (r->bad || (shift == 63 && b > 1) || (b == 0 && shift > 0))
 			break;
 		v |= (uint64_t)(b & 0x7f) << shift;
 		if (!(b & 0x80))

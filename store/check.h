@@ -13,8 +13,8 @@ struct checker {
 };
 
 /* One damage, one line */
-__attribute__((format(printf, 2, 3))) void
-check_found(struct checker *k, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void check_found(struct checker *k,
+						       const char *format, ...);
 
 /* 0, or -ECANCELED */
 int check_progress(struct checker *k, uint64_t done);

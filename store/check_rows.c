@@ -110,8 +110,8 @@ static int check_value(struct rows *r, const struct data *d)
 		stored += run.e.length;
 		for (uint32_t at = 0; !rc && at < run.e.length;) {
 			/* Whole chunks, so that none is read twice */
-			uint32_t n = CHUNK_SIZE -
-				     (run.e.start + at) % CHUNK_SIZE;
+			uint32_t n =
+				CHUNK_SIZE - (run.e.start + at) % CHUNK_SIZE;
 			if (n > run.e.length - at)
 				n = run.e.length - at;
 			rc = contents_read_extent(r->s, &run.e, at, n, piece);
@@ -253,7 +253,8 @@ static int check_nlink(struct rows *r, const struct data *d)
 	row_key_orphan(&key, d->id);
 	rc = has_row(r, &key);
 	if (rc == 0)
-		check_found(r->k, "Data %" PRIu64 " is lost: no key leads to it",
+		check_found(r->k,
+			    "Data %" PRIu64 " is lost: no key leads to it",
 			    d->id);
 	return rc < 0 ? rc : 0;
 }
@@ -341,20 +342,17 @@ static int check_all(struct rows *r, struct layer_cursor *c, uint64_t expect)
 		const uint8_t *value = layer_cursor_value(c, &value_len);
 		rc = check_row(r, key, len, value, value_len);
 		if (check_is_damage(rc)) {
-			check_found(r->k,
-				    "damaged row of type %u, id %" PRIu64,
-				    key[0], len >= ROW_ID_LEN ?
-						    get_be64(key + 1) :
-						    0);
+			check_found(r->k, "damaged row of type %u, id %" PRIu64,
+				    key[0],
+				    len >= ROW_ID_LEN ? get_be64(key + 1) : 0);
 			rc = 0;
 		}
 		uint64_t half = r->k->total / 2;
 		if (++r->seen % 1024 == 0 && !rc)
-			rc = check_progress(r->k,
-					    half + (uint64_t)((double)half *
-							      (double)r->seen /
-							      (double)(expect +
-								       1)));
+			rc = check_progress(
+				r->k, half + (uint64_t)((double)half *
+							(double)r->seen /
+							(double)(expect + 1)));
 		if (!rc)
 			rc = layer_cursor_next(c);
 	}

@@ -289,8 +289,8 @@ static int clone_extents(struct change *c, struct data *source, uint64_t from,
 {
 	struct runs whole = { 0 };
 	struct runs shifted = { 0 };
-	int rc = extents_collect(&c->state, source, from, from + *size,
-				 most, &whole);
+	int rc = extents_collect(&c->state, source, from, from + *size, most,
+				 &whole);
 	if (rc == -E2BIG) {
 		/* Those that were collected, then: up to the last one's end */
 		const struct run *last = &whole.run[whole.count - 1];
@@ -322,8 +322,7 @@ int contents_clone(struct change *c, struct data *source,
 		/* Beyond the bytes in the row there is only a hole */
 		uint64_t n = size < sizeof(bytes) ? size : sizeof(bytes);
 		read_inline(source, bytes, (size_t)n, source_offset);
-		rc = contents_write(c, target, bytes, (size_t)n,
-				    target_offset);
+		rc = contents_write(c, target, bytes, (size_t)n, target_offset);
 		if (!rc && n < size)
 			rc = move_out(c, target);
 		if (!rc && n < size)

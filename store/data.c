@@ -69,8 +69,8 @@ bool extent_read(struct reader *in, struct extent *e)
 	}
 	if (in->bad || flags > (EXTENT_SHARED | EXTENT_PART) ||
 	    payload < SUPERBLOCK_SIZE || payload > INT64_MAX ||
-	    payload_len > SEGMENT_SIZE || length == 0 ||
-	    length > payload_len || start > payload_len - length ||
+	    payload_len > SEGMENT_SIZE || length == 0 || length > payload_len ||
+	    start > payload_len - length ||
 	    payload_len > segment_end(payload) - payload)
 		return false;
 	*e = (struct extent){
@@ -230,8 +230,7 @@ static bool read_fields(struct data *d, uint8_t flags, struct reader *in)
 	d->parent = flags & DATA_PARENT ? read_varint(in) : 0;
 	if (in->bad || mode > MODE_MAX || uid > UINT32_MAX ||
 	    gid > UINT32_MAX || nlink > UINT32_MAX || d->id == 0 ||
-	    d->id > INT64_MAX || d->size > INT64_MAX ||
-	    d->parent > INT64_MAX)
+	    d->id > INT64_MAX || d->size > INT64_MAX || d->parent > INT64_MAX)
 		return false;
 	d->mode = (uint32_t)mode;
 	d->uid = (uint32_t)uid;

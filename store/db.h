@@ -78,8 +78,8 @@ struct banyan {
 	struct freezer freezer;
 };
 
-__attribute__((format(printf, 2, 3))) void
-db_report(const banyan *db, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void db_report(const banyan *db,
+						     const char *format, ...);
 
 /* ---- opening (open.c) ------------------------------------------------- */
 

@@ -285,8 +285,8 @@ static int replace_in_rows(struct change *c, struct data *d, uint64_t from,
 	struct runs old = { 0 };
 	struct runs right = { 0 };
 	struct runs fresh = { 0 };
-	int rc = extents_collect(&c->state, d, from, to,
-				 EXTENTS_PER_OPERATION, &old);
+	int rc = extents_collect(&c->state, d, from, to, EXTENTS_PER_OPERATION,
+				 &old);
 	if (!rc)
 		rc = cut(&old, from, to, &fresh, &right);
 	if (!rc)

@@ -22,8 +22,7 @@ struct file;
 
 struct file_ops {
 	/* Exactly size bytes at offset, or -ENODATA if the file ends before */
-	int (*read)(struct file *f, void *buffer, size_t size,
-		    uint64_t offset);
+	int (*read)(struct file *f, void *buffer, size_t size, uint64_t offset);
 	/*
 	 * Write all of iov (which may be changed) at offset, at or beyond the
 	 * end; what lies between reads as zeros. On failure *written, never

@@ -74,8 +74,7 @@ int freeze_swap(banyan *db, bool automatic)
 static int next_row(void *arg, struct row_change *change)
 {
 	struct redo_cursor *c = arg;
-	bool more = c->row ? redo_cursor_next(c) :
-			     redo_cursor_seek(c, "", 0);
+	bool more = c->row ? redo_cursor_next(c) : redo_cursor_seek(c, "", 0);
 	if (!more)
 		return 1;
 	change->key = redo_cursor_key(c, &change->key_len);
@@ -110,14 +109,12 @@ static int merge_table(banyan *db, const struct view *v, struct tree *tree,
 	struct merge_source source = { next_row, &c };
 	struct node_sink sink = { write_run, db, RUN_BYTES };
 	redo_cursor_init(&c, v->frozen, UINT64_MAX);
-	int rc = btree_merge(db->cache, &v->tree, &source, &sink, tree,
-			     &stats);
+	int rc = btree_merge(db->cache, &v->tree, &source, &sink, tree, &stats);
 	if (rc)
 		return rc;
 	uint64_t bytes = db->last.index_bytes + stats.bytes_written;
-	*index_bytes = bytes > stats.bytes_replaced ?
-			       bytes - stats.bytes_replaced :
-			       0;
+	*index_bytes =
+		bytes > stats.bytes_replaced ? bytes - stats.bytes_replaced : 0;
 	return 0;
 }
 

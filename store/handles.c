@@ -30,8 +30,7 @@ static void sweep_released(banyan *db, uint64_t id)
 	if (more > 0)
 		more = names_sweep(c, id);
 	/* In a batch, too, which may be aborted */
-	if (db_write_end(db, c, more < 0 ? more : 0) || more ||
-	    db_in_batch(db))
+	if (db_write_end(db, c, more < 0 ? more : 0) || more || db_in_batch(db))
 		atomic_store(&db->orphans, true);
 }
 

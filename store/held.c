@@ -149,8 +149,7 @@ uint64_t held_generation(struct held_table *t)
 }
 
 int held_hold(struct held_table *t, banyan *db, uint64_t id,
-	      const struct home *home, uint64_t generation,
-	      banyan_data **data)
+	      const struct home *home, uint64_t generation, banyan_data **data)
 {
 	int rc = 0;
 	pthread_mutex_lock(&t->lock);
@@ -309,8 +308,8 @@ int held_move(struct held_table *t, uint64_t id, const struct home *home,
 	return rc;
 }
 
-bool held_settle(struct held_table *t, uint64_t id,
-		 struct home_before *before, bool committed)
+bool held_settle(struct held_table *t, uint64_t id, struct home_before *before,
+		 bool committed)
 {
 	pthread_mutex_lock(&t->lock);
 	banyan_data **p = slot(t, id);

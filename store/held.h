@@ -66,8 +66,7 @@ uint64_t held_generation(struct held_table *t);
  * in between, look again. -ENOMEM.
  */
 int held_hold(struct held_table *t, banyan *db, uint64_t id,
-	      const struct home *home, uint64_t generation,
-	      banyan_data **data);
+	      const struct home *home, uint64_t generation, banyan_data **data);
 
 /* For the writer: hold what it found in its own change. 0 or -ENOMEM. */
 int held_hold_found(struct held_table *t, banyan *db, uint64_t id,
@@ -114,8 +113,8 @@ int held_move(struct held_table *t, uint64_t id, const struct home *home,
  * The operation is done, or has failed and its home is again what it was.
  * True: it is an orphan that nobody holds any more, to be swept.
  */
-bool held_settle(struct held_table *t, uint64_t id,
-		 struct home_before *before, bool committed);
+bool held_settle(struct held_table *t, uint64_t id, struct home_before *before,
+		 bool committed);
 
 void home_set(struct home *h, uint64_t space, const char *name, size_t len);
 

@@ -117,8 +117,7 @@ static int add_piece(struct log *log, const void *bytes, size_t size)
 {
 	if (log->count == log->capacity) {
 		size_t capacity = log->capacity ? log->capacity * 2 : 16;
-		struct piece *p =
-			realloc(log->pieces, capacity * sizeof(*p));
+		struct piece *p = realloc(log->pieces, capacity * sizeof(*p));
 		if (!p)
 			return -ENOMEM;
 		log->pieces = p;
@@ -460,8 +459,7 @@ int log_mark(struct log *log)
 
 /* ---- beginning -------------------------------------------------------- */
 
-int log_create(struct file *file, const struct superblock *sb,
-	       struct log **out)
+int log_create(struct file *file, const struct superblock *sb, struct log **out)
 {
 	struct log *log = NULL;
 	size_t written = 0;
@@ -552,8 +550,7 @@ static int read_payload(struct file *file, uint64_t offset, uint32_t length,
 		uint32_t skip = start % CHUNK_SIZE;
 		uint32_t chunk_len = chunk_length(length, chunk);
 		uint32_t n = chunk_len - skip < size ? chunk_len - skip : size;
-		int rc = read_chunk(file,
-				    offset + (uint64_t)chunk * CHUNK_SIZE,
+		int rc = read_chunk(file, offset + (uint64_t)chunk * CHUNK_SIZE,
 				    chunk_len,
 				    get_le32(array + 4 * (size_t)chunk), skip,
 				    n, buffer);

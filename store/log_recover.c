@@ -29,8 +29,8 @@ struct recovery {
 	void *arg;
 };
 
-__attribute__((format(printf, 2, 3))) static void
-say(const struct recovery *r, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const struct recovery *r,
+						      const char *format, ...)
 {
 	char line[256];
 	va_list args;
@@ -79,8 +79,7 @@ static int last_segment(struct recovery *r, struct segment_header *h)
 }
 
 /* A newer freeze in the segment with header h: 0, 1 if none, or an error */
-static int newest_in_segment(struct recovery *r,
-			     const struct segment_header *h)
+static int newest_in_segment(struct recovery *r, const struct segment_header *h)
 {
 	struct log_state *st = r->state;
 	struct log_position from = h->prev;
@@ -207,9 +206,8 @@ static int search_durable_to(struct recovery *r, uint64_t from, uint64_t to,
 		for (size_t i = 0; i + RECORD_HEADER_SIZE <= n &&
 				   i < sizeof(block) - TELLING_MAX;
 		     i += RECORD_ALIGN) {
-			uint64_t told = durable_to_at(r->state->sb.salt,
-						      block + i, n - i,
-						      from + i);
+			uint64_t told = durable_to_at(
+				r->state->sb.salt, block + i, n - i, from + i);
 			if (told > *durable_to)
 				*durable_to = told;
 		}

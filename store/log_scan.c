@@ -85,8 +85,8 @@ static int read_record(struct log_scan *s, uint64_t offset,
 		return rc ? rc : 1;
 	const uint8_t *body = p + RECORD_HEADER_SIZE;
 	uint32_t array_len = 4 * chunk_count(h.payload_len);
-	if (record_crc(s->salt, offset, p, body, h.body_len,
-		       body + h.body_len, array_len) != h.crc)
+	if (record_crc(s->salt, offset, p, body, h.body_len, body + h.body_len,
+		       array_len) != h.crc)
 		return 1;
 	*r = (struct log_record){ .offset = offset,
 				  .size = total,
@@ -142,8 +142,8 @@ static int find_exits(struct log_scan *s)
 	for (uint64_t i = 1; i <= s->segments; i++) {
 		struct segment_header h;
 		uint64_t number = s->first_segment + i;
-		int rc = log_read_segment(s->file, s->salt, s->size, number,
-					  &h);
+		int rc =
+			log_read_segment(s->file, s->salt, s->size, number, &h);
 		if (rc < 0)
 			return rc;
 		if (rc)

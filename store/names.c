@@ -27,8 +27,8 @@ static int load_data_row(const struct state *s, uint64_t id, struct located *l)
 	return rc;
 }
 
-int names_row(const struct state *s, const struct name *n,
-	      struct name_row *row, struct located *l)
+int names_row(const struct state *s, const struct name *n, struct name_row *row,
+	      struct located *l)
 {
 	struct row_key key;
 	struct buf value = BUF_INIT;
@@ -44,8 +44,7 @@ int names_row(const struct state *s, const struct name *n,
 	return rc;
 }
 
-int names_lookup(const struct state *s, const struct name *n,
-		 struct located *l)
+int names_lookup(const struct state *s, const struct name *n, struct located *l)
 {
 	struct name_row row;
 	int rc = names_row(s, n, &row, l);
@@ -378,8 +377,8 @@ static int check_empty(const struct state *s, uint64_t space)
 }
 
 /* Take a key from the Data that it points to; the space is not touched */
-static int remove_key(struct change *c, const struct name *n,
-		      struct located *l, bool keep)
+static int remove_key(struct change *c, const struct name *n, struct located *l,
+		      bool keep)
 {
 	bool embedded = l->home.space != 0;
 	int rc = delete_name(c, n);
@@ -500,8 +499,7 @@ static int touch_both(struct change *c, const struct name *from,
 }
 
 static int exchange(struct change *c, const struct name *from,
-		    const struct name *to, struct located *a,
-		    struct located *b)
+		    const struct name *to, struct located *a, struct located *b)
 {
 	int a_space = data_is_space(&a->d);
 	int b_space = data_is_space(&b->d);
@@ -531,8 +529,7 @@ static int check_replace(const struct state *s, const struct located *a,
 }
 
 static int replace(struct change *c, const struct name *from,
-		   const struct name *to, struct located *a,
-		   struct located *b)
+		   const struct name *to, struct located *a, struct located *b)
 {
 	int a_space = data_is_space(&a->d);
 	int rc = 0;
@@ -551,8 +548,8 @@ static int replace(struct change *c, const struct name *from,
 			       a_space - (b && data_is_space(&b->d)));
 }
 
-int names_move(struct change *c, const struct name *from,
-	       const struct name *to, unsigned flags)
+int names_move(struct change *c, const struct name *from, const struct name *to,
+	       unsigned flags)
 {
 	struct located a;
 	struct located b;

@@ -29,8 +29,8 @@ struct located {
 int names_space(const struct state *s, uint64_t id, struct data *d);
 
 /* What a key points to, without and with its Data. -ENOENT. */
-int names_row(const struct state *s, const struct name *n,
-	      struct name_row *row, struct located *l);
+int names_row(const struct state *s, const struct name *n, struct name_row *row,
+	      struct located *l);
 int names_lookup(const struct state *s, const struct name *n,
 		 struct located *l);
 
@@ -62,8 +62,8 @@ int names_delete(struct change *c, const struct name *n, unsigned flags,
 		 bool keep, struct located *l);
 
 /* Move a key, with the flags of banyan_move() */
-int names_move(struct change *c, const struct name *from,
-	       const struct name *to, unsigned flags);
+int names_move(struct change *c, const struct name *from, const struct name *to,
+	       unsigned flags);
 
 /*
  * Sweep rows of an orphan: some of them, if it has many. 0: swept, 1: there is

@@ -108,8 +108,7 @@ static int hold_root(banyan *db)
 		db_report(db, "no root key space");
 		return rc == -ENOENT || rc == -ENOTDIR ? -EUCLEAN : rc;
 	}
-	return held_hold_found(&db->held, db, BANYAN_ROOT_ID, &home,
-			       &db->root);
+	return held_hold_found(&db->held, db, BANYAN_ROOT_ID, &home, &db->root);
 }
 
 /* ---- creating --------------------------------------------------------- */

@@ -53,8 +53,7 @@ static struct banyan_new default_make(mode_t mode)
 				    .gid = getegid() };
 }
 
-static int make_space(struct change *c, const struct name *n,
-		      struct located *l)
+static int make_space(struct change *c, const struct name *n, struct located *l)
 {
 	struct banyan_new make = default_make(S_IFDIR | 0777);
 	int rc = names_check_new(c, n);

@@ -11,9 +11,8 @@ struct previous {
 	size_t value_len;
 };
 
-static void encode_row(struct buf *body, struct previous *p,
-		       const uint8_t *key, size_t key_len,
-		       const uint8_t *value, size_t value_len)
+static void encode_row(struct buf *body, struct previous *p, const uint8_t *key,
+		       size_t key_len, const uint8_t *value, size_t value_len)
 {
 	size_t same = common_prefix(p->key, p->key_len, key, key_len);
 	buf_add_varint(body, same);
@@ -117,9 +116,8 @@ int redo_next(struct redo_reader *r, struct row_change *change)
 	if (word & 1) {
 		same = read_varint(&r->in);
 		uint64_t rest = read_varint(&r->in);
-		if (r->in.bad ||
-		    !read_shared(&r->in, same, rest, r->value, &r->value_len,
-				 sizeof(r->value)))
+		if (r->in.bad || !read_shared(&r->in, same, rest, r->value,
+					      &r->value_len, sizeof(r->value)))
 			return -EUCLEAN;
 	}
 	r->bytes += r->key_len + (word & 1 ? r->value_len : 0);

@@ -68,8 +68,8 @@ static inline void row_key_data(struct row_key *k, uint64_t id)
 	row_key_id(k, ROW_DATA, id);
 }
 
-static inline void row_key_link(struct row_key *k, uint64_t id,
-				uint64_t space, const char *name, size_t len)
+static inline void row_key_link(struct row_key *k, uint64_t id, uint64_t space,
+				const char *name, size_t len)
 {
 	uint8_t bytes[8];
 	put_be64(bytes, space);

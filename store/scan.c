@@ -141,8 +141,8 @@ static bool in_range(const struct banyan_cursor *c, const uint8_t *key,
 	    memcmp(key, c->prefix.bytes, c->prefix.len) != 0)
 		return false;
 	if (!c->reverse)
-		return !c->to.len || compare_bytes(key, len, c->to.bytes,
-						   c->to.len) < 0;
+		return !c->to.len ||
+		       compare_bytes(key, len, c->to.bytes, c->to.len) < 0;
 	int order = compare_bytes(key, len, c->from.bytes, c->from.len);
 	return c->after ? order > 0 : order >= 0;
 }

@@ -32,8 +32,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	db_read_begin(db, &s);
 	st.tree_height = s.state.layers.tree.height;
 	for (unsigned i = 0; i < s.state.layers.tables; i++)
-		st.redo_rows +=
-			redo_table_rows(s.state.layers.table[i].table);
+		st.redo_rows += redo_table_rows(s.state.layers.table[i].table);
 	db_read_end(&s);
 	st.freezes = atomic_load(&db->freezes);
 	*out = st;

@@ -30,10 +30,11 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 	}
 	db_read_end(&s);
 	if (rc == -EBADMSG || rc == -EUCLEAN)
-		db_report(data->db,
-			  "damaged value of Data %llu, in the %zu bytes at %llu",
-			  (unsigned long long)l.d.id, size,
-			  (unsigned long long)offset);
+		db_report(
+			data->db,
+			"damaged value of Data %llu, in the %zu bytes at %llu",
+			(unsigned long long)l.d.id, size,
+			(unsigned long long)offset);
 	return rc ? rc : (ssize_t)size;
 }
 
