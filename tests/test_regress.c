@@ -569,8 +569,7 @@ static void a_walk_ends_where_a_space_has_two_keys(void **state)
 		space = banyan_id(d);
 		banyan_release(d, 1);
 	}
-	assert_int_equal(banyan_walk(db, "", NULL, true, count_visits,
-				     &visits),
+	assert_int_equal(banyan_walk(db, "", NULL, true, count_visits, &visits),
 			 -EUCLEAN);
 	assert_int_equal(banyan_close(db), 0);
 }

@@ -161,8 +161,8 @@ static void step(struct worker *w)
 		overwrite(w, a);
 		break;
 	case 2:
-		expect(w, "move", banyan_move(root, a, a_len, root, b, b_len,
-					      0));
+		expect(w, "move",
+		       banyan_move(root, a, a_len, root, b, b_len, 0));
 		break;
 	case 3:
 		expect(w, "exchange",

@@ -769,6 +769,9 @@ test_two_mounts()
 	banyan mount -o ro notes.banyan view
 	gives "umount of the file takes the other first" 0 "" \
 		umount notes.banyan
+	gives "beside a read-only one the file can be mounted again" 0 "" \
+		mount notes.banyan notes
+	banyan umount notes.banyan
 	gives "then the read-only one" 0 "" umount notes.banyan
 	rmdir view
 }

@@ -32,6 +32,15 @@ it_starts_in_the_background_and_serves_at_once() {
 	same hi "$("$BANYAN" get "$DB" a)"
 }
 
+it_starts_with_closed_streams_too() {
+	new_db
+	timeout 20 "$BANYANFS" "$DB" "$DIR" <&- >&- 2>&- || fail "ended with $?"
+	echo hi >"$DIR/a"
+	umount "$DIR"
+	wait_closed
+	same hi "$("$BANYAN" get "$DB" a)"
+}
+
 help_and_version_go_to_standard_output() {
 	"$BANYANFS" --help 2>&1 >/dev/null | diff /dev/null -
 	"$BANYANFS" --help | grep -q 'commit=N'
@@ -75,9 +84,18 @@ a_second_mount_is_refused_and_says_where_the_first_is() {
 	new_db
 	mkdir -p "$T/dir2"
 	"$BANYANFS" "$DB" "$DIR"
-	"$BANYANFS" "$DB" "$T/dir2" 2>"$T/said" && fail "mounted twice"
-	grep -qF "already mounted on $DIR" "$T/said" || fail "$(cat "$T/said")"
-	same 1 "$(wc -l <"$T/said")"
+	refused() {
+		"$BANYANFS" "$DB" "$T/dir2" 2>"$T/said" && fail "mounted twice"
+		grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
+		same 1 "$(wc -l <"$T/said")"
+	}
+	refused
+	# a read-only one beside it is not the one to be named
+	mkdir -p "$T/full"
+	"$BANYANFS" "$DB" "$T/full" -o ro
+	refused
+	umount "$T/full"
+	rmdir "$T/full"
 	umount "$DIR"
 	wait_closed
 }
@@ -283,6 +301,7 @@ alone() {
 alone help_and_version_go_to_standard_output
 alone misuse_is_said_in_one_line
 alone it_starts_in_the_background_and_serves_at_once
+alone it_starts_with_closed_streams_too
 alone bad_files_are_refused_in_one_line
 alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line
