@@ -28,6 +28,7 @@
  * the one thread that appends; reading and syncing only look at `fd`.
  */
 #include <dirent.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -562,6 +563,7 @@ static int locate(const char *path, bool writable, struct posix_file **out)
 	p->writable = writable;
 	int rc = resolve(path, &parent, &p->name);
 	if (!rc) {
+		assert(parent);
 		p->dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		rc = p->dir < 0 ? -errno : 0;
 	}
@@ -616,7 +618,7 @@ pid_t file_holder(const char *path)
 		rc = open_named(p);
 	if (!rc)
 		rc = find_lock(p->fd, LOCK_BYTE, &pid);
-	if (rc > 0)
+	if (p && rc > 0)
 		rc = find_lock(p->fd, HINT_BYTE, &hint) < 0 ? -1 : hint;
 	else if (rc == -EPERM)
 		rc = -EACCES; /* -EPERM is -1, which means something else */
