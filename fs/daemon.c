@@ -9,6 +9,17 @@
 
 #include "message.h"
 
+void daemon_fill_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 /* The parent: what became of the child? */
 static int await_child(int fd, pid_t child)
 {

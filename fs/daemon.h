@@ -11,6 +11,12 @@
 #define FS_DAEMON_H
 
 /*
+ * Where a standard stream is closed, put /dev/null: or else the first files
+ * that are opened would take its place, and be taken for it later on.
+ */
+void daemon_fill_streams(void);
+
+/*
  * Fork. Returns in the child, with a descriptor for daemon_ready(); the parent
  * waits and exits. Negative errno: no fork happened.
  */

@@ -246,6 +246,7 @@ int main(int argc, char **argv)
 	char *file = NULL, *dir = NULL;
 	int status;
 
+	daemon_fill_streams();
 	message_start(NULL);
 	status = options_parse(&o, argc, argv);
 	if (status != OPTIONS_RUN)

@@ -27,6 +27,7 @@ struct mount_line {
 	char *dir;
 	char *type;
 	char *source;
+	bool read_only;
 };
 
 /* Names there have \040 for a space, and so on: undo it in place */
@@ -50,7 +51,7 @@ static void unescape(char *s)
 /* id parent device root dir options [optional]... - type source options */
 static bool parse_line(char *line, struct mount_line *m)
 {
-	char *field[6] = { 0 }, *save = NULL, *word;
+	char *field[6] = { 0 }, *save = NULL, *word, *options;
 	unsigned n = 0;
 
 	for (word = strtok_r(line, " \n", &save); word && n < 6;
@@ -64,16 +65,20 @@ static bool parse_line(char *line, struct mount_line *m)
 	m->dir = field[4];
 	m->type = strtok_r(NULL, " \n", &save);
 	m->source = strtok_r(NULL, " \n", &save);
-	if (!m->type || !m->source)
+	options = strtok_r(NULL, " \n", &save);
+	if (!m->type || !m->source || !options)
 		return false;
+	m->read_only = !strncmp(options, "ro", 2) &&
+		       (!options[2] || options[2] == ',');
 	unescape(m->dir);
 	unescape(m->source);
 	return true;
 }
 
 /*
- * The last mount of ours with this source, or on this directory (NULL: any).
- * Which of dir and device is wanted is copied, to be freed.
+ * The last mount of ours that writes to this source, or that is on this
+ * directory (NULL: any). Which of dir and device is wanted is copied, to be
+ * freed.
  */
 static char *find_mount(const char *source, const char *dir, bool want_device)
 {
@@ -87,7 +92,8 @@ static char *find_mount(const char *source, const char *dir, bool want_device)
 		struct mount_line m;
 
 		if (!parse_line(line, &m) || strcmp(m.type, TYPE) != 0 ||
-		    (source && strcmp(m.source, source) != 0) ||
+		    (source &&
+		     (m.read_only || strcmp(m.source, source) != 0)) ||
 		    (dir && strcmp(m.dir, dir) != 0))
 			continue;
 		free(found);

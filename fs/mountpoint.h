@@ -26,7 +26,7 @@ int mountpoint_detach(const char *dir);
  */
 void mountpoint_tune(const char *dir);
 
-/* Where the database file is mounted, to be freed; NULL: nowhere */
+/* Where the database file is mounted for writing, to be freed; NULL: nowhere */
 char *mountpoint_of(const char *file);
 
 #endif

@@ -266,7 +266,8 @@ int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
  * the ranges overlap in one Data.
  */
 int64_t banyan_clone(banyan_data *source, uint64_t source_offset,
-		     banyan_data *target, uint64_t target_offset, uint64_t size);
+		     banyan_data *target, uint64_t target_offset,
+		     uint64_t size);
 
 /* The next data or hole at or after offset, as lseek(2) has it; -ENXIO */
 int64_t banyan_seek_data(banyan_data *data, uint64_t offset);

@@ -504,12 +504,13 @@ class State:
         noted += [record.durable_to() for record in self.records]
         x = self.end[0]
         last = (log.size - 1) // SEGMENT * SEGMENT
-        noted += self.strays(x, (segment_of(x) + 1) * SEGMENT)
+        noted += self.strays(x, (x // SEGMENT + 1) * SEGMENT)
         noted += self.strays(last or 4160, log.size)
         return max(noted)
 
     def strays(self, begin, end):
-        """What marks and freezes note that may lie out of the chain."""
+        """What marks and freezes without a payload note that lie there, in
+        the chain or out of it."""
         data = self.log.read(begin, end - begin)
         for start in (b"\5\x08\0\0\0\0\0\0", b"\4\x78\0\0\0\0\0\0"):
             at = data.find(start)

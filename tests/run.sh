@@ -165,6 +165,11 @@ run_tools()
 {
 	[[ ! -e tests/tools_test.sh ]] ||
 		suite tools_test count_shell bash tests/tools_test.sh
+	if command -v python3 >/dev/null; then
+		suite test_reader count_shell bash tests/test_reader.sh
+	else
+		skip test_reader "there is no python3"
+	fi
 }
 
 has_fuse()

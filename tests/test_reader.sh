@@ -342,6 +342,16 @@ daemon_of()
 	done
 }
 
+# What a crash leaves of a long value at the end: its record, not its bytes
+test_torn_payload()
+{
+	cp "$1" payload.banyan
+	flip payload.banyan $(($(stat -c %s "$1") - 5000))
+	agree "a torn payload" payload.banyan
+	is "the log ends in front of it" "" \
+		"$(reader verify payload.banyan | grep 'ignored 0')"
+}
+
 # The daemon dies: behind the freeze there are operations only
 test_killed()
 {
@@ -366,6 +376,7 @@ test_killed()
 	is "what was written is there" changed "$(reader get $f a/alias)"
 	holds "all values are the same" same_values $f
 	test_torn $f
+	test_torn_payload $f
 	head -c $(($(stat -c %s $f) - 5000)) $f >again.banyan
 	banyan put again.banyan behind "the tear" 2>/dev/null
 	agree "a torn file that was written again" again.banyan

@@ -115,13 +115,13 @@ static int start(struct mounting *mounting, char **operands)
 	return EXIT_FAILURE;
 }
 
-/* banyanfs would refuse too, but cannot tell where it is mounted */
+/* One that is read-only is not in the way */
 static int refuse_twice(const char *argument)
 {
 	struct target target;
 	int status = target_find(&target, argument);
 
-	if (!status && target.mount) {
+	if (!status && target.mount && !target.read_only) {
 		complain("%s is mounted on %s already", quote(target.shown),
 			 quote(target.mount));
 		status = EXIT_FAILURE;
