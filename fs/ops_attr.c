@@ -130,21 +130,10 @@ static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
  * With the writeback cache the kernel keeps the time of the last change itself.
  * It sends it along with a new size, and where it does not, it has not changed.
  */
-static int keep_time(const struct fs *fs, banyan_data *data,
-		     struct banyan_attr *attr, unsigned *which)
+static void keep_time(const struct fs *fs, unsigned *which)
 {
-	struct banyan_attr old;
-	int rc;
-
-	if (!fs->options->writeback || !(*which & BANYAN_SET_SIZE) ||
-	    (*which & (BANYAN_SET_MTIME | BANYAN_SET_MTIME_NOW)))
-		return 0;
-	rc = banyan_get_attr(data, &old);
-	if (rc)
-		return rc;
-	attr->mtime = old.mtime;
-	*which |= BANYAN_SET_MTIME;
-	return 0;
+	if (fs->options->writeback)
+		*which |= BANYAN_SET_KEEP_MTIME;
 }
 
 static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
@@ -159,8 +148,8 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	(void)fi;
 	if (!rc)
 		rc = drop_set_id(req, data, to_set, &attr, &which);
-	if (!rc)
-		rc = keep_time(fs, data, &attr, &which);
+	if (!rc && which)
+		keep_time(fs, &which);
 	if (!rc)
 		rc = which ? banyan_set_attr(data, &attr, which, &after) :
 			     banyan_get_attr(data, &after);

@@ -76,8 +76,9 @@ static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 
 /*
  * With the writeback cache the kernel keeps the time of the last change itself
- * and sets it when it is done; what it writes meanwhile must not touch it. So
- * it is put back after a change. A crash in between leaves a time that is a
+ * and sets it when it is done; what it writes meanwhile must not touch it. For
+ * WRITE, of which many are under way at a time, the library sees to that. Other
+ * changes come one at a time, and it is put back after them. A crash in between leaves a time that is a
  * little too late, which is no harm.
  */
 static int remember_time(const struct fs *fs, banyan_data *data,
@@ -105,11 +106,10 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
-	struct banyan_attr before;
-	unsigned flags = 0;
-	int rc = remember_time(fs, data, &before);
+	unsigned flags = fs->options->writeback ? BANYAN_KEEP_MTIME : 0;
+	int rc = 0;
 
-	if (!rc && !fi->writepage) { /* else nobody's in particular */
+	if (!fi->writepage) { /* else nobody's in particular */
 		if (fuse_req_ctx(req)->uid != 0)
 			flags |= BANYAN_KILL_PRIV;
 		rc = fs_drop_capabilities(fs, data);
@@ -117,8 +117,6 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 	if (!rc)
 		rc = banyan_write(data, buffer, size, (uint64_t)offset, flags,
 				  NULL);
-	if (!rc)
-		rc = put_time_back(fs, data, &before);
 	if (rc) {
 		fs_reply_error(req, rc);
 		return;

@@ -141,6 +141,7 @@ enum {
 	BANYAN_SET_MTIME = 1 << 5,
 	BANYAN_SET_ATIME_NOW = 1 << 6,
 	BANYAN_SET_MTIME_NOW = 1 << 7,
+	BANYAN_SET_KEEP_MTIME = 1 << 8, /* SET_SIZE leaves mtime alone */
 };
 
 /* What a new Data is made of */
@@ -235,6 +236,7 @@ int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 enum {
 	BANYAN_APPEND = 1 << 0, /* write: offset is the end of the value */
 	BANYAN_KILL_PRIV = 1 << 1, /* write: clear set-id bits, as write(2) */
+	BANYAN_KEEP_MTIME = 1 << 2, /* write: leave mtime to the caller */
 };
 
 /*

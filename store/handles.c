@@ -357,7 +357,8 @@ static void apply_attr(struct data *d, const struct banyan_attr *a,
 		d->uid = a->uid;
 	if (which & BANYAN_SET_GID)
 		d->gid = a->gid;
-	if (which & (BANYAN_SET_SIZE | BANYAN_SET_MTIME_NOW))
+	if ((which & BANYAN_SET_MTIME_NOW) ||
+	    ((which & BANYAN_SET_SIZE) && !(which & BANYAN_SET_KEEP_MTIME)))
 		d->mtime = d->ctime;
 	if (which & BANYAN_SET_ATIME_NOW)
 		d->atime = d->ctime;

@@ -50,11 +50,17 @@ static int load_file(struct change *c, banyan_data *data, struct located *l)
 }
 
 /* The contents have changed: so do times and the count of live bytes */
+static void touch_contents(struct change *c, struct data *d,
+			   uint64_t old_stored)
+{
+	c->op.live += (int64_t)d->stored - (int64_t)old_stored;
+	d->ctime = change_time(c, d->ctime);
+	d->mtime = d->ctime;
+}
+
 static int save_file(struct change *c, struct located *l, uint64_t old_stored)
 {
-	c->op.live += (int64_t)l->d.stored - (int64_t)old_stored;
-	l->d.ctime = change_time(c, l->d.ctime);
-	l->d.mtime = l->d.ctime;
+	touch_contents(c, &l->d, old_stored);
 	return data_save(c, l);
 }
 
@@ -87,11 +93,16 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		rc = -EFBIG;
 	if (!rc && size) {
 		uint64_t stored = l.d.stored;
+		int64_t mtime = l.d.mtime;
 		rc = contents_write(c, &l.d, buffer, size, offset);
 		if (flags & BANYAN_KILL_PRIV)
 			kill_priv(&l.d);
-		if (!rc)
-			rc = save_file(c, &l, stored);
+		if (rc)
+			return db_write_end(db, c, rc);
+		touch_contents(c, &l.d, stored);
+		if (flags & BANYAN_KEEP_MTIME)
+			l.d.mtime = mtime;
+		rc = data_save(c, &l);
 	}
 	rc = db_write_end(db, c, rc);
 	if (!rc && after)

@@ -231,6 +231,7 @@ flip()
 {
 	local byte
 	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059 # the format is the byte
 	printf "\\x$(printf %x $((byte ^ 1 << RANDOM % 8)))" |
 		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
@@ -294,7 +295,7 @@ fill_mount()
 	noise 10 | dd of=mnt/sparse bs=1 seek=5000000 status=none
 	truncate -s 9000000 mnt/sparse
 	for i in {1..20}; do
-		noise 5000 | dd of=mnt/rows bs=9000 seek=$i conv=notrunc \
+		noise 5000 | dd of=mnt/rows bs=9000 seek="$i" conv=notrunc \
 			status=none
 	done
 	cp mnt/rewritten mnt/copy
