@@ -290,11 +290,12 @@ $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/%,$(filter %.c,$(SOURCES))))
 .PHONY: tidy
 tidy: $(TIDY)
+	@:
 
 $(BUILD)/fs/%.tidy: EXTRA_CFLAGS = $(FUSE_CFLAGS)
 $(BUILD)/tools/%.tidy: EXTRA_CFLAGS = $(JANSSON_CFLAGS)
 
-$(BUILD)/%.tidy: %.c .clang-tidy
+$(BUILD)/%.tidy: %.c .clang-tidy $(filter %.h,$(SOURCES))
 	@mkdir -p $(@D)
 	$(call quiet,TIDY,$<)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE \
 		-D_FILE_OFFSET_BITS=64 -iquote store $(WARNINGS) $(EXTRA_CFLAGS) \
