@@ -520,7 +520,7 @@ struct banyan_stat {
 	uint8_t file_uuid[16]; /* of this file */
 	uint64_t generation; /* grows with each vacuum */
 	uint64_t file_bytes;
-	uint64_t live_bytes; /* of values and their attributes */
+	uint64_t live_bytes; /* of values; extended attributes do not count */
 	uint64_t keys; /* names, those of key spaces included */
 	uint64_t next_id;
 	uint64_t freezes;

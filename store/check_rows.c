@@ -83,6 +83,7 @@ int check_tree(struct checker *k, banyan *db)
 struct rows {
 	struct checker *k;
 	const struct state *s;
+	uint64_t next_id;
 	uint64_t keys;
 	uint64_t live;
 	uint64_t seen;
@@ -134,6 +135,11 @@ static int value_found(struct rows *r, const struct data *d, const char *name,
 {
 	int rc = check_value(r, d);
 	r->live += d->stored;
+	if (d->id >= r->next_id)
+		check_found(r->k,
+			    "Data %" PRIu64
+			    " is not below the next id, %" PRIu64,
+			    d->id, r->next_id);
 	if (!check_is_damage(rc))
 		return rc;
 	check_found(r->k, "damaged value of Data %" PRIu64 " %s%.*s", d->id,
@@ -343,7 +349,7 @@ static int check_all(struct rows *r, struct layer_cursor *c, uint64_t expect)
 		rc = check_row(r, key, len, value, value_len);
 		if (check_is_damage(rc)) {
 			check_found(r->k, "damaged row of type %u, id %" PRIu64,
-				    key[0],
+				    len ? key[0] : 0,
 				    len >= ROW_ID_LEN ? get_be64(key + 1) : 0);
 			rc = 0;
 		}
@@ -364,7 +370,9 @@ int check_rows(struct checker *k, banyan *db)
 	struct snapshot s;
 	struct layer_cursor *c = NULL;
 	db_read_begin(db, &s);
-	struct rows r = { .k = k, .s = &s.state };
+	struct rows r = { .k = k,
+			  .s = &s.state,
+			  .next_id = atomic_load(&db->next_id) };
 	uint64_t keys = atomic_load(&db->keys);
 	uint64_t live = atomic_load(&db->live);
 	int rc = layer_cursor_new(&s.state.layers, &c);

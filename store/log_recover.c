@@ -6,9 +6,9 @@
  * only lie in that segment. From where that freeze says, records are followed
  * until the chain breaks, at B. If anything behind B knows that the log was
  * durable beyond B, bytes that had been safe are damaged: that is an error.
- * Otherwise B is where a crash tore the log, and its end. Values that were not
- * known to be durable are read: the first one that does not match ends the log
- * as well.
+ * Otherwise B is where a crash tore the log, and its end. Payloads that were
+ * not known to be durable are read: the first one that does not match ends the
+ * log as well.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -238,7 +238,7 @@ static int judge_break(struct recovery *r)
 	return -EBADMSG;
 }
 
-/* Values that are not known to be durable may be torn: the log ends there */
+/* Payloads that are not known to be durable may be torn: the log ends there */
 static int verify_tail(struct recovery *r)
 {
 	struct log_state *st = r->state;
@@ -254,8 +254,7 @@ static int verify_tail(struct recovery *r)
 		rc = log_scan_next(&s, &rec);
 		if (rc || rec.offset >= st->end.offset)
 			break;
-		if (rec.header.type != RECORD_EXTENT ||
-		    rec.offset < st->durable_to)
+		if (!rec.header.payload_len || rec.offset < st->durable_to)
 			continue;
 		rc = log_verify_payload(r->file, &rec);
 		if (rc == -EBADMSG) {

@@ -487,7 +487,7 @@ class State:
             raise Damage(self.end[0],
                          "the log ends, but was durable to %d" % durable)
         for i, record in enumerate(self.records):
-            if record.kind != EXTENT_RECORD or record.offset < durable:
+            if not record.length or record.offset < durable:
                 continue
             try:
                 log.check_payload(record)

@@ -275,7 +275,7 @@ const struct command command_stat = {
 	.more = "In JSON, names stay as they are from version to version, "
 		"sizes are bytes, times (..._ns) are nanoseconds since 1970 "
 		"UTC, and mode is the number of the permission bits.\n\n"
-		"\"live\" is what the values and their attributes need: the "
+		"\"live\" is what the bytes of the values need: the "
 		"rest of the file is its index and what has been deleted or "
 		"replaced. A change of \"generation\" means that the file was "
 		"rewritten by a vacuum.",
