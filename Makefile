@@ -79,6 +79,8 @@ FUSE_CFLAGS = $(call once,FUSE_CFLAGS,$(call package_cflags,fuse3))
 FUSE_LIBS = $(call once,FUSE_LIBS,$(call package_libs,fuse3))
 JANSSON_CFLAGS = $(call once,JANSSON_CFLAGS,$(call package_cflags,jansson))
 JANSSON_LIBS = $(call once,JANSSON_LIBS,$(call package_libs,jansson))
+# libcsv tells pkg-config nothing
+CSV_LIBS = -lcsv
 CMOCKA_CFLAGS = $(call once,CMOCKA_CFLAGS,$(call package_cflags,cmocka))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,$(call package_libs,cmocka))
 LMDB_CFLAGS = $(call once,LMDB_CFLAGS,$(call package_cflags,lmdb))
@@ -266,7 +268,7 @@ $(BUILD)/$(SONAME): $(LIB_SO)
 	@ln -sf $(<F) $@
 
 $(BUILD)/banyan: $(TOOLS_OBJS) $(LIB_A)
-	$(link) $^ $(JANSSON_LIBS)
+	$(link) $^ $(JANSSON_LIBS) $(CSV_LIBS)
 
 $(BUILD)/banyanfs: $(FS_OBJS) $(LIB_A)
 	$(link) $^ $(FUSE_LIBS)

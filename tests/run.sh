@@ -165,6 +165,8 @@ run_tools()
 {
 	[[ ! -e tests/tools_test.sh ]] ||
 		suite tools_test count_shell bash tests/tools_test.sh
+	[[ ! -e tests/import_test.sh ]] ||
+		suite import_test count_shell bash tests/import_test.sh
 	if command -v python3 >/dev/null; then
 		suite test_reader count_shell bash tests/test_reader.sh
 	else

@@ -492,7 +492,7 @@ static void utf8_is_told_from_what_is_not(void **in)
 	(void)in;
 	assert_true(is_utf8(NULL, 0));
 	for (uint32_t i = 0; i < 1u << 24; i += 7) {
-		/* All of two bytes, and the ends of the others */
+		/* Every seventh number of three bytes */
 		uint8_t bytes[4] = { (uint8_t)(i >> 16), (uint8_t)(i >> 8),
 				     (uint8_t)i, 0x80 };
 		size_t size = 1 + i % 3;

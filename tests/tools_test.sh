@@ -125,8 +125,8 @@ test_help()
 	like "help goes to standard output" 'Usage: banyan .*' "$(banyan help)"
 	is "--help is the same" "$(banyan help)" "$(banyan --help)"
 	all=$(banyan help)
-	for command in create put get ls ln mv rm mkdir stat freeze freezes \
-		check mount umount; do
+	for command in create put get ls ln mv rm mkdir import export stat \
+		freeze freezes check mount umount; do
 		like "help lists $command" ".*  $command .*" "$all"
 		like "$command has help of its own" \
 			"Usage: banyan $command .*" "$(banyan $command --help)"

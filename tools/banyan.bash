@@ -36,7 +36,7 @@ _banyan()
 		[[ ${COMP_WORDS[i]} == -* ]] || operands+=("${COMP_WORDS[i]}")
 	done
 	case $command in
-	get | ls | ln | mv | rm | mkdir | stat | put)
+	get | ls | ln | mv | rm | mkdir | stat | put | export)
 		if ((${#operands[@]} > 0)); then
 			local file=${operands[0]//\\/}
 			_banyan_keys "${file/#\~/$HOME}" "$word"

@@ -50,6 +50,8 @@ extern const struct command command_mv;
 extern const struct command command_rm;
 extern const struct command command_mkdir;
 extern const struct command command_stat;
+extern const struct command command_import;
+extern const struct command command_export;
 extern const struct command command_freeze;
 extern const struct command command_freezes;
 extern const struct command command_check;

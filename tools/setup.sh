@@ -35,6 +35,9 @@ for_build()
 	if grep -qs '<jansson\.h>' tools/*.c; then
 		what libjansson-dev has_file /usr/include/jansson.h
 	fi
+	if grep -qs '<csv\.h>' tools/*.c; then
+		what libcsv-dev has_file /usr/include/csv.h
+	fi
 }
 
 for_check()
