@@ -19,7 +19,7 @@ void db_report(const banyan *db, const char *format, ...)
 	db->report(db->report_arg, line);
 }
 
-static int64_t now(void)
+int64_t db_now(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_REALTIME, &ts);
@@ -96,7 +96,7 @@ static int start_change(banyan *db, enum operation_kind kind)
 			      .orphans = &db->orphans };
 	view_layers(db->view, UINT64_MAX, db->cache, &c->state.layers);
 	c->state.file = db->file;
-	return change_begin(c, kind, atomic_load(&db->next_id), now());
+	return change_begin(c, kind, atomic_load(&db->next_id), db_now());
 }
 
 int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,

@@ -90,6 +90,9 @@ __attribute__((format(printf, 2, 3))) void db_report(const banyan *db,
 int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
 		 banyan **db);
 
+/* The time that operations and freezes are stamped with, in ns since 1970 */
+int64_t db_now(void);
+
 /* ---- reading ---------------------------------------------------------- */
 
 /* A moment of the database, held */

@@ -14,7 +14,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <time.h>
 
 #include "db.h"
 
@@ -25,13 +24,6 @@
 /* Redo beyond this, and beyond a quarter of the index, is worth a freeze:
  * replaying it takes about half a second */
 #define REDO_MAX (64u << 20)
-
-static int64_t now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 /* Replace the current view; write_lock is held */
 static int set_view(banyan *db, struct redo_table *active,
@@ -159,7 +151,7 @@ static int merge(banyan *db)
 	if (!v->frozen)
 		goto out;
 	f.number = db->last.number + 1;
-	f.time = now();
+	f.time = db_now();
 	f.previous = db->last_offset;
 	rc = merge_table(db, v, &tree, &f.index_bytes);
 	f.root = tree.root;

@@ -76,11 +76,6 @@ void log_free(struct log *log)
 	free(log);
 }
 
-const struct superblock *log_superblock(const struct log *log)
-{
-	return &log->sb;
-}
-
 int log_poisoned(const struct log *log)
 {
 	return atomic_load(&log->poisoned);

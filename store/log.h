@@ -44,8 +44,6 @@ int log_continue(struct file *file, const struct superblock *sb,
 
 void log_free(struct log *log); /* NULL is fine */
 
-const struct superblock *log_superblock(const struct log *log);
-
 /* Where a staged payload lies, and what extents need to find it */
 struct log_place {
 	uint64_t record; /* offset of the record */

@@ -7,18 +7,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "db.h"
 #include "umask.h"
-
-static int64_t now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static int random_bytes(void *to, size_t n)
 {
@@ -39,7 +31,7 @@ static int new_superblock(struct superblock *sb)
 {
 	*sb = (struct superblock){ .version = FORMAT_VERSION,
 				   .generation = 1,
-				   .created = now() };
+				   .created = db_now() };
 	int rc = random_uuid(sb->uuid);
 	if (!rc)
 		rc = random_uuid(sb->file_uuid);
