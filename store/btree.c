@@ -23,7 +23,7 @@ static int step_down(struct cache *cache, const void *key, size_t key_len,
 }
 
 int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
-		 size_t key_len, struct buf *value)
+		 size_t key_len, struct row_value *value)
 {
 	const struct node *node;
 	bool found;
@@ -39,7 +39,11 @@ int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
 		r = step_down(cache, key, key_len, &node);
 	if (!r) {
 		unsigned i = node_search(node, key, key_len, &found);
-		r = found ? node_copy_value(node, i, value) : -ENOENT;
+		r = found ? 0 : -ENOENT;
+		if (found) {
+			value->len = node_value(node, i, value->room);
+			value->bytes = value->room;
+		}
 	}
 	cache_put(cache, node);
 	return r;

@@ -23,9 +23,16 @@ struct tree {
 	unsigned height; /* levels; 0: the empty tree, 1: one leaf */
 };
 
-/* The row's value replaces what is in *value. 0, -ENOENT, or an error. */
+/* A row's value, and room for it if it does not lie in one piece elsewhere */
+struct row_value {
+	const uint8_t *bytes;
+	size_t len;
+	uint8_t room[ROW_VALUE_MAX];
+};
+
+/* The row's value, in *value itself. 0, -ENOENT, or an error. */
 int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
-		 size_t key_len, struct buf *value);
+		 size_t key_len, struct row_value *value);
 
 /* One change of a merge; value NULL: the row is deleted */
 struct row_change {

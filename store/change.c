@@ -8,6 +8,10 @@
 /* The rest of a record is for the operation that comes when this is reached */
 #define ENCODED_MAX (BODY_MAX - (256u << 10))
 
+/* Memory that is kept from one operation for the next */
+#define ROWS_KEPT 65536u
+#define BODY_KEPT (1u << 20)
+
 /* What to do at the end about a home that was told, or an id that was barred */
 struct home_undo {
 	uint64_t id;
@@ -16,29 +20,28 @@ struct home_undo {
 };
 
 int state_get(const struct state *s, const struct row_key *key,
-	      struct buf *value)
+	      struct row_value *value)
 {
 	return layers_get(&s->layers, key->bytes, key->len, value);
 }
 
-int change_begin(struct change *c, enum operation_kind kind, uint64_t next_id,
-		 int64_t now)
+void change_begin(struct change *c, enum operation_kind kind, uint64_t seq,
+		  uint64_t next_id, int64_t now)
 {
-	struct layers *l = &c->state.layers;
-	struct redo_table *edits = redo_table_new();
-	if (!edits)
-		return -ENOMEM;
-	assert(l->tables < LAYERS_TABLES);
-	for (unsigned i = l->tables; i > 0; i--)
-		l->table[i] = l->table[i - 1];
-	l->table[0].table = edits;
-	l->table[0].seq = UINT64_MAX;
-	l->tables++;
-	c->edits = edits;
+	c->seq = seq;
+	c->count = 0;
+	c->state.space = NULL;
+	c->stamps = 0;
+	c->encoded = 0;
+	c->batch = false;
+	c->broken = 0;
+	c->undo = NULL;
+	c->undos = 0;
+	c->undo_capacity = 0;
+	c->leaves_orphans = false;
 	c->op = (struct operation){ .kind = kind,
 				    .time = now,
 				    .next_id = next_id };
-	return 0;
 }
 
 static void settle(struct change *c, struct home_undo *u, bool committed)
@@ -51,14 +54,29 @@ static void settle(struct change *c, struct home_undo *u, bool committed)
 
 void change_end(struct change *c, bool committed)
 {
+	if (!committed)
+		for (size_t i = 0; i < c->count; i++)
+			redo_table_undo(c->table, c->rows[i], c->seq);
+	c->count = 0;
 	while (c->undos)
 		settle(c, &c->undo[--c->undos], committed);
 	if (c->leaves_orphans && committed)
 		atomic_store(c->orphans, true);
 	free(c->undo);
-	redo_table_unref(c->edits);
+	c->undo = NULL;
+	c->undo_capacity = 0;
+	/* What a large batch has needed is not kept for ever */
+	if (c->capacity > ROWS_KEPT || c->body.capacity > BODY_KEPT)
+		change_free(c);
+}
+
+void change_free(struct change *c)
+{
+	free(c->rows);
+	c->rows = NULL;
+	c->capacity = 0;
 	buf_free(&c->scratch);
-	*c = (struct change){ 0 };
+	buf_free(&c->body);
 }
 
 /* Room for one more, before anything is done that would have to be undone */
@@ -127,10 +145,31 @@ static size_t encoded_size(size_t key_len, size_t value_len)
 	return key_len + value_len + 4 * 3;
 }
 
+static int note_row(struct change *c, struct index_row *row)
+{
+	if (c->count == c->capacity) {
+		size_t capacity = c->capacity ? c->capacity * 2 : 16;
+		struct index_row **rows =
+			realloc(c->rows, capacity * sizeof(struct index_row *));
+		if (!rows) {
+			redo_table_undo(c->table, row, c->seq);
+			return -ENOMEM;
+		}
+		c->rows = rows;
+		c->capacity = capacity;
+	}
+	c->rows[c->count++] = row;
+	return 0;
+}
+
 static int put(struct change *c, const struct row_key *key,
 	       const uint8_t *value, size_t len)
 {
-	int rc = redo_table_put(c->edits, key->bytes, key->len, value, len, 1);
+	struct index_row *fresh = NULL;
+	int rc = redo_table_put(c->table, key->bytes, key->len, value, len,
+				c->seq, &fresh);
+	if (!rc && fresh)
+		rc = note_row(c, fresh);
 	if (rc)
 		c->broken = rc;
 	c->stamps++;
@@ -152,9 +191,62 @@ int change_put_empty(struct change *c, const struct row_key *key)
 	return put(c, key, &nothing, 0);
 }
 
+static int put_space(struct change *c)
+{
+	struct row_key key;
+	if (!c->state.space)
+		return 0;
+	c->state.space = NULL;
+	row_key_data(&key, c->space.id);
+	int rc = data_encode(&c->space, &c->scratch);
+	if (rc)
+		c->broken = rc;
+	return rc ? rc : change_put(c, &key, &c->scratch);
+}
+
+int change_put_space(struct change *c, const struct data *space)
+{
+	int rc = 0;
+	if (c->state.space && c->space.id != space->id)
+		rc = put_space(c);
+	if (&c->space != space)
+		c->space = *space;
+	c->state.space = &c->space;
+	c->stamps++;
+	return rc;
+}
+
 int change_delete(struct change *c, const struct row_key *key)
 {
+	if (c->state.space && key->bytes[0] == ROW_DATA &&
+	    get_be64(key->bytes + 1) == c->space.id)
+		c->state.space = NULL;
 	return put(c, key, NULL, 0);
+}
+
+static bool in_order(const struct change *c)
+{
+	for (size_t i = 1; i < c->count; i++)
+		if (compare_bytes(c->rows[i - 1]->key, c->rows[i - 1]->key_len,
+				  c->rows[i]->key, c->rows[i]->key_len) >= 0)
+			return false;
+	return true;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct index_row *const *x = a;
+	const struct index_row *const *y = b;
+	return compare_bytes((*x)->key, (*x)->key_len, (*y)->key,
+			     (*y)->key_len);
+}
+
+int change_finish(struct change *c)
+{
+	int rc = put_space(c);
+	if (!rc && !in_order(c))
+		qsort(c->rows, c->count, sizeof(struct index_row *), by_key);
+	return rc;
 }
 
 int64_t change_time(const struct change *c, int64_t last_ctime)
@@ -166,24 +258,19 @@ int64_t change_time(const struct change *c, int64_t last_ctime)
 
 bool change_empty(const struct change *c)
 {
-	return redo_table_rows(c->edits) == 0;
+	return c->count == 0 && !c->state.space;
 }
 
 bool change_full(struct change *c)
 {
-	struct redo_cursor row;
 	if (c->encoded <= ENCODED_MAX)
 		return false;
 	/* What changed more than once was counted as often: count anew */
 	c->encoded = 0;
-	redo_cursor_init(&row, c->edits, UINT64_MAX);
-	for (bool more = redo_cursor_seek(&row, "", 0); more;
-	     more = redo_cursor_next(&row)) {
-		size_t key_len = 0;
+	for (size_t i = 0; i < c->count; i++) {
 		size_t value_len = 0;
-		redo_cursor_key(&row, &key_len);
-		redo_cursor_value(&row, &value_len);
-		c->encoded += encoded_size(key_len, value_len);
+		redo_row_value(c->rows[i], &value_len);
+		c->encoded += encoded_size(c->rows[i]->key_len, value_len);
 	}
 	return c->encoded > ENCODED_MAX;
 }

@@ -4,10 +4,14 @@
  *
  * A struct state is what rows and values are read from: layers of rows, and the
  * file in which values lie. A struct change is an operation, or a batch of
- * them, that is being built by the one writer: it collects the rows that will
- * differ and stages payloads in the log. Its own state shows the store as if
- * the operation had happened. Nobody else sees anything of it before it is
- * committed, and nothing is left of it when it is dropped.
+ * them, that is being built by the one writer: it puts the rows that will differ
+ * into the redo table, with a number that nobody else looks at yet, and stages
+ * payloads in the log. Its own state shows the store as if the operation had
+ * happened. When it is dropped its rows are taken back.
+ *
+ * Each key that is made or deleted changes its key space too. The Data of the
+ * last such space is kept here, and its row is put when another one comes, or
+ * at the end: in a batch, once instead of a thousand times.
  *
  * An operation first reads and decides, then changes rows: a failure while it
  * decides leaves a batch as it was. A failure while it changes rows (no memory)
@@ -18,6 +22,7 @@
 
 #include <stdatomic.h>
 
+#include "data.h"
 #include "file.h"
 #include "held.h"
 #include "layers.h"
@@ -28,21 +33,29 @@
 struct state {
 	struct layers layers;
 	struct file *file;
+	const struct data *space; /* newer than its DATA row; NULL: none */
 };
 
+/* The row's value, valid for as long as the state is. 0, -ENOENT, error. */
 int state_get(const struct state *s, const struct row_key *key,
-	      struct buf *value);
+	      struct row_value *value);
 
 struct change {
-	struct state state; /* layers.table[0] is edits */
-	struct redo_table *edits;
+	struct state state;
+	struct redo_table *table; /* where rows are put: layers.table[0] */
+	uint64_t seq; /* the operation's number there */
+	struct index_row **rows; /* that have changed */
+	size_t count;
+	size_t capacity;
+	struct data space; /* state.space, if there is one */
 	struct log *log;
 	struct operation op;
-	uint64_t stamps; /* changes of edits in this operation of a batch */
+	uint64_t stamps; /* changes of rows in this operation of a batch */
 	size_t encoded; /* bytes of their rows in a record, at the most */
 	bool batch; /* callers' memory does not stay until the commit */
 	int broken; /* 0, or why the change cannot be committed */
-	struct buf scratch; /* row values on their way into edits */
+	struct buf scratch; /* row values on their way into the table */
+	struct buf body; /* of the record */
 
 	banyan *db;
 	struct held_table *held;
@@ -54,18 +67,28 @@ struct change {
 };
 
 /*
- * Begin on top of the base state in *c, whose layers have room for one more
- * table; log, db, held and orphans are set too, all else is zero. 0 or -ENOMEM.
+ * Begin on top of the state in *c, whose first table it is to change, with the
+ * number seq; log, db, held and orphans are set too, the rest is zero but for
+ * what an earlier change has left in rows, scratch and body: their memory.
  */
-int change_begin(struct change *c, enum operation_kind kind, uint64_t next_id,
-		 int64_t now);
-/* Free it. Unless it was committed, homes are again what they were. */
+void change_begin(struct change *c, enum operation_kind kind, uint64_t seq,
+		  uint64_t next_id, int64_t now);
+
+/* Put what is still to be put; the rows are in key order then. 0 or -ENOMEM. */
+int change_finish(struct change *c);
+
+/* Unless it was committed, rows and homes are again what they were. */
 void change_end(struct change *c, bool committed);
+/* Free the memory that is kept for the next one */
+void change_free(struct change *c);
 
 int change_put(struct change *c, const struct row_key *key,
 	       const struct buf *value);
 int change_put_empty(struct change *c, const struct row_key *key);
 int change_delete(struct change *c, const struct row_key *key);
+
+/* The key space is now this; its DATA row is put later */
+int change_put_space(struct change *c, const struct data *space);
 
 uint64_t change_new_id(struct change *c);
 

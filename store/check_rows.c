@@ -91,9 +91,8 @@ struct rows {
 
 static int has_row(const struct rows *r, const struct row_key *key)
 {
-	struct buf value = BUF_INIT;
+	struct row_value value;
 	int rc = state_get(r->s, key, &value);
-	buf_free(&value);
 	return rc == 0 ? 1 : rc == -ENOENT ? 0 : rc;
 }
 

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 enum direction { FORWARD, BACKWARD };
@@ -17,7 +18,10 @@ enum direction { FORWARD, BACKWARD };
 void tree_cursor_init(struct tree_cursor *c, struct cache *cache,
 		      const struct tree *tree)
 {
-	*c = (struct tree_cursor){ .cache = cache, .tree = *tree };
+	/* Not key and room, which are long and need no values yet */
+	memset(c, 0, offsetof(struct tree_cursor, key));
+	c->cache = cache;
+	c->tree = *tree;
 }
 
 static void drop_path(struct tree_cursor *c)
@@ -26,29 +30,46 @@ static void drop_path(struct tree_cursor *c)
 		cache_put(c->cache, c->path[i].node);
 		c->path[i].node = NULL;
 	}
+	c->prefix_of = NULL;
 	c->valid = false;
 }
 
 void tree_cursor_free(struct tree_cursor *c)
 {
 	drop_path(c);
-	buf_free(&c->key);
-	buf_free(&c->value);
+}
+
+/* Key and value of the row at the position */
+static void take_row(struct tree_cursor *c)
+{
+	const struct node *leaf = c->path[0].node;
+	struct node_row row;
+
+	node_row(leaf, c->path[0].at, &row);
+	if (c->prefix_of != leaf) {
+		memcpy(c->key, node_prefix(leaf), leaf->prefix_len);
+		c->prefix_of = leaf;
+	}
+	memcpy(c->key + leaf->prefix_len, row.suffix, row.suffix_len);
+	c->key_len = leaf->prefix_len + row.suffix_len;
+	c->value = row.rest;
+	c->value_len = row.shared + row.rest_len;
+	if (row.shared) {
+		memcpy(c->room, node_template(leaf), row.shared);
+		memcpy(c->room + row.shared, row.rest, row.rest_len);
+		c->value = c->room;
+	}
 }
 
 /* The result of a movement; without a row the cursor has no position */
 static int arrive(struct tree_cursor *c, int r)
 {
-	const struct node *leaf = c->path[0].node;
-
-	if (!r)
-		r = node_copy_key(leaf, c->path[0].at, &c->key);
-	if (!r)
-		r = node_copy_value(leaf, c->path[0].at, &c->value);
-	if (r)
+	if (r) {
 		drop_path(c);
-	else
+	} else {
+		take_row(c);
 		c->valid = true;
+	}
 	return r;
 }
 
@@ -89,8 +110,8 @@ static int cross(struct tree_cursor *c, enum direction direction)
 					    0 :
 					    c->path[level].node->count - 1;
 	}
-	int order = node_compare(c->path[0].node, c->path[0].at, c->key.data,
-				 c->key.len);
+	int order = node_compare(c->path[0].node, c->path[0].at, c->key,
+				 c->key_len);
 	return (direction == FORWARD ? order > 0 : order < 0) ? 0 : -EUCLEAN;
 }
 
@@ -122,12 +143,14 @@ static int descend(struct tree_cursor *c, const void *key, size_t key_len)
 	return r;
 }
 
-/* Let `key` be the sought key, which may be it already */
-static int note_key(struct tree_cursor *c, const void *key, size_t key_len)
+/* Let `key` be the sought key, which may be it already. No row has a longer
+ * one than ROW_KEY_MAX: of a longer one the beginning is in the same place. */
+static void note_key(struct tree_cursor *c, const void *key, size_t key_len)
 {
-	if (key == c->key.data && key_len == c->key.len)
-		return 0;
-	return buf_set(&c->key, key, key_len);
+	c->key_len = key_len < ROW_KEY_MAX ? key_len : ROW_KEY_MAX;
+	if (key_len)
+		memmove(c->key, key, c->key_len);
+	c->prefix_of = NULL;
 }
 
 int tree_cursor_seek(struct tree_cursor *c, const void *key, size_t key_len)
@@ -139,9 +162,8 @@ int tree_cursor_seek(struct tree_cursor *c, const void *key, size_t key_len)
 	const struct node *leaf = c->path[0].node;
 	c->path[0].at = node_search(leaf, key ? key : "", key_len, &found);
 	if (c->path[0].at == leaf->count) {
-		r = note_key(c, key, key_len);
-		if (!r)
-			r = cross(c, FORWARD);
+		note_key(c, key, key_len);
+		r = cross(c, FORWARD);
 	}
 	return arrive(c, r);
 }
@@ -159,9 +181,8 @@ int tree_cursor_seek_before(struct tree_cursor *c, const void *key,
 	if (i > 0) {
 		c->path[0].at = i - 1;
 	} else {
-		r = note_key(c, key, key_len);
-		if (!r)
-			r = cross(c, BACKWARD);
+		note_key(c, key, key_len);
+		r = cross(c, BACKWARD);
 	}
 	return arrive(c, r);
 }
@@ -191,13 +212,13 @@ int tree_cursor_prev(struct tree_cursor *c)
 const uint8_t *tree_cursor_key(const struct tree_cursor *c, size_t *len)
 {
 	assert(c->valid);
-	*len = c->key.len;
-	return c->key.data;
+	*len = c->key_len;
+	return c->key;
 }
 
 const uint8_t *tree_cursor_value(const struct tree_cursor *c, size_t *len)
 {
 	assert(c->valid);
-	*len = c->value.len;
-	return c->value.data;
+	*len = c->value_len;
+	return c->value;
 }

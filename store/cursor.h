@@ -20,8 +20,12 @@ struct tree_cursor {
 		unsigned at;
 	} path[TREE_HEIGHT_MAX]; /* path[0] is the leaf */
 	bool valid;
-	struct buf key;
-	struct buf value;
+	size_t key_len;
+	const uint8_t *value; /* in the leaf, or in room */
+	size_t value_len;
+	const struct node *prefix_of; /* the leaf whose prefix key begins with */
+	uint8_t key[ROW_KEY_MAX];
+	uint8_t room[ROW_VALUE_MAX];
 };
 
 void tree_cursor_init(struct tree_cursor *c, struct cache *cache,

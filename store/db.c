@@ -47,6 +47,7 @@ void db_read_committed(banyan *db, struct snapshot *s)
 	uint64_t seq = atomic_load(&db->visible);
 	view_layers(s->view, seq, db->cache, &s->state.layers);
 	s->state.file = db->file;
+	s->state.space = NULL;
 }
 
 void db_read_begin(banyan *db, struct snapshot *s)
@@ -87,16 +88,19 @@ int db_read_data(banyan_data *data, struct snapshot *s, struct located *l)
 
 /* ---- writing ---------------------------------------------------------- */
 
-static int start_change(banyan *db, enum operation_kind kind)
+static void start_change(banyan *db, enum operation_kind kind)
 {
 	struct change *c = &db->change;
-	*c = (struct change){ .log = db->log,
-			      .db = db,
-			      .held = &db->held,
-			      .orphans = &db->orphans };
+	c->log = db->log;
+	c->db = db;
+	c->held = &db->held;
+	c->orphans = &db->orphans;
+	c->table = db->view->active;
 	view_layers(db->view, UINT64_MAX, db->cache, &c->state.layers);
+	c->state.layers.own = c->table;
 	c->state.file = db->file;
-	return change_begin(c, kind, atomic_load(&db->next_id), db_now());
+	change_begin(c, kind, atomic_load(&db->visible) + 1,
+		     atomic_load(&db->next_id), db_now());
 }
 
 int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
@@ -118,7 +122,7 @@ int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
 	rc = log_poisoned(db->log);
 	if (!rc) {
 		log_begin(db->log, makes_room);
-		rc = start_change(db, kind);
+		start_change(db, kind);
 	}
 	if (rc) {
 		pthread_mutex_unlock(&db->write_lock);
@@ -135,62 +139,30 @@ int db_write_data(struct change *c, banyan_data *data, struct located *l)
 }
 
 /* The record is in the log: now everybody may see it */
-static void publish(banyan *db, struct change *c, uint64_t seq)
+static void publish(banyan *db, const struct change *c)
 {
-	struct redo_cursor cursor;
-	redo_cursor_init(&cursor, c->edits, UINT64_MAX);
-	for (bool more = redo_cursor_seek(&cursor, "", 0); more;
-	     more = redo_cursor_next(&cursor)) {
-		size_t key_len = 0;
-		size_t value_len = 0;
-		const uint8_t *key = redo_cursor_key(&cursor, &key_len);
-		const uint8_t *value = redo_cursor_value(&cursor, &value_len);
-		int rc = redo_table_put(db->view->active, key, key_len, value,
-					value_len, seq);
-		assert(rc == 0);
-	}
 	atomic_fetch_add(&db->keys, (uint64_t)c->op.keys);
 	atomic_fetch_add(&db->live, (uint64_t)c->op.live);
-	atomic_store(&db->visible, seq);
-}
-
-/* Whatever publish() will need: it must not fail once the log has the record */
-static int reserve_memory(banyan *db, const struct change *c)
-{
-	struct redo_cursor cursor;
-	size_t need = 0;
-	redo_cursor_init(&cursor, c->edits, UINT64_MAX);
-	for (bool more = redo_cursor_seek(&cursor, "", 0); more;
-	     more = redo_cursor_next(&cursor)) {
-		size_t key_len = 0;
-		size_t value_len = 0;
-		redo_cursor_key(&cursor, &key_len);
-		redo_cursor_value(&cursor, &value_len);
-		need += redo_table_need(key_len, value_len);
-	}
-	return redo_table_reserve(db->view->active, need);
+	atomic_fetch_add(&db->redo_bytes, c->body.len);
+	atomic_store(&db->visible, c->seq);
 }
 
 static int write_change(banyan *db, struct change *c)
 {
-	struct buf body = BUF_INIT;
 	uint64_t offset = 0;
-	int rc = reserve_memory(db, c);
+	int rc = change_finish(c);
+	buf_reset(&c->body);
 	if (!rc)
-		rc = redo_encode(&c->op, c->edits, &body);
+		rc = redo_encode(&c->op, c->rows, c->count, &c->body);
 	if (!rc)
-		rc = log_stage_body(db->log, RECORD_OPERATION, body.data,
-				    body.len, &offset);
-	uint64_t seq = log_staged_seq(db->log) - 1;
+		rc = log_stage_body(db->log, RECORD_OPERATION, c->body.data,
+				    c->body.len, &offset);
 	if (rc)
 		log_abort(db->log);
 	else
 		rc = log_commit(db->log);
-	if (!rc) {
-		atomic_fetch_add(&db->redo_bytes, body.len);
-		publish(db, c, seq);
-	}
-	buf_free(&body);
+	if (!rc)
+		publish(db, c);
 	return rc;
 }
 

@@ -66,7 +66,7 @@ int freeze_swap(banyan *db, bool automatic)
 static int next_row(void *arg, struct row_change *change)
 {
 	struct redo_cursor *c = arg;
-	bool more = c->row ? redo_cursor_next(c) : redo_cursor_seek(c, "", 0);
+	bool more = c->spot.row ? redo_cursor_next(c) : redo_cursor_seek(c, "", 0);
 	if (!more)
 		return 1;
 	change->key = redo_cursor_key(c, &change->key_len);

@@ -14,16 +14,24 @@
 
 #include "bytes.h"
 
+static enum redo_found find_in_table(const struct layers *l, unsigned i,
+				     const void *key, size_t key_len,
+				     struct row_value *value)
+{
+	if (i == 0 && l->own)
+		return redo_table_get_newest(l->own, key, key_len,
+					     &value->bytes, &value->len);
+	return redo_table_get(l->table[i].table, key, key_len, l->table[i].seq,
+			      &value->bytes, &value->len);
+}
+
 int layers_get(const struct layers *l, const void *key, size_t key_len,
-	       struct buf *value)
+	       struct row_value *value)
 {
 	for (unsigned i = 0; i < l->tables; i++) {
-		const uint8_t *bytes = NULL;
-		size_t len = 0;
-		switch (redo_table_get(l->table[i].table, key, key_len,
-				       l->table[i].seq, &bytes, &len)) {
+		switch (find_in_table(l, i, key, key_len, value)) {
 		case REDO_ROW:
-			return buf_set(value, bytes, len);
+			return 0;
 		case REDO_DELETED:
 			return -ENOENT;
 		case REDO_ABSENT:
@@ -41,23 +49,39 @@ struct layer_cursor {
 	bool tree_at;
 	bool back; /* the direction of travel */
 	int source; /* whose row is the position; -1: none, tables: the tree */
-	struct buf key; /* the position, kept for when the direction changes */
+	const uint8_t *key; /* of the position: the source's */
+	size_t key_len;
 	struct buf prefix; /* which keys are of interest */
 };
 
 int layer_cursor_new(const struct layers *l, struct layer_cursor **out)
 {
-	struct layer_cursor *c = calloc(1, sizeof(*c));
+	struct layer_cursor *c = malloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	c->tables = l->tables;
-	for (unsigned i = 0; i < l->tables; i++)
+	for (unsigned i = 0; i < l->tables; i++) {
 		redo_cursor_init(&c->table[i], l->table[i].table,
 				 l->table[i].seq);
+		c->table_at[i] = false;
+	}
 	tree_cursor_init(&c->tree, l->cache, &l->tree);
+	c->tree_at = false;
+	c->back = false;
 	c->source = -1;
+	c->prefix = (struct buf)BUF_INIT;
 	*out = c;
 	return 0;
+}
+
+int layer_cursor_open(const struct layers *l, const void *prefix, size_t len,
+		      struct layer_cursor **out)
+{
+	*out = NULL;
+	int rc = layer_cursor_new(l, out);
+	if (!rc)
+		rc = layer_cursor_within(*out, prefix, len);
+	return rc ? rc : layer_cursor_seek(*out, prefix, len);
 }
 
 void layer_cursor_free(struct layer_cursor *c)
@@ -65,7 +89,6 @@ void layer_cursor_free(struct layer_cursor *c)
 	if (!c)
 		return;
 	tree_cursor_free(&c->tree);
-	buf_free(&c->key);
 	buf_free(&c->prefix);
 	free(c);
 }
@@ -75,15 +98,12 @@ int layer_cursor_within(struct layer_cursor *c, const void *prefix, size_t len)
 	return buf_set(&c->prefix, prefix, len);
 }
 
-/* Is a key, met in the direction of travel, beyond those of interest? */
+/* Is a key of no interest? What comes after it is not either. */
 static bool is_beyond(const struct layer_cursor *c, const uint8_t *key,
 		      size_t len)
 {
 	const struct buf *p = &c->prefix;
-	if (p->len == 0 || (len >= p->len && !memcmp(key, p->data, p->len)))
-		return false;
-	int order = compare_bytes(key, len, p->data, p->len);
-	return c->back ? order < 0 : order > 0;
+	return p->len && (len < p->len || memcmp(key, p->data, p->len) != 0);
 }
 
 static bool stands(const struct layer_cursor *c, unsigned source)
@@ -131,28 +151,31 @@ static bool goes_first(const struct layer_cursor *c, unsigned a, unsigned b)
 static int foremost(const struct layer_cursor *c)
 {
 	int best = -1;
-	for (unsigned i = 0; i <= c->tables; i++)
-		if (stands(c, i) &&
+	for (unsigned i = 0; i < c->tables; i++)
+		if (c->table_at[i] &&
 		    (best < 0 || goes_first(c, i, (unsigned)best)))
 			best = (int)i;
+	if (c->tree_at &&
+	    (best < 0 || goes_first(c, c->tables, (unsigned)best)))
+		best = (int)c->tables;
 	return best;
 }
 
-/* All sources that stand on the position step on */
+/* All sources that stand on the position step on, its own as the last */
 static int leave(struct layer_cursor *c)
 {
 	for (unsigned i = 0; i <= c->tables; i++) {
 		size_t len = 0;
-		if (!stands(c, i))
+		if ((int)i == c->source || !stands(c, i))
 			continue;
 		const uint8_t *key = key_of(c, i, &len);
-		if (compare_bytes(key, len, c->key.data, c->key.len) != 0)
+		if (compare_bytes(key, len, c->key, c->key_len) != 0)
 			continue;
 		int rc = step_source(c, i);
 		if (rc)
 			return rc;
 	}
-	return 0;
+	return step_source(c, (unsigned)c->source);
 }
 
 /* Stand on the foremost row that is not deleted */
@@ -163,17 +186,15 @@ static int settle(struct layer_cursor *c)
 		c->source = foremost(c);
 		if (c->source < 0)
 			return 1;
-		const uint8_t *key = key_of(c, (unsigned)c->source, &len);
-		if (is_beyond(c, key, len)) {
+		c->key = key_of(c, (unsigned)c->source, &c->key_len);
+		if (is_beyond(c, c->key, c->key_len)) {
 			c->source = -1;
 			return 1;
 		}
-		int rc = buf_set(&c->key, key, len);
-		if (!rc && ((unsigned)c->source == c->tables ||
-			    redo_cursor_value(&c->table[c->source], &len)))
+		if ((unsigned)c->source == c->tables ||
+		    redo_cursor_value(&c->table[c->source], &len))
 			return 0;
-		if (!rc)
-			rc = leave(c);
+		int rc = leave(c);
 		if (rc) {
 			c->source = -1;
 			return rc;
@@ -206,19 +227,14 @@ int layer_cursor_seek_before(struct layer_cursor *c, const void *key,
 /* Seek from the position itself, in the other direction */
 static int turn(struct layer_cursor *c)
 {
-	struct buf key = c->key;
-	c->key = (struct buf)BUF_INIT;
-	int rc;
-	if (c->back) {
-		/* The first key behind it: the same with a NUL at the end */
-		buf_add_u8(&key, 0);
-		rc = key.failed ? -ENOMEM :
-				  layer_cursor_seek(c, key.data, key.len);
-	} else {
-		rc = layer_cursor_seek_before(c, key.data, key.len);
-	}
-	buf_free(&key);
-	return rc;
+	uint8_t key[ROW_KEY_MAX + 1];
+	size_t len = c->key_len;
+	memcpy(key, c->key, len);
+	if (!c->back)
+		return layer_cursor_seek_before(c, key, len);
+	/* The first key behind it: the same with a NUL at the end */
+	key[len++] = 0;
+	return layer_cursor_seek(c, key, len);
 }
 
 static int step(struct layer_cursor *c, bool back)
@@ -248,8 +264,8 @@ int layer_cursor_prev(struct layer_cursor *c)
 const uint8_t *layer_cursor_key(const struct layer_cursor *c, size_t *len)
 {
 	assert(c->source >= 0);
-	*len = c->key.len;
-	return c->key.data;
+	*len = c->key_len;
+	return c->key;
 }
 
 const uint8_t *layer_cursor_value(const struct layer_cursor *c, size_t *len)

@@ -2,9 +2,9 @@
 /*
  * layers.h - the rows of a store as one sorted sequence.
  *
- * What is current lies in layers: the changes of the operation being built, the
- * redo table, the table that is being frozen, and the tree. The first layer
- * that knows a row says what it is; a deletion in it hides what is below.
+ * What is current lies in layers: the redo table, the table that is being frozen,
+ * and the tree. The first layer that knows a row says what it is; a deletion in
+ * it hides what is below.
  *
  * A struct layers only borrows: whoever fills it in keeps tables and tree alive.
  */
@@ -15,9 +15,10 @@
 #include "cursor.h"
 #include "redo_table.h"
 
-#define LAYERS_TABLES 3
+#define LAYERS_TABLES 2
 
 struct layers {
+	struct redo_table *own; /* the writer's first table; readers: NULL */
 	unsigned tables; /* how many of the next are in use, newest first */
 	struct {
 		const struct redo_table *table;
@@ -27,9 +28,9 @@ struct layers {
 	struct tree tree;
 };
 
-/* The row's value replaces what is in *value. 0, -ENOENT, or an error. */
+/* The row's value, valid for as long as the layers are. 0, -ENOENT, error. */
 int layers_get(const struct layers *l, const void *key, size_t key_len,
-	       struct buf *value);
+	       struct row_value *value);
 
 /* Iterate as tree_cursor does: 0 at a row, 1 none there, negative error */
 struct layer_cursor;
@@ -43,6 +44,13 @@ void layer_cursor_free(struct layer_cursor *c); /* NULL is fine */
  * over any number of deleted ones of another.
  */
 int layer_cursor_within(struct layer_cursor *c, const void *prefix, size_t len);
+
+/*
+ * A new cursor within the prefix, on its first row: 0, 1 if there is none, or
+ * negative. It is to be freed, whatever comes back (*c may be NULL then).
+ */
+int layer_cursor_open(const struct layers *l, const void *prefix, size_t len,
+		      struct layer_cursor **c);
 int layer_cursor_seek(struct layer_cursor *c, const void *key, size_t key_len);
 /* Last row before key; of all rows if key is NULL */
 int layer_cursor_seek_before(struct layer_cursor *c, const void *key,

@@ -231,14 +231,13 @@ static int open_node(struct merge *m, unsigned level,
 }
 
 /* Row i of an old leaf as it is */
-static int add_old_row(struct builder *b, const struct node *node, unsigned i,
-		       struct buf *value)
+static int add_old_row(struct builder *b, const struct node *node, unsigned i)
 {
 	uint8_t key[ROW_KEY_MAX];
+	uint8_t value[ROW_VALUE_MAX];
 	size_t key_len = node_key(node, i, key);
-	int r = node_copy_value(node, i, value);
-	return r ? r :
-		   builder_add_row(b, key, key_len, value->data, value->len);
+	size_t value_len = node_value(node, i, value);
+	return builder_add_row(b, key, key_len, value, value_len);
 }
 
 /* The next change, which lies before or at row i of the leaf */
@@ -257,7 +256,6 @@ static int apply_change(struct merge *m)
 static int merge_rows(struct merge *m, const struct node *node,
 		      const struct bounds *bounds)
 {
-	struct buf value = BUF_INIT;
 	unsigned count = node ? node->count : 0;
 	unsigned i = 0;
 	int r = 0;
@@ -272,7 +270,7 @@ static int merge_rows(struct merge *m, const struct node *node,
 			c = node_compare(node, i, m->change.key,
 					 m->change.key_len);
 		if (c < 0)
-			r = add_old_row(&m->level[0], node, i, &value);
+			r = add_old_row(&m->level[0], node, i);
 		else
 			r = apply_change(m);
 		if (c <= 0)
@@ -280,7 +278,6 @@ static int merge_rows(struct merge *m, const struct node *node,
 		if (!r)
 			r = emit_full(m, 0);
 	}
-	buf_free(&value);
 	return r;
 }
 
@@ -343,7 +340,6 @@ static bool is_top(const struct merge *m, unsigned level)
 static int add_node(struct builder *b, const struct node *node,
 		    const struct bounds *bounds)
 {
-	struct buf value = BUF_INIT;
 	int r = 0;
 
 	builder_set_lower(b, bounds->lower, bounds->lower_len);
@@ -355,10 +351,9 @@ static int add_node(struct builder *b, const struct node *node,
 			node_child(node, i, &child);
 			r = builder_add_child(b, key, len, &child, false);
 		} else {
-			r = add_old_row(b, node, i, &value);
+			r = add_old_row(b, node, i);
 		}
 	}
-	buf_free(&value);
 	return r;
 }
 

@@ -14,14 +14,18 @@
 static int load_data_row(const struct state *s, uint64_t id, struct located *l)
 {
 	struct row_key key;
-	struct buf value = BUF_INIT;
-	row_key_data(&key, id);
-	int rc = state_get(s, &key, &value);
-	if (!rc)
-		rc = data_decode(&l->d, value.data, value.len);
+	struct row_value value;
+	int rc = 0;
+	if (s->space && s->space->id == id) {
+		l->d = *s->space;
+	} else {
+		row_key_data(&key, id);
+		rc = state_get(s, &key, &value);
+		if (!rc)
+			rc = data_decode(&l->d, value.bytes, value.len);
+	}
 	if (!rc && l->d.id != id)
 		rc = -EUCLEAN;
-	buf_free(&value);
 	if (!rc)
 		home_set(&l->home, 0, NULL, 0);
 	return rc;
@@ -31,14 +35,13 @@ int names_row(const struct state *s, const struct name *n, struct name_row *row,
 	      struct located *l)
 {
 	struct row_key key;
-	struct buf value = BUF_INIT;
+	struct row_value value;
 	if (n->len > BANYAN_NAME_MAX)
 		return -ENAMETOOLONG;
 	row_key_name(&key, n->space, n->bytes, n->len);
 	int rc = state_get(s, &key, &value);
 	if (!rc)
-		rc = name_row_decode(row, &l->d, value.data, value.len);
-	buf_free(&value);
+		rc = name_row_decode(row, &l->d, value.bytes, value.len);
 	if (!rc && row->embedded)
 		home_set(&l->home, n->space, n->bytes, n->len);
 	return rc;
@@ -84,6 +87,8 @@ int names_space(const struct state *s, uint64_t id, struct data *d)
 static int put_data_row(struct change *c, const struct data *d)
 {
 	struct row_key key;
+	if (data_is_space(d))
+		return change_put_space(c, d);
 	row_key_data(&key, d->id);
 	int rc = data_encode(d, &c->scratch);
 	return rc ? rc : change_put(c, &key, &c->scratch);
@@ -148,14 +153,18 @@ int data_save(struct change *c, const struct located *l)
 static int touch_space(struct change *c, uint64_t id, int spaces)
 {
 	struct data d;
-	int rc = names_space(&c->state, id, &d);
-	if (rc)
-		return rc;
-	d.ctime = change_time(c, d.ctime);
-	d.mtime = d.ctime;
-	if (spaces > 0 || d.nlink > 2)
-		d.nlink = (uint32_t)((int64_t)d.nlink + spaces);
-	return put_data_row(c, &d);
+	struct data *space = &c->space;
+	if (!c->state.space || space->id != id) {
+		int rc = names_space(&c->state, id, &d);
+		if (rc)
+			return rc;
+		space = &d;
+	}
+	space->ctime = change_time(c, space->ctime);
+	space->mtime = space->ctime;
+	if (spaces > 0 || space->nlink > 2)
+		space->nlink = (uint32_t)((int64_t)space->nlink + spaces);
+	return change_put_space(c, space);
 }
 
 static void touch(const struct change *c, struct data *d)
@@ -167,17 +176,21 @@ static void touch(const struct change *c, struct data *d)
 
 int names_check_new(const struct change *c, const struct name *n)
 {
+	struct row_key key;
+	struct row_value value;
 	struct data space;
-	struct located l;
-	struct name_row row;
 	int rc = name_check(n->space, n->bytes, n->len);
-	if (!rc)
+	if (!rc && !(c->state.space && c->space.id == n->space)) {
 		rc = names_space(&c->state, n->space, &space);
-	if (!rc && space.nlink == 0)
+		if (!rc && space.nlink == 0)
+			rc = -ENOENT;
+	} else if (!rc && c->space.nlink == 0) {
 		rc = -ENOENT;
+	}
 	if (rc)
 		return rc;
-	rc = names_row(&c->state, n, &row, &l);
+	row_key_name(&key, n->space, n->bytes, n->len);
+	rc = state_get(&c->state, &key, &value);
 	if (rc == -ENOENT)
 		return 0;
 	return rc ? rc : -EEXIST;
@@ -255,23 +268,12 @@ static int sweep_rows(struct change *c, enum row_type type, uint64_t id,
 {
 	struct layer_cursor *cursor = NULL;
 	struct row_key key;
-	struct row_key prefix;
-	row_key_id(&prefix, type, id);
-	int rc = layer_cursor_new(&c->state.layers, &cursor);
-	if (rc)
-		return rc;
-	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
-	if (!rc)
-		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
-	while (rc == 0) {
-		const uint8_t *bytes = layer_cursor_key(cursor, &key.len);
-		if (!row_has_id(bytes, key.len, &prefix)) {
-			rc = 1;
-			break;
-		}
-		if (*left == 0)
-			break;
+	row_key_id(&key, type, id);
+	int rc = layer_cursor_open(&c->state.layers, key.bytes, key.len,
+				   &cursor);
+	while (rc == 0 && *left) {
 		--*left;
+		const uint8_t *bytes = layer_cursor_key(cursor, &key.len);
 		memcpy(key.bytes, bytes, key.len);
 		rc = change_delete(c, &key);
 		if (!rc)
@@ -288,17 +290,9 @@ static int count_rows(const struct change *c, enum row_type type, uint64_t id,
 	struct layer_cursor *cursor = NULL;
 	struct row_key prefix;
 	row_key_id(&prefix, type, id);
-	int rc = layer_cursor_new(&c->state.layers, &cursor);
-	if (rc)
-		return rc;
-	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
-	if (!rc)
-		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	int rc = layer_cursor_open(&c->state.layers, prefix.bytes, prefix.len,
+				   &cursor);
 	while (rc == 0 && *left) {
-		size_t len = 0;
-		const uint8_t *key = layer_cursor_key(cursor, &len);
-		if (!row_has_id(key, len, &prefix))
-			break;
 		--*left;
 		rc = layer_cursor_next(cursor);
 	}
@@ -360,20 +354,13 @@ static int check_empty(const struct state *s, uint64_t space)
 {
 	struct layer_cursor *cursor = NULL;
 	struct row_key prefix;
-	size_t len = 0;
 	row_key_id(&prefix, ROW_NAME, space);
-	int rc = layer_cursor_new(&s->layers, &cursor);
-	if (rc)
-		return rc;
-	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
-	if (!rc)
-		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
-	if (rc == 0) {
-		const uint8_t *key = layer_cursor_key(cursor, &len);
-		rc = row_has_id(key, len, &prefix) ? -ENOTEMPTY : 0;
-	}
+	int rc = layer_cursor_open(&s->layers, prefix.bytes, prefix.len,
+				   &cursor);
 	layer_cursor_free(cursor);
-	return rc < 0 ? rc : 0;
+	if (rc < 0)
+		return rc;
+	return rc ? 0 : -ENOTEMPTY;
 }
 
 /* Take a key from the Data that it points to; the space is not touched */

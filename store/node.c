@@ -280,28 +280,31 @@ size_t node_key(const struct node *node, unsigned i, uint8_t *key)
 	return node->prefix_len + e.suffix_len;
 }
 
-int node_copy_key(const struct node *node, unsigned i, struct buf *key)
-{
-	buf_reset(key);
-	uint8_t *to = buf_reserve(key, ROW_KEY_MAX);
-	if (!to)
-		return -ENOMEM;
-	key->len = node_key(node, i, to);
-	return 0;
-}
-
-int node_copy_value(const struct node *node, unsigned i, struct buf *value)
+size_t node_value(const struct node *node, unsigned i, uint8_t *value)
 {
 	assert(node->level == 0);
 	struct entry e = entry_at(node, i);
-	buf_reset(value);
-	uint8_t *to = buf_reserve(value, e.shared + e.rest_len);
-	if (!to)
-		return -ENOMEM;
-	memcpy(to, prefix_of(node) + node->prefix_len, e.shared);
-	memcpy(to + e.shared, e.rest, e.rest_len);
-	value->len = e.shared + e.rest_len;
-	return 0;
+	memcpy(value, node_template(node), e.shared);
+	memcpy(value + e.shared, e.rest, e.rest_len);
+	return e.shared + e.rest_len;
+}
+
+void node_row(const struct node *node, unsigned i, struct node_row *row)
+{
+	assert(node->level == 0);
+	struct entry e = entry_at(node, i);
+	*row = (struct node_row){ e.suffix, e.suffix_len, e.shared, e.rest,
+				  e.rest_len };
+}
+
+const uint8_t *node_prefix(const struct node *node)
+{
+	return prefix_of(node);
+}
+
+const uint8_t *node_template(const struct node *node)
+{
+	return prefix_of(node) + node->prefix_len;
 }
 
 void node_child(const struct node *node, unsigned i, struct node_ref *child)

@@ -95,9 +95,23 @@ int node_compare(const struct node *node, unsigned i, const void *key,
 /* The key of entry i; gives its length, at most ROW_KEY_MAX */
 size_t node_key(const struct node *node, unsigned i, uint8_t *key);
 
-/* Key and value of row i replace what is in the buffer. 0 or -ENOMEM. */
-int node_copy_key(const struct node *node, unsigned i, struct buf *key);
-int node_copy_value(const struct node *node, unsigned i, struct buf *value);
+/* The value of row i; gives its length, at most ROW_VALUE_MAX */
+size_t node_value(const struct node *node, unsigned i, uint8_t *value);
+
+/*
+ * Row i in parts, all within the node: the key is the node's prefix and this
+ * suffix, the value begins with `shared` bytes of the node's template.
+ */
+struct node_row {
+	const uint8_t *suffix;
+	size_t suffix_len;
+	size_t shared;
+	const uint8_t *rest;
+	size_t rest_len;
+};
+void node_row(const struct node *node, unsigned i, struct node_row *row);
+const uint8_t *node_prefix(const struct node *node);
+const uint8_t *node_template(const struct node *node);
 
 /* The child of entry i */
 void node_child(const struct node *node, unsigned i, struct node_ref *child);

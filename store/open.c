@@ -45,6 +45,7 @@ static void free_db(banyan *db)
 	if (!db)
 		return;
 	log_free(db->log);
+	change_free(&db->change);
 	view_unref(db->view);
 	cache_free(db->cache);
 	file_close(db->file);
@@ -158,11 +159,12 @@ static int replay_rows(banyan *db, const struct log_record *rec)
 	struct redo_reader r;
 	struct operation op;
 	struct row_change change;
+	uint64_t seq = atomic_load(&db->visible) + 1;
 	int rc = redo_open(&r, rec->body, rec->header.body_len, &op);
 	while (!rc && (rc = redo_next(&r, &change)) == 0)
 		rc = redo_table_put(db->view->active, change.key,
 				    change.key_len, change.value,
-				    change.value_len, rec->header.seq);
+				    change.value_len, seq, NULL);
 	if (rc < 0)
 		return rc;
 	if (op.next_id < atomic_load(&db->next_id) || op.next_id > INT64_MAX)
@@ -171,7 +173,7 @@ static int replay_rows(banyan *db, const struct log_record *rec)
 	atomic_fetch_add(&db->keys, (uint64_t)op.keys);
 	atomic_fetch_add(&db->live, (uint64_t)op.live);
 	atomic_fetch_add(&db->redo_bytes, rec->header.body_len);
-	atomic_store(&db->visible, rec->header.seq);
+	atomic_store(&db->visible, seq);
 	return 0;
 }
 

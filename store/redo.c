@@ -30,27 +30,23 @@ static void encode_row(struct buf *body, struct previous *p, const uint8_t *key,
 	p->value_len = value_len;
 }
 
-int redo_encode(const struct operation *op, const struct redo_table *edits,
-		struct buf *body)
+int redo_encode(const struct operation *op, struct index_row *const *rows,
+		size_t count, struct buf *body)
 {
 	struct previous p = { 0 };
-	struct redo_cursor c;
 	size_t bytes = 0;
 	buf_add_u8(body, (uint8_t)op->kind);
 	buf_add_le64(body, (uint64_t)op->time);
 	buf_add_varint(body, op->next_id);
 	buf_add_varint(body, zigzag(op->keys));
 	buf_add_varint(body, zigzag(op->live));
-	buf_add_varint(body, redo_table_rows(edits));
-	redo_cursor_init(&c, edits, UINT64_MAX);
-	for (bool more = redo_cursor_seek(&c, "", 0); more;
-	     more = redo_cursor_next(&c)) {
-		size_t key_len = 0;
+	buf_add_varint(body, count);
+	for (size_t i = 0; i < count; i++) {
 		size_t value_len = 0;
-		const uint8_t *key = redo_cursor_key(&c, &key_len);
-		const uint8_t *value = redo_cursor_value(&c, &value_len);
-		encode_row(body, &p, key, key_len, value, value_len);
-		bytes += key_len + value_len;
+		const uint8_t *value = redo_row_value(rows[i], &value_len);
+		encode_row(body, &p, rows[i]->key, rows[i]->key_len, value,
+			   value_len);
+		bytes += rows[i]->key_len + value_len;
 		if (bytes > REDO_ROWS_MAX)
 			return -E2BIG;
 	}

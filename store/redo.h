@@ -55,10 +55,12 @@ struct operation {
 	int64_t live; /* change of the live bytes */
 };
 
-/* Append the body for an operation that changes the rows of the table. 0,
- * -E2BIG or -ENOMEM. */
-int redo_encode(const struct operation *op, const struct redo_table *edits,
-		struct buf *body);
+/*
+ * Append the body for an operation that has changed these rows, whose newest
+ * versions are what it made of them, keys ascending. 0, -E2BIG or -ENOMEM.
+ */
+int redo_encode(const struct operation *op, struct index_row *const *rows,
+		size_t count, struct buf *body);
 
 struct redo_reader {
 	struct reader in;

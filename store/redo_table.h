@@ -2,12 +2,14 @@
 /*
  * redo_table.h - rows in RAM, sorted: the redo table.
  *
- * A skip list whose memory comes from an arena and is freed only with the whole
- * table. One writer at a time adds; any number of readers look up and iterate
- * beside it without locks. Each change carries the sequence number of its
+ * Rows are added and changed by one writer at a time; any number of readers
+ * look up and iterate beside it without locks. Memory comes from an arena and
+ * is freed only with the whole table. Each change carries the number of its
  * operation, and a row keeps all its versions (newest first), so a reader that
- * asks "as of sequence S" sees whole operations, and goes on seeing the same
- * for as long as it holds the table.
+ * asks "as of operation N" sees whole operations, and goes on seeing the same
+ * for as long as it holds the table. So the writer can put the rows of an
+ * operation right here while it is still in the making: nobody looks that far
+ * yet, and if nothing comes of it they are taken back.
  *
  * A deleted row is a version too: it hides the row of the layer below.
  */
@@ -18,7 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "row_index.h"
+
 struct redo_table;
+struct redo_version;
 
 struct redo_table *redo_table_new(void); /* one reference; NULL: no memory */
 struct redo_table *redo_table_ref(struct redo_table *t);
@@ -26,18 +31,17 @@ void redo_table_unref(struct redo_table *t); /* NULL is fine */
 
 /*
  * Let the row be this value (copied), or deleted if value is NULL (a value of
- * length 0 is not NULL). seq never decreases from call to call; a second change
- * of one row with the same seq replaces the first. 0 or -ENOMEM.
+ * length 0 is not NULL). seq, the number of the operation, never decreases from
+ * call to call, nor grows by more than 2^32 over all; a second change of one
+ * row with the same seq replaces the first. *fresh (may be NULL) gets the row
+ * if this is its first change with this seq, else NULL. 0 or -ENOMEM.
  */
 int redo_table_put(struct redo_table *t, const void *key, size_t key_len,
-		   const void *value, size_t value_len, uint64_t seq);
+		   const void *value, size_t value_len, uint64_t seq,
+		   struct index_row **fresh);
 
-/*
- * What a change may need in memory at the most, and to have so much at hand:
- * changes that need no more cannot fail then. 0 or -ENOMEM.
- */
-size_t redo_table_need(size_t key_len, size_t value_len);
-int redo_table_reserve(struct redo_table *t, size_t bytes);
+/* Take back what the operation seq, the last one, has made of the row */
+void redo_table_undo(struct redo_table *t, struct index_row *row, uint64_t seq);
 
 enum redo_found {
 	REDO_ABSENT, /* the table says nothing about this row */
@@ -50,8 +54,18 @@ enum redo_found redo_table_get(const struct redo_table *t, const void *key,
 			       size_t key_len, uint64_t seq,
 			       const uint8_t **value, size_t *value_len);
 
+/* Likewise the newest of all, for the writer: to put the row is cheap then */
+enum redo_found redo_table_get_newest(struct redo_table *t, const void *key,
+				      size_t key_len, const uint8_t **value,
+				      size_t *value_len);
+
+/* The newest version of a row: NULL if it is deleted */
+const uint8_t *redo_row_value(const struct index_row *row, size_t *len);
+
 size_t redo_table_bytes(const struct redo_table *t); /* memory in use */
 size_t redo_table_rows(const struct redo_table *t); /* different keys */
+/* Of these, how many came right behind the one before; for the writer */
+size_t redo_table_in_order(const struct redo_table *t);
 
 /*
  * Iterate over the rows that have a version at or before seq, deleted ones
@@ -60,7 +74,7 @@ size_t redo_table_rows(const struct redo_table *t); /* different keys */
 struct redo_cursor {
 	const struct redo_table *table;
 	uint64_t seq;
-	const struct redo_row *row; /* NULL: no position */
+	struct index_spot spot; /* spot.row NULL: no position */
 	const struct redo_version *version;
 };
 

@@ -237,12 +237,8 @@ int scan_check_only_key(banyan_cursor *c)
 	struct layer_cursor *links = NULL;
 	struct row_key prefix;
 	row_key_id(&prefix, ROW_LINK, c->row.id);
-	int rc = layer_cursor_new(&c->s.state.layers, &links);
-	if (rc)
-		return rc;
-	rc = layer_cursor_within(links, prefix.bytes, prefix.len);
-	if (!rc)
-		rc = layer_cursor_seek(links, prefix.bytes, prefix.len);
+	int rc = layer_cursor_open(&c->s.state.layers, prefix.bytes, prefix.len,
+				   &links);
 	bool here = rc == 0 && leads_here(c, links);
 	if (here)
 		rc = layer_cursor_next(links);

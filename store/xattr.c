@@ -48,10 +48,10 @@ static int decode_extents(const struct state *s, struct reader *in,
 	return in->at == in->end ? 0 : -EUCLEAN;
 }
 
-static int decode(const struct state *s, const struct buf *row,
+static int decode(const struct state *s, const struct row_value *row,
 		  struct buf *value)
 {
-	struct reader in = reader_of(row->data, row->len);
+	struct reader in = reader_of(row->bytes, row->len);
 	buf_reset(value);
 	switch (read_u8(&in)) {
 	case XATTR_BYTES:
@@ -69,13 +69,12 @@ int xattr_get(const struct state *s, uint64_t id, const char *name,
 	      struct buf *value)
 {
 	struct row_key key;
-	struct buf row = BUF_INIT;
+	struct row_value row;
 	int rc = make_key(&key, id, name);
 	if (!rc)
 		rc = state_get(s, &key, &row);
 	if (!rc)
 		rc = decode(s, &row, value);
-	buf_free(&row);
 	return rc == -ENOENT ? -ENODATA : rc;
 }
 
@@ -105,11 +104,10 @@ static int encode(struct change *c, const void *value, size_t size,
 static int find(struct change *c, uint64_t id, const char *name,
 		struct row_key *key)
 {
-	struct buf row = BUF_INIT;
+	struct row_value row;
 	int rc = make_key(key, id, name);
 	if (!rc)
 		rc = state_get(&c->state, key, &row);
-	buf_free(&row);
 	return rc == -ENOENT ? -ENODATA : rc;
 }
 
@@ -146,17 +144,11 @@ int xattr_list(const struct state *s, uint64_t id, struct buf *names)
 	struct row_key prefix;
 	row_key_id(&prefix, ROW_XATTR, id);
 	buf_reset(names);
-	int rc = layer_cursor_new(&s->layers, &cursor);
-	if (rc)
-		return rc;
-	rc = layer_cursor_within(cursor, prefix.bytes, prefix.len);
-	if (!rc)
-		rc = layer_cursor_seek(cursor, prefix.bytes, prefix.len);
+	int rc = layer_cursor_open(&s->layers, prefix.bytes, prefix.len,
+				   &cursor);
 	while (rc == 0) {
 		size_t len = 0;
 		const uint8_t *key = layer_cursor_key(cursor, &len);
-		if (!row_has_id(key, len, &prefix))
-			break;
 		if (len == ROW_ID_LEN || len - ROW_ID_LEN > BANYAN_NAME_MAX ||
 		    memchr(key + ROW_ID_LEN, '\0', len - ROW_ID_LEN)) {
 			rc = -EUCLEAN;

@@ -14,7 +14,7 @@ struct state {
 	struct merge_stats stats;
 	struct model model;
 	uint64_t random;
-	struct buf value;
+	struct row_value value;
 };
 
 static int set_up(void **out)
@@ -34,7 +34,6 @@ static int tear_down(void **in)
 	struct state *s = *in;
 	cache_free(s->cache);
 	rows_free(s->model.rows, s->model.count);
-	buf_free(&s->value);
 	test_file_free(&s->file);
 	free(s);
 	return 0;
@@ -84,7 +83,7 @@ static void look_up_all(struct state *s)
 				 0);
 		assert_int_equal(s->value.len, row->value_len);
 		if (row->value_len)
-			assert_memory_equal(s->value.data, row->value,
+			assert_memory_equal(s->value.bytes, row->value,
 					    row->value_len);
 	}
 }

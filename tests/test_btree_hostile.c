@@ -92,13 +92,12 @@ static int scan_backward(struct state *s, const struct tree *tree)
 
 static int look_up(struct state *s, const struct tree *tree)
 {
-	struct buf value = BUF_INIT;
+	struct row_value value;
 	int error = 0;
 	for (char k = 'a'; k <= 'z'; k++) {
 		int r = btree_lookup(s->cache, tree, &k, 1, &value);
 		error = r < 0 && r != -ENOENT ? r : error;
 	}
-	buf_free(&value);
 	return error;
 }
 

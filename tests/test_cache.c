@@ -44,7 +44,7 @@ static struct cache_stat stat_of(struct state *s)
 	return stat;
 }
 
-static int look_up(struct state *s, uint64_t i, struct buf *value)
+static int look_up(struct state *s, uint64_t i, struct row_value *value)
 {
 	uint8_t key[TEST_NUMBER_KEY];
 	put_be64(key, 10 * i);
@@ -53,12 +53,11 @@ static int look_up(struct state *s, uint64_t i, struct buf *value)
 
 static void look_up_all(struct state *s)
 {
-	struct buf value = BUF_INIT;
+	struct row_value value;
 	for (uint64_t i = 0; i < ROWS; i += 50) {
 		assert_int_equal(look_up(s, i, &value), 0);
-		assert_int_equal(get_le32(value.data), i);
+		assert_int_equal(get_le32(value.bytes), i);
 	}
-	buf_free(&value);
 }
 
 static const struct node *get_root(struct state *s)
@@ -145,14 +144,13 @@ static void nodes_in_use_are_not_evicted(void **in)
 /* Let n leaves from leaf i on pass through the cache; the misses on the way */
 static uint64_t touch_leaves(struct state *s, unsigned from, unsigned n)
 {
-	struct buf value = BUF_INIT;
+	struct row_value value;
 	uint64_t before = stat_of(s).misses;
 
 	for (unsigned i = from; i < from + n; i++)
 		assert_int_equal(look_up(s, (uint64_t)i * ROWS_A_LEAF % ROWS,
 					 &value),
 				 0);
-	buf_free(&value);
 	return stat_of(s).misses - before;
 }
 
@@ -270,17 +268,16 @@ struct worker {
 static void *work(void *arg)
 {
 	struct worker *w = arg;
-	struct buf value = BUF_INIT;
+	struct row_value value;
 
 	for (unsigned n = 0; n < 4000; n++) {
 		uint64_t i = test_below(&w->random, ROWS);
-		if (look_up(w->state, i, &value) || get_le32(value.data) != i)
+		if (look_up(w->state, i, &value) || get_le32(value.bytes) != i)
 			w->wrong++;
 		struct cache_stat stat = stat_of(w->state);
 		if (stat.bytes > w->most)
 			w->most = stat.bytes;
 	}
-	buf_free(&value);
 	return NULL;
 }
 

@@ -84,7 +84,8 @@ static void fill_table(struct state *s, unsigned layer, unsigned percent)
 		bool deleted = test_below(&s->random, 2);
 		s->said[layer][i] = deleted ? DELETED : A_ROW;
 		assert_int_equal(redo_table_put(t, key, key_len,
-						deleted ? NULL : value, len, 7),
+						deleted ? NULL : value, len, 7,
+						NULL),
 				 0);
 	}
 	/* What is too new to be seen */
@@ -94,7 +95,8 @@ static void fill_table(struct state *s, unsigned layer, unsigned percent)
 			key_of((unsigned)test_below(&s->random, KEYS), key);
 		bool deleted = test_below(&s->random, 2);
 		assert_int_equal(redo_table_put(t, key, len,
-						deleted ? NULL : "new", 3, 8),
+						deleted ? NULL : "new", 3, 8,
+						NULL),
 				 0);
 	}
 	s->layers.table[layer].table = t;
@@ -189,7 +191,7 @@ static void assert_at(const struct state *s, const struct layer_cursor *c,
 
 static void assert_gets(const struct state *s)
 {
-	struct buf got = BUF_INIT;
+	struct row_value got;
 	for (unsigned i = 0; i < KEYS; i++) {
 		uint8_t key[KEY_LEN];
 		uint8_t value[5];
@@ -201,9 +203,8 @@ static void assert_gets(const struct state *s)
 			continue;
 		len = value_of((unsigned)layer, i, value);
 		assert_int_equal(got.len, len);
-		assert_true(!len || memcmp(got.data, value, len) == 0);
+		assert_true(!len || memcmp(got.bytes, value, len) == 0);
 	}
-	buf_free(&got);
 }
 
 static struct layer_cursor *new_cursor(const struct state *s)
@@ -273,7 +274,7 @@ static void walks_to_and_fro_from_anywhere(void **in)
 {
 	struct state *s = *in;
 	for (unsigned round = 0; round < 12; round++) {
-		fill(s, round % 4, 20 + 20 * (round / 4));
+		fill(s, round % (LAYERS_TABLES + 1), 20 + 5 * round);
 		struct layer_cursor *c = new_cursor(s);
 		for (unsigned n = 0; n < 300; n++) {
 			bool back = test_below(&s->random, 2);
@@ -357,7 +358,7 @@ static void a_cursor_sees_the_state_that_it_was_made_for(void **in)
 		assert_at(s, c, rc, at);
 		size_t len = key_of(n++, key);
 		redo_table_put(s->tables[n % 2], key, len,
-			       n % 3 ? "later" : NULL, 5, 9);
+			       n % 3 ? "later" : NULL, 5, 9, NULL);
 		rc = layer_cursor_next(c);
 	}
 	assert_int_equal(rc, 1);
@@ -400,7 +401,7 @@ static void stays_within_a_prefix(void **in)
 static void a_failed_read_is_told(void **in)
 {
 	struct state *s = *in;
-	struct buf got = BUF_INIT;
+	struct row_value got;
 	fill(s, 2, 60);
 	struct layer_cursor *c = new_cursor(s);
 	cache_set_limit(s->cache, 0);
@@ -423,7 +424,6 @@ static void a_failed_read_is_told(void **in)
 	atomic_store(&s->file.fail_read_in, 1);
 	assert_int_equal(layers_get(&s->layers, "\0\0\0\0\0\0\1\1x", 9, &got),
 			 -EIO);
-	buf_free(&got);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

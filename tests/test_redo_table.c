@@ -148,8 +148,8 @@ static void put(struct state *s, size_t i, struct version v)
 		return;
 	row->versions[row->count++] = v;
 	assert_int_equal(redo_table_put(s->table, row->key, row->len,
-					v.deleted ? NULL : value, v.len,
-					s->seq),
+					v.deleted ? NULL : value, v.len, s->seq,
+					NULL),
 			 0);
 }
 
@@ -212,7 +212,7 @@ static void assert_at(const struct state *s, const struct redo_cursor *c,
 {
 	size_t len = 0;
 	assert_int_equal(there, i < s->keys);
-	assert_int_equal(c->row != NULL, there);
+	assert_int_equal(c->spot.row != NULL, there);
 	if (!there)
 		return;
 	const uint8_t *key = redo_cursor_key(c, &len);
@@ -328,12 +328,12 @@ static void the_second_change_of_an_operation_replaces_the_first(void **in)
 	const uint8_t *value = NULL;
 	size_t len = 0;
 	struct redo_table *t = s->table;
-	assert_int_equal(redo_table_put(t, "k", 1, "old", 3, 5), 0);
-	assert_int_equal(redo_table_put(t, "k", 1, "a", 1, 7), 0);
-	assert_int_equal(redo_table_put(t, "k", 1, NULL, 0, 7), 0);
+	assert_int_equal(redo_table_put(t, "k", 1, "old", 3, 5, NULL), 0);
+	assert_int_equal(redo_table_put(t, "k", 1, "a", 1, 7, NULL), 0);
+	assert_int_equal(redo_table_put(t, "k", 1, NULL, 0, 7, NULL), 0);
 	assert_int_equal(redo_table_get(t, "k", 1, 7, &value, &len),
 			 REDO_DELETED);
-	assert_int_equal(redo_table_put(t, "k", 1, "", 0, 7), 0);
+	assert_int_equal(redo_table_put(t, "k", 1, "", 0, 7, NULL), 0);
 	assert_int_equal(redo_table_get(t, "k", 1, 7, &value, &len), REDO_ROW);
 	assert_int_equal(len, 0);
 	assert_non_null(value);
@@ -352,7 +352,7 @@ static void an_empty_table_has_nothing(void **in)
 	const uint8_t *value = NULL;
 	size_t len = 0;
 	redo_cursor_init(&c, s->table, UINT64_MAX);
-	assert_null(c.row);
+	assert_null(c.spot.row);
 	assert_false(redo_cursor_seek(&c, "", 0));
 	assert_false(redo_cursor_seek_before(&c, NULL, 0));
 	assert_false(redo_cursor_seek_before(&c, "x", 1));
@@ -368,11 +368,11 @@ static void values_stay_where_they_are(void **in)
 	const uint8_t *before = NULL;
 	const uint8_t *after = NULL;
 	size_t len = 0;
-	redo_table_put(s->table, "first", 5, "value", 5, 1);
+	redo_table_put(s->table, "first", 5, "value", 5, 1, NULL);
 	redo_table_get(s->table, "first", 5, 1, &before, &len);
 	s->seq = 2;
 	change(s, 500);
-	redo_table_put(s->table, "first", 5, "other", 5, s->seq);
+	redo_table_put(s->table, "first", 5, "other", 5, s->seq, NULL);
 	redo_table_get(s->table, "first", 5, 1, &after, &len);
 	assert_ptr_equal(before, after);
 	assert_memory_equal(after, "value", 5);
@@ -384,38 +384,12 @@ static void lives_for_as_long_as_somebody_has_it(void **in)
 	size_t len = 0;
 	(void)in;
 	struct redo_table *t = redo_table_new();
-	redo_table_put(t, "k", 1, "v", 1, 1);
+	redo_table_put(t, "k", 1, "v", 1, 1, NULL);
 	assert_ptr_equal(redo_table_ref(t), t);
 	redo_table_unref(t);
 	assert_int_equal(redo_table_get(t, "k", 1, 1, &value, &len), REDO_ROW);
 	redo_table_unref(t);
 	redo_table_unref(NULL);
-}
-
-/* What was reserved is there: putting it asks for no more memory */
-static void needs_no_more_memory_than_was_reserved(void **in)
-{
-	struct state *s = *in;
-	static const uint8_t value[70000];
-	for (unsigned round = 0; round < 300; round++) {
-		size_t need = 0;
-		size_t len[4];
-		size_t n = 1 + test_below(&s->random, 4);
-		for (size_t i = 0; i < n; i++) {
-			len[i] = test_below(&s->random,
-					    round % 10 ? 500 : sizeof(value));
-			need += redo_table_need(sizeof(round) + 1, len[i]);
-		}
-		assert_int_equal(redo_table_reserve(s->table, need), 0);
-		size_t bytes = redo_table_bytes(s->table);
-		for (size_t i = 0; i < n; i++) {
-			uint8_t key[5] = { (uint8_t)test_random(&s->random) };
-			put_be32(key + 1, (uint32_t)(round * 4 + i));
-			redo_table_put(s->table, key, sizeof(key), value,
-				       len[i], round);
-		}
-		assert_int_equal(redo_table_bytes(s->table), bytes);
-	}
 }
 
 static void says_how_much_memory_it_takes(void **in)
@@ -429,7 +403,7 @@ static void says_how_much_memory_it_takes(void **in)
 		uint8_t key[8];
 		size_t len = test_below(&s->random, sizeof(value));
 		put_be64(key, test_random(&s->random));
-		redo_table_put(s->table, key, 8, value, len, 1);
+		redo_table_put(s->table, key, 8, value, len, 1, NULL);
 		put_in += 8 + len;
 		size_t bytes = redo_table_bytes(s->table);
 		assert_true(bytes >= put_in);
@@ -469,7 +443,7 @@ static void *write_shared(void *arg)
 		for (unsigned k = 0; k < 2; k++) {
 			shared_key(key, x->changed[i][k]);
 			if (redo_table_put(x->table, key, sizeof(key), value,
-					   8 + i % 90, i))
+					   8 + i % 90, i, NULL))
 				atomic_fetch_add(&x->failures, 1);
 		}
 		atomic_store_explicit(&x->done, i, memory_order_release);
@@ -603,7 +577,7 @@ static void a_row_is_found_while_others_come_in_before_it(void **in)
 	struct state *s = *in;
 	struct neighbours x = { .table = s->table };
 	pthread_t thread;
-	redo_table_put(s->table, "last", 4, "x", 1, 1);
+	redo_table_put(s->table, "last", 4, "x", 1, 1, NULL);
 	assert_int_equal(pthread_create(&thread, NULL, look_at_the_last, &x),
 			 0);
 	while (!atomic_load(&x.started))
@@ -611,7 +585,7 @@ static void a_row_is_found_while_others_come_in_before_it(void **in)
 	for (uint32_t i = 0; i < NEIGHBOURS; i++) {
 		uint8_t key[5] = { 'k' };
 		put_be32(key + 1, i);
-		redo_table_put(s->table, key, sizeof(key), NULL, 0, 1);
+		redo_table_put(s->table, key, sizeof(key), NULL, 0, 1, NULL);
 	}
 	atomic_store(&x.done, true);
 	assert_int_equal(pthread_join(thread, NULL), 0);
@@ -630,7 +604,6 @@ int main(void)
 		TEST(an_empty_table_has_nothing),
 		TEST(values_stay_where_they_are),
 		TEST(lives_for_as_long_as_somebody_has_it),
-		TEST(needs_no_more_memory_than_was_reserved),
 		TEST(says_how_much_memory_it_takes),
 		TEST(readers_see_whole_operations_beside_a_writer),
 		TEST(a_row_is_found_while_others_come_in_before_it),

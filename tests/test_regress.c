@@ -19,6 +19,7 @@
 #include "../store/check.h"
 #include "../store/db.h"
 #include "../store/extents.h"
+#include "encode_table.h"
 #include "fault_file.h"
 
 static banyan *open_fault_file(struct file *f, bool fresh)
@@ -352,10 +353,10 @@ static void rows_of_one_operation_have_a_limit(void **state)
 		uint8_t key[4];
 		put_be32(key, i);
 		assert_int_equal(redo_table_put(table, key, sizeof(key), value,
-						sizeof(value), 1),
+						sizeof(value), 1, NULL),
 				 0);
 	}
-	assert_int_equal(redo_encode(&op, table, &body), -E2BIG);
+	assert_int_equal(encode_table(&op, table, &body), -E2BIG);
 	redo_table_unref(table);
 	/* The same by hand: one key after the other, all with one value */
 	buf_reset(&body);
