@@ -17,17 +17,33 @@ struct arena_chunk {
 /*
  * What is in here is visited at random. With huge pages for the large chunks,
  * inserting a million rows in random order took 1.2 us each instead of 1.5.
+ * They come from the system and go back there at once, wherever the heap is.
  */
 static void *get_memory(size_t size)
 {
 	if (size != CHUNK_MAX)
 		return malloc(size);
-	void *p = aligned_alloc(size, size);
+	uint8_t *p = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	/* Keep the part that is aligned to its size */
+	size_t before = (size - (uintptr_t)p % size) % size;
+	if (before)
+		munmap(p, before);
+	munmap(p + before + size, size - before);
 #ifdef MADV_HUGEPAGE
-	if (p)
-		(void)madvise(p, size, MADV_HUGEPAGE);
+	(void)madvise(p + before, size, MADV_HUGEPAGE);
 #endif
-	return p;
+	return p + before;
+}
+
+static void put_memory(void *p, size_t size)
+{
+	if (size == CHUNK_MAX)
+		munmap(p, size);
+	else
+		free(p);
 }
 
 static int more_memory(struct arena *a, size_t n)
@@ -69,7 +85,7 @@ void arena_free(struct arena *a)
 	while (a->chunks) {
 		struct arena_chunk *c = a->chunks;
 		a->chunks = c->before;
-		free(c);
+		put_memory(c, c->size);
 	}
 	a->free = NULL;
 	a->left = 0;

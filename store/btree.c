@@ -3,48 +3,45 @@
 
 #include <errno.h>
 
-/*
- * The child of *node that is in charge of key takes its place. -ENOENT if there
- * cannot be such a row.
- */
-static int step_down(struct cache *cache, const void *key, size_t key_len,
-		     const struct node **node)
+/* The leaf in charge of key; -ENOENT if there cannot be such a row */
+static int find_leaf(struct cache *cache, unsigned slot,
+		     const struct tree *tree, const void *key, size_t key_len,
+		     const struct node **leaf)
 {
-	const struct node *child;
-	int i = node_search_child(*node, key, key_len);
-	if (i < 0)
-		return -ENOENT;
-	int r = cache_get_child(cache, *node, (unsigned)i, &child);
-	if (r)
-		return r;
-	cache_put(cache, *node);
-	*node = child;
-	return 0;
+	const struct node *node;
+	int r = cache_peek(cache, slot, &tree->root, tree->height - 1, &node);
+	while (!r && node->level) {
+		int i = node_search_child(node, key, key_len);
+		r = i < 0 ? -ENOENT :
+			    cache_peek_child(cache, slot, node, (unsigned)i,
+					     &node);
+	}
+	if (!r)
+		*leaf = node;
+	return r;
 }
 
 int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
 		 size_t key_len, struct row_value *value)
 {
-	const struct node *node;
-	bool found;
+	const struct node *leaf;
+	bool found = false;
 
 	if (!tree->height)
 		return -ENOENT;
 	if (tree->height > TREE_HEIGHT_MAX)
 		return -EUCLEAN;
-	int r = cache_get(cache, &tree->root, tree->height - 1, &node);
-	if (r)
-		return r;
-	while (!r && node->level)
-		r = step_down(cache, key, key_len, &node);
+	unsigned slot = cache_enter(cache);
+	int r = find_leaf(cache, slot, tree, key, key_len, &leaf);
 	if (!r) {
-		unsigned i = node_search(node, key, key_len, &found);
-		r = found ? 0 : -ENOENT;
+		unsigned i = node_search(leaf, key, key_len, &found);
 		if (found) {
-			value->len = node_value(node, i, value->room);
+			value->len = node_value(leaf, i, value->room);
 			value->bytes = value->room;
+		} else {
+			r = -ENOENT;
 		}
 	}
-	cache_put(cache, node);
+	cache_leave(cache, slot);
 	return r;
 }

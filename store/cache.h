@@ -2,10 +2,14 @@
 /*
  * cache.h - which nodes are in RAM.
  *
- * One limit in bytes for all nodes, their indexes and the cache's own entries.
- * Nodes in use are never evicted, so what is in use at one time may exceed the
- * limit; as soon as it is put back the limit holds again. All functions but
- * cache_new() and cache_free() may be called by any number of threads at once.
+ * One limit in bytes for all nodes and their indexes. Nodes in use are never
+ * evicted, so what is in use at one time may exceed the limit; as soon as it is
+ * put back the limit holds again. All functions but cache_new() and
+ * cache_free() may be called by any number of threads at once.
+ *
+ * There are two ways to use a node. Who walks down the tree enters, peeks, and
+ * leaves: nothing is counted for each node, and no lock taken for one that is
+ * there. Who stays with a node gets it and puts it back.
  */
 #ifndef STORE_CACHE_H
 #define STORE_CACHE_H
@@ -13,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "epoch.h"
 #include "file.h"
 #include "node.h"
 
@@ -40,6 +45,20 @@ int cache_get_child(struct cache *cache, const struct node *parent, unsigned i,
 		    const struct node **child);
 
 void cache_put(struct cache *cache, const struct node *node); /* NULL is fine */
+
+/* Between these two nodes that were peeked at stay where they are */
+unsigned cache_enter(struct cache *cache);
+void cache_leave(struct cache *cache, unsigned slot);
+
+/* As cache_get() and cache_get_child(), but nothing is to be put back */
+int cache_peek(struct cache *cache, unsigned slot, const struct node_ref *ref,
+	       unsigned level, const struct node **node);
+int cache_peek_child(struct cache *cache, unsigned slot,
+		     const struct node *parent, unsigned i,
+		     const struct node **child);
+
+/* Who else wants to know when readers have left may enter here, too */
+struct epoch *cache_epoch(struct cache *cache);
 
 struct cache_stat {
 	uint64_t bytes;

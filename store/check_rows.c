@@ -70,7 +70,7 @@ int check_tree(struct checker *k, banyan *db)
 	struct snapshot s;
 	struct bound lower = { .len = 0 };
 	int rc = 0;
-	db_read_begin(db, &s);
+	db_read_long(db, &s);
 	const struct tree *t = &s.state.layers.tree;
 	if (t->height)
 		rc = check_node(k, db, &t->root, t->height - 1, &lower, NULL);
@@ -368,7 +368,7 @@ int check_rows(struct checker *k, banyan *db)
 {
 	struct snapshot s;
 	struct layer_cursor *c = NULL;
-	db_read_begin(db, &s);
+	db_read_long(db, &s);
 	struct rows r = { .k = k,
 			  .s = &s.state,
 			  .next_id = atomic_load(&db->next_id) };

@@ -38,25 +38,39 @@ bool db_in_batch(const banyan *db)
 
 /* ---- reading ---------------------------------------------------------- */
 
-void db_read_committed(banyan *db, struct snapshot *s)
+/* Enter, and see what is there: for as long as nobody leaves */
+static void see(banyan *db, struct snapshot *s, struct view **view)
 {
-	pthread_mutex_lock(&db->view_lock);
-	s->view = view_ref(db->view);
-	pthread_mutex_unlock(&db->view_lock);
+	s->epoch = cache_epoch(db->cache);
+	s->slot = epoch_enter(s->epoch);
+	s->view = NULL;
+	struct view *v = atomic_load(&db->view);
 	/* After the view: operations that it does not have, it will not show */
 	uint64_t seq = atomic_load(&db->visible);
-	view_layers(s->view, seq, db->cache, &s->state.layers);
+	view_layers(v, seq, db->cache, &s->state.layers);
 	s->state.file = db->file;
 	s->state.space = NULL;
+	*view = v;
+}
+
+void db_read_long(banyan *db, struct snapshot *s)
+{
+	struct view *v = NULL;
+	see(db, s, &v);
+	s->view = view_ref(v);
+	epoch_leave(s->epoch, s->slot);
+	s->epoch = NULL;
 }
 
 void db_read_begin(banyan *db, struct snapshot *s)
 {
+	struct view *v = NULL;
 	if (!db_in_batch(db)) {
-		db_read_committed(db, s);
+		see(db, s, &v);
 		return;
 	}
 	s->view = NULL;
+	s->epoch = NULL;
 	s->state = db->change.state;
 }
 
@@ -64,6 +78,34 @@ void db_read_end(struct snapshot *s)
 {
 	view_unref(s->view);
 	s->view = NULL;
+	if (s->epoch)
+		epoch_leave(s->epoch, s->slot);
+	s->epoch = NULL;
+}
+
+void db_set_view(banyan *db, struct view *v)
+{
+	struct view *old = atomic_exchange(&db->view, v);
+	if (!old)
+		return;
+	old->mark = epoch_mark(cache_epoch(db->cache));
+	old->retired = db->retired;
+	db->retired = old;
+	db_reap_views(db);
+}
+
+void db_reap_views(banyan *db)
+{
+	struct view **at = &db->retired;
+	while (*at) {
+		struct view *v = *at;
+		if (!epoch_passed(cache_epoch(db->cache), v->mark)) {
+			at = &v->retired;
+			continue;
+		}
+		*at = v->retired;
+		view_unref(v);
+	}
 }
 
 int db_read_data(banyan_data *data, struct snapshot *s, struct located *l)
@@ -256,7 +298,7 @@ static int next_orphan(banyan *db, uint64_t *id)
 	struct row_key key;
 	struct layer_cursor *cursor = NULL;
 	size_t len = 0;
-	db_read_begin(db, &s);
+	db_read_long(db, &s);
 	row_key_orphan(&key, *id + 1);
 	int rc = layer_cursor_new(&s.state.layers, &cursor);
 	if (!rc)

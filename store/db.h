@@ -8,10 +8,11 @@
  *   write_lock   the one writer: the change, the log's end, the counters, the
  *                swap of redo tables; held during an append, never during a
  *                sync
- *   view_lock    which view is current; held for a few instructions
  *   held.lock    see held.h
  *
- * Readers take only the last two. The freezer is a thread that merges a full
+ * Readers take only the last. Which view is current is an atomic pointer, that
+ * the writer changes; one that was current goes when all readers who had entered
+ * by then have left (epoch.h). The freezer is a thread that merges a full
  * redo table into the tree; it sleeps on `wake` with freezer_lock held, which
  * nests inside all of the others.
  */
@@ -49,6 +50,7 @@ struct banyan {
 	uint64_t durable_to; /* as it was found */
 	uint64_t cache_limit;
 	uint64_t table_limit; /* bytes at which a redo table is full */
+	_Atomic uint64_t tables_bytes; /* when the cache's limit was set */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
 
@@ -64,8 +66,8 @@ struct banyan {
 	_Atomic uint64_t visible; /* operations up to this are seen */
 	_Atomic bool orphans; /* some may wait to be swept */
 
-	pthread_mutex_t view_lock;
-	struct view *view;
+	struct view *_Atomic view; /* written under write_lock */
+	struct view *retired; /* under write_lock: those that are to go */
 
 	struct held_table held;
 	banyan_data *root;
@@ -98,13 +100,24 @@ int64_t db_now(void);
 /* A moment of the database, held */
 struct snapshot {
 	struct state state;
-	struct view *view; /* NULL: this thread's own batch */
+	struct view *view; /* counted; NULL: not */
+	struct epoch *epoch; /* entered by slot; NULL: not */
+	unsigned slot;
 };
 
+/*
+ * For one operation. Nothing that has gone since is freed before the end, for
+ * the whole database: what may take long is for db_read_long().
+ */
 void db_read_begin(banyan *db, struct snapshot *s);
-/* Likewise, but never with what this thread's batch has not committed yet */
-void db_read_committed(banyan *db, struct snapshot *s);
+/* For long, and never with what this thread's batch has not committed yet */
+void db_read_long(banyan *db, struct snapshot *s);
 void db_read_end(struct snapshot *s);
+
+/* Let a view be the current one; write_lock is held, except while opening */
+void db_set_view(banyan *db, struct view *v);
+/* Free what no reader can see any more of views that were current; the same */
+void db_reap_views(banyan *db);
 
 /* Has this thread a batch open? */
 bool db_in_batch(const banyan *db);

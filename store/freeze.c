@@ -15,30 +15,13 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "db.h"
+#include "budget.h"
 
 /* Nodes are appended in runs of about this size */
 #define RUN_BYTES (256u << 10)
-/* Rows in a full redo table, whatever their size */
-#define TABLE_ROWS_MAX 2000000u
 /* Redo beyond this, and beyond a quarter of the index, is worth a freeze:
  * replaying it takes about half a second */
-#define REDO_MAX (64u << 20)
-
-/* Replace the current view; write_lock is held */
-static int set_view(banyan *db, struct redo_table *active,
-		    struct redo_table *frozen, const struct tree *tree)
-{
-	struct view *v = view_new(active, frozen, tree);
-	if (!v)
-		return -ENOMEM;
-	pthread_mutex_lock(&db->view_lock);
-	struct view *old = db->view;
-	db->view = v;
-	pthread_mutex_unlock(&db->view_lock);
-	view_unref(old);
-	return 0;
-}
+#define REDO_MAX (192u << 20)
 
 int freeze_swap(banyan *db, bool automatic)
 {
@@ -47,10 +30,11 @@ int freeze_swap(banyan *db, bool automatic)
 	struct redo_table *fresh = redo_table_new();
 	if (!fresh)
 		return -ENOMEM;
-	int rc = set_view(db, fresh, v->active, &v->tree);
+	struct view *next = view_new(fresh, v->active, &v->tree);
 	redo_table_unref(fresh);
-	if (rc)
-		return rc;
+	if (!next)
+		return -ENOMEM;
+	db_set_view(db, next);
 	log_begin(db->log, true);
 	db->next = (struct freeze){
 		.automatic = automatic,
@@ -66,7 +50,8 @@ int freeze_swap(banyan *db, bool automatic)
 static int next_row(void *arg, struct row_change *change)
 {
 	struct redo_cursor *c = arg;
-	bool more = c->spot.row ? redo_cursor_next(c) : redo_cursor_seek(c, "", 0);
+	bool more = c->spot.row ? redo_cursor_next(c) :
+				  redo_cursor_seek(c, "", 0);
 	if (!more)
 		return 1;
 	change->key = redo_cursor_key(c, &change->key_len);
@@ -141,6 +126,7 @@ static int write_durably(banyan *db, struct freeze *f, uint64_t *offset)
 static int merge(banyan *db)
 {
 	struct tree tree = { 0 };
+	struct view *merged = NULL;
 	uint64_t offset = 0;
 	int rc = 0;
 	/* Both belong together, and a swap changes both */
@@ -156,23 +142,38 @@ static int merge(banyan *db)
 	rc = merge_table(db, v, &tree, &f.index_bytes);
 	f.root = tree.root;
 	f.height = tree.height;
-	if (!rc)
-		rc = write_durably(db, &f, &offset);
+	/* Now, as nothing may fail once the record is durable. No other table
+	 * becomes the active one while there is a frozen one. */
+	if (!rc) {
+		merged = view_new(v->active, NULL, &tree);
+		rc = merged ? write_durably(db, &f, &offset) : -ENOMEM;
+	}
 	if (rc)
 		goto out;
 	pthread_mutex_lock(&db->write_lock);
 	log_set_last_freeze(db->log, offset);
-	rc = set_view(db, db->view->active, NULL, &tree);
+	db_set_view(db, merged);
+	merged = NULL;
+	budget_follow(db, db->view);
 	pthread_mutex_unlock(&db->write_lock);
-	if (!rc) {
-		db->last = f;
-		atomic_store(&db->last_offset, offset);
-		atomic_store(&db->freezes, f.number);
-		atomic_store(&db->index_bytes, f.index_bytes);
-	}
+	db->last = f;
+	atomic_store(&db->last_offset, offset);
+	atomic_store(&db->freezes, f.number);
+	atomic_store(&db->index_bytes, f.index_bytes);
 out:
+	view_unref(merged);
 	view_unref(v);
 	return rc;
+}
+
+/* The memory of a table that was merged goes as soon as readers let it */
+static void reap(banyan *db)
+{
+	struct epoch *epoch = cache_epoch(db->cache);
+	epoch_wait(epoch, epoch_mark(epoch));
+	pthread_mutex_lock(&db->write_lock);
+	db_reap_views(db);
+	pthread_mutex_unlock(&db->write_lock);
 }
 
 /*
@@ -227,12 +228,6 @@ static void ask_freezer(banyan *db)
 	pthread_mutex_unlock(&f->lock);
 }
 
-static bool table_full(const banyan *db, const struct redo_table *t)
-{
-	return redo_table_bytes(t) >= db->table_limit ||
-	       redo_table_rows(t) >= TABLE_ROWS_MAX;
-}
-
 static bool redo_long(const banyan *db)
 {
 	uint64_t redo = atomic_load(&db->redo_bytes);
@@ -241,9 +236,10 @@ static bool redo_long(const banyan *db)
 
 void freeze_if_full(banyan *db)
 {
+	budget_follow(db, db->view);
 	if (db->view->frozen)
 		return;
-	if (!table_full(db, db->view->active) && !redo_long(db))
+	if (!budget_table_full(db, db->view->active) && !redo_long(db))
 		return;
 	/* Without memory for it the table grows a little beyond its limit */
 	if (freeze_swap(db, true) == 0)
@@ -252,14 +248,10 @@ void freeze_if_full(banyan *db)
 
 static bool no_room(banyan *db, bool makes_room)
 {
-	pthread_mutex_lock(&db->view_lock);
-	struct view *v = view_ref(db->view);
-	pthread_mutex_unlock(&db->view_lock);
-	bool full = v->frozen && table_full(db, v->active);
-	/* What makes room must go on where freezes fail for lack of it */
-	if (makes_room && redo_table_bytes(v->active) < 2 * db->table_limit)
-		full = false;
-	view_unref(v);
+	struct epoch *epoch = cache_epoch(db->cache);
+	unsigned slot = epoch_enter(epoch);
+	bool full = budget_exhausted(db, atomic_load(&db->view), makes_room);
+	epoch_leave(epoch, slot);
 	return full;
 }
 
@@ -295,6 +287,7 @@ static void *freezer_main(void *arg)
 		pthread_mutex_lock(&db->freeze_lock);
 		int rc = merge(db);
 		pthread_mutex_unlock(&db->freeze_lock);
+		reap(db);
 		if (rc)
 			db_report(db, "automatic freeze failed: %s",
 				  banyan_strerror(rc));

@@ -43,7 +43,8 @@ static bool read_row(struct reader *r, const struct node *node, struct entry *e)
 	e->rest_len = (size_t)read_varint(r);
 	e->suffix = read_bytes(r, e->suffix_len);
 	e->rest = read_bytes(r, e->rest_len);
-	return !r->bad && e->suffix_len <= ROW_KEY_MAX - node->prefix_len &&
+	return !r->bad &&
+	       e->suffix_len <= (size_t)ROW_KEY_MAX - node->prefix_len &&
 	       e->shared <= node->template_len &&
 	       e->rest_len <= ROW_VALUE_MAX - e->shared;
 }
@@ -66,7 +67,8 @@ static bool read_child(struct reader *r, const struct node *node,
 	uint64_t v = read_varint(r);
 	uint64_t length = read_varint(r);
 	read_le32(r);
-	return !r->bad && e->suffix_len <= ROW_KEY_MAX - node->prefix_len &&
+	return !r->bad &&
+	       e->suffix_len <= (size_t)ROW_KEY_MAX - node->prefix_len &&
 	       length > 0 && length <= NODE_MAX &&
 	       child_offset(v, node->ref.offset, &offset) &&
 	       length <= node->ref.offset - offset;
@@ -127,13 +129,13 @@ int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	uint16_t *at = (uint16_t *)(node->heads + count);
 	uint8_t *raw = (uint8_t *)(at + count);
 	memcpy(raw, bytes, ref->length);
+	memset(node, 0, sizeof(*node));
 	node->ref = *ref;
-	node->owner = NULL;
 	node->memory = memory;
 	node->raw = raw;
 	node->at = at;
-	node->level = level;
-	node->count = count;
+	node->level = (uint16_t)level;
+	node->count = (uint16_t)count;
 
 	struct reader r = reader_of(raw, ref->length);
 	if (!read_head(&r, node) || !read_entries(&r, node, at)) {

@@ -40,6 +40,7 @@
 #ifndef STORE_NODE_H
 #define STORE_NODE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,20 +52,26 @@
 #define NODE_HEADER_SIZE 8u
 
 /*
- * A node in RAM, one allocation, never changed after node_load(). Use the
- * functions below. A head is the first four bytes of a suffix as a big-endian
+ * A node in RAM, one allocation. Use the functions below: all but what belongs
+ * to the cache is never changed after node_load(). A head is the first four bytes of a suffix as a big-endian
  * number, zeros behind short ones: most of a search looks at nothing else.
  */
 struct node {
+	/* What a search looks at comes first, in one cache line */
+	struct node *_Atomic chain; /* the cache's, as below */
 	struct node_ref ref;
-	void *owner; /* belongs to the cache */
-	size_t memory; /* bytes allocated */
 	const uint8_t *raw; /* the bytes of the file */
 	const uint16_t *at; /* where in raw each entry lies */
-	unsigned level;
-	unsigned count;
-	unsigned prefix_len;
-	unsigned template_len;
+	uint16_t level;
+	uint16_t count;
+	uint16_t prefix_len;
+	uint16_t template_len;
+	_Atomic uint32_t refs;
+	_Atomic uint32_t lives;
+	struct node *before;
+	struct node *after;
+	uint64_t mark;
+	size_t memory; /* bytes allocated */
 	uint32_t heads[];
 };
 

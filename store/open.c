@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "db.h"
+#include "budget.h"
 #include "umask.h"
 
 static int random_bytes(void *to, size_t n)
@@ -46,12 +46,16 @@ static void free_db(banyan *db)
 		return;
 	log_free(db->log);
 	change_free(&db->change);
+	while (db->retired) {
+		struct view *v = db->retired;
+		db->retired = v->retired;
+		view_unref(v);
+	}
 	view_unref(db->view);
 	cache_free(db->cache);
 	file_close(db->file);
 	held_destroy(&db->held);
 	pthread_mutex_destroy(&db->write_lock);
-	pthread_mutex_destroy(&db->view_lock);
 	pthread_mutex_destroy(&db->freeze_lock);
 	pthread_mutex_destroy(&db->freezer.lock);
 	pthread_cond_destroy(&db->freezer.wake);
@@ -65,7 +69,6 @@ static int new_db(const struct banyan_options *o, banyan **out)
 	if (!db)
 		return -ENOMEM;
 	pthread_mutex_init(&db->write_lock, NULL);
-	pthread_mutex_init(&db->view_lock, NULL);
 	pthread_mutex_init(&db->freeze_lock, NULL);
 	pthread_mutex_init(&db->freezer.lock, NULL);
 	pthread_cond_init(&db->freezer.wake, NULL);
@@ -77,8 +80,7 @@ static int new_db(const struct banyan_options *o, banyan **out)
 					   BANYAN_CACHE_DEFAULT;
 	if (db->cache_limit < BANYAN_CACHE_MIN)
 		db->cache_limit = BANYAN_CACHE_MIN;
-	/* Two tables while one is being frozen: half of the limit at most */
-	db->table_limit = db->cache_limit / 4;
+	db->table_limit = budget_table(db->cache_limit);
 	atomic_init(&db->next_id, BANYAN_ROOT_ID);
 	int rc = held_init(&db->held);
 	if (rc) {
@@ -128,7 +130,8 @@ static int start_empty(banyan *db)
 	struct tree empty = { 0 };
 	int rc = new_superblock(&db->sb);
 	if (!rc)
-		rc = cache_new(db->file, db->cache_limit / 2, &db->cache);
+		rc = cache_new(db->file, budget_nodes(db->cache_limit, 0),
+			       &db->cache);
 	if (!rc)
 		rc = log_create(db->file, &db->sb, &db->log);
 	if (rc)
@@ -230,7 +233,8 @@ static int start_from(banyan *db, const struct log_state *st)
 	db->live = st->freeze.live_bytes;
 	db->index_bytes = st->freeze.index_bytes;
 	db->orphans = !db->read_only;
-	int rc = cache_new(db->file, db->cache_limit / 2, &db->cache);
+	int rc = cache_new(db->file, budget_nodes(db->cache_limit, 0),
+			   &db->cache);
 	if (!rc)
 		rc = check_root(db, &tree);
 	if (rc)

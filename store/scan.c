@@ -68,7 +68,7 @@ int banyan_scan(banyan_data *space, const struct banyan_range *range,
 	c->space = space;
 	banyan_hold(space);
 	c->generation = held_generation(&space->db->held);
-	db_read_committed(space->db, &c->s);
+	db_read_long(space->db, &c->s);
 	int rc = set_range(c, range);
 	if (!rc)
 		rc = names_space(&c->s.state, space->id, &d);

@@ -13,6 +13,8 @@ struct view *view_new(struct redo_table *active, struct redo_table *frozen,
 	v->active = redo_table_ref(active);
 	v->frozen = frozen ? redo_table_ref(frozen) : NULL;
 	v->tree = *tree;
+	v->mark = 0;
+	v->retired = NULL;
 	return v;
 }
 

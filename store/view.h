@@ -4,7 +4,7 @@
  *
  * A view names the redo table, the table that is being frozen (if any), and the
  * tree. It is immutable and counted: a freeze makes a new one, and the old one
- * goes when its last reader does. Which of the redo table's operations a reader
+ * goes when its last reader does. (Most readers are not counted: see db.h.) Which of the redo table's operations a reader
  * sees is a sequence number beside the view.
  */
 #ifndef STORE_VIEW_H
@@ -19,6 +19,9 @@ struct view {
 	struct redo_table *active; /* one reference each */
 	struct redo_table *frozen; /* NULL: nothing is being frozen */
 	struct tree tree;
+	/* When it was current no more, and what has been so before it */
+	uint64_t mark;
+	struct view *retired;
 };
 
 /* References to the tables are taken. NULL: no memory. */

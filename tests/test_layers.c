@@ -371,7 +371,7 @@ static void stays_within_a_prefix(void **in)
 	struct state *s = *in;
 	for (unsigned round = 0; round < 200; round++) {
 		if (round % 20 == 0)
-			fill(s, round / 20 % 4, round < 100 ? 40 : 95);
+			fill(s, round / 20 % (LAYERS_TABLES + 1), round < 100 ? 40 : 95);
 		struct layer_cursor *c = new_cursor(s);
 		uint8_t prefix[KEY_LEN];
 		bool back = test_below(&s->random, 2);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "budget.h"
+
+/* Rows in a full redo table, whatever their size: replay takes its time */
+#define TABLE_ROWS_MAX 2000000u
+/* Fewer rows than this say nothing about the order in which rows come */
+#define ORDER_ROWS_MIN 10000u
+/* What a table of rows in order may have, as a part of others' limit */
+#define ORDER_PART 6u
+/* Nodes get more or less in steps of this part of the limit */
+#define STEPS 64u
+
+uint64_t budget_nodes(uint64_t limit, uint64_t tables)
+{
+	uint64_t least = limit / 8;
+	return tables + least < limit ? limit - tables : least;
+}
+
+uint64_t budget_table(uint64_t limit)
+{
+	return limit / 4 * 3;
+}
+
+static bool in_order(const struct redo_table *t)
+{
+	size_t rows = redo_table_rows(t);
+	return rows >= ORDER_ROWS_MIN &&
+	       redo_table_in_order(t) >= rows / 10 * 9;
+}
+
+bool budget_table_full(const banyan *db, const struct redo_table *active)
+{
+	uint64_t limit = db->table_limit;
+	if (in_order(active))
+		limit /= ORDER_PART;
+	return redo_table_bytes(active) >= limit ||
+	       redo_table_rows(active) >= TABLE_ROWS_MAX;
+}
+
+bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room)
+{
+	if (!v->frozen)
+		return false;
+	uint64_t active = redo_table_bytes(v->active);
+	uint64_t both = active + redo_table_bytes(v->frozen);
+	/* What makes room must go on where freezes fail for lack of it */
+	if (makes_room)
+		return active >= 2 * db->table_limit;
+	return active >= db->table_limit || both >= db->cache_limit / 8 * 7 ||
+	       redo_table_rows(v->active) >= TABLE_ROWS_MAX;
+}
+
+void budget_follow(banyan *db, const struct view *v)
+{
+	uint64_t tables = redo_table_bytes(v->active);
+	if (v->frozen)
+		tables += redo_table_bytes(v->frozen);
+	uint64_t was = atomic_load(&db->tables_bytes);
+	uint64_t step = db->cache_limit / STEPS;
+	if (tables < was + step && was < tables + step)
+		return;
+	atomic_store(&db->tables_bytes, tables);
+	cache_set_limit(db->cache, budget_nodes(db->cache_limit, tables));
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * budget.h - how the limit of RAM is divided between redo tables and nodes.
+ *
+ * A table may grow to three quarters of the limit before it is frozen: the more
+ * rows a merge has, the fewer leaves are written for each. Loading 10 million
+ * rows of 16 + 100 bytes in random order under 64 MiB, tables of a quarter
+ * write each leaf twice as often. Rows that come in order touch few leaves in
+ * any case, so a table that gets them is frozen early: the merge then runs
+ * beside the loading. Nodes have what tables leave, but an eighth at least.
+ */
+#ifndef STORE_BUDGET_H
+#define STORE_BUDGET_H
+
+#include "db.h"
+
+/* Limit of the nodes in the cache at first, and of a table for rows in no
+ * order, given the limit of all */
+uint64_t budget_nodes(uint64_t limit, uint64_t tables);
+uint64_t budget_table(uint64_t limit);
+
+/* Is it time to freeze the active table? write_lock is held. */
+bool budget_table_full(const banyan *db, const struct redo_table *active);
+
+/* Must writers wait until the table that is being frozen is gone? */
+bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room);
+
+/* Tables have grown, or one is gone: give the nodes the rest */
+void budget_follow(banyan *db, const struct view *v);
+
+#endif
