@@ -306,12 +306,20 @@ struct banyan_range {
 	size_t to_len;
 	bool reverse; /* from the last name down */
 	bool names_only; /* of attr only id and the type in mode are set */
+	bool values; /* the values, too, of files and symlinks */
 };
+
+/* Bytes of the longest value that a scan with values hands out */
+#define BANYAN_SCAN_VALUE_MAX (1u << 20)
 
 struct banyan_entry {
 	const char *name; /* NUL-terminated; valid until the next call */
 	size_t len;
 	struct banyan_attr attr;
+	/* With values: attr.size bytes, valid until the next call. NULL if there
+	 * are more than BANYAN_SCAN_VALUE_MAX (see banyan_entry_data()), and of
+	 * what has no value. */
+	const void *value;
 };
 
 /*

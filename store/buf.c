@@ -3,9 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "bytes.h"
 
 void buf_free(struct buf *b)
 {
@@ -19,7 +16,7 @@ void buf_reset(struct buf *b)
 	b->failed = false;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t n)
+uint8_t *buf_grow(struct buf *b, size_t n)
 {
 	if (b->failed)
 		return NULL;
@@ -27,29 +24,17 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		b->failed = true;
 		return NULL;
 	}
-	if (b->len + n > b->capacity || !b->data) {
-		size_t want = b->capacity ? b->capacity : 64;
-		while (want < b->len + n)
-			want *= 2;
-		uint8_t *data = realloc(b->data, want);
-		if (!data) {
-			b->failed = true;
-			return NULL;
-		}
-		b->data = data;
-		b->capacity = want;
+	size_t want = b->capacity ? b->capacity : 64;
+	while (want < b->len + n)
+		want *= 2;
+	uint8_t *data = realloc(b->data, want);
+	if (!data) {
+		b->failed = true;
+		return NULL;
 	}
+	b->data = data;
+	b->capacity = want;
 	return b->data + b->len;
-}
-
-void buf_add(struct buf *b, const void *bytes, size_t n)
-{
-	uint8_t *to = buf_reserve(b, n);
-	if (!to)
-		return;
-	if (n)
-		memcpy(to, bytes, n);
-	b->len += n;
 }
 
 void buf_add_zeros(struct buf *b, size_t n)
@@ -59,11 +44,6 @@ void buf_add_zeros(struct buf *b, size_t n)
 		return;
 	memset(to, 0, n);
 	b->len += n;
-}
-
-void buf_add_u8(struct buf *b, uint8_t v)
-{
-	buf_add(b, &v, 1);
 }
 
 void buf_add_le32(struct buf *b, uint32_t v)
@@ -85,13 +65,6 @@ void buf_add_be64(struct buf *b, uint64_t v)
 	uint8_t bytes[8];
 	put_be64(bytes, v);
 	buf_add(b, bytes, sizeof(bytes));
-}
-
-void buf_add_varint(struct buf *b, uint64_t v)
-{
-	uint8_t *to = buf_reserve(b, VARINT_MAX);
-	if (to)
-		b->len += put_varint(to, v);
 }
 
 int buf_set(struct buf *b, const void *bytes, size_t n)

@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "bytes.h"
 
 struct buf {
 	uint8_t *data;
@@ -29,16 +32,43 @@ struct buf {
 void buf_free(struct buf *b);
 void buf_reset(struct buf *b); /* empty it, keep the memory */
 
-/* Room for n more bytes: where they go, or NULL. Does not change len. */
-uint8_t *buf_reserve(struct buf *b, size_t n);
+/* buf_reserve() when there is no room yet */
+uint8_t *buf_grow(struct buf *b, size_t n);
 
-void buf_add(struct buf *b, const void *bytes, size_t n);
+/* Room for n more bytes: where they go, or NULL. Does not change len. */
+static inline uint8_t *buf_reserve(struct buf *b, size_t n)
+{
+	if (b->data && n <= b->capacity - b->len && !b->failed)
+		return b->data + b->len;
+	return buf_grow(b, n);
+}
+
+static inline void buf_add(struct buf *b, const void *bytes, size_t n)
+{
+	uint8_t *to = buf_reserve(b, n);
+	if (!to)
+		return;
+	if (n)
+		memcpy(to, bytes, n);
+	b->len += n;
+}
+
+static inline void buf_add_u8(struct buf *b, uint8_t v)
+{
+	buf_add(b, &v, 1);
+}
+
+static inline void buf_add_varint(struct buf *b, uint64_t v)
+{
+	uint8_t *to = buf_reserve(b, VARINT_MAX);
+	if (to)
+		b->len += put_varint(to, v);
+}
+
 void buf_add_zeros(struct buf *b, size_t n);
-void buf_add_u8(struct buf *b, uint8_t v);
 void buf_add_le32(struct buf *b, uint32_t v);
 void buf_add_le64(struct buf *b, uint64_t v);
 void buf_add_be64(struct buf *b, uint64_t v);
-void buf_add_varint(struct buf *b, uint64_t v);
 
 /* Replace the contents: 0 or -ENOMEM */
 int buf_set(struct buf *b, const void *bytes, size_t n);

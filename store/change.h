@@ -48,9 +48,11 @@ struct change {
 	size_t count;
 	size_t capacity;
 	struct data space; /* state.space, if there is one */
+	struct gap gap; /* in the layers below the table */
 	struct log *log;
 	struct operation op;
 	uint64_t stamps; /* changes of rows in this operation of a batch */
+	int64_t keys_before, live_before; /* of op, before this one */
 	size_t encoded; /* bytes of their rows in a record, at the most */
 	bool batch; /* callers' memory does not stay until the commit */
 	int broken; /* 0, or why the change cannot be committed */

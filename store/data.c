@@ -117,6 +117,9 @@ static void encode_contents(const struct data *d, struct buf *value)
 	}
 }
 
+/* What is before the contents takes no more: two bytes, the birth and varints */
+#define FIELDS_MAX (2 + 8 + 12 * VARINT_MAX)
+
 int data_encode(const struct data *d, struct buf *value)
 {
 	uint8_t flags = (uint8_t)(d->contents << DATA_CONTENTS_SHIFT);
@@ -127,26 +130,32 @@ int data_encode(const struct data *d, struct buf *value)
 	flags |= d->rdev ? DATA_RDEV : 0;
 	flags |= d->parent ? DATA_PARENT : 0;
 	buf_reset(value);
-	buf_add_u8(value, VALUE_DATA);
-	buf_add_u8(value, flags);
-	buf_add_varint(value, d->mode);
-	buf_add_varint(value, d->uid);
-	buf_add_varint(value, d->gid);
-	buf_add_be64(value, (uint64_t)d->birth);
+	uint8_t *start = buf_reserve(value, FIELDS_MAX);
+	if (!start)
+		return -ENOMEM;
+	uint8_t *p = start;
+	*p++ = VALUE_DATA;
+	*p++ = flags;
+	p += put_varint(p, d->mode);
+	p += put_varint(p, d->uid);
+	p += put_varint(p, d->gid);
+	put_be64(p, (uint64_t)d->birth);
+	p += 8;
 	if (flags & DATA_MTIME)
-		buf_add_varint(value, time_difference(d->mtime, d->birth));
+		p += put_varint(p, time_difference(d->mtime, d->birth));
 	if (flags & DATA_CTIME)
-		buf_add_varint(value, time_difference(d->ctime, d->birth));
+		p += put_varint(p, time_difference(d->ctime, d->birth));
 	if (flags & DATA_ATIME)
-		buf_add_varint(value, time_difference(d->atime, d->mtime));
-	buf_add_varint(value, d->id);
-	buf_add_varint(value, d->size);
+		p += put_varint(p, time_difference(d->atime, d->mtime));
+	p += put_varint(p, d->id);
+	p += put_varint(p, d->size);
 	if (flags & DATA_NLINK)
-		buf_add_varint(value, d->nlink);
+		p += put_varint(p, d->nlink);
 	if (flags & DATA_RDEV)
-		buf_add_varint(value, d->rdev);
+		p += put_varint(p, d->rdev);
 	if (flags & DATA_PARENT)
-		buf_add_varint(value, d->parent);
+		p += put_varint(p, d->parent);
+	value->len = (size_t)(p - start);
 	encode_contents(d, value);
 	return value->failed ? -ENOMEM : 0;
 }

@@ -38,6 +38,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "buf.h"
 #include "bytes.h"
@@ -89,6 +90,12 @@ struct data {
 		struct extent e;
 	} extent[EXTENTS_IN_ROW];
 };
+
+/* All zeros and no contents; not the arrays, which are long */
+static inline void data_clear(struct data *d)
+{
+	memset(d, 0, offsetof(struct data, inline_bytes));
+}
 
 static inline bool data_is_space(const struct data *d)
 {

@@ -86,6 +86,7 @@ void db_read_end(struct snapshot *s)
 void db_set_view(banyan *db, struct view *v)
 {
 	struct view *old = atomic_exchange(&db->view, v);
+	gap_forget(&db->change.gap);
 	if (!old)
 		return;
 	old->mark = epoch_mark(cache_epoch(db->cache));
@@ -140,6 +141,7 @@ static void start_change(banyan *db, enum operation_kind kind)
 	c->table = db->view->active;
 	view_layers(db->view, UINT64_MAX, db->cache, &c->state.layers);
 	c->state.layers.own = c->table;
+	c->state.layers.gap = &c->gap;
 	c->state.file = db->file;
 	change_begin(c, kind, atomic_load(&db->visible) + 1,
 		     atomic_load(&db->next_id), db_now());
@@ -152,6 +154,8 @@ int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
 		return -EROFS;
 	if (db_in_batch(db)) {
 		db->change.stamps = 0;
+		db->change.keys_before = db->change.op.keys;
+		db->change.live_before = db->change.op.live;
 		*c = &db->change;
 		if (db->change.broken)
 			return db->change.broken;
@@ -233,9 +237,13 @@ int db_write_end(banyan *db, struct change *c, int rc)
 {
 	if (!db_in_batch(db))
 		return db_commit(db, rc);
+	if (!rc)
+		return 0;
 	/* Rows were changed before it failed: there is no way back in here */
-	if (rc && c->stamps && !c->broken)
+	if (c->stamps && !c->broken)
 		c->broken = rc;
+	c->op.keys = c->keys_before;
+	c->op.live = c->live_before;
 	return rc;
 }
 

@@ -77,8 +77,9 @@ static int try_search(banyan *db, const struct name *n, bool writer,
 {
 	struct snapshot s;
 	struct name_row row;
-	struct located l = { 0 };
+	struct located l;
 	uint64_t generation = held_generation(&db->held);
+	home_set(&l.home, 0, NULL, 0);
 	db_read_begin(db, &s);
 	int rc = names_row(&s.state, n, &row, &l);
 	if (rc == -ENOENT)
@@ -139,18 +140,17 @@ int make_data(struct change *c, const struct banyan_new *make, uint64_t parent,
 	      struct data *d)
 {
 	uint32_t type = make->mode & S_IFMT;
-	*d = (struct data){
-		.id = change_new_id(c),
-		.mode = (type ? type : S_IFREG) | (make->mode & 07777),
-		.uid = make->uid,
-		.gid = make->gid,
-		.nlink = 1,
-		.rdev = make->rdev,
-		.birth = c->op.time,
-		.atime = c->op.time,
-		.mtime = c->op.time,
-		.ctime = c->op.time,
-	};
+	data_clear(d);
+	d->id = change_new_id(c);
+	d->mode = (type ? type : S_IFREG) | (make->mode & 07777);
+	d->uid = make->uid;
+	d->gid = make->gid;
+	d->nlink = 1;
+	d->rdev = make->rdev;
+	d->birth = c->op.time;
+	d->atime = c->op.time;
+	d->mtime = c->op.time;
+	d->ctime = c->op.time;
 	if (data_is_space(d)) {
 		d->nlink = 2;
 		d->parent = parent;

@@ -14,22 +14,35 @@
 
 #include "bytes.h"
 
-static enum redo_found find_in_table(const struct layers *l, unsigned i,
-				     const void *key, size_t key_len,
-				     struct row_value *value)
+/* The key is in none of the layers below the first: how far is that so? */
+static void find_gap(const struct layers *l, const void *key, size_t key_len)
 {
-	if (i == 0 && l->own)
-		return redo_table_get_newest(l->own, key, key_len,
-					     &value->bytes, &value->len);
-	return redo_table_get(l->table[i].table, key, key_len, l->table[i].seq,
-			      &value->bytes, &value->len);
+	struct layers below = { .cache = l->cache, .tree = l->tree };
+	struct layer_cursor *c = NULL;
+	size_t len = 0;
+	for (unsigned i = 1; i < l->tables; i++)
+		below.table[below.tables++] = l->table[i];
+	int rc = layer_cursor_new(&below, &c);
+	if (!rc)
+		rc = layer_cursor_seek(c, key, key_len);
+	if (!rc) {
+		const uint8_t *high = layer_cursor_key(c, &len);
+		gap_set(l->gap, key, key_len, high, len);
+	} else if (rc > 0) {
+		gap_set(l->gap, key, key_len, NULL, 0);
+	}
+	/* An error is told when somebody needs what could not be read */
+	layer_cursor_free(c);
 }
 
-int layers_get(const struct layers *l, const void *key, size_t key_len,
-	       struct row_value *value)
+/* In the tables from `first` on, and in the tree */
+static int get_from(const struct layers *l, unsigned first, const void *key,
+		    size_t key_len, struct row_value *value)
 {
-	for (unsigned i = 0; i < l->tables; i++) {
-		switch (find_in_table(l, i, key, key_len, value)) {
+	for (unsigned i = first; i < l->tables; i++) {
+		switch (redo_table_get(l->table[i].table, key, key_len,
+				       l->table[i].seq, &value->bytes,
+				       &value->len)) {
 		case REDO_ROW:
 			return 0;
 		case REDO_DELETED:
@@ -39,6 +52,34 @@ int layers_get(const struct layers *l, const void *key, size_t key_len,
 		}
 	}
 	return btree_lookup(l->cache, &l->tree, key, key_len, value);
+}
+
+/* For the writer */
+static int get_own(const struct layers *l, const void *key, size_t key_len,
+		   struct row_value *value)
+{
+	switch (redo_table_get_newest(l->own, key, key_len, &value->bytes,
+				      &value->len)) {
+	case REDO_ROW:
+		return 0;
+	case REDO_DELETED:
+		return -ENOENT;
+	case REDO_ABSENT:
+		break;
+	}
+	if (gap_has(l->gap, key, key_len))
+		return -ENOENT;
+	int rc = get_from(l, 1, key, key_len, value);
+	if (rc == -ENOENT && redo_table_follows(l->own) && gap_wanted(l->gap))
+		find_gap(l, key, key_len);
+	return rc;
+}
+
+int layers_get(const struct layers *l, const void *key, size_t key_len,
+	       struct row_value *value)
+{
+	return l->own ? get_own(l, key, key_len, value) :
+			get_from(l, 0, key, key_len, value);
 }
 
 struct layer_cursor {

@@ -13,12 +13,14 @@
 
 #include "btree.h"
 #include "cursor.h"
+#include "gap.h"
 #include "redo_table.h"
 
 #define LAYERS_TABLES 2
 
 struct layers {
 	struct redo_table *own; /* the writer's first table; readers: NULL */
+	struct gap *gap; /* the writer's, in the layers below that one */
 	unsigned tables; /* how many of the next are in use, newest first */
 	struct {
 		const struct redo_table *table;

@@ -99,10 +99,12 @@ static int hold_root(banyan *db)
 	db_read_begin(db, &s);
 	int rc = names_space(&s.state, BANYAN_ROOT_ID, &d);
 	db_read_end(&s);
-	if (rc) {
+	if (rc == -ENOENT || rc == -ENOTDIR) {
 		db_report(db, "no root key space");
-		return rc == -ENOENT || rc == -ENOTDIR ? -EUCLEAN : rc;
+		return -EUCLEAN;
 	}
+	if (rc)
+		return rc;
 	return held_hold_found(&db->held, db, BANYAN_ROOT_ID, &home, &db->root);
 }
 
@@ -180,6 +182,12 @@ static int replay_rows(banyan *db, const struct log_record *rec)
 	return 0;
 }
 
+/* Or was there no memory, or a disk that failed? */
+static bool is_damage(int rc)
+{
+	return rc == -EBADMSG || rc == -EUCLEAN;
+}
+
 /* All operations from the last freeze to the end of the log */
 static int replay(banyan *db, const struct log_state *st)
 {
@@ -193,11 +201,11 @@ static int replay(banyan *db, const struct log_state *st)
 		if (rec.header.type != RECORD_OPERATION)
 			continue;
 		rc = replay_rows(db, &rec);
-		if (rc) {
+		if (is_damage(rc))
 			db_report(db, "damaged operation at offset %llu",
 				  (unsigned long long)rec.offset);
+		if (rc)
 			break;
-		}
 	}
 	log_scan_close(&s);
 	/* The end was seen before: not to reach it is no end but an error */
@@ -212,10 +220,10 @@ static int check_root(banyan *db, const struct tree *tree)
 	if (!tree->height)
 		return 0;
 	int rc = cache_get(db->cache, &tree->root, tree->height - 1, &node);
-	if (rc)
+	if (is_damage(rc))
 		db_report(db, "damaged root node at offset %llu",
 			  (unsigned long long)tree->root.offset);
-	else
+	if (!rc)
 		cache_put(db->cache, node);
 	return rc;
 }

@@ -23,7 +23,7 @@ static bool next_name(const char **path, struct name *n)
 
 static void set_root(struct located *l)
 {
-	*l = (struct located){ 0 };
+	data_clear(&l->d);
 	l->d.id = BANYAN_ROOT_ID;
 	l->d.mode = S_IFDIR;
 }

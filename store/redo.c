@@ -11,23 +11,34 @@ struct previous {
 	size_t value_len;
 };
 
+/* What a row takes beside the bytes that differ */
+#define ROW_NUMBERS_MAX (4 * VARINT_MAX)
+
 static void encode_row(struct buf *body, struct previous *p, const uint8_t *key,
 		       size_t key_len, const uint8_t *value, size_t value_len)
 {
+	uint8_t *start =
+		buf_reserve(body, ROW_NUMBERS_MAX + key_len + value_len);
+	uint8_t *to = start;
+	if (!start)
+		return;
 	size_t same = common_prefix(p->key, p->key_len, key, key_len);
-	buf_add_varint(body, same);
-	buf_add_varint(body, (key_len - same) * 2 + (value ? 1 : 0));
-	buf_add(body, key + same, key_len - same);
+	to += put_varint(to, same);
+	to += put_varint(to, (key_len - same) * 2 + (value ? 1 : 0));
+	memcpy(to, key + same, key_len - same);
+	to += key_len - same;
 	p->key = key;
 	p->key_len = key_len;
-	if (!value)
-		return;
-	same = common_prefix(p->value, p->value_len, value, value_len);
-	buf_add_varint(body, same);
-	buf_add_varint(body, value_len - same);
-	buf_add(body, value + same, value_len - same);
-	p->value = value;
-	p->value_len = value_len;
+	if (value) {
+		same = common_prefix(p->value, p->value_len, value, value_len);
+		to += put_varint(to, same);
+		to += put_varint(to, value_len - same);
+		memcpy(to, value + same, value_len - same);
+		to += value_len - same;
+		p->value = value;
+		p->value_len = value_len;
+	}
+	body->len += (size_t)(to - start);
 }
 
 int redo_encode(const struct operation *op, struct index_row *const *rows,

@@ -76,6 +76,12 @@ size_t redo_table_rows(const struct redo_table *t)
 	return atomic_load_explicit(&t->rows, memory_order_relaxed);
 }
 
+bool redo_table_follows(const struct redo_table *t)
+{
+	const struct row_index *ix = &t->index;
+	return ix->last_at && ix->finger_at == ix->last_at;
+}
+
 size_t redo_table_in_order(const struct redo_table *t)
 {
 	return t->index.in_order;

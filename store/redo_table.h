@@ -59,6 +59,9 @@ enum redo_found redo_table_get_newest(struct redo_table *t, const void *key,
 				      size_t key_len, const uint8_t **value,
 				      size_t *value_len);
 
+/* Has the key that was got last come right behind the row added last? */
+bool redo_table_follows(const struct redo_table *t);
+
 /* The newest version of a row: NULL if it is deleted */
 const uint8_t *redo_row_value(const struct index_row *row, size_t *len);
 

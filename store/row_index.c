@@ -155,20 +155,6 @@ static inline struct index_block *child(const struct index_block *b,
 	return to;
 }
 
-static inline bool is_greater_than_low(const struct index_block *b,
-				       const struct wanted *w)
-{
-	return !b->low || compare_row(b->low, w) <= 0;
-}
-
-/* Does the key belong into this leaf? */
-static bool belongs(const struct index_block *b, const struct wanted *w)
-{
-	const struct index_block *next = LOAD(b->next);
-	return is_greater_than_low(b, w) &&
-	       (!next || compare_row(next->low, w) > 0);
-}
-
 /* ---- readers ---------------------------------------------------------- */
 
 static void give_way(unsigned *spins)
@@ -544,29 +530,70 @@ static int add_split(struct row_index *ix, struct index_row *row)
 	return 0;
 }
 
+/* Does the key lie between the row that was added last and the next one? */
+static bool follows(const struct row_index *ix, const struct wanted *w)
+{
+	const struct index_block *b = ix->finger;
+	unsigned at = ix->last_at;
+	if (!at || compare_row(LOAD(b->to[at - 1]), w) >= 0)
+		return false;
+	if (at < LOAD(b->count))
+		return compare_row(LOAD(b->to[at]), w) > 0;
+	const struct index_block *next = LOAD(b->next);
+	return !next || compare_row(next->low, w) > 0;
+}
+
+/* Who looks in vain is likely to add the row next, and to look once more */
+static bool missed(const struct row_index *ix, const struct wanted *w)
+{
+	return ix->has_missed && ix->missed_len == w->len &&
+	       memcmp(ix->missed, w->key, w->len) == 0;
+}
+
+static void note_missed(struct row_index *ix, const struct wanted *w)
+{
+	ix->has_missed = w->len > 0 && w->len <= sizeof(ix->missed);
+	if (!ix->has_missed)
+		return;
+	memcpy(ix->missed, w->key, w->len);
+	ix->missed_len = w->len;
+}
+
 struct index_row *row_index_find(struct row_index *ix, const void *key,
 				 size_t len)
 {
 	struct wanted w = { key, len };
-	struct index_block *b = ix->finger;
-	if (!belongs(b, &w)) {
-		b = LOAD(ix->root);
-		while (b->level)
-			b = child(b, &w, false);
-		ix->finger = b;
-		ix->last_at = 0;
-	}
-	ix->finger_at = search(b, 0, &w);
-	if (ix->finger_at == LOAD(b->count))
+	if (missed(ix, &w))
 		return NULL;
-	void *row = LOAD(b->to[ix->finger_at]);
-	return compare_row(row, &w) == 0 ? row : NULL;
+	if (follows(ix, &w)) {
+		ix->finger_at = ix->last_at;
+		note_missed(ix, &w);
+		return NULL;
+	}
+	struct index_block *b = LOAD(ix->root);
+	while (b->level)
+		b = child(b, &w, false);
+	if (b != ix->finger)
+		ix->last_at = 0;
+	ix->finger = b;
+	ix->finger_at = search(b, 0, &w);
+	if (ix->finger_at < LOAD(b->count)) {
+		void *row = LOAD(b->to[ix->finger_at]);
+		if (compare_row(row, &w) == 0) {
+			/* The finger points elsewhere now */
+			ix->has_missed = false;
+			return row;
+		}
+	}
+	note_missed(ix, &w);
+	return NULL;
 }
 
 int row_index_add(struct row_index *ix, struct index_row *row)
 {
 	struct index_block *b = ix->finger;
 	unsigned at = ix->finger_at;
+	ix->has_missed = false;
 	if (at && at == ix->last_at)
 		ix->in_order++;
 	if (LOAD(b->count) < FAN) {

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "row_limits.h"
 
 struct index_block;
 
@@ -34,6 +35,9 @@ struct row_index {
 	unsigned finger_at;
 	unsigned last_at; /* where in the finger a row was added last, plus 1 */
 	size_t in_order; /* rows added right behind the one added before */
+	size_t missed_len; /* the key that it did not find last */
+	uint8_t missed[ROW_KEY_MAX];
+	bool has_missed;
 };
 
 /* 0 or -ENOMEM */

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "contents.h"
 #include "handles.h"
 
 struct banyan_cursor {
@@ -17,12 +19,14 @@ struct banyan_cursor {
 	bool after;
 	bool reverse;
 	bool names_only;
+	bool values;
 	bool started;
 	bool ended;
 	struct name_row row; /* of the key that was given last */
 	struct located l;
 	char name[BANYAN_NAME_MAX + 1];
 	size_t len;
+	struct buf value; /* of the key, if it lies in several places */
 };
 
 /* The first key behind all that begin with k: false if there is none */
@@ -55,6 +59,7 @@ static int set_range(struct banyan_cursor *c, const struct banyan_range *r)
 	c->after = r->from && r->after;
 	c->reverse = r->reverse;
 	c->names_only = r->names_only;
+	c->values = r->values && !r->names_only;
 	return 0;
 }
 
@@ -92,6 +97,7 @@ void banyan_scan_end(banyan_cursor *c)
 	layer_cursor_free(c->rows);
 	db_read_end(&c->s);
 	banyan_release(c->space, 1);
+	buf_free(&c->value);
 	free(c);
 }
 
@@ -166,32 +172,63 @@ static int decode(struct banyan_cursor *c)
 	return rc == -ESTALE ? -EUCLEAN : rc;
 }
 
-int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
+/* The whole value at the position; *value is NULL if it is not to be had */
+static int take_value(struct banyan_cursor *c, const void **value)
+{
+	const struct data *d = &c->l.d;
+	size_t size = (size_t)d->size;
+	uint32_t type = d->mode & S_IFMT;
+	*value = NULL;
+	if ((type != S_IFREG && type != S_IFLNK) ||
+	    d->size > BANYAN_SCAN_VALUE_MAX)
+		return 0;
+	if (d->contents == CONTENTS_INLINE && d->inline_len == d->size) {
+		*value = d->inline_bytes;
+		return 0;
+	}
+	buf_reset(&c->value);
+	uint8_t *to = buf_reserve(&c->value, size + 1);
+	if (!to)
+		return -ENOMEM;
+	*value = to;
+	return contents_read(&c->s.state, d, to, size, 0);
+}
+
+/* The row at the position: 0, 1 if it is out of the range, or an error */
+static int take_row(struct banyan_cursor *c, const void **value)
 {
 	size_t len = 0;
+	const uint8_t *key = layer_cursor_key(c->rows, &len);
+	if (!in_range(c, key, len))
+		return 1;
+	if (len - ROW_ID_LEN > BANYAN_NAME_MAX)
+		return -EUCLEAN;
+	c->len = len - ROW_ID_LEN;
+	memcpy(c->name, key + ROW_ID_LEN, c->len);
+	c->name[c->len] = '\0';
+	int rc = decode(c);
+	if (!rc && c->values)
+		rc = take_value(c, value);
+	return rc;
+}
+
+int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
+{
+	const void *value = NULL;
 	if (c->ended)
 		return 1;
 	int rc = step(c);
-	if (rc == 0) {
-		const uint8_t *key = layer_cursor_key(c->rows, &len);
-		if (!in_range(c, key, len)) {
-			rc = 1;
-		} else if (len - ROW_ID_LEN > BANYAN_NAME_MAX) {
-			rc = -EUCLEAN;
-		} else {
-			c->len = len - ROW_ID_LEN;
-			memcpy(c->name, key + ROW_ID_LEN, c->len);
-			c->name[c->len] = '\0';
-			rc = decode(c);
-		}
-	}
+	if (rc == 0)
+		rc = take_row(c, &value);
 	c->ended = rc != 0;
 	if (rc == -EUCLEAN || rc == -EBADMSG)
 		db_report(c->space->db, "damage near key '%s' of space %llu",
 			  c->name, (unsigned long long)c->space->id);
 	if (rc)
 		return rc;
-	*entry = (struct banyan_entry){ .name = c->name, .len = c->len };
+	*entry = (struct banyan_entry){ .name = c->name,
+					.len = c->len,
+					.value = value };
 	if (c->names_only) {
 		entry->attr.id = c->row.id;
 		entry->attr.mode = c->row.type;

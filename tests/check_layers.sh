@@ -17,7 +17,7 @@ table='
 1 file file_posix file_memory format
 2 log log_scan log_recover
 3 node builder cache
-4 btree merge cursor row_index redo_table layers redo
+4 btree merge cursor row_index redo_table gap layers redo
 5 rows data held change names extents contents xattr
 6 view db budget freeze open
 7 handles values scan path stat check check_rows record

@@ -159,6 +159,29 @@ static void knows_when_they_do_not(void **in)
 	assert_in_range(s->index.in_order, 0, ROWS / 10);
 }
 
+static void looks_for_others_before_a_row_is_added(void **in)
+{
+	struct state *s = *in;
+	uint8_t key[KEY];
+	for (uint32_t i = 0; i < ROWS; i += 2)
+		add(s, i);
+	for (uint32_t i = 1; i < ROWS; i += 2) {
+		struct index_row *row =
+			arena_alloc(&s->arena, sizeof(*row) + sizeof(key));
+		assert_non_null(row);
+		atomic_init(&row->newest, NULL);
+		row->key_len = KEY;
+		key_of(i, row->key);
+		assert_null(row_index_find(&s->index, row->key, KEY));
+		/* One that is there, far away, and the first one again */
+		key_of(i * 7919 % ROWS / 2 * 2, key);
+		assert_non_null(row_index_find(&s->index, key, KEY));
+		assert_null(row_index_find(&s->index, row->key, KEY));
+		assert_int_equal(row_index_add(&s->index, row), 0);
+	}
+	verify(s, 0, 1);
+}
+
 /* ---- beside a reader -------------------------------------------------- */
 
 struct shared {
@@ -226,6 +249,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(keeps_rows_in_order_however_they_come),
+		TEST(looks_for_others_before_a_row_is_added),
 		TEST(knows_when_rows_come_in_order),
 		TEST(knows_when_they_do_not),
 		TEST(readers_find_what_is_there_beside_a_writer),
