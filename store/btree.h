@@ -56,6 +56,7 @@ struct node_sink {
 	int (*write)(void *arg, const void *run, size_t size, uint64_t *offset);
 	void *arg;
 	size_t run_bytes;
+	size_t leaf_bytes; /* at which a leaf is full; 0: NODE_TARGET */
 };
 
 struct merge_stats {

@@ -7,6 +7,8 @@
 #define ORDER_ROWS_MIN 10000u
 /* What a table of rows in order may have, as a part of others' limit */
 #define ORDER_PART 6u
+/* Limits below this are small */
+#define SMALL_LIMIT (128u << 20)
 /* Nodes get more or less in steps of this part of the limit */
 #define STEPS 64u
 
@@ -19,6 +21,11 @@ uint64_t budget_nodes(uint64_t limit, uint64_t tables)
 uint64_t budget_table(uint64_t limit)
 {
 	return limit / 4 * 3;
+}
+
+size_t budget_leaf(uint64_t limit)
+{
+	return limit < SMALL_LIMIT ? NODE_TARGET / 2 : NODE_TARGET;
 }
 
 static bool in_order(const struct redo_table *t)

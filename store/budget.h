@@ -19,6 +19,13 @@
 uint64_t budget_nodes(uint64_t limit, uint64_t tables);
 uint64_t budget_table(uint64_t limit);
 
+/*
+ * Bytes of a full leaf. Smaller ones are written less often for rows that come
+ * in random order, and a small cache has more of the rows that are wanted; reads
+ * from a large one are a tenth slower.
+ */
+size_t budget_leaf(uint64_t limit);
+
 /* Is it time to freeze the active table? write_lock is held. */
 bool budget_table_full(const banyan *db, const struct redo_table *active);
 

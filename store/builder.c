@@ -9,13 +9,21 @@
 #include "bytes.h"
 
 /* Less than a full node and a decent rest is not worth looking at */
-#define LOOK_FIRST (NODE_TARGET + NODE_LEAST)
-/* Twice what is full is cut even where it leaves an odd rest */
-#define WHOLE_MAX (2u * NODE_TARGET)
-
-void builder_init(struct builder *b, unsigned level)
+static size_t look_first(const struct builder *b)
 {
-	*b = (struct builder){ .level = level, .look_at = LOOK_FIRST };
+	return b->target + builder_least(b);
+}
+
+/* Twice what is full is cut even where it leaves an odd rest */
+static size_t whole_max(const struct builder *b)
+{
+	return 2 * b->target;
+}
+
+void builder_init(struct builder *b, unsigned level, size_t target)
+{
+	*b = (struct builder){ .level = level, .target = target };
+	b->look_at = look_first(b);
 }
 
 void builder_free(struct builder *b)
@@ -295,8 +303,8 @@ static size_t fitting(const struct builder *b)
 		size_t size = node_size(b, i + 1, sum,
 					shared_prefix(b, &b->entries[0],
 						      &b->entries[i]));
-		if (i && size > NODE_TARGET &&
-		    (last_size >= NODE_LEAST || size > WHOLE_MAX))
+		if (i && size > b->target &&
+		    (last_size >= builder_least(b) || size > whole_max(b)))
 			return i;
 		last_size = size;
 	}
@@ -311,11 +319,11 @@ size_t builder_full(struct builder *b)
 	size_t n = fitting(b);
 	size_t size = builder_size(b);
 	size_t rest = range_size(b, n, b->count);
-	if (n < b->count && (rest >= NODE_LEAST || size > WHOLE_MAX))
+	if (n < b->count && (rest >= builder_least(b) || size > whole_max(b)))
 		return n;
-	b->look_at = size + NODE_LEAST - rest;
-	if (b->look_at < LOOK_FIRST)
-		b->look_at = LOOK_FIRST;
+	b->look_at = size + builder_least(b) - rest;
+	if (b->look_at < look_first(b))
+		b->look_at = look_first(b);
 	return 0;
 }
 
@@ -345,13 +353,13 @@ static size_t middle(const struct builder *b)
 size_t builder_rest(struct builder *b)
 {
 	builder_settle(b);
-	if (b->count < 2 || builder_size(b) <= NODE_TARGET)
+	if (b->count < 2 || builder_size(b) <= b->target)
 		return b->count;
 	size_t n = middle(b);
-	if (range_size(b, 0, n) >= NODE_LEAST &&
-	    range_size(b, n, b->count) >= NODE_LEAST)
+	if (range_size(b, 0, n) >= builder_least(b) &&
+	    range_size(b, n, b->count) >= builder_least(b))
 		return n;
-	return builder_size(b) <= WHOLE_MAX ? b->count : fitting(b);
+	return builder_size(b) <= whole_max(b) ? b->count : fitting(b);
 }
 
 void builder_encode(const struct builder *b, size_t n, struct buf *run)
@@ -402,7 +410,7 @@ static void separate(struct builder *b, size_t n)
 void builder_drop(struct builder *b, size_t n)
 {
 	assert(n > 0 && n <= b->count);
-	b->look_at = LOOK_FIRST;
+	b->look_at = look_first(b);
 	if (n == b->count) {
 		b->count = 0;
 		buf_reset(&b->bytes);

@@ -19,11 +19,6 @@
 #include "buf.h"
 #include "node.h"
 
-/*
- * A node with less than this is joined with a neighbour. A little above a third
- * because the size is estimated.
- */
-#define NODE_LEAST (NODE_TARGET * 3 / 8)
 #define TEMPLATE_MAX 64 /* longer ones were not worth their bytes */
 
 struct builder_entry {
@@ -37,6 +32,7 @@ struct builder_entry {
 
 struct builder {
 	unsigned level;
+	size_t target; /* bytes at which a node is full */
 	struct buf bytes; /* keys and values */
 	struct builder_entry *entries;
 	size_t count;
@@ -50,8 +46,17 @@ struct builder {
 	size_t lower_len;
 };
 
-void builder_init(struct builder *b, unsigned level);
+void builder_init(struct builder *b, unsigned level, size_t target);
 void builder_free(struct builder *b);
+
+/*
+ * A node with less than this is joined with a neighbour. A little above a third
+ * because the size is estimated.
+ */
+static inline size_t builder_least(const struct builder *b)
+{
+	return b->target * 3 / 8;
+}
 
 /* For leaves: no key is below this bound. Heeded while the builder is empty. */
 void builder_set_lower(struct builder *b, const void *lower, size_t len);

@@ -84,7 +84,8 @@ static int merge_table(banyan *db, const struct view *v, struct tree *tree,
 	struct redo_cursor c;
 	struct merge_stats stats = { 0 };
 	struct merge_source source = { next_row, &c };
-	struct node_sink sink = { write_run, db, RUN_BYTES };
+	struct node_sink sink = { write_run, db, RUN_BYTES,
+				  budget_leaf(db->cache_limit) };
 	redo_cursor_init(&c, v->frozen, UINT64_MAX);
 	int rc = btree_merge(db->cache, &v->tree, &source, &sink, tree, &stats);
 	if (rc)

@@ -177,10 +177,10 @@ static int drain(struct merge *m, unsigned level)
 
 static bool too_small(struct builder *b)
 {
-	if (builder_size(b) < NODE_LEAST)
+	if (builder_size(b) < builder_least(b))
 		return true;
 	builder_settle(b);
-	return builder_size(b) < NODE_LEAST;
+	return builder_size(b) < builder_least(b);
 }
 
 /* Can all that waits below a subtree of this level stand by itself? */
@@ -383,7 +383,7 @@ static int join_left(struct merge *m, unsigned level,
 	int r = open_node(m, level, ref, bounds, &node);
 	if (r)
 		return r;
-	builder_init(&joined, level);
+	builder_init(&joined, level, b->target);
 	r = add_node(&joined, node, bounds);
 	cache_put(m->cache, node);
 	if (!r)
@@ -513,8 +513,10 @@ int btree_merge(struct cache *cache, const struct tree *old,
 	m->cache = cache;
 	m->source = source;
 	m->sink = sink;
-	for (unsigned i = 0; i <= TREE_HEIGHT_MAX; i++)
-		builder_init(&m->level[i], i);
+	builder_init(&m->level[0], 0,
+		     sink->leaf_bytes ? sink->leaf_bytes : NODE_TARGET);
+	for (unsigned i = 1; i <= TREE_HEIGHT_MAX; i++)
+		builder_init(&m->level[i], i, NODE_TARGET);
 	int r = walk(m, old);
 	if (!r)
 		r = finish(m, &fresh);

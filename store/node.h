@@ -48,7 +48,7 @@
 #include "buf.h"
 #include "row_limits.h"
 
-#define NODE_TARGET 4096 /* bytes at which a node is full */
+#define NODE_TARGET 4096u /* bytes at which a node is full, by default */
 #define NODE_HEADER_SIZE 8u
 
 /*
