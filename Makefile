@@ -85,6 +85,12 @@ CMOCKA_CFLAGS = $(call once,CMOCKA_CFLAGS,$(call package_cflags,cmocka))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,$(call package_libs,cmocka))
 LMDB_CFLAGS = $(call once,LMDB_CFLAGS,$(call package_cflags,lmdb))
 LMDB_LIBS = $(call once,LMDB_LIBS,$(call package_libs,lmdb))
+SQLITE_CFLAGS = $(call once,SQLITE_CFLAGS,$(call package_cflags,sqlite3))
+SQLITE_LIBS = $(call once,SQLITE_LIBS,$(call package_libs,sqlite3))
+# Whom bench_store compares with; Berkeley DB tells pkg-config nothing, and
+# RocksDB puts its headers where all are
+PEER_CFLAGS = $(LMDB_CFLAGS) $(SQLITE_CFLAGS)
+PEER_LIBS = $(LMDB_LIBS) $(SQLITE_LIBS) -lrocksdb -ldb-5.3 -lm
 
 # ---- files ------------------------------------------------------------------
 
@@ -94,7 +100,16 @@ STORE_OBJS := $(call objects,store/*.c)
 FS_OBJS := $(call objects,fs/*.c)
 TOOLS_OBJS := $(call objects,tools/*.c)
 TEST_OBJS := $(call objects,tests/test_*.c)
-HELPER_OBJS := $(filter-out $(TEST_OBJS),$(call objects,tests/*.c))
+# What is fuzzed, which test_corpus runs, too; driver.c is made once for each
+FUZZ_TARGETS := $(patsubst tests/fuzz/target_%.c,%,\
+	$(wildcard tests/fuzz/target_*.c))
+FUZZ_OBJS := $(filter-out %/driver.o %/make_seeds.o,\
+	$(call objects,tests/fuzz/*.c))
+FUZZERS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%)
+# What test_golden reads golden files with
+GOLDEN_OBJS := $(filter-out %/make_golden.o,$(call objects,tests/golden/*.c))
+HELPER_OBJS := $(filter-out $(TEST_OBJS),$(call objects,tests/*.c)) \
+	$(FUZZ_OBJS) $(GOLDEN_OBJS)
 BENCH_OBJS := $(call objects,tests/bench/bench_*.c)
 BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS),$(call objects,tests/bench/*.c))
 
@@ -106,16 +121,18 @@ TESTS = $(TEST_OBJS:.o=)
 BENCHES = $(BENCH_OBJS:.o=)
 PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 
-SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench, \
+SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench \
+	tests/fuzz tests/golden, \
 	$(dir)/*.c $(dir)/*.h))
 
 # ---- what people ask for ----------------------------------------------------
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help tests mount check check-long check-asan check-tsan \
-	check-valgrind run-tests cov check-layers lint format bench bench-store \
-	bench-mount bench-programs install uninstall clean
+.PHONY: all help tests mount check check-long check-planted check-asan \
+	check-tsan check-valgrind run-tests cov fuzz fuzzers golden check-layers lint \
+	format bench bench-store bench-mount bench-programs install uninstall \
+	clean
 
 all: $(LIB_A) $(LIB_SO) $(BUILD)/$(SONAME) $(PROGRAMS) ## Build the library, banyan and banyanfs (the default)
 
@@ -141,10 +158,16 @@ check: ## Install what is missing, build, run all tests: under 5 minutes
 	@tools/setup.sh build check
 	@$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
 
-check-long: ## The same tests with many more rounds: kill -9 in mid-copy 20 times and the like
+check-long: ## The same tests with many more rounds: 300 000 power cuts, 20 kills in mid-copy and the like
 	@tools/setup.sh build check
 	@BANYAN_LONG=1 BANYAN_ROUNDS=20 TIME_LIMIT=3600 \
-		$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
+		$(SUBMAKE) BUILD=build/check WERROR=1 \
+		KINDS="$(or $(strip $(KINDS)),layers unit tools mount planted)" \
+		run-tests
+
+check-planted: ## Plant bugs in a copy of the sources: a test must fail with each
+	@tools/setup.sh build check
+	@tests/planted.sh $(ARGS)
 
 check-asan: ## All tests with the address and undefined-behaviour sanitizers
 	@tools/setup.sh build check
@@ -168,6 +191,16 @@ cov: ## How much of each file the tests run
 		run-tests
 	@tests/coverage.sh build/cov
 
+fuzz: ## Throw changed inputs at what reads a file, each target for FUZZ_SECONDS (60): make fuzz ONLY=node
+	@tools/setup.sh build fuzz
+	@$(SUBMAKE) BUILD=build/fuzz CC=clang WERROR=1 CFLAGS="-O1 -g" \
+		SANITIZE=address,undefined,fuzzer-no-link fuzzers
+	@BUILD=build/fuzz tests/fuzz/run.sh $(ONLY)
+
+golden: $(BUILD)/tests/golden/make_golden ## Make tests/golden/ anew: only while the format may still change
+	@rm -f tests/golden/*.image tests/golden/*.list
+	@$< tests/golden
+
 check-layers: ## Do the sources include only what lies below them?
 	@tests/check_layers.sh
 
@@ -182,10 +215,13 @@ format: ## Format the sources with clang-format
 
 bench: bench-store bench-mount ## All benchmarks
 
-bench-store: ## Load and read a million keys: this library and LMDB
+bench-store: ## This library and LMDB, SQLite, RocksDB, Berkeley DB: make bench-store KEYS=1M VALUE_SIZE=100 ROUNDS=3 ARGS=--help
 	@tools/setup.sh build bench
 	@$(SUBMAKE) bench-programs
-	@$(BUILD)/tests/bench/bench_store $(ARGS)
+	@$(BUILD)/tests/bench/bench_store --dir $(BUILD) \
+		$(if $(KEYS),--keys $(KEYS)) \
+		$(if $(VALUE_SIZE),--value-size $(VALUE_SIZE)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 bench-mount: ## Make and read 20 000 files: the mount, the disk below, passthrough_ll
 	@tools/setup.sh build bench
@@ -227,6 +263,7 @@ run-tests: all tests
 	@BUILD=$(BUILD) V=$(V) tests/run.sh $(KINDS)
 
 tests: $(TESTS)
+fuzzers: $(FUZZERS) $(BUILD)/tests/fuzz/make_seeds
 bench-programs: $(BENCHES)
 
 # Say "CC store/buf.c" rather than the whole command, unless V=1
@@ -234,7 +271,7 @@ quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
 
 $(BUILD)/fs/%.o $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS += $(CMOCKA_CFLAGS)
-$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(LMDB_CFLAGS)
+$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = $(JANSSON_CFLAGS) \
 	-DBANYANFS_PATH='"$(BINDIR)/banyanfs"'
 
@@ -250,6 +287,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call quiet,CC,$<)$(CC) $(BASE_CFLAGS) $(EXTRA_CFLAGS) $(CPPFLAGS) \
 		$(CFLAGS) -MMD -MP -c -o $@ $<
 
+comma := ,
 LINK_MODE = -pie
 link = $(call quiet,LD,$@)$(CC) $(LINK_MODE) $(BASE_LDFLAGS) $(CFLAGS) \
 	$(LDFLAGS) -o $@
@@ -280,12 +318,41 @@ $(TEST_A): $(HELPER_OBJS) $(filter-out $(BUILD)/fs/main.o,$(FS_OBJS))
 $(TESTS): %: %.o $(TEST_A) $(LIB_A)
 	$(link) $^ $(CMOCKA_LIBS) $(FUSE_LIBS)
 
+# Tests that come between the program and what it calls
+wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
+$(BUILD)/tests/test_no_memory: LINK_MODE = -pie $(call wrap,malloc calloc \
+	realloc aligned_alloc strdup strndup realpath fdopendir mmap64 \
+	pthread_create)
+$(BUILD)/tests/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
+	pwritev64 fallocate64 ftruncate64 fcntl64)
+
+$(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/fault_image.o
+	@rm -f $@
+	$(call quiet,AR,$@)$(AR) rcs $@ $^
+
+$(BUILD)/tests/fuzz/driver_%.o: tests/fuzz/driver.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call quiet,CC,$@)$(CC) $(BASE_CFLAGS) $(CPPFLAGS) $(CFLAGS) \
+		-DTARGET=fuzz_$* -MMD -MP -c -o $@ $<
+
+$(FUZZERS): $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/driver_%.o \
+		$(BUILD)/fuzz.a $(LIB_A)
+	$(link) -fsanitize=fuzzer $^
+
+$(BUILD)/tests/fuzz/make_seeds: $(BUILD)/tests/fuzz/make_seeds.o \
+		$(BUILD)/fuzz.a $(LIB_A)
+	$(link) $^
+
+$(BUILD)/tests/golden/make_golden: $(BUILD)/tests/golden/make_golden.o \
+		$(GOLDEN_OBJS) $(BUILD)/fuzz.a $(LIB_A)
+	$(link) $^
+
 $(BUILD)/bench.a: $(BENCH_HELPER_OBJS)
 	@rm -f $@
 	$(call quiet,AR,$@)$(AR) rcs $@ $^
 
 $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
-	$(link) $^ $(LMDB_LIBS)
+	$(link) $^ $(PEER_LIBS)
 
 # clang-tidy, a file at a time so that -j helps. Not of the tests: what it says
 # about fixtures and assertions is nearly always wrong.
@@ -305,4 +372,5 @@ $(BUILD)/%.tidy: %.c .clang-tidy $(filter %.h,$(SOURCES))
 	@touch $@
 
 -include $(patsubst %.o,%.d,$(STORE_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
-	$(TEST_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS))
+	$(TEST_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS) \
+	$(BUILD)/tests/fuzz/make_seeds.o $(BUILD)/tests/golden/make_golden.o)

@@ -247,6 +247,14 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 		    uint64_t offset);
 
 /*
+ * The value of a key, without holding its Data: copies its first size bytes at
+ * the most, and gives its whole size. The fastest way to read many keys of one
+ * key space. Errors as banyan_search() and banyan_read() have them.
+ */
+ssize_t banyan_fetch(banyan_data *space, const char *name, size_t len,
+		     void *buffer, size_t size);
+
+/*
  * Write size bytes at offset, all of them or none. after, if not NULL, gets the
  * attributes as they are then.
  */
@@ -560,6 +568,37 @@ struct banyan_check {
 	uint64_t cache_bytes; /* 0: default */
 };
 int64_t banyan_check(const char *path, const struct banyan_check *check);
+
+/*
+ * Copy what is sound in the database at path, which is only read, into a new
+ * one at out: -EEXIST if that exists. Nobody sees the new file before it is
+ * whole and durable, and nothing is left of it if this fails. Every byte that is
+ * copied was verified. Kept are ids, attributes, times, aliases, extended
+ * attributes, key spaces within each other, holes; the new database has UUIDs of
+ * its own and no past.
+ *
+ * The state is that of the last sound freeze and the operations behind it, up
+ * to the first that is missing. What the tree has lost is looked for in older
+ * trees and in the operations since. A value with damaged bytes is left out,
+ * unless zeros are asked for. What no key leads to any more gets one in a key
+ * space "lost+found", named by its id.
+ *
+ * lost is told each thing that is lost, one line: the key, and which bytes, or
+ * the place. note is told what was damaged and cost nothing. progress as in
+ * struct banyan_check. Returns the number of losses, 0 if there were none, or a
+ * negative errno value.
+ */
+struct banyan_salvage {
+	void (*lost)(void *arg, const char *line); /* all three may be NULL */
+	void (*note)(void *arg, const char *line);
+	int (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	bool zeros; /* keep damaged values, with zeros for damaged bytes */
+	mode_t mode; /* of the new file; 0 means 0644 less the umask */
+	uint64_t cache_bytes; /* 0: default */
+};
+int64_t banyan_salvage(const char *path, const char *out,
+		       const struct banyan_salvage *salvage);
 
 #ifdef __cplusplus
 }

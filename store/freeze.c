@@ -96,12 +96,18 @@ static int merge_table(banyan *db, const struct view *v, struct tree *tree,
 	return 0;
 }
 
-static int write_freeze(banyan *db, const struct freeze *f, uint64_t *offset)
+static int write_freeze(banyan *db, struct freeze *f, uint64_t *offset)
 {
 	uint8_t body[FREEZE_BODY_SIZE];
-	freeze_encode(f, body);
 	pthread_mutex_lock(&db->write_lock);
 	log_begin(db->log, true);
+	/* If nothing has happened since the swap, replay need not go over the
+	 * nodes: after a close there is nothing to replay at all */
+	if (redo_table_rows(db->view->active) == 0) {
+		f->replay = log_end(db->log);
+		f->next_id = atomic_load(&db->next_id);
+	}
+	freeze_encode(f, body);
 	int rc = log_stage_body(db->log, RECORD_FREEZE, body, sizeof(body),
 				offset);
 	if (rc)

@@ -38,6 +38,42 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 	return rc ? rc : (ssize_t)size;
 }
 
+static int fetch(const struct state *s, const struct name *n, void *buffer,
+		 size_t size, uint64_t *whole)
+{
+	struct located l;
+	struct data space;
+	int rc = names_lookup(s, n, &l);
+	if (rc == -ENOENT) {
+		rc = names_space(s, n->space, &space);
+		return rc ? rc : -ENOENT;
+	}
+	if (!rc && data_is_space(&l.d))
+		rc = -EISDIR;
+	if (!rc && l.d.size > SSIZE_MAX)
+		rc = -EFBIG;
+	if (rc)
+		return rc;
+	*whole = l.d.size;
+	return contents_read(s, &l.d, buffer,
+			     l.d.size < size ? (size_t)l.d.size : size, 0);
+}
+
+ssize_t banyan_fetch(banyan_data *space, const char *name, size_t len,
+		     void *buffer, size_t size)
+{
+	struct snapshot s;
+	struct name n = { space->id, name, len };
+	uint64_t whole = 0;
+	db_read_begin(space->db, &s);
+	int rc = fetch(&s.state, &n, buffer, size, &whole);
+	db_read_end(&s);
+	if (rc == -EBADMSG || rc == -EUCLEAN)
+		db_report(space->db, "damaged: key '%.*s' of Data %llu",
+			  (int)len, name, (unsigned long long)n.space);
+	return rc ? rc : (ssize_t)whole;
+}
+
 /* Load a regular file for a change of its contents */
 static int load_file(struct change *c, banyan_data *data, struct located *l)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scans that hand out values */
+/* Values, as scans hand them out and as keys are fetched */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,6 +106,35 @@ static void a_scan_hands_out_values(void **in)
 	free(bytes);
 }
 
+static void a_key_is_fetched_whole_or_in_part(void **in)
+{
+	banyan_data *root = banyan_root(*in);
+	banyan_data *file = NULL;
+	char bytes[8] = "........";
+	put(*in, "k", "value", 5);
+	assert_int_equal(banyan_make_space(*in, "s", 0), 0);
+	for (unsigned frozen = 0; frozen < 2; frozen++) {
+		assert_int_equal(banyan_fetch(root, "k", 1, bytes, 8), 5);
+		assert_memory_equal(bytes, "value...", 8);
+		memset(bytes, '.', 8);
+		assert_int_equal(banyan_fetch(root, "k", 1, bytes, 2), 5);
+		assert_memory_equal(bytes, "va......", 8);
+		memset(bytes, '.', 8);
+		assert_int_equal(banyan_fetch(root, "k", 1, NULL, 0), 5);
+		assert_int_equal(banyan_fetch(root, "l", 1, bytes, 8), -ENOENT);
+		assert_int_equal(banyan_fetch(root, "s", 1, bytes, 8), -EISDIR);
+		assert_int_equal(banyan_freeze(*in), 0);
+	}
+	assert_int_equal(banyan_search(root, "k", 1, &file), 0);
+	assert_int_equal(banyan_fetch(file, "k", 1, bytes, 8), -ENOTDIR);
+	banyan_release(file, 1);
+	assert_int_equal(banyan_begin(*in), 0);
+	put(*in, "k", "newer", 5);
+	assert_int_equal(banyan_fetch(root, "k", 1, bytes, 8), 5);
+	assert_memory_equal(bytes, "newer...", 8);
+	assert_int_equal(banyan_commit(*in), 0);
+}
+
 static void values_come_only_when_asked_for(void **in)
 {
 	struct banyan_range names = { .values = true, .names_only = true };
@@ -128,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_scan_hands_out_values),
+		TEST(a_key_is_fetched_whole_or_in_part),
 		TEST(values_come_only_when_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,7 +125,8 @@ static inline int test_merge(struct cache *cache, struct test_sink *s,
 {
 	struct test_source from = { rows, count, 0 };
 	struct merge_source source = { test_source_next, &from };
-	struct node_sink sink = { test_sink_write, s, TEST_RUN_BYTES };
+	struct node_sink sink = { test_sink_write, s, TEST_RUN_BYTES,
+				  NODE_TARGET };
 
 	return btree_merge(cache, tree, &source, &sink, tree, stats);
 }

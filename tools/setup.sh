@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # setup.sh PURPOSE... - install what is missing for: build, check, bench,
-# valgrind, lint. What is there is found by looking for it, not by asking apt:
-# with nothing missing this is quick and silent, and right where programs came
-# another way. Without apt-get it prints the Debian names and ends with 1.
+# valgrind, lint, fuzz. What is there is found by looking for it, not by asking
+# apt: with nothing missing this is quick and silent, and right where programs
+# came another way. Without apt-get it prints the Debian names and ends with 1.
 
 set -u
 PATH=$PATH:/usr/sbin:/sbin
@@ -55,6 +55,9 @@ for_check()
 for_bench()
 {
 	what liblmdb-dev has_file /usr/include/lmdb.h
+	what libsqlite3-dev has_library sqlite3
+	what librocksdb-dev has_file /usr/include/rocksdb/c.h
+	what libdb5.3-dev has_file /usr/include/db.h
 }
 
 for_valgrind()
@@ -66,6 +69,19 @@ for_lint()
 {
 	what clang-format has_program "${CLANG_FORMAT:-clang-format}"
 	what clang-tidy has_program "${CLANG_TIDY:-clang-tidy}"
+}
+
+# Of clang's runtime libraries the name has a version; this one follows clang
+has_fuzzer()
+{
+	echo 'int LLVMFuzzerTestOneInput(void){return 0;}' |
+		clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null -
+}
+
+for_fuzz()
+{
+	what clang has_program clang
+	what libclang-rt-dev has_fuzzer
 }
 
 look()

@@ -1,63 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_store - load and read many small keys: Banyan beside LMDB.
+ * bench_store - the same workload on Banyan, LMDB, SQLite, RocksDB and Berkeley
+ * DB, in one table.
  *
- * Both load the same keys in batches, in files side by side in one directory,
- * in turns; the figures are medians over the rounds. Reads follow a close and
- * an open, with the file in the system's cache. A value begins with its key,
- * and every read is compared.
+ * workload.c has what is done, engine_*.c how each engine is set up and why.
+ * Every engine runs every plan in a process of its own, so that its memory and
+ * what it writes can be told apart, and in turns, so that what else the machine
+ * does meets all of them alike.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "meter.h"
+#include "report.h"
+#include "values.h"
+#include "workload.h"
 
-#define BATCH 1000
-#define MOST_ROUNDS 25
-
-enum task { LOAD, GET_RANDOM, SCAN_KEYS, SCAN_VALUES, FILE_SIZE, TASKS };
-
-static const char *const task_names[TASKS] = {
-	"load",
-	"read, random order",
-	"scan, keys",
-	"scan, keys and values",
-	"file, bytes a key",
+static const struct engine *const all_engines[] = {
+	&engine_banyan,	 &engine_lmdb, &engine_sqlite,
+	&engine_rocksdb, &engine_bdb,
 };
-
-/* How the keys come in, and what commit promises */
-struct plan {
-	const char *name;
-	bool ordered;
-	bool durable;
-};
-
-static const struct plan plans[] = {
-	{ "in order", true, true },
-	{ "random order", false, true },
-	{ "in order", true, false },
-	{ "random order", false, false },
-};
-#define PLANS (sizeof(plans) / sizeof(plans[0]))
-
-static const struct engine *const engines[] = { &engine_banyan, &engine_lmdb };
-#define ENGINES (sizeof(engines) / sizeof(engines[0]))
-
-static double figures[PLANS][TASKS][ENGINES][MOST_ROUNDS];
+#define MOST (1ull << 40) /* of anything */
+#define ALL_ENGINES (sizeof(all_engines) / sizeof(all_engines[0]))
 
 struct settings {
-	uint64_t keys;
+	struct amounts amounts;
 	unsigned rounds;
+	unsigned engines; /* a bit for each of all_engines */
+	unsigned plans;
 	const char *dir;
 	const char *csv; /* NULL: none */
 };
+
+static pid_t main_process;
+static char *work_dir; /* removed at the end, whatever it is */
+static volatile sig_atomic_t interrupted;
 
 void die(const char *format, ...)
 {
@@ -68,278 +56,306 @@ void die(const char *format, ...)
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
 	va_end(args);
-	exit(1);
+	if (work_dir && getpid() == main_process)
+		remove_directory(work_dir);
+	_exit(1);
 }
 
-uint64_t sum_value(const void *value)
-{
-	const unsigned char *bytes = value;
-	uint64_t sum = 0;
+/* ---- one engine, one plan --------------------------------------------- */
 
-	for (size_t i = 0; i < VALUE_SIZE; i++)
-		sum += bytes[i];
-	return sum;
+__attribute__((noreturn)) static void run_child(const struct settings *s,
+						const struct engine *engine,
+						const struct plan *plan,
+						const char *dir, int answer)
+{
+	double figures[TASKS];
+
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	run_plan(engine, plan, &s->amounts, dir, figures);
+	if (write(answer, figures, sizeof(figures)) != sizeof(figures))
+		die("pipe: %s", strerror(errno));
+	_exit(0);
 }
 
-static double now(void)
+static void run_in_process(const struct settings *s,
+			   const struct engine *engine, const struct plan *plan,
+			   double figures[TASKS])
 {
-	struct timespec t;
+	const size_t size = TASKS * sizeof(figures[0]);
+	char *dir = path_in(work_dir, engine->name);
+	int ends[2], status;
+	ssize_t got;
+	pid_t pid;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* A bijection (the finish of splitmix64): distinct numbers stay distinct */
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
-
-/* The i-th key to come in */
-static void make_key(char *key, const struct plan *plan, uint64_t i)
-{
-	static const char digits[] = "0123456789abcdef";
-	uint64_t n = plan->ordered ? i : mix(i);
-
-	for (int at = KEY_SIZE - 1; at >= 0; at--) {
-		key[at] = digits[n & 15];
-		n >>= 4;
+	if (mkdir(dir, 0700) < 0 || pipe(ends) < 0)
+		die("%s: %s", dir, strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		die("fork: %s", strerror(errno));
+	if (pid == 0) {
+		close(ends[0]);
+		run_child(s, engine, plan, dir, ends[1]);
 	}
+	close(ends[1]);
+	got = read(ends[0], figures, size);
+	close(ends[0]);
+	if (interrupted)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (interrupted)
+		die("interrupted");
+	if (got != (ssize_t)size || status != 0)
+		die("%s failed in %s", engine->name, plan->name);
+	remove_directory(dir);
+	free(dir);
 }
 
-static void make_value(char *value, const char *key)
+/* ---- all of them ------------------------------------------------------ */
+
+static void run_round(const struct settings *s, struct report *report,
+		      unsigned round)
 {
-	memcpy(value, key, KEY_SIZE);
-	for (size_t at = KEY_SIZE; at < VALUE_SIZE; at++)
-		value[at] = (char)(value[at - KEY_SIZE] * 31 + (char)at);
-}
+	double figures[TASKS];
 
-static double load(const struct engine *e, const char *path,
-		   const struct plan *plan, uint64_t keys)
-{
-	char key[KEY_SIZE], value[VALUE_SIZE];
-	double began = now();
-	void *store = e->open(path, plan->durable, plan->ordered);
+	for (unsigned plan = 0; plan < PLANS; plan++) {
+		for (unsigned i = 0; i < report->engine_count; i++) {
+			unsigned n = (i + round) % report->engine_count;
+			double began = now();
 
-	for (uint64_t i = 0; i < keys; i += BATCH) {
-		e->begin(store);
-		for (uint64_t j = i; j < i + BATCH && j < keys; j++) {
-			make_key(key, plan, j);
-			make_value(value, key);
-			e->insert(store, key, value);
-		}
-		e->commit(store);
-	}
-	e->close(store);
-	return now() - began;
-}
-
-static double get_random(const struct engine *e, void *store,
-			 const struct plan *plan, uint64_t keys)
-{
-	char key[KEY_SIZE], expected[VALUE_SIZE], value[VALUE_SIZE];
-	double began = now();
-
-	e->read_begin(store);
-	for (uint64_t i = 0; i < keys; i++) {
-		make_key(key, plan, mix(i + 12345) % keys);
-		make_value(expected, key);
-		e->get(store, key, value);
-		if (memcmp(value, expected, VALUE_SIZE) != 0)
-			die("%s: a wrong value", e->name);
-	}
-	e->read_end(store);
-	return now() - began;
-}
-
-static double scan(const struct engine *e, void *store, uint64_t keys,
-		   bool values)
-{
-	double began = now();
-	uint64_t sum = 0, count;
-
-	e->read_begin(store);
-	count = e->scan(store, values, &sum);
-	e->read_end(store);
-	if (count != keys || sum == 0)
-		die("%s: %ju keys instead of %ju", e->name, (uintmax_t)count,
-		    (uintmax_t)keys);
-	return now() - began;
-}
-
-static char *join(const char *a, const char *b, const char *c)
-{
-	char *joined;
-
-	if (asprintf(&joined, "%s%s%s", a, b, c) < 0)
-		die("no memory");
-	return joined;
-}
-
-/* The store's file and, of LMDB's, the lock beside it */
-static void remove_files(const char *path)
-{
-	char *lock = join(path, "-lock", "");
-
-	unlink(path);
-	unlink(lock);
-	free(lock);
-}
-
-/* One store through one plan; each time becomes thousands of keys a second */
-static void measure(const struct settings *s, size_t p, size_t n,
-		    unsigned round)
-{
-	const struct plan *plan = &plans[p];
-	const struct engine *e = engines[n];
-	double keys = (double)s->keys;
-	double seconds[TASKS];
-	char *path = join(s->dir, "/bench_store.", e->name);
-	struct stat st;
-	void *store;
-
-	remove_files(path);
-	sync(); /* what came before is not this one's to write */
-	seconds[LOAD] = load(e, path, plan, s->keys);
-
-	store = e->open(path, plan->durable, plan->ordered);
-	seconds[GET_RANDOM] = get_random(e, store, plan, s->keys);
-	seconds[SCAN_KEYS] = scan(e, store, s->keys, false);
-	seconds[SCAN_VALUES] = scan(e, store, s->keys, true);
-	e->close(store);
-
-	for (int task = 0; task < FILE_SIZE; task++)
-		figures[p][task][n][round] = keys / seconds[task] / 1000;
-	if (stat(path, &st) < 0)
-		die("%s: %s", path, strerror(errno));
-	figures[p][FILE_SIZE][n][round] = (double)st.st_blocks * 512 / keys;
-	remove_files(path);
-	free(path);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned count)
-{
-	qsort(values, count, sizeof(*values), compare);
-	return count % 2 ? values[count / 2] :
-			   (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-static void print(const struct settings *s)
-{
-	FILE *csv = s->csv ? fopen(s->csv, "w") : NULL;
-
-	if (s->csv && !csv)
-		die("%s: %s", s->csv, strerror(errno));
-	printf("%ju keys of %d + %d bytes, batches of %d, median of %u\n",
-	       (uintmax_t)s->keys, KEY_SIZE, VALUE_SIZE, BATCH, s->rounds);
-	for (size_t n = 0; n < ENGINES; n++)
-		printf("%-7s %s\n", engines[n]->name, engines[n]->settings);
-	printf("Thousands of keys a second, but for the size of the file. "
-	       "Loading includes closing.\n\n");
-	printf("%-13s %-12s %-22s %9s %9s %7s\n", "keys came", "each batch",
-	       "task", engines[0]->name, engines[1]->name, "ratio");
-	if (csv)
-		fprintf(csv, "order,batch,task,%s,%s,ratio\n", engines[0]->name,
-			engines[1]->name);
-	for (size_t p = 0; p < PLANS; p++) {
-		for (int task = 0; task < TASKS; task++) {
-			const char *sync = plans[p].durable ? "synced" :
-							      "not synced";
-			double a = median(figures[p][task][0], s->rounds);
-			double b = median(figures[p][task][1], s->rounds);
-
-			printf("%-13s %-12s %-22s %9.0f %9.0f %7.2f\n",
-			       plans[p].name, sync, task_names[task], a, b,
-			       a / b);
-			if (csv)
-				fprintf(csv, "%s,%s,\"%s\",%.1f,%.1f,%.3f\n",
-					plans[p].name, sync, task_names[task],
-					a, b, a / b);
+			if (s->plans & 1u << plan) {
+				sync(); /* what came before is not its to do */
+				run_in_process(s, report->engines[n],
+					       &plans[plan], figures);
+				fprintf(stderr, "round %u, %s, %s: %.0f s\n",
+					round + 1, plans[plan].name,
+					report->engines[n]->name,
+					now() - began);
+			} else {
+				for (int task = 0; task < TASKS; task++)
+					figures[task] = (double)NAN;
+			}
+			report_add(report, round, plan, n, figures);
 		}
 	}
-	if (csv && fclose(csv) != 0)
-		die("%s: %s", s->csv, strerror(errno));
 }
 
-static void usage(FILE *to)
+static void run(const struct settings *s)
 {
-	fputs("usage: bench_store [-n KEYS] [-r ROUNDS] [-d DIR] [-c FILE]\n"
-	      "  -n KEYS    so many keys (1000000)\n"
-	      "  -r ROUNDS  the median of so many rounds (3)\n"
-	      "  -d DIR     where the files are made (.)\n"
-	      "  -c FILE    write the figures to FILE, too, as CSV\n",
-	      to);
+	static struct report report;
+
+	for (unsigned n = 0; n < ALL_ENGINES; n++)
+		if (s->engines & 1u << n)
+			report.engines[report.engine_count++] = all_engines[n];
+	report_begin(&report, s->csv);
+	for (unsigned round = 0; round < s->rounds; round++) {
+		run_round(s, &report, round);
+		report.rounds = round + 1;
+	}
+	report_print(&report, &s->amounts);
 }
 
-/* A number from 1 to most */
-static uint64_t number(const char *text, uint64_t most)
+/* ---- options ---------------------------------------------------------- */
+
+static const char help[] =
+	"usage: bench_store [OPTION]...\n"
+	"Load, read and change many small keys: Banyan and others.\n\n"
+	"  -n, --keys N          so many keys (1000000)\n"
+	"  -s, --value-size BYTES\n"
+	"                        of each value (100)\n"
+	"  -r, --rounds N        the median of so many rounds (3)\n"
+	"  -d, --dir DIR         files are made below DIR (.)\n"
+	"  -e, --engines A,B     only these: banyan, lmdb, sqlite, rocksdb, "
+	"bdb\n"
+	"  -p, --plans A,B       only these: in-order, random, "
+	"in-order-nosync,\n"
+	"                        random-nosync\n"
+	"  -t, --tasks A,B       show only these: probe, load, load-writes,\n"
+	"                        load-size, load-memory, open-first, open, "
+	"get,\n"
+	"                        get-threads, scan, scan-keys, single, "
+	"overwrite,\n"
+	"                        delete, memory, memory-anon\n"
+	"  -c, --cache BYTES     of each engine that has one (256M)\n"
+	"  -m, --most N          random reads, overwrites, deletes (1000000)\n"
+	"      --singles N       single durable inserts (4000)\n"
+	"      --threads N       threads that read (4)\n"
+	"      --csv FILE        every single figure, too\n"
+	"  -h, --help\n\n"
+	"A number may end with K, M or G: in BYTES they mean powers of 1024, "
+	"else of\n"
+	"1000.\n";
+
+static const struct option options[] = {
+	{ "keys", required_argument, NULL, 'n' },
+	{ "value-size", required_argument, NULL, 's' },
+	{ "rounds", required_argument, NULL, 'r' },
+	{ "dir", required_argument, NULL, 'd' },
+	{ "engines", required_argument, NULL, 'e' },
+	{ "plans", required_argument, NULL, 'p' },
+	{ "tasks", required_argument, NULL, 't' },
+	{ "cache", required_argument, NULL, 'c' },
+	{ "most", required_argument, NULL, 'm' },
+	{ "singles", required_argument, NULL, 1 },
+	{ "threads", required_argument, NULL, 2 },
+	{ "csv", required_argument, NULL, 3 },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* kilo: what K stands for */
+static uint64_t number(const char *text, unsigned kilo, uint64_t least,
+		       uint64_t most)
 {
+	static const char units[] = "KMG";
 	char *end;
 	uint64_t n = strtoull(text, &end, 10);
+	const char *unit = *end ? strchr(units, toupper(*end)) : NULL;
 
-	if (*end || end == text || n < 1 || n > most)
-		die("%s: not a number from 1 to %ju", text, (uintmax_t)most);
+	if (end == text || (*end && (!unit || end[1])) || n > most)
+		die("%s: not a number", text);
+	for (const char *u = units; unit && u <= unit && n <= most; u++)
+		n *= kilo;
+	if (n < least || n > most)
+		die("%s: not from %ju to %ju", text, (uintmax_t)least,
+		    (uintmax_t)most);
 	return n;
+}
+
+static uint64_t amount(const char *text, uint64_t most)
+{
+	return number(text, 1000, 1, most);
+}
+
+static const char *engine_name(unsigned n)
+{
+	return n < ALL_ENGINES ? all_engines[n]->name : NULL;
+}
+
+static const char *plan_name(unsigned n)
+{
+	return n < PLANS ? plans[n].name : NULL;
+}
+
+static const char *task_name(unsigned n)
+{
+	return n < TASKS ? task_types[n].name : NULL;
+}
+
+/* The bits of those whose names are in a list with commas */
+static unsigned choose(const char *list, const char *(*name)(unsigned n))
+{
+	unsigned chosen = 0, n;
+	char *words = strdup(list), *rest = words, *word;
+
+	while ((word = strsep(&rest, ",")) != NULL) {
+		for (n = 0; name(n); n++)
+			if (strcasecmp(name(n), word) == 0)
+				break;
+		if (!name(n))
+			die("%s: not known; see --help", word);
+		chosen |= 1u << n;
+	}
+	free(words);
+	return chosen;
+}
+
+static void apply(struct settings *s, int option, const char *arg)
+{
+	switch (option) {
+	case 'n':
+		s->amounts.keys = amount(arg, MOST);
+		break;
+	case 's':
+		s->amounts.value_size =
+			number(arg, 1024, VALUE_LEAST, VALUE_MOST);
+		break;
+	case 'r':
+		s->rounds = (unsigned)amount(arg, ROUNDS_MOST);
+		break;
+	case 'd':
+		s->dir = arg;
+		break;
+	case 'e':
+		s->engines = choose(arg, engine_name);
+		break;
+	case 'p':
+		s->plans = choose(arg, plan_name);
+		break;
+	case 't':
+		s->amounts.tasks = choose(arg, task_name);
+		break;
+	case 'c':
+		s->amounts.cache = number(arg, 1024, 1 << 20, MOST);
+		break;
+	case 'm':
+		s->amounts.most = amount(arg, MOST);
+		break;
+	case 1:
+		s->amounts.singles = amount(arg, MOST);
+		break;
+	case 2:
+		s->amounts.threads = (unsigned)amount(arg, 1000);
+		break;
+	case 3:
+		s->csv = arg;
+		break;
+	case 'h':
+		fputs(help, stdout);
+		exit(0);
+	default:
+		fputs(help, stderr);
+		exit(1);
+	}
 }
 
 static void parse(struct settings *s, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "n:r:d:c:h")) != -1) {
-		switch (option) {
-		case 'n':
-			s->keys = number(optarg, 1u << 30);
-			break;
-		case 'r':
-			s->rounds = (unsigned)number(optarg, MOST_ROUNDS);
-			break;
-		case 'd':
-			s->dir = optarg;
-			break;
-		case 'c':
-			s->csv = optarg;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (optind < argc) {
-		usage(stderr);
-		exit(2);
-	}
+	while ((option = getopt_long(argc, argv, "n:s:r:d:e:p:t:c:m:h", options,
+				     NULL)) != -1)
+		apply(s, option, optarg);
+	if (optind < argc)
+		apply(s, '?', NULL);
+}
+
+static void interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
 }
 
 int main(int argc, char **argv)
 {
-	struct settings s = { .keys = 1000000, .rounds = 3, .dir = "." };
+	struct sigaction action = { .sa_handler = interrupt };
+	struct settings s = {
+		.amounts = { .keys = 1000000,
+			     .most = 1000000,
+			     .singles = 4000,
+			     .threads = 4,
+			     .value_size = 100,
+			     .cache = 256u << 20,
+			     .tasks = ~0u },
+		.rounds = 3,
+		.engines = ~0u,
+		.plans = ~0u,
+		.dir = ".",
+	};
 
 	parse(&s, argc, argv);
-	for (unsigned round = 0; round < s.rounds; round++) {
-		for (size_t p = 0; p < PLANS; p++) {
-			for (size_t n = 0; n < ENGINES; n++) {
-				fprintf(stderr, "round %u of %u: %s, %s, %s\n",
-					round + 1, s.rounds, engines[n]->name,
-					plans[p].name,
-					plans[p].durable ? "synced" :
-							   "not synced");
-				measure(&s, p, n, round);
-			}
-		}
+	main_process = getpid();
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	work_dir = path_in(s.dir, "bench_store.XXXXXX");
+	if (!mkdtemp(work_dir)) {
+		free(work_dir);
+		work_dir = NULL;
+		die("%s: %s", s.dir, strerror(errno));
 	}
-	print(&s);
+	values_init();
+	run(&s);
+	remove_directory(work_dir);
 	return 0;
 }

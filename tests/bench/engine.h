@@ -1,41 +1,68 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.h - a key-value store as bench_store sees it. Functions end the
+ * engine.h - a key-value store as the workload sees it. Functions end the
  * program, saying why, when something fails.
+ *
+ * A store lives in a directory of its own, in which it makes what files it
+ * wants. Changes come between begin() and commit(), but for single().
  */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#define KEY_SIZE 16
-#define VALUE_SIZE 100
+#define BATCH 1000 /* changes between begin() and commit(), at most */
+
+struct check; /* values.h */
+
+struct set_up {
+	const char *dir; /* exists, and is empty at first */
+	size_t value_size;
+	uint64_t cache; /* bytes, for those that have a cache of their own */
+	bool durable; /* commit() returns when it would survive a power loss */
+	bool ordered; /* keys that are inserted ascend */
+};
 
 struct engine {
 	const char *name;
 	const char *settings; /* what a reader of the figures must know */
-	/* durable: commit() returns when the batch survives a power loss.
-	 * ordered: keys will come in ascending order. */
-	void *(*open)(const char *path, bool durable, bool ordered);
+
+	void *(*open)(const struct set_up *how);
+	/* What was committed is durable then, however it was opened */
+	void (*close)(void *store);
+
 	void (*begin)(void *store);
 	void (*insert)(void *store, const char *key, const void *value);
+	void (*update)(void *store, const char *key, const void *value);
+	void (*remove)(void *store, const char *key);
 	void (*commit)(void *store);
-	void (*close)(void *store); /* what was committed is durable then */
-	/* Reading: between read_begin() and read_end() */
-	void (*read_begin)(void *store);
-	void (*get)(void *store, const char *key, void *value);
-	/* Visit all keys in order; returns how many. To *sum is added the first
-	 * byte of each key or, with values, sum_value() of each value. */
-	uint64_t (*scan)(void *store, bool values, uint64_t *sum);
-	void (*read_end)(void *store);
+	/* An insert that is a durable commit by itself */
+	void (*single)(void *store, const char *key, const void *value);
+
+	/* A reader serves one thread. What it shows is the state at any moment
+	 * from its making on; nothing is written while there are readers. */
+	void *(*reader)(void *store);
+	/* Find a key that is there, and hand its value to check_value() */
+	void (*get)(void *reader, const char *key, struct check *check);
+	/* Hand all keys in order, if values is set with their values, to
+	 * check_pair() */
+	void (*scan)(void *reader, bool values, struct check *check);
+	void (*reader_end)(void *reader);
 };
 
 extern const struct engine engine_banyan;
 extern const struct engine engine_lmdb;
+extern const struct engine engine_sqlite;
+extern const struct engine engine_rocksdb;
+extern const struct engine engine_bdb;
 
-/* Something for which all of a value must be read */
-uint64_t sum_value(const void *value);
+/* dir/name; to be freed */
+char *path_in(const char *dir, const char *name);
+
+/* calloc() that does not fail */
+void *make_zeroed(size_t size);
 
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format,
 							 ...);
