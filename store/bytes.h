@@ -168,8 +168,7 @@ static inline uint64_t read_be64(struct reader *r)
 	return p ? get_be64(p) : 0;
 }
 
-/* Refuses numbers beyond 64 bits and forms longer than need be */
-static inline uint64_t read_varint(struct reader *r)
+static inline uint64_t read_long_varint(struct reader *r)
 {
 	uint64_t v = 0;
 	for (unsigned shift = 0; shift < 70; shift += 7) {
@@ -182,6 +181,14 @@ static inline uint64_t read_varint(struct reader *r)
 	}
 	r->bad = true;
 	return 0;
+}
+
+/* Refuses numbers beyond 64 bits and forms longer than need be */
+static inline uint64_t read_varint(struct reader *r)
+{
+	if (!r->bad && r->at != r->end && *r->at < 0x80)
+		return *r->at++;
+	return read_long_varint(r);
 }
 
 static inline int64_t read_zigzag(struct reader *r)

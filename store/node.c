@@ -223,6 +223,35 @@ static unsigned heads_below(const struct node *node, uint32_t head)
 	return (unsigned)(base - node->heads) + (*base < head);
 }
 
+static int compare_suffix(const struct node *node, unsigned i,
+			  const uint8_t *suffix, size_t len)
+{
+	struct entry e = entry_at(node, i);
+	return compare_bytes(e.suffix, e.suffix_len, suffix, len);
+}
+
+/* Of entries with the same head, `low` and behind it */
+static unsigned among_equals(const struct node *node, unsigned low,
+			     const uint8_t *suffix, size_t len, bool *found)
+{
+	uint32_t head = node->heads[low];
+	unsigned high = head == UINT32_MAX ? node->count :
+					     heads_below(node, head + 1);
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		int c = compare_suffix(node, middle, suffix, len);
+		if (!c) {
+			*found = true;
+			return middle;
+		}
+		if (c < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 unsigned node_search(const struct node *node, const void *key, size_t len,
 		     bool *found)
 {
@@ -235,24 +264,14 @@ unsigned node_search(const struct node *node, const void *key, size_t len,
 	size_t suffix_len = len - node->prefix_len;
 	uint32_t head = head_of(suffix, suffix_len);
 	unsigned low = heads_below(node, head);
-	unsigned high = low;
-	if (low < node->count && node->heads[low] == head)
-		high = head == UINT32_MAX ? node->count :
-					    heads_below(node, head + 1);
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-		struct entry e = entry_at(node, middle);
-		c = compare_bytes(e.suffix, e.suffix_len, suffix, suffix_len);
-		if (!c) {
-			*found = true;
-			return middle;
-		}
-		if (c < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	if (low == node->count || node->heads[low] != head)
+		return low;
+	/* Mostly it is the only one with this head */
+	c = compare_suffix(node, low, suffix, suffix_len);
+	*found = c == 0;
+	if (c >= 0 || ++low == node->count || node->heads[low] != head)
+		return low;
+	return among_equals(node, low, suffix, suffix_len, found);
 }
 
 int node_search_child(const struct node *node, const void *key, size_t len)
