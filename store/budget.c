@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "budget.h"
 
+#include <malloc.h>
+
 /* Rows in a full redo table, whatever their size: replay takes its time */
 #define TABLE_ROWS_MAX 2000000u
 /* Fewer rows than this say nothing about the order in which rows come */
@@ -11,6 +13,8 @@
 #define SMALL_LIMIT (128u << 20)
 /* Nodes get more or less in steps of this part of the limit */
 #define STEPS 64u
+/* The heap is trimmed when they have got less by this part */
+#define TRIM_PART 8u
 
 uint64_t budget_nodes(uint64_t limit, uint64_t tables)
 {
@@ -57,6 +61,23 @@ bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room)
 	       redo_table_rows(v->active) >= TABLE_ROWS_MAX;
 }
 
+/*
+ * What nodes have left is in holes of the heap, and tables take theirs from the
+ * system: without this both would have it. (Loading 2 million rows in random
+ * order under 64 MiB took 118 MiB.)
+ */
+static void trim(banyan *db, uint64_t nodes)
+{
+	if (nodes > db->trimmed)
+		db->trimmed = nodes;
+	if (db->trimmed - nodes < db->cache_limit / TRIM_PART)
+		return;
+	db->trimmed = nodes;
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 void budget_follow(banyan *db, const struct view *v)
 {
 	uint64_t tables = redo_table_bytes(v->active);
@@ -67,5 +88,7 @@ void budget_follow(banyan *db, const struct view *v)
 	if (tables < was + step && was < tables + step)
 		return;
 	atomic_store(&db->tables_bytes, tables);
-	cache_set_limit(db->cache, budget_nodes(db->cache_limit, tables));
+	uint64_t nodes = budget_nodes(db->cache_limit, tables);
+	cache_set_limit(db->cache, nodes);
+	trim(db, nodes);
 }

@@ -371,7 +371,8 @@ static void stays_within_a_prefix(void **in)
 	struct state *s = *in;
 	for (unsigned round = 0; round < 200; round++) {
 		if (round % 20 == 0)
-			fill(s, round / 20 % (LAYERS_TABLES + 1), round < 100 ? 40 : 95);
+			fill(s, round / 20 % (LAYERS_TABLES + 1),
+			     round < 100 ? 40 : 95);
 		struct layer_cursor *c = new_cursor(s);
 		uint8_t prefix[KEY_LEN];
 		bool back = test_below(&s->random, 2);
@@ -395,6 +396,52 @@ static void stays_within_a_prefix(void **in)
 		assert_at(s, c, rc, KEYS);
 		layer_cursor_free(c);
 	}
+}
+
+/*
+ * The writer asks its own table first and keeps a gap in the layers below:
+ * whatever it puts in between, in order or not, it sees what readers would.
+ */
+static void the_writer_sees_what_readers_would(void **in)
+{
+	struct state *s = *in;
+	struct gap gap = { 0 };
+	unsigned in_gap = 0;
+	for (unsigned round = 0; round < 30; round++) {
+		fill(s, LAYERS_TABLES, round % 3 ? 2 : 30);
+		gap_forget(&gap);
+		s->layers.table[0].seq = UINT64_MAX;
+		struct layers own = s->layers;
+		own.own = s->tables[0];
+		own.gap = &gap;
+		for (unsigned n = 0; n < KEYS; n++) {
+			struct row_value seen;
+			struct row_value wanted;
+			uint8_t key[KEY_LEN + 1];
+			/* Keys that are in no layer lie behind each of them */
+			unsigned i = round % 2 ? n : n * 7 % KEYS;
+			size_t len = key_of(i, key);
+			key[len] = 0;
+			len += n % 5 != 0;
+			uint32_t used = gap.used;
+			int rc = layers_get(&own, key, len, &seen);
+			in_gap += gap.used > used;
+			assert_int_equal(rc, layers_get(&s->layers, key, len,
+							&wanted));
+			if (rc == 0) {
+				assert_int_equal(seen.len, wanted.len);
+				assert_true(!seen.len ||
+					    !memcmp(seen.bytes, wanted.bytes,
+						    seen.len));
+			}
+			if (n % 3)
+				assert_int_equal(redo_table_put(s->tables[0],
+								key, len, "w",
+								1, 9, NULL),
+						 0);
+		}
+	}
+	assert_true(in_gap > 1000);
 }
 
 /* Whichever read fails: the error comes back, and then all is well again */
@@ -438,6 +485,7 @@ int main(void)
 		TEST(seeks_its_own_key),
 		TEST(a_cursor_sees_the_state_that_it_was_made_for),
 		TEST(stays_within_a_prefix),
+		TEST(the_writer_sees_what_readers_would),
 		TEST(a_failed_read_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
