@@ -19,7 +19,8 @@ static char libfuse_said[512];
  * libfuse calls this with pieces of a line too. Only the time before threads
  * start matters, when it explains why a session or a mount failed.
  */
-static void keep(enum fuse_log_level level, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void
+keep(enum fuse_log_level level, const char *format, va_list ap)
 {
 	size_t used = strlen(libfuse_said);
 	int n;

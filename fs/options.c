@@ -296,17 +296,23 @@ static int take(void *data, const char *arg, int key, struct fuse_args *out)
 	}
 }
 
+/* FUSE_OPT_KEY(), the conversion said: clang warns of it */
+#define OWN_KEY(text, key)                    \
+	{                                     \
+		text, (unsigned long)-1U, key \
+	}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct fuse_opt own[] = {
-		FUSE_OPT_KEY("-f", KEY_FOREGROUND),
-		FUSE_OPT_KEY("-d", KEY_DEBUG),
-		FUSE_OPT_KEY("debug", KEY_DEBUG),
-		FUSE_OPT_KEY("-h", KEY_HELP),
-		FUSE_OPT_KEY("--help", KEY_HELP),
-		FUSE_OPT_KEY("-V", KEY_VERSION),
-		FUSE_OPT_KEY("--version", KEY_VERSION),
-		FUSE_OPT_KEY("-r", KEY_SHORT_RO),
+		OWN_KEY("-f", KEY_FOREGROUND),
+		OWN_KEY("-d", KEY_DEBUG),
+		OWN_KEY("debug", KEY_DEBUG),
+		OWN_KEY("-h", KEY_HELP),
+		OWN_KEY("--help", KEY_HELP),
+		OWN_KEY("-V", KEY_VERSION),
+		OWN_KEY("--version", KEY_VERSION),
+		OWN_KEY("-r", KEY_SHORT_RO),
 		FUSE_OPT_END,
 	};
 	struct parse p = { .o = o };

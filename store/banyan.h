@@ -265,7 +265,8 @@ int banyan_truncate(banyan_data *data, uint64_t size);
 
 /*
  * Make a hole of size bytes at offset (they then read as zeros). keep_size:
- * the value does not grow if the hole ends beyond it.
+ * the value does not grow if the hole ends beyond it. A hole where more than
+ * 100,000 extents were is made by several operations, in order.
  */
 int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
 		 bool keep_size);
@@ -411,6 +412,10 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
  * state before it. An operation that fails changes nothing and the batch may
  * go on; -E2BIG when it is full (about 2.5 MiB of keys and of values up to a few
  * hundred bytes; longer values count little). One batch a thread.
+ *
+ * Where memory, space or the disk fails in the middle of an operation that
+ * cannot be taken back alone, the whole batch is lost: this error is what all
+ * its operations and banyan_commit() then say, and nothing of it is applied.
  */
 int banyan_begin(banyan *db);
 int banyan_commit(banyan *db);

@@ -8,6 +8,9 @@
 /* The rest of a record is for the operation that comes when this is reached */
 #define ENCODED_MAX (BODY_MAX - (256u << 10))
 
+/* What a record's body has beside the rows, at the most */
+#define BODY_HEAD_MAX 64u
+
 /* Memory that is kept from one operation for the next */
 #define ROWS_KEPT 65536u
 #define BODY_KEPT (1u << 20)
@@ -261,16 +264,39 @@ bool change_empty(const struct change *c)
 	return c->count == 0 && !c->state.space;
 }
 
-bool change_full(struct change *c)
+/* What changed more than once was counted as often */
+static void count_anew(struct change *c)
 {
-	if (c->encoded <= ENCODED_MAX)
-		return false;
-	/* What changed more than once was counted as often: count anew */
 	c->encoded = 0;
 	for (size_t i = 0; i < c->count; i++) {
 		size_t value_len = 0;
 		redo_row_value(c->rows[i], &value_len);
 		c->encoded += encoded_size(c->rows[i]->key_len, value_len);
 	}
+}
+
+bool change_full(struct change *c)
+{
+	if (c->encoded <= ENCODED_MAX)
+		return false;
+	count_anew(c);
 	return c->encoded > ENCODED_MAX;
+}
+
+int change_fits(struct change *c, size_t rows, size_t bytes)
+{
+	size_t more = rows * encoded_size(bytes, 0) + BODY_HEAD_MAX;
+	if (!c->batch || c->encoded + more <= BODY_MAX)
+		return 0;
+	count_anew(c);
+	return c->encoded + more <= BODY_MAX ? 0 : -E2BIG;
+}
+
+int change_encode(struct change *c)
+{
+	int rc = change_finish(c);
+	buf_reset(&c->body);
+	if (!rc)
+		rc = redo_encode(&c->op, c->rows, c->count, &c->body);
+	return rc || c->body.len <= BODY_MAX ? rc : -E2BIG;
 }

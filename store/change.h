@@ -115,4 +115,14 @@ bool change_empty(const struct change *c);
 /* Would one more operation of the usual size make the record too large? */
 bool change_full(struct change *c);
 
+/*
+ * Before an operation changes very many rows: -E2BIG if these, of so many bytes
+ * each at the most, might not fit into the record of a batch. Any other
+ * operation learns that when it is committed.
+ */
+int change_fits(struct change *c, size_t rows, size_t bytes);
+
+/* Encode the record's body. 0, -E2BIG or -ENOMEM. */
+int change_encode(struct change *c);
+
 #endif

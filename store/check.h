@@ -5,11 +5,22 @@
 
 #include "db.h"
 
+/* Where the rows of a damaged node end */
+struct torn {
+	uint8_t upper[ROW_KEY_MAX];
+	size_t upper_len;
+	bool last; /* nothing is behind it: there is no upper bound */
+};
+
 struct checker {
 	const struct banyan_check *options;
 	int64_t damages;
 	uint64_t done; /* bytes of work, for progress */
 	uint64_t total;
+	bool cancelled;
+	struct torn *torn; /* owned: damaged nodes, in order */
+	size_t torn_count;
+	size_t torn_capacity;
 };
 
 /* One damage, one line */
@@ -22,7 +33,10 @@ int check_progress(struct checker *k, uint64_t done);
 /* Is this an error that tells of damage, not of a check that cannot run? */
 bool check_is_damage(int rc);
 
-/* Nodes first; then, if they are sound, rows and what they say of each other */
+/*
+ * Nodes first: those that are damaged are kept in mind. Then rows, without those
+ * below damaged nodes, and what they say of each other.
+ */
 int check_tree(struct checker *k, banyan *db);
 int check_rows(struct checker *k, banyan *db);
 

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "coalesce.h"
+
 /* A short value that outgrows its row moves to the log together with what is
  * appended, up to this many bytes */
 #define GATHER_MAX 4096u
@@ -191,6 +193,8 @@ int contents_write(struct change *c, struct data *d, const void *bytes,
 	} else {
 		rc = move_out(c, d);
 		if (!rc)
+			rc = coalesce_write(c, d, bytes, size, offset);
+		if (rc == 1)
 			rc = write_extents(c, d, bytes, size, offset);
 	}
 	if (!rc)

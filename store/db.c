@@ -196,10 +196,7 @@ static void publish(banyan *db, const struct change *c)
 static int write_change(banyan *db, struct change *c)
 {
 	uint64_t offset = 0;
-	int rc = change_finish(c);
-	buf_reset(&c->body);
-	if (!rc)
-		rc = redo_encode(&c->op, c->rows, c->count, &c->body);
+	int rc = change_encode(c);
 	if (!rc)
 		rc = log_stage_body(db->log, RECORD_OPERATION, c->body.data,
 				    c->body.len, &offset);
@@ -237,6 +234,9 @@ int db_write_end(banyan *db, struct change *c, int rc)
 {
 	if (!db_in_batch(db))
 		return db_commit(db, rc);
+	/* What is said to have gone well must not fail at the commit */
+	if (!rc && change_fits(c, 0, 0))
+		rc = change_encode(c);
 	if (!rc)
 		return 0;
 	/* Rows were changed before it failed: there is no way back in here */

@@ -5,6 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* To seek costs as much as some dozen steps */
+#define LONG_EXTENT 4096u
+#define MANY_ROWS 256u
+/* Bytes in an EXTENT row, at the most */
+#define ROW_BYTES (ROW_ID_LEN + 8u + 30u)
+
 void runs_free(struct runs *r)
 {
 	free(r->run);
@@ -63,24 +69,63 @@ static int row_at_cursor(const struct extent_iter *it, struct run *run)
 	return run->at <= INT64_MAX ? 0 : -EUCLEAN;
 }
 
+/* 0: the cursor's row is of this value and has the byte at `from`, 1: not so */
+static int row_covers(const struct extent_iter *it, uint64_t from)
+{
+	struct run run;
+	int rc = row_at_cursor(it, &run);
+	return rc ? rc : run.at <= from && run_end(&run) > from ? 0 : 1;
+}
+
+static int seek_at(struct extent_iter *it, uint64_t at)
+{
+	struct row_key key;
+	row_key_extent(&key, it->data->id, at);
+	return layer_cursor_seek(it->cursor, key.bytes, key.len);
+}
+
+/* May there be so many deleted rows that to step over them takes long? */
+static bool many_in_redo(const struct state *s)
+{
+	size_t rows = 0;
+	for (unsigned i = 0; i < s->layers.tables; i++)
+		rows += redo_table_rows(s->layers.table[i].table);
+	return rows > MANY_ROWS;
+}
+
+/*
+ * Where extents have been joined, the deleted rows of the small ones lie
+ * between `from` and the row that has it. But that one is the first row of a
+ * block: try there. 0, 1 if that did not help, or an error.
+ */
+static int seek_joined(struct extent_iter *it, uint64_t from)
+{
+	int rc = 1;
+	if (!many_in_redo(it->state))
+		return 1;
+	for (size_t i = 0; rc == 1 && i < JOIN_BLOCKS; i++) {
+		rc = seek_at(it, from - from % join_blocks[i]);
+		if (rc == 0)
+			rc = row_covers(it, from);
+	}
+	return rc;
+}
+
 /* Stand on the first row that ends behind `from` */
 static int seek_row(struct extent_iter *it, uint64_t from)
 {
 	struct row_key key;
-	struct run run;
 	row_key_extent(&key, it->data->id, from + 1);
 	int rc = layer_cursor_within(it->cursor, key.bytes, ROW_ID_LEN);
 	if (!rc)
+		rc = seek_joined(it, from);
+	if (rc == 1) {
 		rc = layer_cursor_seek_before(it->cursor, key.bytes, key.len);
-	if (rc == 0)
-		rc = row_at_cursor(it, &run);
-	if (rc < 0)
-		return rc;
-	if (rc == 0 && run_end(&run) > from) {
-		it->at_row = true;
-		return 0;
+		if (rc == 0)
+			rc = row_covers(it, from);
 	}
-	rc = layer_cursor_seek(it->cursor, key.bytes, key.len);
+	if (rc == 1)
+		rc = seek_at(it, from + 1);
 	it->at_row = rc == 0;
 	return rc < 0 ? rc : 0;
 }
@@ -109,22 +154,39 @@ void extent_iter_close(struct extent_iter *it)
 	it->cursor = NULL;
 }
 
+/*
+ * Go on from the row before. Where extents were joined the deleted rows of the
+ * small ones may still lie between a long one and the next: pass over them.
+ */
+static int leave_row(struct extent_iter *it)
+{
+	if (!it->left_behind)
+		return 0;
+	it->left_behind = false;
+	int rc = it->every_row || it->end - it->begin < LONG_EXTENT ?
+			 layer_cursor_next(it->cursor) :
+			 seek_at(it, it->end);
+	it->at_row = rc == 0;
+	return rc < 0 ? rc : 0;
+}
+
 static int next_row(struct extent_iter *it, struct run *run)
 {
 	struct run r;
+	int rc = leave_row(it);
+	if (rc)
+		return rc;
 	if (!it->at_row)
 		return 1;
-	int rc = row_at_cursor(it, &r);
+	rc = row_at_cursor(it, &r);
 	if (rc)
 		return rc;
 	/* Rows are in order, but only this keeps them from overlapping */
 	if (r.at < it->end || run_end(&r) > it->data->size)
 		return -EUCLEAN;
+	it->begin = r.at;
 	it->end = run_end(&r);
-	rc = layer_cursor_next(it->cursor);
-	if (rc < 0)
-		return rc;
-	it->at_row = rc == 0;
+	it->left_behind = true;
 	*run = r;
 	return 0;
 }
@@ -179,6 +241,26 @@ static int delete_row(struct change *c, uint64_t id, uint64_t at)
 	return change_delete(c, &key);
 }
 
+static int put_rows(struct change *c, uint64_t id, const struct runs *runs)
+{
+	for (size_t i = 0; i < runs->count; i++) {
+		int rc = put_row(c, id, &runs->run[i]);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int delete_rows(struct change *c, uint64_t id, const struct runs *runs)
+{
+	for (size_t i = 0; i < runs->count; i++) {
+		int rc = delete_row(c, id, runs->run[i].at);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 /* Cut [from, to) out of the old runs: what stays, in order, goes to *rest */
 static int cut(const struct runs *old, uint64_t from, uint64_t to,
 	       struct runs *left, struct runs *right)
@@ -218,19 +300,15 @@ static uint64_t runs_bytes(const struct runs *r)
 	return sum;
 }
 
-/* The value has few extents, all in *all: put them where they fit */
-static int place_few(struct change *c, struct data *d, const struct runs *all)
+/* These are all the extents of the value: put them where they fit */
+static int place(struct change *c, struct data *d, const struct runs *all)
 {
 	d->stored = runs_bytes(all);
 	d->extents = 0;
 	if (all->count > EXTENTS_IN_ROW) {
 		d->contents = CONTENTS_ROWS;
-		for (size_t i = 0; i < all->count; i++) {
-			int rc = put_row(c, d->id, &all->run[i]);
-			if (rc)
-				return rc;
-		}
-		return 0;
+		int fits = change_fits(c, all->count, ROW_BYTES);
+		return fits ? fits : put_rows(c, d->id, all);
 	}
 	d->contents = all->count ? CONTENTS_EXTENTS : CONTENTS_NONE;
 	for (size_t i = 0; i < all->count; i++) {
@@ -256,27 +334,41 @@ static int replace_in_data(struct change *c, struct data *d, uint64_t from,
 	if (!rc)
 		rc = append_runs(&all, &right);
 	if (!rc)
-		rc = place_few(c, d, &all);
+		rc = place(c, d, &all);
 	runs_free(&old);
 	runs_free(&right);
 	runs_free(&all);
 	return rc;
 }
 
-static int swap_rows(struct change *c, const struct data *d,
-		     const struct runs *old, const struct runs *fresh)
+/* `fresh` take the place of `old`, which have rows */
+static int swap_rows(struct change *c, struct data *d, const struct runs *old,
+		     const struct runs *fresh)
 {
-	for (size_t i = 0; i < old->count; i++) {
-		int rc = delete_row(c, d->id, old->run[i].at);
-		if (rc)
-			return rc;
-	}
-	for (size_t i = 0; i < fresh->count; i++) {
-		int rc = put_row(c, d->id, &fresh->run[i]);
-		if (rc)
-			return rc;
-	}
+	int rc = change_fits(c, old->count + fresh->count, ROW_BYTES);
+	if (!rc)
+		rc = delete_rows(c, d->id, old);
+	if (!rc)
+		rc = put_rows(c, d->id, fresh);
+	if (rc)
+		return rc;
+	/* A hostile file may understate what it has stored */
+	uint64_t stored = d->stored + runs_bytes(fresh);
+	uint64_t gone = runs_bytes(old);
+	d->stored = stored > gone ? stored - gone : 0;
+	if (d->stored == 0)
+		d->contents = CONTENTS_NONE;
 	return 0;
+}
+
+/* The same, and `old` are all that there are: few new ones need no rows */
+static int swap_all(struct change *c, struct data *d, const struct runs *old,
+		    const struct runs *fresh)
+{
+	int rc = change_fits(c, old->count + fresh->count, ROW_BYTES);
+	if (!rc)
+		rc = delete_rows(c, d->id, old);
+	return rc ? rc : place(c, d, fresh);
 }
 
 static int replace_in_rows(struct change *c, struct data *d, uint64_t from,
@@ -294,15 +386,8 @@ static int replace_in_rows(struct change *c, struct data *d, uint64_t from,
 	if (!rc)
 		rc = append_runs(&fresh, &right);
 	if (!rc)
-		rc = swap_rows(c, d, &old, &fresh);
-	if (!rc) {
-		/* A hostile file may understate what it has stored */
-		uint64_t stored = d->stored + runs_bytes(&fresh);
-		uint64_t gone = runs_bytes(&old);
-		d->stored = stored > gone ? stored - gone : 0;
-		if (d->stored == 0)
-			d->contents = CONTENTS_NONE;
-	}
+		rc = from == 0 && to >= d->size ? swap_all(c, d, &old, &fresh) :
+						  swap_rows(c, d, &old, &fresh);
 	runs_free(&old);
 	runs_free(&right);
 	runs_free(&fresh);
@@ -321,6 +406,10 @@ int extents_replace(struct change *c, struct data *d, uint64_t from,
 
 int extents_share(struct change *c, struct data *d, const struct runs *runs)
 {
+	/* Here, and as many again where they are shared */
+	int fits = change_fits(c, 2 * runs->count, ROW_BYTES);
+	if (fits)
+		return fits;
 	if (d->contents == CONTENTS_EXTENTS) {
 		for (size_t i = 0; i < runs->count; i++)
 			for (uint32_t k = 0; k < d->extents; k++)

@@ -30,14 +30,26 @@ int runs_add(struct runs *r, uint64_t at, const struct extent *e);
 /* What of the run lies in [from, to), which it must touch */
 struct run run_part(const struct run *r, uint64_t from, uint64_t to);
 
+/*
+ * Extents that were joined (coalesce.h) begin where the first one did that had
+ * begun in a block of the value. Blocks are of these sizes.
+ */
+static const uint32_t join_blocks[] = { 1u << 20, 1u << 16, 1u << 12, 1u << 8 };
+#define JOIN_BLOCKS (sizeof(join_blocks) / sizeof(join_blocks[0]))
+
 /* Iterate over the extents of a value that end behind `from`, in order */
 struct extent_iter {
 	const struct state *state;
 	const struct data *data;
-	uint64_t end; /* of the extent before */
+	uint64_t begin; /* of the extent before */
+	uint64_t end;
 	uint32_t next; /* in data->extent */
 	struct layer_cursor *cursor;
-	bool at_row; /* the cursor stands on the next one */
+	bool at_row; /* the cursor stands on the next one, */
+	bool left_behind; /* or on the one before */
+	/* Rows that a sound file does not have are an error rather than passed
+	 * over; set it after the opening */
+	bool every_row;
 };
 
 int extent_iter_open(struct extent_iter *it, const struct state *s,

@@ -171,6 +171,11 @@ static int reserve(struct log *log, uint64_t to)
 	return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
+int log_reserve(struct log *log, uint64_t more)
+{
+	return reserve(log, log->at.offset + more);
+}
+
 static bool out_of_space(int error)
 {
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
@@ -476,6 +481,30 @@ int log_create(struct file *file, const struct superblock *sb, struct log **out)
 	return 0;
 }
 
+/*
+ * Behind the end lies what a crash has torn, and it might not stay as it is: a
+ * record that the end of the file cuts short, in bytes that are zeros, is whole
+ * once the file is longer. So the exit that gives it up is made durable before
+ * anybody sees the log without it. With a full disk that must wait.
+ */
+static int give_up_tail(struct log *log)
+{
+	log_begin(log, true);
+	int rc = open_segment(log, log->resume);
+	if (!rc)
+		rc = flush(log);
+	if (rc) {
+		log_abort(log);
+		return out_of_space(rc) ? 0 : rc;
+	}
+	rc = file_sync(log->file);
+	if (rc)
+		return rc;
+	atomic_store(&log->durable_to, log->end.offset);
+	atomic_store(&log->written, log->end.offset);
+	return 0;
+}
+
 int log_continue(struct file *file, const struct superblock *sb,
 		 const struct log_position *end, uint64_t size,
 		 uint64_t durable_to, uint64_t last_freeze, struct log **out)
@@ -485,15 +514,20 @@ int log_continue(struct file *file, const struct superblock *sb,
 	if (rc)
 		return rc;
 	log->end = *end;
-	if (size > end->offset)
-		tear(log, size);
 	log->last_freeze = last_freeze;
 	log->marked = durable_to;
 	atomic_store(&log->durable_to, durable_to);
 	atomic_store(&log->written, end->offset);
 	log_abort(log);
-	*out = log;
-	return 0;
+	if (size > end->offset) {
+		tear(log, size);
+		rc = give_up_tail(log);
+	}
+	if (rc)
+		log_free(log);
+	else
+		*out = log;
+	return rc;
 }
 
 /* ---- reading payloads back -------------------------------------------- */

@@ -78,8 +78,12 @@ static int last_segment(struct recovery *r, struct segment_header *h)
 	return -EUCLEAN;
 }
 
-/* A newer freeze in the segment with header h: 0, 1 if none, or an error */
-static int newest_in_segment(struct recovery *r, const struct segment_header *h)
+/*
+ * A newer freeze in the segment with header h: 0, 1 if none, or an error. *end
+ * is how far its records go.
+ */
+static int newest_in_segment(struct recovery *r, const struct segment_header *h,
+			     uint64_t *end)
 {
 	struct log_state *st = r->state;
 	struct log_position from = h->prev;
@@ -100,6 +104,7 @@ static int newest_in_segment(struct recovery *r, const struct segment_header *h)
 			found = true;
 		}
 	}
+	*end = s.at.offset;
 	log_scan_close(&s);
 	return rc < 0 ? rc : !found;
 }
@@ -110,11 +115,12 @@ static int find_freeze(struct recovery *r)
 	struct segment_header h;
 	struct log_record rec;
 	struct buf body = BUF_INIT;
+	uint64_t end = 0;
 	int rc = last_segment(r, &h);
 	if (rc)
 		return rc;
 	st->durable_to = h.durable_to;
-	rc = newest_in_segment(r, &h);
+	rc = newest_in_segment(r, &h, &end);
 	if (rc <= 0)
 		return rc;
 	rc = h.last_freeze ? log_read_record(r->file, st->sb.salt, st->size,
@@ -131,7 +137,10 @@ static int find_freeze(struct recovery *r)
 			say(r, "damaged freeze record at offset %" PRIu64,
 			    h.last_freeze);
 		else
-			say(r, "damaged: no freeze record is left");
+			say(r,
+			    "damaged or cut off at offset %" PRIu64
+			    ": no freeze record is left",
+			    end);
 		rc = -EBADMSG;
 	}
 	return rc;
@@ -229,8 +238,11 @@ static int judge_break(struct recovery *r)
 		rc = search_durable_to(r, last, st->size, &durable_to);
 	if (rc)
 		return rc;
-	if (durable_to <= at)
+	if (durable_to <= at) {
+		/* A bad payload below it is no torn one either */
+		st->durable_to = durable_to;
 		return 0;
+	}
 	say(r,
 	    "damaged record at offset %" PRIu64
 	    ": the log was durable up to %" PRIu64,

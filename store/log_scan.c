@@ -158,6 +158,15 @@ static int find_exits(struct log_scan *s)
 	return 0;
 }
 
+bool log_scan_leads_to(const struct log_scan *s, uint64_t number,
+		       const struct segment_header *h)
+{
+	uint64_t from = segment_of_end(h->prev.offset);
+	return s->exits && from >= s->first_segment &&
+	       from - s->first_segment <= s->segments &&
+	       s->exits[from - s->first_segment].to == number;
+}
+
 int log_scan_open(struct log_scan *s, struct file *file, uint64_t salt,
 		  uint64_t size, const struct log_position *from)
 {

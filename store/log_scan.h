@@ -49,6 +49,11 @@ void log_scan_close(struct log_scan *s); /* zeroed is fine */
 /* 0: a record. 1: no valid record at s->at. Negative: could not read. */
 int log_scan_next(struct log_scan *s, struct log_record *record);
 
+/* Is the segment with this number and header the one in which the log goes on
+ * behind the segment that the header speaks of? */
+bool log_scan_leads_to(const struct log_scan *s, uint64_t number,
+		       const struct segment_header *h);
+
 /* Read the payload and compare: 0, -EBADMSG, or an error of reading */
 int log_verify_payload(struct file *file, const struct log_record *record);
 

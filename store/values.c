@@ -146,14 +146,12 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 	return rc;
 }
 
-int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
+static int punch(banyan_data *data, uint64_t offset, uint64_t size,
 		 bool keep_size)
 {
 	banyan *db = data->db;
 	struct change *c = NULL;
 	struct located l;
-	if (!range_fits(offset, size))
-		return -EFBIG;
 	int rc = db_write_begin(db, OPERATION_WRITE, true, &c);
 	if (rc)
 		return rc;
@@ -167,6 +165,30 @@ int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
 			rc = save_file(c, &l, stored);
 	}
 	return db_write_end(db, c, rc);
+}
+
+int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
+		 bool keep_size)
+{
+	uint64_t part = size;
+	int rc = 0;
+	if (!range_fits(offset, size))
+		return -EFBIG;
+	do {
+		/* Too many extents for one operation: half of it, then, and
+		 * more again once that has worked */
+		bool last = part == size;
+		rc = punch(data, offset, part, keep_size || !last);
+		if (rc == -E2BIG && part > 1 && !db_in_batch(data->db)) {
+			part /= 2;
+			rc = 0;
+			continue;
+		}
+		offset += part;
+		size -= part;
+		part = part < size / 2 ? part * 2 : size;
+	} while (!rc && size);
+	return rc;
 }
 
 /* Extents that one operation clones of a longer value */

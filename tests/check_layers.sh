@@ -13,14 +13,14 @@ export LC_ALL=C
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
 table='
-0 bytes buf crc32c umask row_limits arena epoch
-1 file file_posix file_memory format
-2 log log_scan log_recover
+0 bytes buf crc32c umask row_limits arena epoch id_set
+1 file file_posix file_memory format file_over
+2 log log_scan log_recover log_walk
 3 node builder cache
 4 btree merge cursor row_index redo_table gap layers redo
-5 rows data held change names extents contents xattr
+5 rows data held change names extents contents coalesce xattr
 6 view db budget freeze open
-7 handles values scan path stat check check_rows record
+7 handles values scan path stat check check_rows record row_tools draft salvage salvage_source salvage_copy salvage_names salvage_spaces
 '
 
 declare -A levels

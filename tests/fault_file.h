@@ -64,6 +64,15 @@ void fault_file_fail_after(struct file *f, size_t bytes);
  */
 void fault_file_limit(struct file *f, uint64_t size);
 
+/*
+ * Have this called at the beginning and at the end of every sync, by whoever
+ * syncs: what it appends happens while the sync is under way, the first time
+ * covered by it and the second time not. NULL: no more. Other threads must not
+ * use the file meanwhile.
+ */
+typedef void fault_at_sync(void *arg);
+void fault_file_at_sync(struct file *f, fault_at_sync *call, void *arg);
+
 /* ---- power cuts ------------------------------------------------------- */
 
 /* Of what happened after the last sync that was good, the disk has ... */
@@ -73,6 +82,8 @@ enum fault_cut {
 	FAULT_ZEROS, /* the size, but no byte */
 	FAULT_PREFIX, /* what came first, up to some sector */
 	FAULT_RANDOM, /* some appends, some sectors of others, and some size */
+	FAULT_BYTES, /* one of the last two, torn at any byte */
+	FAULT_GARBAGE, /* likewise, and what was lost does not read as zeros */
 	FAULT_CUTS, /* how many there are */
 };
 
@@ -82,15 +93,19 @@ enum fault_cut {
  */
 size_t fault_file_events(struct file *f);
 
+/* The size now, also of one that was closed */
+uint64_t fault_file_size(struct file *f);
+
 /*
  * The file as it is on the disk after a power cut behind the first `events`
- * events. seed: for FAULT_PREFIX and FAULT_RANDOM, which give the same for the
- * same seed. 0 or -ENOMEM.
+ * events. seed: for FAULT_PREFIX and what follows it, which give the same for
+ * the same seed. 0 or -ENOMEM.
  *
  * What a sync covers is whole: all that was appended before it. What a failed
  * sync covered can be lost even if a later sync is good. A sector (512 bytes)
- * is never torn. The size is one that the file had at some time since. Lost
- * bytes below the size read as zeros.
+ * is never torn, but by FAULT_BYTES and FAULT_GARBAGE. The size is one that the
+ * file had at some time since; or the file ends where it is torn. Lost bytes
+ * below the size read as zeros, but with FAULT_GARBAGE.
  */
 int fault_file_after_cut(struct file *f, size_t events, enum fault_cut cut,
 			 uint64_t seed, struct file **after);

@@ -66,7 +66,7 @@ static uint32_t object_new(struct model *m, uint32_t type, struct value *v)
 				      .value = v };
 		return i;
 	}
-	assert(!"the test must not fill the model");
+	assert(false && "the test must not fill the model");
 	return MODEL_NONE;
 }
 

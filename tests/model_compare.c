@@ -45,8 +45,8 @@ const char *model_xattr_name(unsigned which)
 							 "user.comment",
 							 "trusted.overlay",
 							 "x",
-							 "user.a.longer.name."
-							 "than.the.others" };
+							 ("user.a.longer.name."
+							  "than.the.others") };
 	return names[which];
 }
 

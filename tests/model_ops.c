@@ -423,6 +423,26 @@ void op_scatter(struct run *r)
 	run_give_back(r, object, data);
 }
 
+/* A value grows by and by: its small extents are joined now and then */
+void op_append(struct run *r)
+{
+	uint32_t object = random_object(r);
+	banyan_data *data = run_take(r, object);
+	size_t most = run_chance(r, 50) ? 30 : 200;
+	for (unsigned i = 0; i < 60; i++) {
+		uint8_t bytes[200];
+		size_t size = 1 + (size_t)run_below(r, most);
+		memset(bytes, (int)run_below(r, 256), size);
+		run_same(r, "append",
+			 banyan_write(data, bytes, size, 0, BANYAN_APPEND,
+				      NULL),
+			 model_write(&r->m, object, bytes, size, 0,
+				     BANYAN_APPEND));
+	}
+	keep_small(r, object, data);
+	run_give_back(r, object, data);
+}
+
 void op_truncate(struct run *r)
 {
 	uint32_t object = random_object(r);

@@ -55,6 +55,7 @@ void op_hold(struct run *r);
 void op_release(struct run *r);
 void op_write(struct run *r);
 void op_scatter(struct run *r);
+void op_append(struct run *r);
 void op_truncate(struct run *r);
 void op_punch(struct run *r);
 void op_clone(struct run *r);

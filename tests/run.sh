@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # run.sh [KIND...] - run the tests of the kinds unit, tools, mount, layers; all
-# of them if none is named.
+# of these if none is named. There is one more kind: planted, see planted.sh.
 #
 # A line a suite, the ends of the logs of those that failed, and at last
 # "N passed, N failed" in single tests. A suite that dies, runs out of time or
@@ -192,6 +192,11 @@ run_mount()
 			skip "$name" "/dev/fuse cannot be opened"
 		fi
 	done
+}
+
+run_planted()
+{
+	suite planted count_shell bash tests/planted.sh
 }
 
 run_layers()

@@ -232,8 +232,9 @@ static void make_history(struct state *s)
 	fault_file_fail(s->f, FAULT_SYNC, 0, 0, false);
 }
 
-/* Every byte is what was written there or zero, and whole below `sure` */
-static void assert_could_be(struct state *s, struct file *after, uint64_t sure)
+/* Every byte is what was written there or lost, and whole below `sure` */
+static void assert_could_be(struct state *s, struct file *after,
+			    enum fault_cut kind, uint64_t sure)
 {
 	uint8_t *bytes = calloc(1, SIZE_MOST);
 	assert_non_null(bytes);
@@ -242,7 +243,8 @@ static void assert_could_be(struct state *s, struct file *after, uint64_t sure)
 	assert_true(size <= s->size);
 	assert_memory_equal(bytes, s->bytes, sure);
 	for (uint64_t i = sure; i < size; i++)
-		assert_true(bytes[i] == s->bytes[i] || bytes[i] == 0);
+		assert_true(bytes[i] == s->bytes[i] || bytes[i] == 0 ||
+			    kind == FAULT_GARBAGE);
 	free(bytes);
 }
 
@@ -265,7 +267,7 @@ static void no_cut_loses_what_was_synced(void **in)
 				struct file *after =
 					cut(s, events, i % FAULT_CUTS,
 					    test_random(&s->random));
-				assert_could_be(s, after, sure);
+				assert_could_be(s, after, i % FAULT_CUTS, sure);
 				fault_file_free(after);
 			}
 	}
@@ -280,7 +282,7 @@ static void a_cut_without_any_sync_is_still_made_of_what_was_written(void **in)
 		struct file *after = cut(s, test_below(&s->random, events + 1),
 					 i % FAULT_CUTS,
 					 test_random(&s->random));
-		assert_could_be(s, after, 4);
+		assert_could_be(s, after, i % FAULT_CUTS, 4);
 		fault_file_free(after);
 	}
 }
@@ -352,12 +354,82 @@ static void a_prefix_ends_at_a_sector(void **in)
 	free(bytes);
 }
 
+/* In how many cuts of so many what is there ends inside a sector */
+static unsigned count_odd(struct state *s, enum fault_cut kind, unsigned rounds)
+{
+	uint8_t *bytes = calloc(1, SIZE_MOST);
+	unsigned odd = 0;
+	assert_non_null(bytes);
+	for (unsigned i = 0; i < rounds; i++) {
+		struct file *after = cut(s, 2, kind, i);
+		uint64_t size = bytes_of(after, bytes, SIZE_MOST);
+		uint64_t good = 0;
+		while (good < size && bytes[good] == s->bytes[good])
+			good++;
+		odd += good > 4 && good % 512 != 0 && good != s->size;
+		fault_file_free(after);
+	}
+	free(bytes);
+	return odd;
+}
+
+static void an_append_can_be_torn_at_any_byte(void **in)
+{
+	struct state *s = *in;
+	append_well(s, 0, 1020);
+	append_well(s, 0, 2048);
+	assert_int_equal(count_odd(s, FAULT_PREFIX, 300), 0);
+	assert_true(count_odd(s, FAULT_BYTES, 300) > 100);
+	assert_true(count_odd(s, FAULT_GARBAGE, 300) > 100);
+}
+
+/* A hole that the writer left was never written: there is nothing to be lost */
+static void garbage_is_only_where_something_was_lost(void **in)
+{
+	struct state *s = *in;
+	uint8_t bytes[8192];
+	unsigned garbage = 0;
+	append_well(s, 1000, 3000);
+	for (unsigned i = 0; i < 200; i++) {
+		struct file *after = cut(s, 1, FAULT_GARBAGE, i);
+		uint64_t size = bytes_of(after, bytes, sizeof(bytes));
+		for (uint64_t k = 4; k < 1004 && k < size; k++)
+			assert_int_equal(bytes[k], 0);
+		garbage += size > 1004 && memcmp(bytes + 1004, s->bytes + 1004,
+						 size - 1004) != 0;
+		fault_file_free(after);
+	}
+	assert_true(garbage > 20);
+}
+
+static void append_at_sync(void *arg)
+{
+	append_well(arg, 0, 100);
+}
+
+/* What comes while a sync is under way is covered only if it came first */
+static void a_sync_can_be_joined_and_missed(void **in)
+{
+	struct state *s = *in;
+	fault_file_at_sync(s->f, append_at_sync, s);
+	assert_int_equal(file_sync(s->f), 0);
+	fault_file_at_sync(s->f, NULL, NULL);
+	assert_int_equal(fault_file_events(s->f), 3);
+	struct file *after = cut(s, 3, FAULT_DROP, 0);
+	assert_file(after, s->bytes, 104);
+	fault_file_free(after);
+	assert_file(s->f, s->bytes, 204);
+}
+
 static void the_same_seed_gives_the_same_file(void **in)
 {
 	struct state *s = *in;
 	uint8_t *bytes = calloc(2, SIZE_MOST);
 	assert_non_null(bytes);
 	make_history(s);
+	/* Whatever was synced last, there is something to lose */
+	append_well(s, 0, 2000);
+	append_well(s, 0, 2000);
 	unsigned different = 0;
 	for (unsigned i = 0; i < 200; i++) {
 		size_t events = fault_file_events(s->f);
@@ -482,6 +554,9 @@ int main(void)
 		TEST(a_sector_is_never_torn),
 		TEST(a_sector_has_all_that_was_written_before),
 		TEST(a_prefix_ends_at_a_sector),
+		TEST(an_append_can_be_torn_at_any_byte),
+		TEST(garbage_is_only_where_something_was_lost),
+		TEST(a_sync_can_be_joined_and_missed),
 		TEST(the_same_seed_gives_the_same_file),
 		TEST(a_good_sync_does_not_mend_a_failed_one),
 		TEST(dropping_the_cache_shows_what_a_failed_sync_lost),

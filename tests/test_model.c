@@ -193,8 +193,8 @@ static const struct {
 	{ op_truncate, 25 },	 { op_punch, 25 },    { op_clone, 40 },
 	{ op_read, 30 },	 { op_seek, 10 },     { op_set_xattr, 25 },
 	{ op_remove_xattr, 10 }, { op_scan, 35 },     { op_cursor, 10 },
-	{ op_batch, 25 },	 { op_freeze, 4 },    { op_sync, 3 },
-	{ op_reopen, 2 },	 { op_compare, 3 },
+	{ op_append, 6 },	 { op_batch, 25 },    { op_freeze, 4 },
+	{ op_sync, 3 },		 { op_reopen, 2 },    { op_compare, 3 },
 };
 
 static void random_op(struct run *r)

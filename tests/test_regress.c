@@ -457,6 +457,19 @@ static void a_data_with_very_many_attributes_can_be_deleted(void **state)
 	assert_int_equal(banyan_close(db), 0);
 }
 
+/* A value of so many extents, with a hole behind each */
+static banyan_data *put_extents(banyan *db, uint64_t count)
+{
+	char bytes[INLINE_MAX + 1] = { 1 };
+	assert_int_equal(banyan_put(db, "a", "", 0, 0), 0);
+	banyan_data *d = find(db, "a");
+	for (uint64_t i = 0; i < count; i++)
+		assert_int_equal(banyan_write(d, bytes, sizeof(bytes), i * 512,
+					      0, NULL),
+				 0);
+	return d;
+}
+
 /* More extents than one operation may change: "too large", for a log file to
  * which somebody had appended often enough */
 static void a_value_of_very_many_extents_can_be_cut(void **state)
@@ -468,12 +481,7 @@ static void a_value_of_very_many_extents_can_be_cut(void **state)
 	banyan *db = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_put(db, "a", "", 0, 0), 0);
-	banyan_data *d = find(db, "a");
-	for (uint64_t i = 0; i < count; i++)
-		assert_int_equal(banyan_write(d, bytes, sizeof(bytes), i * 512,
-					      0, NULL),
-				 0);
+	banyan_data *d = put_extents(db, count);
 	assert_int_equal(banyan_truncate(d, 100), 0);
 	assert_int_equal(banyan_get_attr(d, &attr), 0);
 	assert_int_equal(attr.size, 100);
@@ -482,6 +490,31 @@ static void a_value_of_very_many_extents_can_be_cut(void **state)
 	assert_int_equal(damages(db), 0);
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	assert_int_equal(st.live_bytes, 100);
+	banyan_release(d, 1);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* The same for a hole in it */
+static void a_hole_may_take_very_many_extents(void **state)
+{
+	const uint64_t count = 2 * EXTENTS_PER_OPERATION + 1000;
+	struct banyan_attr attr;
+	struct banyan_stat st;
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	banyan_data *d = put_extents(db, count);
+	assert_int_equal(banyan_get_attr(d, &attr), 0);
+	uint64_t size = attr.size;
+	assert_int_equal(banyan_punch(d, 512, size - 1024, true), 0);
+	assert_int_equal(banyan_seek_data(d, 257), (int64_t)size - 257);
+	assert_int_equal(banyan_get_stat(db, &st), 0);
+	assert_int_equal(st.live_bytes, 2 * (INLINE_MAX + 1));
+	assert_int_equal(banyan_punch(d, 0, size + 1000, false), 0);
+	assert_int_equal(banyan_get_attr(d, &attr), 0);
+	assert_int_equal(attr.size, size + 1000);
+	assert_int_equal(attr.stored, 0);
+	assert_int_equal(damages(db), 0);
 	banyan_release(d, 1);
 	assert_int_equal(banyan_close(db), 0);
 }
@@ -593,6 +626,7 @@ int main(void)
 		cmocka_unit_test(
 			a_data_with_very_many_attributes_can_be_deleted),
 		cmocka_unit_test(a_value_of_very_many_extents_can_be_cut),
+		cmocka_unit_test(a_hole_may_take_very_many_extents),
 		cmocka_unit_test(bits_that_no_mode_has_are_not_kept),
 		cmocka_unit_test(a_value_can_be_cut_shorter_on_a_full_disk),
 		cmocka_unit_test(

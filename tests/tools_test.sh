@@ -27,6 +27,7 @@ cleanup()
 	for point in "$work"/notes "$work"/"other notes"; do
 		mountpoint -q "$point" && fusermount3 -u -z "$point"
 	done
+	mountpoint -q "$work"/small && umount "$work"/small
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -627,6 +628,131 @@ test_damage()
 	is "a check that cannot tell has not run" 3 $?
 }
 
+# No file of a salvage that came to nothing, hidden ones included
+leftovers()
+{
+	find . -maxdepth 1 -name '*rescued*' | tr '\n' ' '
+}
+
+test_salvage()
+{
+	fresh
+	rm -f rescued.banyan
+	head -c 300000 /dev/urandom >large
+	banyan put notes.banyan large <large
+	banyan put notes.banyan small value
+	banyan mkdir notes.banyan space
+	banyan ln notes.banyan small space/alias
+	gives "a sound file is salvaged whole" 0 \
+		"notes.banyan: nothing is lost, the rest is in rescued.banyan" \
+		check --salvage rescued.banyan notes.banyan
+	gives "the copy is sound" 0 "rescued.banyan: sound" check rescued.banyan
+	is "and equal" "$(banyan ls -lR notes.banyan)" \
+		"$(banyan ls -lR rescued.banyan)"
+	banyan get rescued.banyan large | cmp - large &&
+		ok "its values too" || not_ok "its values too"
+	refuses "what exists is not overwritten" 3 \
+		"banyan: rescued.banyan: .*exists.*" \
+		check -s rescued.banyan notes.banyan
+	rm rescued.banyan
+
+	cp notes.banyan hurt.banyan
+	printf 'XXXX' | dd of=hurt.banyan bs=1 seek=150000 conv=notrunc \
+		status=none
+	cp hurt.banyan before
+	gives "what is lost is listed, by key and bytes: exit 1" 1 \
+		"hurt.banyan: lost: key large: bytes 131072 to 147455 of \
+300000 are damaged
+hurt.banyan: 1 loss, the rest is in rescued.banyan" \
+		check -s rescued.banyan hurt.banyan
+	is "the damaged file is not changed" "" "$(cmp before hurt.banyan 2>&1)"
+	is "all the rest is there" "small space space/alias" \
+		"$(banyan ls -R rescued.banyan | xargs)"
+	gives "and sound" 0 "rescued.banyan: sound" check rescued.banyan
+	rm rescued.banyan
+	banyan check --zeros --salvage rescued.banyan hurt.banyan >out
+	banyan get rescued.banyan large >got
+	is "or the rest of the value, too" "131072 147456 300000" \
+		"$(cmp -l large got | awk 'NR == 1 { a = $1 - 1 }
+			{ b = $1 } END { print a - a % 16384,
+			b + (16384 - b % 16384) % 16384 }') $(wc -c <got)"
+	rm rescued.banyan
+
+	dd if=/dev/zero of=hurt.banyan bs=4096 count=1 conv=notrunc status=none
+	banyan check hurt.banyan >out 2>err
+	is "check goes on without a superblock" \
+		"1 hurt.banyan: damaged superblock at offset 0" \
+		"$? $(head -n 1 out)"
+	banyan check -s rescued.banyan hurt.banyan >out 2>err
+	is "and so does a salvage" "1 hurt.banyan: note: damaged superblock at \
+offset 0: its salt was worked out anew" "$? $(head -n 1 out)"
+	gives "from what is left" 0 "value" get rescued.banyan small
+	rm rescued.banyan
+
+	refuses "a text cannot be salvaged" 3 \
+		"banyan: text: not a Banyan database" \
+		check -s rescued.banyan text
+	refuses "nor what is not there" 3 "banyan: none: no such file.*" \
+		check -s rescued.banyan none
+	refuses "nor to where there is no directory" 3 \
+		"banyan: none/rescued.banyan: no such file.*" \
+		check -s none/rescued.banyan notes.banyan
+	refuses "--zeros alone is misuse" 2 "banyan: check: --zeros .*" \
+		check -z notes.banyan
+	banyan check -s rescued.banyan notes.banyan >/dev/full 2>err
+	is "a salvage that cannot tell has not run" 3 $?
+	rm -f rescued.banyan
+	is "nothing is left of any of these" "" "$(leftovers)"
+}
+
+# interrupt_check ARGUMENT...: by SIGTERM, somewhere in the middle: tries until
+# one was neither too early nor too late. Sets status.
+interrupt_check()
+{
+	local seconds
+	for seconds in 0.02 0.05 0.1 0.2 0.03 0.07 0.15 0.3 0.01 0.5; do
+		rm -f rescued.banyan
+		timeout -s TERM --preserve-status $seconds "$BANYAN" check \
+			"$@" >out 2>err
+		status=$?
+		[[ -s err ]] && return
+	done
+}
+
+test_interrupted_check()
+{
+	local status
+	fresh
+	head -c 250000000 /dev/zero | banyan put notes.banyan large
+	interrupt_check notes.banyan
+	is "an interrupted check says so" "143 banyan: notes.banyan: \
+interrupted; the rest was not checked" "$status $(<err)"
+	interrupt_check -s rescued.banyan notes.banyan
+	is "so does a salvage" "143 banyan: notes.banyan: interrupted; nothing \
+was written" "$status $(<err)"
+	is "and leaves nothing behind" "" "$(leftovers)"
+	command -v script >/dev/null || return
+	is "a terminal sees a bar, the rate and the time left" 1 \
+		"$(script -qec "'$BANYAN' check notes.banyan" \
+			/dev/null </dev/null | tr '\r' '\n' | grep -cm1 \
+			'^checking \[#* *\]  *[0-9]* %  [0-9]* MB/s  [0-9]*:[0-9]* left')"
+}
+
+# A disk that is too small for what is to be salvaged
+test_salvage_full_disk()
+{
+	((EUID == 0)) || return
+	fresh
+	head -c 3000000 /dev/urandom | banyan put notes.banyan large
+	mkdir -p small
+	mount -t tmpfs -o size=2m tmpfs small 2>/dev/null || return
+	banyan check -s small/rescued notes.banyan >out 2>err
+	like "a full disk ends a salvage" \
+		"3 banyan: small/rescued: [Nn]o space left.*" "$? $(<err)"
+	is "and nothing is left on it" "" "$(ls -A small)"
+	umount small
+}
+
 # ---- beside another process -------------------------------------------------
 
 # A put that waits for its input while the database is open, by way of a pipe
@@ -848,6 +974,9 @@ test_stat
 test_freezes
 test_files
 test_damage
+test_salvage
+test_interrupted_check
+test_salvage_full_disk
 test_holder
 if [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; then
 	test_mount

@@ -11,7 +11,10 @@
 
 #include <cmocka.h>
 
+#include "../store/db.h"
 #include "random.h"
+
+#define TABLE_LIMIT 6000u /* bytes of redo: a few operations */
 
 /* ---- fingerprints ----------------------------------------------------- */
 
@@ -131,8 +134,10 @@ void history_bounds(const struct history *h, size_t events, bool killed,
 	*high = 0;
 	for (size_t i = 0; i < h->count; i++) {
 		const struct moment *m = &h->moment[i];
-		if (m->end <= events && (killed || m->synced))
+		if (m->end <= events && killed)
 			*low = i;
+		else if (m->end <= events && m->durable != NOTHING)
+			*low = m->durable;
 		if (m->begin < events || m->end <= events)
 			*high = i;
 	}
@@ -147,18 +152,82 @@ size_t history_find(const struct history *h, uint64_t print, size_t low,
 	return SIZE_MAX;
 }
 
-void workload_note(struct workload *w, size_t begin, bool synced)
+/* As workload_note(), of a state that is known already */
+static void note(struct workload *w, uint64_t print, size_t begin,
+		 size_t durable)
 {
 	struct history *h = &w->history;
-	struct moment m = { .begin = begin, .synced = synced };
-	m.end = w->file ? fault_file_events(w->file) : 0;
+	struct moment m = { .print = print,
+			    .begin = begin,
+			    .durable = durable };
+	if (w->file) {
+		m.end = fault_file_events(w->file);
+		m.size = fault_file_size(w->file);
+	}
 	if (h->count == h->room) {
 		h->room = h->room * 2 + 16;
 		h->moment = realloc(h->moment, h->room * sizeof(m));
 		assert_non_null(h->moment);
 	}
-	assert_int_equal(fingerprint(w->db, &m.print), 0);
 	h->moment[h->count++] = m;
+}
+
+void workload_note(struct workload *w, size_t begin, bool synced)
+{
+	uint64_t print = 0;
+	assert_int_equal(fingerprint(w->db, &print), 0);
+	note(w, print, begin, synced ? w->history.count : NOTHING);
+}
+
+/* ---- opening ---------------------------------------------------------- */
+
+int workload_open(struct workload *w, bool fresh)
+{
+	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN,
+				    .report = w->report,
+				    .report_arg = w->report_arg };
+	int rc = db_open_file(w->file, &o, fresh, &w->db);
+	if (rc)
+		return rc;
+	if (!w->thread)
+		freezer_stop(w->db);
+	w->db->table_limit = TABLE_LIMIT;
+	return 0;
+}
+
+/*
+ * Before each operation: while a table waits to be frozen the other one must
+ * not be full, as the operation would wait for a freezer that is not there.
+ */
+static void let_it_grow(struct workload *w)
+{
+	if (!w->thread)
+		w->db->table_limit = w->db->view->frozen ? UINT64_MAX / 4 :
+							   TABLE_LIMIT;
+}
+
+/* As after a proper end: the history goes on in a file of its own */
+static void close_and_open(struct workload *w)
+{
+	struct file *after = NULL;
+	struct history *h = &w->history;
+	size_t begin = fault_file_events(w->file);
+	let_it_grow(w);
+	assert_int_equal(banyan_close(w->db), 0);
+	note(w, h->moment[h->count - 1].print, begin, h->count);
+	begin = fault_file_events(w->file);
+	assert_int_equal(fault_file_after_kill(w->file, begin, &after), 0);
+	fault_file_free(w->file);
+	w->file = after;
+	assert_int_equal(workload_open(w, false), 0);
+	workload_note(w, begin, true);
+}
+
+void workload_free(struct workload *w)
+{
+	fault_file_free(w->file);
+	history_free(&w->history);
+	w->file = NULL;
 }
 
 /* ---- operations ------------------------------------------------------- */
@@ -191,6 +260,8 @@ static size_t random_size(struct op *o, bool big)
 {
 	if (big)
 		return 150000 + (size_t)below(o, 1300000);
+	if (o->w->tiny)
+		return (size_t)below(o, below(o, 4) ? 40 : 700);
 	switch (below(o, 6)) {
 	case 0:
 		return (size_t)below(o, 10);
@@ -240,12 +311,14 @@ static int do_pieces(struct op *o)
 	for (unsigned i = 0; i < 5 && !rc; i++) {
 		size_t size = random_size(o, o->w->big) / 4;
 		uint8_t *bytes = random_bytes(o, size);
+		let_it_grow(o->w);
 		rc = banyan_write(data, bytes, size, 0, BANYAN_APPEND, NULL);
 		free(bytes);
 	}
 	random_path(o, path);
 	if (o->w->big)
 		big_path(o, path);
+	let_it_grow(o->w);
 	if (!rc)
 		rc = banyan_put_data(o->db, path, data, BANYAN_PARENTS);
 	banyan_release(data, 1);
@@ -262,7 +335,7 @@ static int do_change(struct op *o)
 	if (rc)
 		return rc;
 	uint64_t offset = below(o, 20000);
-	size_t size = (size_t)below(o, sizeof(bytes));
+	size_t size = (size_t)below(o, o->w->tiny ? 500 : sizeof(bytes));
 	memset(bytes, (int)below(o, 255), size);
 	switch (below(o, 5)) {
 	case 0:
@@ -381,6 +454,7 @@ int workload_do(struct workload *w, unsigned n, bool *syncs)
 {
 	struct op o = { .w = w, .db = w->db, .random = w->seed * 1000003 + n };
 	uint64_t kind = below(&o, 100);
+	let_it_grow(w);
 	*syncs = kind < 14;
 	if (kind < 9)
 		return banyan_sync(w->db);
@@ -393,12 +467,59 @@ int workload_do(struct workload *w, unsigned n, bool *syncs)
 	return disk_error(do_one(&o));
 }
 
+/* ---- steps ------------------------------------------------------------ */
+
+/* What somebody else does while a sync is under way */
+static void do_beside(void *arg)
+{
+	struct workload *w = arg;
+	struct op o = { .w = w, .db = w->db };
+	o.random = w->seed * 7368787 + ++w->beside;
+	size_t begin = fault_file_events(w->file);
+	if (below(&o, 3))
+		return;
+	let_it_grow(w);
+	int rc = below(&o, 4) ? disk_error(do_one(&o)) : do_batch(&o);
+	if (!rc)
+		workload_note(w, begin, false);
+}
+
+int workload_settle(struct workload *w, unsigned n)
+{
+	uint64_t random = w->seed * 15485863 + n;
+	bool now = test_below(&random, 3) == 0;
+	if (w->thread || !w->db->view->frozen || !now)
+		return 0;
+	return freeze_all(w->db, true);
+}
+
+int workload_step(struct workload *w, unsigned n)
+{
+	struct history *h = &w->history;
+	uint64_t random = w->seed * 32452843 + n;
+	bool syncs = false;
+	if (!w->stays && test_below(&random, 40) == 0) {
+		close_and_open(w);
+		return 0;
+	}
+	fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
+	int rc = workload_settle(w, n);
+	size_t begin = fault_file_events(w->file);
+	size_t count = h->count;
+	if (!rc)
+		rc = workload_do(w, n, &syncs);
+	fault_file_at_sync(w->file, NULL, NULL);
+	/* What came beside a sync is noted, and is not what the sync promises */
+	if (h->count > count)
+		begin = h->moment[h->count - 1].begin;
+	workload_note(w, begin, false);
+	if (syncs && !rc)
+		h->moment[h->count - 1].durable = count - 1;
+	return rc;
+}
+
 void workload_run(struct workload *w, unsigned n, unsigned count)
 {
-	for (; count; count--, n++) {
-		bool syncs = false;
-		size_t begin = fault_file_events(w->file);
-		assert_int_equal(workload_do(w, n, &syncs), 0);
-		workload_note(w, begin, syncs);
-	}
+	for (; count; count--, n++)
+		assert_int_equal(workload_step(w, n), 0);
 }

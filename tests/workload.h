@@ -20,12 +20,15 @@
 /* 0, or the error of reading the database */
 int fingerprint(banyan *db, uint64_t *print);
 
+#define NOTHING SIZE_MAX
+
 /* The state after an operation, and where the file's events were */
 struct moment {
 	uint64_t print;
+	uint64_t size; /* of the file then */
 	size_t begin; /* events when the operation began */
 	size_t end; /* and when it had returned */
-	bool synced; /* all that was before is durable from then on */
+	size_t durable; /* the moment that is promised from then on; NOTHING */
 };
 
 /* moment[0] is the state at the beginning */
@@ -48,13 +51,27 @@ void history_bounds(const struct history *h, size_t events, bool killed,
 size_t history_find(const struct history *h, uint64_t print, size_t low,
 		    size_t high);
 
+/*
+ * Freezes that nobody asks for come when a redo table has a few operations. So
+ * that a seed says all about a run, no thread does them: while one waits to be
+ * done the operations go on, and what is `beside` it happens inside its syncs.
+ */
 struct workload {
 	uint64_t seed;
 	bool big; /* values of up to a MiB and more */
+	bool tiny; /* values of some hundred bytes at the most */
+	bool stays; /* no step closes it and opens it again */
+	bool thread; /* the store's own thread freezes: never the same twice */
 	struct file *file; /* a fault file; or NULL: history has no events */
 	banyan *db;
 	struct history history;
+	uint64_t beside; /* operations that were done inside of syncs */
+	void (*report)(void *arg, const char *line);
+	void *report_arg;
 };
+
+/* Open w->file, or make a database in it if it is fresh: 0, or an error */
+int workload_open(struct workload *w, bool fresh);
 
 /* Note the state now as one that an operation begun at `begin` has led to */
 void workload_note(struct workload *w, size_t begin, bool synced);
@@ -66,7 +83,20 @@ void workload_note(struct workload *w, size_t begin, bool synced);
  */
 int workload_do(struct workload *w, unsigned n, bool *syncs);
 
+/* A freeze, if one waits and operation number n is to find it done */
+int workload_settle(struct workload *w, unsigned n);
+
+/*
+ * Settle and do operation number n, with others beside its syncs, and note all
+ * of them. Some close the database and open it again: w->file is another one
+ * then. What the disk has said.
+ */
+int workload_step(struct workload *w, unsigned n);
+
 /* Do so many operations from number n on, all of which must succeed */
 void workload_run(struct workload *w, unsigned n, unsigned count);
+
+/* Free the file and the history; the database was closed */
+void workload_free(struct workload *w);
 
 #endif

@@ -1,68 +1,92 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "common.h"
+#include "interrupt.h"
+#include "progress.h"
 #include "quote.h"
+
+struct choices {
+	const char *out; /* salvage to this file; NULL: do not */
+	bool zeros;
+};
 
 struct checking {
 	const char *name;
-	bool on_terminal;
-	int percent; /* shown last */
+	struct progress progress;
 };
 
-static void clear_progress(const struct checking *checking)
+static void print_line(struct checking *checking, const char *kind,
+		       const char *line)
 {
-	if (checking->on_terminal)
-		fputs("\r\033[K", stderr);
+	progress_clear(&checking->progress);
+	printf("%s: %s%s\n", quote(checking->name), kind, quote(line));
+	fflush(stdout);
 }
 
 static void print_damage(void *arg, const char *line)
 {
-	struct checking *checking = arg;
+	print_line(arg, "", line);
+}
 
-	clear_progress(checking);
-	checking->percent = -1;
-	printf("%s: %s\n", quote(checking->name), quote(line));
-	fflush(stdout);
+static void print_lost(void *arg, const char *line)
+{
+	print_line(arg, "lost: ", line);
+}
+
+static void print_note(void *arg, const char *line)
+{
+	print_line(arg, "note: ", line);
 }
 
 static int show_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct checking *checking = arg;
-	int percent = total ? (int)(100.0 * (double)done / (double)total) : 0;
 
-	if (checking->on_terminal && percent != checking->percent) {
-		fprintf(stderr, "\rchecking %s: %d %%", quote(checking->name),
-			percent);
-		fflush(stderr);
-	}
-	checking->percent = percent;
-	return 0;
+	checking->progress.total = total;
+	progress_show(&checking->progress, done, 0);
+	return interrupted() || output_failed();
+}
+
+static void begin(struct checking *checking, const struct target *target,
+		  const char *what)
+{
+	*checking = (struct checking){ .name = target->shown };
+	progress_begin(&checking->progress, what, 0);
+	checking->progress.bytes = true;
+	catch_interrupts();
+}
+
+/* It did not run to its end: why */
+static int fail_run(const char *name, int error, const char *left)
+{
+	if (error == -ECANCELED && interrupted())
+		complain("%s: interrupted%s", quote(name), left);
+	else if (error != -ECANCELED)
+		fail_file(name, error);
+	return EXIT_NOT_RUN;
 }
 
 static int check(const struct target *target)
 {
-	struct checking checking = {
-		.name = target->shown,
-		.on_terminal = isatty(STDERR_FILENO),
-		.percent = -1,
-	};
+	struct checking checking;
 	const struct banyan_check how = {
 		.found = print_damage,
 		.progress = show_progress,
 		.arg = &checking,
 	};
-	int64_t damages = banyan_check(target->file, &how);
+	int64_t damages;
 
-	clear_progress(&checking);
-	if (damages < 0) {
-		fail_file(target->shown, (int)damages);
-		return EXIT_NOT_RUN;
-	}
+	begin(&checking, target, "checking");
+	damages = banyan_check(target->file, &how);
+	progress_clear(&checking.progress);
+	if (damages < 0)
+		return fail_run(target->shown, (int)damages,
+				"; the rest was not checked");
 	if (damages == 0)
 		printf("%s: sound\n", quote(target->shown));
 	else
@@ -71,21 +95,105 @@ static int check(const struct target *target)
 	return damages ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Of two files, is it the new one that this error is about? */
+static bool is_of_output(int error, const struct target *target)
+{
+	switch (error) {
+	case -EEXIST:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EFBIG:
+	case -EROFS:
+		return true;
+	case -ENOENT:
+	case -ENOTDIR:
+	case -EISDIR:
+	case -EACCES:
+	case -ENAMETOOLONG:
+		return access(target->file, R_OK) == 0;
+	default:
+		return false;
+	}
+}
+
+static int salvage(const struct target *target, const struct choices *choices)
+{
+	struct checking checking;
+	const struct banyan_salvage how = {
+		.lost = print_lost,
+		.note = print_note,
+		.progress = show_progress,
+		.arg = &checking,
+		.zeros = choices->zeros,
+	};
+	int64_t losses;
+
+	begin(&checking, target, "salvaging");
+	losses = banyan_salvage(target->file, choices->out, &how);
+	progress_clear(&checking.progress);
+	if (losses < 0)
+		return fail_run(is_of_output((int)losses, target) ?
+					choices->out :
+					target->shown,
+				(int)losses, "; nothing was written");
+	if (losses == 0)
+		printf("%s: nothing is lost, ", quote(target->shown));
+	else
+		printf("%s: %" PRId64 " loss%s, ", quote(target->shown), losses,
+		       losses > 1 ? "es" : "");
+	printf("the rest is in %s\n", quote(choices->out));
+	return losses ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int take_option(void *arg, int key, const char *argument)
+{
+	struct choices *choices = arg;
+
+	switch (key) {
+	case 's':
+		choices->out = argument;
+		return 0;
+	case 'z':
+		choices->zeros = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 static int run(int argc, char **argv)
 {
+	struct choices choices = { 0 };
 	struct target target;
 	char **operands;
 	int status;
 
-	if (parse_arguments(&command_check, argc, argv, NULL, &operands) < 0)
+	if (parse_arguments(&command_check, argc, argv, &choices, &operands) <
+	    0)
 		return EXIT_MISUSE;
+	if (choices.zeros && !choices.out) {
+		complain("check: --zeros goes with --salvage only");
+		return EXIT_MISUSE;
+	}
 	output_exits_with(EXIT_NOT_RUN);
 	if (target_find(&target, operands[0]))
 		return EXIT_NOT_RUN;
-	status = check(&target);
+	status = choices.out ? salvage(&target, &choices) : check(&target);
 	target_free(&target);
+	end_if_interrupted();
 	return status;
 }
+
+static const struct argp_option options[] = {
+	{ "salvage", 's', "OUT", 0,
+	  "Copy what is sound into a new database OUT, and list what is lost",
+	  0 },
+	{ "zeros", 'z', NULL, 0,
+	  "With --salvage: keep values that are damaged in part, with zeros in "
+	  "place of the bytes that are lost",
+	  0 },
+	{ 0 },
+};
 
 const struct command command_check = {
 	.name = "check",
@@ -94,10 +202,17 @@ const struct command command_check = {
 	.help = "Read everything in the database and verify every checksum and "
 		"every cross-reference. Each damage is one line, which names "
 		"the place and, where it can be told, the key. Works beside a "
-		"mount. Nothing is changed.",
-	.more = "Exit status: 0 sound, 1 damage found, 2 misuse, 3 the check "
-		"could not run.",
+		"mount. FILE is never changed.",
+	.more = "A salvage takes the last state that can be had, lists each "
+		"loss by its key or place on a line with 'lost:', and damage "
+		"that cost nothing with 'note:'. OUT must not exist, and comes "
+		"to be only when it is whole.\n\n"
+		"Exit status: 0 sound, of a salvage: nothing is lost; 1 damage "
+		"found, or something is lost; 2 misuse; 3 the check or the "
+		"salvage could not run.",
 	.least = 1,
 	.most = 1,
+	.options = options,
+	.option = take_option,
 	.run = run,
 };

@@ -32,13 +32,18 @@ static void draw(const struct progress *progress, double part, double seconds,
 {
 	int full = (int)(part * WIDTH);
 	int64_t left = (int64_t)(seconds / part - seconds + 0.5);
+	double rate = (double)rows / seconds;
+	const char *unit = "rows";
 
+	if (progress->bytes) {
+		rate = part * (double)progress->total / seconds / 1e6;
+		unit = "MB";
+	}
 	fprintf(stderr,
-		"\r%s [%.*s%*s] %3d %%  %.0f rows/s  %" PRId64 ":%02" PRId64
+		"\r%s [%.*s%*s] %3d %%  %.0f %s/s  %" PRId64 ":%02" PRId64
 		" left\033[K",
 		progress->what, full, "########################", WIDTH - full,
-		"", (int)(part * 100), (double)rows / seconds, left / 60,
-		left % 60);
+		"", (int)(part * 100), rate, unit, left / 60, left % 60);
 }
 
 void progress_show(struct progress *progress, uint64_t done, uint64_t rows)

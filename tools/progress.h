@@ -13,6 +13,7 @@
 struct progress {
 	const char *what; /* is being done: "importing" */
 	uint64_t total; /* of whatever is done; 0: unknown */
+	bool bytes; /* the rate is that of what is done, in bytes, not of rows */
 	bool on_terminal;
 	struct timespec began;
 	int64_t shown; /* nanoseconds since then */

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * salvage.c - from a damaged file to a sound one: see salvage.h for the steps.
+ */
+#include "salvage.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "crc32c.h"
+#include "file_over.h"
+#include "umask.h"
+
+/* ---- telling ---------------------------------------------------------- */
+
+static void tell(void (*to)(void *arg, const char *line), void *arg,
+		 const char *format, va_list args)
+{
+	char *line = NULL;
+	if (!to)
+		return;
+	if (vasprintf(&line, format, args) >= 0)
+		to(arg, line);
+	free(line);
+}
+
+void salvage_lost(struct salvage *s, const char *format, ...)
+{
+	va_list args;
+	s->losses++;
+	va_start(args, format);
+	tell(s->options->lost, s->options->arg, format, args);
+	va_end(args);
+}
+
+void salvage_note(struct salvage *s, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	tell(s->options->note, s->options->arg, format, args);
+	va_end(args);
+}
+
+int salvage_progress(struct salvage *s, uint64_t done)
+{
+	if (done > s->done && done <= s->total)
+		s->done = done;
+	if (s->options->progress &&
+	    s->options->progress(s->options->arg, s->done, s->total))
+		s->cancelled = true;
+	return s->cancelled ? -ECANCELED : 0;
+}
+
+static int watch(void *arg)
+{
+	struct salvage *s = arg;
+	return salvage_progress(s, s->done);
+}
+
+static void unreadable(void *arg, uint64_t offset, size_t size)
+{
+	salvage_note(arg, "%zu bytes at offset %" PRIu64 " cannot be read",
+		     size, offset);
+}
+
+/* ---- the superblock --------------------------------------------------- */
+
+/* Its fields, though its checksum is wrong */
+static int guess_superblock(struct salvage *s, const uint8_t *bytes)
+{
+	struct superblock sb = { .version = FORMAT_VERSION, .generation = 1 };
+	uint64_t told = get_le64(bytes + 80);
+	int rc = log_find_salt(s->file, s->size, told, &sb.salt);
+	if (rc)
+		return rc;
+	/* Nothing else matters here but whether there was a vacuum before */
+	if (get_le64(bytes + 72) > 1 && get_le64(bytes + 72) < UINT32_MAX)
+		sb.generation = get_le64(bytes + 72);
+	salvage_note(s, "damaged superblock at offset 0%s",
+		     sb.salt == told ? "" : ": its salt was worked out anew");
+	s->sb = sb;
+	return 0;
+}
+
+static int read_superblock(struct salvage *s)
+{
+	uint8_t bytes[SUPERBLOCK_SIZE] = { 0 };
+	size_t n = s->size < sizeof(bytes) ? (size_t)s->size : sizeof(bytes);
+	int rc = file_read(s->file, bytes, n, 0);
+	if (rc)
+		return rc;
+	int decoded = superblock_decode(&s->sb, bytes, false);
+	if (!decoded)
+		return 0;
+	if (get_le32(bytes + 4092) == crc32c(0, bytes, 4092))
+		return decoded; /* it means what it says */
+	rc = guess_superblock(s, bytes);
+	return rc > 0 ? decoded : rc;
+}
+
+/* ---- opening ---------------------------------------------------------- */
+
+/* Damage of the log, in order; what it costs is told later */
+static int tell_gaps(struct salvage *s)
+{
+	const struct walk_run *r = s->walk.runs;
+	struct segment_header h;
+	int rc = log_read_segment(s->file, s->sb.salt, s->size, 0, &h);
+	if (rc < 0)
+		return rc;
+	if (rc)
+		salvage_note(s, "damaged segment header at offset %u",
+			     SUPERBLOCK_SIZE);
+	for (size_t i = 1; i < s->walk.count; i++) {
+		uint64_t n = r[i].from.seq - r[i - 1].to.seq;
+		if (r[i].gap == WALK_HEADER)
+			salvage_note(
+				s, "damaged segment header at offset %" PRIu64,
+				r[i].from.offset / SEGMENT_SIZE * SEGMENT_SIZE);
+		else if (r[i].gap != WALK_EXIT)
+			salvage_note(s,
+				     "damaged: %" PRIu64
+				     " record%s at offset %" PRIu64
+				     ", the log goes on at %" PRIu64,
+				     n, n == 1 ? "" : "s", r[i].broke_at,
+				     r[i].from.offset);
+	}
+	return 0;
+}
+
+static int read_log(struct salvage *s)
+{
+	struct log_state st = { 0 };
+	int rc = log_walk_open(&s->walk, s->file, s->sb.salt, s->size);
+	if (rc)
+		return rc;
+	s->total = s->size * 3;
+	/* If it can be opened, it ends where it ends for everybody */
+	if (log_recover(s->file, false, &st, NULL, NULL) == 0)
+		log_walk_cut(&s->walk, st.end.seq);
+	if (s->walk.cut)
+		salvage_note(s,
+			     "the log ends at offset %" PRIu64
+			     ": nothing says that the records behind it were "
+			     "ever durable",
+			     s->walk.cut);
+	return tell_gaps(s);
+}
+
+static int check_out(const char *path)
+{
+	struct stat st;
+	if (lstat(path, &st) == 0)
+		return -EEXIST;
+	return errno == ENOENT ? 0 : -errno;
+}
+
+static mode_t new_mode(const struct banyan_salvage *o)
+{
+	return o->mode ? o->mode & 07777 : 0644 & ~process_umask();
+}
+
+/* Half of the cache for each of the two databases */
+static uint64_t cache_share(const struct banyan_salvage *o)
+{
+	uint64_t all = o->cache_bytes ? o->cache_bytes : BANYAN_CACHE_DEFAULT;
+	return all / 2 > BANYAN_CACHE_MIN ? all / 2 : BANYAN_CACHE_MIN;
+}
+
+static int open_drafts(struct salvage *s, const char *out)
+{
+	uint64_t cache = cache_share(s->options);
+	int rc = draft_open(&s->work, out, 0600, cache, watch, s);
+	if (!rc)
+		rc = draft_open(&s->out, out, new_mode(s->options), cache,
+				watch, s);
+	return rc;
+}
+
+/* ---- all -------------------------------------------------------------- */
+
+static int fill_out(struct salvage *s)
+{
+	struct snapshot rows;
+	int rc = draft_read(&s->work, &rows);
+	if (rc)
+		return rc;
+	s->rows = rows.state;
+	rc = salvage_tell_ranges(s);
+	if (!rc)
+		rc = salvage_names(s);
+	if (!rc)
+		rc = salvage_spaces(s);
+	draft_read_end(&rows);
+	return rc;
+}
+
+static int run(struct salvage *s, const char *out)
+{
+	int rc = read_superblock(s);
+	if (!rc)
+		rc = read_log(s);
+	if (!rc)
+		rc = open_drafts(s, out);
+	if (!rc)
+		rc = salvage_source(s);
+	if (!rc)
+		rc = fill_out(s);
+	draft_drop(&s->work);
+	if (!rc)
+		rc = draft_publish(&s->out);
+	draft_drop(&s->out);
+	return rc;
+}
+
+static void free_all(struct salvage *s)
+{
+	salvage_source_free(s);
+	salvage_copy_free(s);
+	verifier_free(&s->verifier);
+	log_walk_close(&s->walk);
+	id_set_free(&s->ids);
+	id_set_free(&s->kept);
+	id_set_free(&s->bad);
+	id_set_free(&s->spaces);
+	id_set_free(&s->attached);
+	id_set_free(&s->rooted);
+	free(s);
+}
+
+int64_t banyan_salvage(const char *path, const char *out,
+		       const struct banyan_salvage *options)
+{
+	struct file *file = NULL;
+	struct salvage *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->options = options;
+	int rc = check_out(out);
+	if (!rc)
+		rc = file_open(path, false, &file);
+	if (!rc)
+		rc = file_watched(file, watch, unreadable, s, &s->file);
+	if (!rc)
+		rc = file_size(s->file, &s->size);
+	s->verifier.file = s->file;
+	s->total = s->size;
+	if (!rc)
+		rc = run(s, out);
+	/* What was cancelled says so, whatever came of it on its way here */
+	if (rc && s->cancelled)
+		rc = -ECANCELED;
+	int64_t losses = s->losses;
+	file_close(s->file);
+	file_close(file);
+	free_all(s);
+	return rc ? rc : losses;
+}

@@ -1,0 +1,268 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# planted.sh [NAME...] - bugs that a store must not have, planted one at a time
+# in a copy of the sources: a test must fail with each of them. Tests that pass
+# when the code is broken prove nothing.
+#
+# A bug is a change of lines that must be there exactly once; where they are not,
+# because the code has moved on, that is a failure, and the table below wants a
+# new line. A line for each bug: its name, the test that has caught it, and what
+# that said first. At last "N passed, N failed". NAME: only bugs whose names
+# contain it. BANYAN_SEED goes to the tests.
+
+set -u
+export LC_ALL=C
+top=$(realpath "${0%/*}/..")
+tree=$(mktemp -d) || exit 1
+trap 'rm -rf "$tree"' EXIT
+# So that no file that a failing test keeps is left behind
+export TMPDIR=$tree/tmp
+mkdir "$TMPDIR"
+only=("$@")
+limit=300 # seconds a test may take
+passed=0
+failed=0
+unset BANYAN_LONG BANYAN_EVENTS BANYAN_CUTS
+# This may be run by a make that makes another variant
+unset MAKEFLAGS MFLAGS WERROR SANITIZE COVERAGE
+
+ok()
+{
+	passed=$((passed + 1))
+	printf 'ok      %s\n        %s\n' "$1" "$2"
+}
+
+not_ok()
+{
+	failed=$((failed + 1))
+	printf 'not ok  %s\n        %s\n' "$1" "$2"
+}
+
+# ---- one bug ----------------------------------------------------------------
+
+name=
+wanted=
+trouble=
+changed=()
+
+bug()
+{
+	local word
+	name=$1
+	trouble=
+	changed=()
+	wanted=$((${#only[@]} == 0))
+	for word in "${only[@]}"; do
+		[[ $name != *"$word"* ]] || wanted=1
+	done
+}
+
+# change FILE OLD NEW: OLD is there once
+change()
+{
+	local file=$1 old=$2 new=$3 text rest
+	((wanted)) || return
+	text=$(<"$tree/$file") || exit 1
+	rest=${text#*"$old"}
+	if [[ $rest == "$text" ]]; then
+		trouble="not in $file: $old"
+	elif [[ $rest == *"$old"* ]]; then
+		trouble="more than once in $file: $old"
+	else
+		changed+=("$file")
+		printf '%s\n' "${text%%"$old"*}$new$rest" >"$tree/$file"
+	fi
+}
+
+# build TEST; what the compiler says goes to a log
+build()
+{
+	nice make -C "$tree" --no-print-directory -j"$(nproc)" BUILD=build \
+		"build/tests/$1" >"$tree/log.build" 2>&1
+}
+
+# run TEST: its status, what it says in a log
+run()
+{
+	# The braces: bash need not say that one was aborted
+	{ timeout -k 10 "$limit" "$tree/build/tests/$1" >"$tree/log.run" 2>&1 \
+		</dev/null; } 2>/dev/null
+}
+
+# What a failing test says first
+first_words()
+{
+	local test line
+	test=$(sed -n 's/^\[ RUN  *\] //p' "$tree/log.run" | tail -n 1)
+	line=$(sed -n 's/^\[  FAILED  \] \([a-z].*\)/\1/p' "$tree/log.run" |
+		head -n 1)
+	test=${line:-$test}
+	line=$(grep -aE -m 1 \
+		'^ERROR: |Assertion|exception|^\[  ERROR   \] --- .*[a-z]' \
+		"$tree/log.run")
+	line=${line#ERROR: }
+	echo "$test: ${line#*--- }"
+}
+
+# caught_by TEST: it fails
+caught_by()
+{
+	local test=$1 status file
+	((wanted)) || return
+	if [[ -n $trouble ]]; then
+		not_ok "$name" "$trouble"
+	elif ! build "$test"; then
+		not_ok "$name" "does not compile: $(grep -m 1 error: \
+			"$tree/log.build")"
+	else
+		run "$test"
+		status=$?
+		if ((status == 124 || status == 137)); then
+			not_ok "$name" "$test ran out of time ($limit s)"
+		elif ((status == 0)); then
+			not_ok "$name" "$test has not noticed it"
+		else
+			ok "$name" "$test: $(first_words)"
+		fi
+	fi
+	for file in "${changed[@]}"; do
+		cp "$top/$file" "$tree/$file"
+	done
+}
+
+# As they are the tests pass: or else their failures would mean nothing
+passes()
+{
+	local test
+	for test in "$@"; do
+		if ! build "$test"; then
+			not_ok "$test without a bug" \
+				"$(grep -m 1 error: "$tree/log.build")"
+		elif ! run "$test"; then
+			not_ok "$test without a bug" "$(first_words)"
+		else
+			ok "$test without a bug" "passes"
+		fi
+	done
+}
+
+# -----------------------------------------------------------------------------
+
+cp -r "$top/Makefile" "$top/store" "$top/fs" "$top/tests" "$top/tools" \
+	"$tree" || exit 1
+passes test_powercut test_crash_chain test_damage
+
+# ---- syncs that are left out ------------------------------------------------
+
+bug 'no sync before the freeze record'
+change store/freeze.c 'int rc = log_sync(db->log, NULL);' \
+	'int rc = log_poisoned(db->log);'
+caught_by test_powercut
+
+bug 'no sync behind the freeze record'
+change store/freeze.c 'return rc ? rc : log_sync(db->log, NULL);' 'return rc;'
+caught_by test_powercut
+
+bug 'no sync in banyan_sync'
+change store/db.c 'int rc = log_sync(db->log, &fresh);' \
+	'int rc = log_poisoned(db->log);'
+caught_by test_powercut
+
+bug 'no sync at all'
+change store/log.c 'int rc = file_sync(log->file);' 'int rc = 0;'
+caught_by test_powercut
+
+bug 'no sync in recovery'
+change store/log_recover.c 'rc = file_sync(file);' 'rc = 0;'
+caught_by test_powercut
+
+bug 'what comes while a sync runs is taken for durable'
+change store/log.c 'atomic_store(&log->durable_to, to);' \
+	'atomic_store(&log->durable_to, atomic_load(&log->written) + 0 * to);'
+caught_by test_powercut
+
+bug 'a failed sync is forgotten'
+change store/log.c $'\t\t\tlog_poison(log);\n\t\t} else {' \
+	$'\t\t} else {'
+caught_by test_crash_chain
+
+bug 'pages of a failed sync are believed'
+change store/log_recover.c 'rc = file_drop_cache(file, st.durable_to);' \
+	'rc = 0;'
+caught_by test_crash_chain
+
+# ---- a wrong order ----------------------------------------------------------
+
+bug 'the freeze record is written before the sync of the nodes'
+change store/freeze.c $'\n\trc = write_freeze(db, f, offset);' ''
+change store/freeze.c 'int rc = log_sync(db->log, NULL);' \
+	'int rc = write_freeze(db, f, offset);
+	if (!rc)
+		rc = log_sync(db->log, NULL);'
+caught_by test_powercut
+
+# ---- checksums that nobody looks at -----------------------------------------
+
+bug 'checksum of a record not verified'
+change store/log_scan.c 'array_len) != h.crc)' \
+	'array_len) == 0 && h.crc == 0)'
+caught_by test_damage
+
+bug 'checksum of a chunk not verified by who reads a value'
+change store/log.c 'if (crc32c(0, to, chunk_len) != sum)' \
+	'if (chunk_len == sum + 1)'
+caught_by test_damage
+
+bug 'checksum of the array of chunks not verified'
+change store/log.c 'return crc32c(0, array, size) == sum ? 0 : -EBADMSG;' \
+	'return size ? 0 : (int)sum;'
+caught_by test_damage
+
+bug 'checksum of a chunk not verified by recovery'
+change store/log_scan.c \
+	'if (crc32c(0, chunk, n) != get_le32(record->array + 4 * i))' 'if (0)'
+caught_by test_powercut
+
+bug 'checksum of a node not verified'
+change store/node.c 'if (crc32c(0, bytes, ref->length) != ref->crc)' 'if (0)'
+caught_by test_damage
+
+bug 'checksum of the superblock not verified'
+change store/format.c 'if (get_le32(bytes + 4092) != crc32c(0, bytes, 4092))' \
+	'if (0)'
+caught_by test_damage
+
+bug 'checksum of a segment header not verified'
+change store/format.c $'\t    get_le32(bytes) != crc)' \
+	$'\t    (crc == 0 && get_le32(bytes) != crc))'
+caught_by test_damage
+
+# ---- recovery ---------------------------------------------------------------
+
+bug 'damage is taken for a torn tail'
+change store/log_recover.c 'if (durable_to <= at)' 'if (at)'
+caught_by test_damage
+
+bug 'what a mark behind the end of the log says is forgotten'
+change store/log_recover.c 'st->durable_to = durable_to;' ''
+caught_by test_damage
+
+bug 'of two continuations of a segment the first counts'
+change store/log_scan.c '*e = (struct segment_exit){ h.prev, number };' \
+	'if (!e->to)
+			*e = (struct segment_exit){ h.prev, number };'
+caught_by test_powercut
+
+bug 'the log goes on in a torn place'
+change store/log.c \
+	'log->resume = (written_to + SEGMENT_SIZE - 1) / SEGMENT_SIZE;' \
+	'log->resume = 0 * written_to;'
+caught_by test_crash_chain
+
+bug 'a torn tail is given up, but not durably'
+change store/log.c 'rc = give_up_tail(log);' 'rc = 0 * !give_up_tail;'
+caught_by test_crash_chain
+
+echo "$passed passed, $failed failed"
+((failed == 0))
