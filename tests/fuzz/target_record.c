@@ -29,7 +29,8 @@ static size_t read_schema(struct sample *s, const uint8_t *input, size_t size)
 	if (size < count + 2)
 		return 0;
 	for (size_t i = 0; i < count; i++) {
-		snprintf(s->names[i], sizeof(s->names[i]), "f%zu", i);
+		snprintf(s->names[i], sizeof(s->names[i]), "f%u",
+			 (unsigned)i & 63);
 		s->fields[i].name = s->names[i];
 		s->fields[i].type = (enum banyan_type)(1 + input[1 + i] % 5);
 	}
