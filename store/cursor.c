@@ -148,7 +148,7 @@ static int descend(struct tree_cursor *c, const void *key, size_t key_len)
 static void note_key(struct tree_cursor *c, const void *key, size_t key_len)
 {
 	c->key_len = key_len < ROW_KEY_MAX ? key_len : ROW_KEY_MAX;
-	if (key_len)
+	if (key && key_len)
 		memmove(c->key, key, c->key_len);
 	c->prefix_of = NULL;
 }

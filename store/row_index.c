@@ -504,7 +504,7 @@ static unsigned cut_at(const struct row_index *ix, const struct index_block *b,
 static int add_split(struct row_index *ix, struct index_row *row)
 {
 	struct index_block *path[HEIGHT_MAX];
-	struct index_block *fresh[HEIGHT_MAX + 1];
+	struct index_block *fresh[HEIGHT_MAX + 1] = { NULL };
 	struct wanted w = { row->key, row->key_len };
 	unsigned at = ix->finger_at;
 	unsigned m = cut_at(ix, ix->finger, at);

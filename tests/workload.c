@@ -410,11 +410,47 @@ static int do_big(struct op *o)
 	return banyan_remove(o->db, path);
 }
 
+static int append_some(struct op *o, banyan_data *data)
+{
+	uint8_t bytes[256];
+	size_t size = 130 + (size_t)below(o, 120);
+	memset(bytes, (int)below(o, 255), size);
+	return banyan_write(data, bytes, size, 0, BANYAN_APPEND, NULL);
+}
+
+/*
+ * One value that grows by little and little, so that its tail is joined: now by
+ * one append, now by as many as that takes, in a batch if there is none yet.
+ */
+static int do_append(struct op *o)
+{
+	banyan_data *data = NULL;
+	unsigned count = below(o, 3) ? 1 : 30;
+	int rc = banyan_find(o->db, "grows", &data);
+	if (rc == -ENOENT)
+		return banyan_put(o->db, "grows", "", 0, 0);
+	if (rc)
+		return rc;
+	bool batch = count > 1 && banyan_begin(o->db) == 0;
+	if (!batch)
+		count = 1;
+	while (!rc && count--)
+		rc = append_some(o, data);
+	if (batch && rc)
+		banyan_abort(o->db);
+	else if (batch)
+		rc = banyan_commit(o->db);
+	banyan_release(data, 1);
+	return rc;
+}
+
 static int do_one(struct op *o)
 {
 	uint64_t kind = below(o, 100);
 	if (o->w->big && kind < 35)
 		return do_big(o);
+	if (kind < 12)
+		return do_append(o);
 	if (kind < 50)
 		return do_put(o, false);
 	if (kind < 65)
