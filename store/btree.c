@@ -21,8 +21,8 @@ static int find_leaf(struct cache *cache, unsigned slot,
 	return r;
 }
 
-int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
-		 size_t key_len, struct row_value *value)
+int btree_lookup_in(struct cache *cache, unsigned slot, const struct tree *tree,
+		    const void *key, size_t key_len, struct row_value *value)
 {
 	const struct node *leaf;
 	bool found = false;
@@ -31,17 +31,22 @@ int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
 		return -ENOENT;
 	if (tree->height > TREE_HEIGHT_MAX)
 		return -EUCLEAN;
-	unsigned slot = cache_enter(cache);
 	int r = find_leaf(cache, slot, tree, key, key_len, &leaf);
-	if (!r) {
-		unsigned i = node_search(leaf, key, key_len, &found);
-		if (found) {
-			value->len = node_value(leaf, i, value->room);
-			value->bytes = value->room;
-		} else {
-			r = -ENOENT;
-		}
-	}
+	if (r)
+		return r;
+	unsigned i = node_search(leaf, key, key_len, &found);
+	if (!found)
+		return -ENOENT;
+	value->len = node_value(leaf, i, value->room);
+	value->bytes = value->room;
+	return 0;
+}
+
+int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
+		 size_t key_len, struct row_value *value)
+{
+	unsigned slot = cache_enter(cache);
+	int r = btree_lookup_in(cache, slot, tree, key, key_len, value);
 	cache_leave(cache, slot);
 	return r;
 }

@@ -30,7 +30,10 @@ struct row_value {
 	uint8_t room[ROW_VALUE_MAX];
 };
 
-/* The row's value, in *value itself. 0, -ENOENT, or an error. */
+/* The row's value, in *value itself. 0, -ENOENT, or an error. For who has
+ * entered the cache by slot, and for who has not. */
+int btree_lookup_in(struct cache *cache, unsigned slot, const struct tree *tree,
+		    const void *key, size_t key_len, struct row_value *value);
 int btree_lookup(struct cache *cache, const struct tree *tree, const void *key,
 		 size_t key_len, struct row_value *value);
 

@@ -171,13 +171,18 @@ static inline uint64_t read_be64(struct reader *r)
 static inline uint64_t read_long_varint(struct reader *r)
 {
 	uint64_t v = 0;
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		uint8_t b = read_u8(r);
-		if (r->bad || (shift == 63 && b > 1) || (b == 0 && shift > 0))
+	const uint8_t *p = r->at;
+	const uint8_t *end = reader_left(r) > VARINT_MAX ? p + VARINT_MAX :
+							   r->end;
+	for (unsigned shift = 0; !r->bad && p != end; shift += 7) {
+		uint8_t b = *p++;
+		if ((shift == 63 && b > 1) || (b == 0 && shift > 0))
 			break;
 		v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
+		if (!(b & 0x80)) {
+			r->at = p;
 			return v;
+		}
 	}
 	r->bad = true;
 	return 0;

@@ -39,38 +39,37 @@ bool db_in_batch(const banyan *db)
 /* ---- reading ---------------------------------------------------------- */
 
 /* Enter, and see what is there: for as long as nobody leaves */
-static void see(banyan *db, struct snapshot *s, struct view **view)
+static struct view *see(banyan *db, struct snapshot *s)
 {
-	s->epoch = cache_epoch(db->cache);
-	s->slot = epoch_enter(s->epoch);
-	s->view = NULL;
+	unsigned slot = cache_enter(db->cache);
 	struct view *v = atomic_load(&db->view);
 	/* After the view: operations that it does not have, it will not show */
 	uint64_t seq = atomic_load(&db->visible);
 	view_layers(v, seq, db->cache, &s->state.layers);
+	s->state.layers.slot = slot;
 	s->state.file = db->file;
 	s->state.space = NULL;
-	*view = v;
+	s->view = NULL;
+	s->entered = NULL;
+	return v;
 }
 
 void db_read_long(banyan *db, struct snapshot *s)
 {
-	struct view *v = NULL;
-	see(db, s, &v);
-	s->view = view_ref(v);
-	epoch_leave(s->epoch, s->slot);
-	s->epoch = NULL;
+	s->view = view_ref(see(db, s));
+	cache_leave(db->cache, s->state.layers.slot);
 }
 
 void db_read_begin(banyan *db, struct snapshot *s)
 {
-	struct view *v = NULL;
 	if (!db_in_batch(db)) {
-		see(db, s, &v);
+		(void)see(db, s);
+		s->entered = db->cache;
+		s->state.layers.entered = true;
 		return;
 	}
 	s->view = NULL;
-	s->epoch = NULL;
+	s->entered = NULL;
 	s->state = db->change.state;
 }
 
@@ -78,9 +77,9 @@ void db_read_end(struct snapshot *s)
 {
 	view_unref(s->view);
 	s->view = NULL;
-	if (s->epoch)
-		epoch_leave(s->epoch, s->slot);
-	s->epoch = NULL;
+	if (s->entered)
+		cache_leave(s->entered, s->state.layers.slot);
+	s->entered = NULL;
 }
 
 void db_set_view(banyan *db, struct view *v)

@@ -102,8 +102,7 @@ int64_t db_now(void);
 struct snapshot {
 	struct state state;
 	struct view *view; /* counted; NULL: not */
-	struct epoch *epoch; /* entered by slot; NULL: not */
-	unsigned slot;
+	struct cache *entered; /* by state.layers.slot; NULL: not */
 };
 
 /*

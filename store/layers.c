@@ -40,6 +40,8 @@ static int get_from(const struct layers *l, unsigned first, const void *key,
 		    size_t key_len, struct row_value *value)
 {
 	for (unsigned i = first; i < l->tables; i++) {
+		if (!redo_table_rows(l->table[i].table))
+			continue;
 		switch (redo_table_get(l->table[i].table, key, key_len,
 				       l->table[i].seq, &value->bytes,
 				       &value->len)) {
@@ -51,7 +53,10 @@ static int get_from(const struct layers *l, unsigned first, const void *key,
 			break;
 		}
 	}
-	return btree_lookup(l->cache, &l->tree, key, key_len, value);
+	return l->entered ?
+		       btree_lookup_in(l->cache, l->slot, &l->tree, key,
+				       key_len, value) :
+		       btree_lookup(l->cache, &l->tree, key, key_len, value);
 }
 
 /* For the writer */

@@ -27,6 +27,8 @@ struct layers {
 		uint64_t seq; /* versions after it are not seen */
 	} table[LAYERS_TABLES];
 	struct cache *cache;
+	bool entered; /* the cache, by slot, for as long as the layers last */
+	unsigned slot;
 	struct tree tree;
 };
 

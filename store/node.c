@@ -266,6 +266,7 @@ unsigned node_search(const struct node *node, const void *key, size_t len,
 	unsigned low = heads_below(node, head);
 	if (low == node->count || node->heads[low] != head)
 		return low;
+	__builtin_prefetch(node->raw + node->at[low] + 64);
 	/* Mostly it is the only one with this head */
 	c = compare_suffix(node, low, suffix, suffix_len);
 	*found = c == 0;
