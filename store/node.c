@@ -15,6 +15,11 @@
 #define ROW_MIN 3u
 #define CHILD_MIN 7u
 
+/* To look for what entries have in common is worth it if heads would not tell
+ * them apart, and if there are some */
+#define ALIKE_MIN 4u
+#define ALIKE_ENTRIES_MIN 8u
+
 /* An entry of a validated node, taken apart */
 struct entry {
 	const uint8_t *suffix;
@@ -103,11 +108,12 @@ static bool read_entries(struct reader *r, struct node *node, uint16_t *at)
 		if (i && compare_bytes(last.suffix, last.suffix_len, e.suffix,
 				       e.suffix_len) >= 0)
 			return false;
-		node->heads[i] = head_of(e.suffix, e.suffix_len);
 		last = e;
 	}
 	return reader_left(r) == 0;
 }
+
+static void index_heads(struct node *node);
 
 int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	      struct node **out)
@@ -142,6 +148,7 @@ int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 		node_free(node);
 		return -EUCLEAN;
 	}
+	index_heads(node);
 	*out = node;
 	return 0;
 }
@@ -209,11 +216,51 @@ static int compare_prefix(const struct node *node, const void *key, size_t len)
 	return c ? c : len < node->prefix_len;
 }
 
-/* Number of heads below this one. The loop compiles to conditional moves. */
+/* Does the suffix of entry i begin as that of another? */
+static bool is_alike(const struct node *node, unsigned i,
+		     const struct entry *other, size_t alike)
+{
+	struct entry e = entry_at(node, i);
+	return e.suffix_len >= alike &&
+	       memcmp(e.suffix, other->suffix, alike) == 0;
+}
+
+/* What the entries in the middle share, and which ones do so besides */
+static void find_alike(struct node *node)
+{
+	struct entry low = entry_at(node, node->count / 4);
+	struct entry high = entry_at(node, node->count * 3u / 4);
+	size_t alike = common_prefix(low.suffix, low.suffix_len, high.suffix,
+				     high.suffix_len);
+	node->begin = 0;
+	node->end = node->count;
+	if (alike < ALIKE_MIN || node->count < ALIKE_ENTRIES_MIN)
+		return;
+	node->alike = (uint16_t)alike;
+	while (!is_alike(node, node->begin, &low, alike))
+		node->begin++;
+	while (!is_alike(node, node->end - 1u, &low, alike))
+		node->end--;
+}
+
+static void index_heads(struct node *node)
+{
+	find_alike(node);
+	for (unsigned i = 0; i < node->count; i++) {
+		struct entry e = entry_at(node, i);
+		bool in = i >= node->begin && i < node->end;
+		node->heads[i] = in ? head_of(e.suffix + node->alike,
+					      e.suffix_len - node->alike) :
+				      0;
+	}
+}
+
+/* The first of the alike entries whose head is not below this one. The loop
+ * compiles to conditional moves. */
 static unsigned heads_below(const struct node *node, uint32_t head)
 {
-	const uint32_t *base = node->heads;
-	unsigned n = node->count;
+	const uint32_t *base = node->heads + node->begin;
+	unsigned n = node->end - node->begin;
 
 	while (n > 1) {
 		unsigned half = n / 2;
@@ -230,13 +277,11 @@ static int compare_suffix(const struct node *node, unsigned i,
 	return compare_bytes(e.suffix, e.suffix_len, suffix, len);
 }
 
-/* Of entries with the same head, `low` and behind it */
-static unsigned among_equals(const struct node *node, unsigned low,
-			     const uint8_t *suffix, size_t len, bool *found)
+/* The first entry in [low, high) at or above the suffix */
+static unsigned search_between(const struct node *node, unsigned low,
+			       unsigned high, const uint8_t *suffix, size_t len,
+			       bool *found)
 {
-	uint32_t head = node->heads[low];
-	unsigned high = head == UINT32_MAX ? node->count :
-					     heads_below(node, head + 1);
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 		int c = compare_suffix(node, middle, suffix, len);
@@ -252,6 +297,25 @@ static unsigned among_equals(const struct node *node, unsigned low,
 	return low;
 }
 
+/* Among the entries that are alike */
+static unsigned search_alike(const struct node *node, const uint8_t *suffix,
+			     size_t len, bool *found)
+{
+	uint32_t head = head_of(suffix + node->alike, len - node->alike);
+	unsigned low = heads_below(node, head);
+	if (low == node->end || node->heads[low] != head)
+		return low;
+	__builtin_prefetch(node->raw + node->at[low] + 64);
+	/* Mostly it is the only one with this head */
+	int c = compare_suffix(node, low, suffix, len);
+	*found = c == 0;
+	if (c >= 0 || ++low == node->end || node->heads[low] != head)
+		return low;
+	unsigned high = head == UINT32_MAX ? node->end :
+					     heads_below(node, head + 1);
+	return search_between(node, low, high, suffix, len, found);
+}
+
 unsigned node_search(const struct node *node, const void *key, size_t len,
 		     bool *found)
 {
@@ -262,17 +326,20 @@ unsigned node_search(const struct node *node, const void *key, size_t len,
 
 	const uint8_t *suffix = (const uint8_t *)key + node->prefix_len;
 	size_t suffix_len = len - node->prefix_len;
-	uint32_t head = head_of(suffix, suffix_len);
-	unsigned low = heads_below(node, head);
-	if (low == node->count || node->heads[low] != head)
-		return low;
-	__builtin_prefetch(node->raw + node->at[low] + 64);
-	/* Mostly it is the only one with this head */
-	c = compare_suffix(node, low, suffix, suffix_len);
-	*found = c == 0;
-	if (c >= 0 || ++low == node->count || node->heads[low] != head)
-		return low;
-	return among_equals(node, low, suffix, suffix_len, found);
+	if (node->alike) {
+		struct entry e = entry_at(node, node->begin);
+		c = compare_bytes(suffix,
+				  suffix_len < node->alike ? suffix_len :
+							     node->alike,
+				  e.suffix, node->alike);
+		if (c < 0)
+			return search_between(node, 0, node->begin, suffix,
+					      suffix_len, found);
+		if (c > 0)
+			return search_between(node, node->end, node->count,
+					      suffix, suffix_len, found);
+	}
+	return search_alike(node, suffix, suffix_len, found);
 }
 
 int node_search_child(const struct node *node, const void *key, size_t len)

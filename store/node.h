@@ -53,8 +53,11 @@
 
 /*
  * A node in RAM, one allocation. Use the functions below: all but what belongs
- * to the cache is never changed after node_load(). A head is the first four bytes of a suffix as a big-endian
- * number, zeros behind short ones: most of a search looks at nothing else.
+ * to the cache is never changed after node_load(). A head is four bytes of a
+ * suffix as a big-endian number, zeros behind short ones: most of a search looks
+ * at nothing else. They are the first four, unless most entries have these in
+ * common, as in a root that leads to many names and to a few rows of other
+ * kinds: then those behind.
  */
 struct node {
 	/* What a search looks at comes first, in one cache line */
@@ -66,6 +69,10 @@ struct node {
 	uint16_t count;
 	uint16_t prefix_len;
 	uint16_t template_len;
+	/* Entries begin .. end - 1 share so many bytes behind the prefix */
+	uint16_t alike;
+	uint16_t begin;
+	uint16_t end;
 	_Atomic uint32_t refs;
 	_Atomic uint32_t lives;
 	struct node *before;

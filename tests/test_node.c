@@ -168,18 +168,24 @@ static void an_inner_node_gives_back_its_children(void **state)
 	buf_free(&b);
 }
 
-/* Short keys of few different bytes: equal heads, zeros, prefixes of others */
+/*
+ * Short keys of few different bytes: equal heads, zeros, prefixes of others;
+ * half of them with more in common than the rest.
+ */
 static size_t random_key(uint64_t *random, uint8_t *key)
 {
 	static const uint8_t bytes[] = { 0, 1, 0xff };
-	size_t len = test_below(random, 9);
-	for (size_t i = 0; i < len; i++)
+	static const uint8_t alike[] = { 1, 1, 0, 1, 1 };
+	size_t common = test_below(random, 2) ? sizeof(alike) : 0;
+	size_t len = common + test_below(random, 9);
+	memcpy(key, alike, common);
+	for (size_t i = common; i < len; i++)
 		key[i] = bytes[test_below(random, 3)];
 	return len;
 }
 
 struct short_key {
-	uint8_t bytes[12];
+	uint8_t bytes[20];
 	size_t len;
 };
 
