@@ -68,6 +68,10 @@ struct banyan_options {
 	unsigned flags; /* BANYAN_CREATE ... */
 	mode_t mode; /* of a new file; 0 means 0644 less the umask */
 	uint64_t cache_bytes; /* limit of RAM in use; 0 means the default */
+	/* With READ_ONLY: the state at the freeze with this number (see
+	 * banyan_freezes()), for ever; 0 means the present. -ENOENT if there is
+	 * none. */
+	uint64_t freeze;
 	/* Told, one line without a newline at a time, what return values
 	 * cannot say: the place of damage, what recovery did. May be NULL. May
 	 * be called from any thread that is inside the library. */

@@ -149,6 +149,19 @@ int db_write_data(struct change *c, banyan_data *data, struct located *l);
 /* Commit the change and unlock: db_write_end() without the batch */
 int db_commit(banyan *db, int rc);
 
+/* ---- the past (freezes.c) --------------------------------------------- */
+
+/* The freeze whose record is at offset, in a file of so many bytes */
+int db_read_freeze(banyan *db, uint64_t offset, uint64_t size,
+		   struct freeze *f);
+
+/*
+ * The freeze with this number; *offset is that of the last one and becomes its
+ * own. -ENOENT: there is none, or it is later.
+ */
+int db_find_freeze(banyan *db, uint64_t number, uint64_t *offset,
+		   struct freeze *f);
+
 /* ---- freezing (freeze.c) ---------------------------------------------- */
 
 /* With write_lock held, no table being frozen: begin a freeze */

@@ -253,14 +253,25 @@ static int start_from(banyan *db, const struct log_state *st)
 	return db->view ? 0 : -ENOMEM;
 }
 
-static int recover(banyan *db)
+/* Start from an earlier freeze than the last, with nothing to replay */
+static int go_back(banyan *db, struct log_state *st, uint64_t number)
+{
+	db->sb = st->sb;
+	int rc = db_find_freeze(db, number, &st->freeze_offset, &st->freeze);
+	st->end = st->freeze.replay;
+	return rc;
+}
+
+static int recover(banyan *db, uint64_t freeze)
 {
 	struct log_state st = { 0 };
 	int rc = log_recover(db->file, !db->read_only, &st, db->report,
 			     db->report_arg);
+	if (!rc && freeze)
+		rc = go_back(db, &st, freeze);
 	if (!rc)
 		rc = start_from(db, &st);
-	if (!rc)
+	if (!rc && !freeze)
 		rc = replay(db, &st);
 	if (!rc && !db->read_only)
 		rc = log_continue(db->file, &st.sb, &st.end, st.size,
@@ -306,7 +317,7 @@ int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
 		return rc;
 	}
 	db->file = file;
-	rc = fresh ? create(db) : recover(db);
+	rc = fresh ? create(db) : recover(db, o->freeze);
 	if (!rc)
 		rc = hold_root(db);
 	if (!rc && !db->read_only)
@@ -328,6 +339,8 @@ int banyan_open(const char *path, const struct banyan_options *options,
 	bool fresh = false;
 	unsigned again = o->flags & BANYAN_EXCLUSIVE ? 0 : 1;
 	int rc;
+	if (o->freeze && !(o->flags & BANYAN_READ_ONLY))
+		return -EINVAL;
 	do {
 		rc = open_file(path, o, &file, &fresh);
 		if (!rc)
