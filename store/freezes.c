@@ -4,8 +4,7 @@
 
 #include "db.h"
 
-int db_read_freeze(banyan *db, uint64_t offset, uint64_t size,
-		   struct freeze *f)
+int db_read_freeze(banyan *db, uint64_t offset, uint64_t size, struct freeze *f)
 {
 	struct log_record rec;
 	struct buf body = BUF_INIT;

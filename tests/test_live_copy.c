@@ -182,20 +182,29 @@ static void verify_copy(struct scene *s, uint64_t least)
 
 /* ---- copying ---------------------------------------------------------- */
 
-/* As a program does that has time: pieces of any size, pauses between them */
+/*
+ * As a program does that has time: pieces of any size, and pauses between those
+ * at the end, where the file grows under its eyes.
+ */
 static int copy_slowly(const struct scene *s, uint64_t dice)
 {
 	char buffer[65536];
 	int from = open(s->path, O_RDONLY);
 	int to = open(s->copy, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	ssize_t n = from < 0 || to < 0 ? -1 : 1;
-	while (n > 0) {
-		n = read(from, buffer,
-			 1 + (size_t)test_below(&dice, sizeof(buffer)));
+	for (unsigned pauses = 0; n > 0; pauses++) {
+		off_t left = lseek(from, 0, SEEK_END);
+		off_t at = lseek(to, 0, SEEK_CUR);
+		bool at_end = left - at < 100000 && pauses < 1000;
+		size_t most = at_end ? 2000 : sizeof(buffer);
+		n = pread(from, buffer, 1 + (size_t)test_below(&dice, most),
+			  at);
 		if (n > 0 && write(to, buffer, (size_t)n) != n)
 			n = -1;
-		if (test_below(&dice, 50) == 0)
-			nap((unsigned)test_below(&dice, 2000));
+		if (at_end && test_below(&dice, 4) == 0)
+			nap((unsigned)test_below(&dice, 1500));
+		else if (!at_end)
+			pauses = 0;
 	}
 	close(from);
 	close(to);

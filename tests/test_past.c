@@ -135,9 +135,8 @@ static void every_freeze_can_be_opened_beside_the_writer(void **in)
 	assert_int_equal(banyan_freezes(s->db, note_freeze, &f), 0);
 	assert_int_equal(f.count, FREEZES);
 	for (unsigned n = 1; n <= FREEZES; n++)
-		assert_int_equal(open_at(s, f.numbers[FREEZES - n],
-					 &past[n - 1]),
-				 0);
+		assert_int_equal(
+			open_at(s, f.numbers[FREEZES - n], &past[n - 1]), 0);
 	/* They stay as they are while the writer goes on */
 	for (unsigned n = FREEZES + 1; n < FREEZES + 4; n++) {
 		do_round(s->db, n);
