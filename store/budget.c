@@ -3,28 +3,35 @@
 
 #include <malloc.h>
 
+/* Limits below this are small */
+#define SMALL_LIMIT (128u << 20)
 /* Rows in a full redo table, whatever their size: replay takes its time */
 #define TABLE_ROWS_MAX 2000000u
 /* Fewer rows than this say nothing about the order in which rows come */
 #define ORDER_ROWS_MIN 10000u
 /* What a table of rows in order may have, as a part of others' limit */
 #define ORDER_PART 6u
-/* Limits below this are small */
-#define SMALL_LIMIT (128u << 20)
 /* Nodes get more or less in steps of this part of the limit */
 #define STEPS 64u
 /* The heap is trimmed when they have got less by this part */
 #define TRIM_PART 8u
 
+/* For nodes at the least. Inner ones of 10 million rows take 12 MiB with small
+ * leaves, and 6 with others; leaves are in the system's cache, too. */
+static uint64_t nodes_least(uint64_t limit)
+{
+	return limit < SMALL_LIMIT ? limit / 8 : limit / 16;
+}
+
 uint64_t budget_nodes(uint64_t limit, uint64_t tables)
 {
-	uint64_t least = limit / 8;
+	uint64_t least = nodes_least(limit);
 	return tables + least < limit ? limit - tables : least;
 }
 
 uint64_t budget_table(uint64_t limit)
 {
-	return limit / 4 * 3;
+	return limit < SMALL_LIMIT ? limit / 4 * 3 : limit / 32 * 27;
 }
 
 size_t budget_leaf(uint64_t limit)
@@ -57,7 +64,8 @@ bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room)
 	/* What makes room must go on where freezes fail for lack of it */
 	if (makes_room)
 		return active >= 2 * db->table_limit;
-	return active >= db->table_limit || both >= db->cache_limit / 8 * 7 ||
+	return active >= db->table_limit ||
+	       both >= db->cache_limit - nodes_least(db->cache_limit) ||
 	       redo_table_rows(v->active) >= TABLE_ROWS_MAX;
 }
 
