@@ -175,7 +175,8 @@ static int add(struct builder *b, struct builder_entry entry, const void *key,
 	*e = entry;
 	e->at = b->bytes.len;
 	buf_add(&b->bytes, key, e->key_len);
-	buf_add(&b->bytes, value, e->value_len);
+	if (value)
+		buf_add(&b->bytes, value, e->value_len);
 	if (b->bytes.failed)
 		return -ENOMEM;
 	b->count++;

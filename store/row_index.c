@@ -476,11 +476,13 @@ static void split_path(struct row_index *ix, struct index_block **path,
 			break;
 		}
 		struct index_block *right = fresh[i];
+		assert(right);
 		split_insert(b, at, m, to, row, right);
 		to = right;
 		row = right->low;
 		m = FAN / 2;
 		if (i + 1 == height) {
+			assert(fresh[i + 1]);
 			grow_root(ix, fresh[i + 1], b, right);
 			break;
 		}
