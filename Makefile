@@ -174,14 +174,16 @@ check-asan: ## All tests with the address and undefined-behaviour sanitizers
 	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
 		WERROR=1 CFLAGS="-O1 -g" run-tests
 
-check-tsan: ## All tests with the thread sanitizer
+# Both with BANYAN_SHORT: where a loop is over what is much alike, one in so many
+check-tsan: ## The tests of units and of the mount with the thread sanitizer (the tools have one thread)
 	@tools/setup.sh build check
-	@TIME_LIMIT=900 $(SUBMAKE) BUILD=build/tsan SANITIZE=thread \
-		CFLAGS="-O1 -g" run-tests
+	@BANYAN_SHORT=1 TIME_LIMIT=300 $(SUBMAKE) BUILD=build/tsan \
+		SANITIZE=thread CFLAGS="-O2 -g" \
+		KINDS="$(or $(strip $(KINDS)),layers unit mount)" run-tests
 
 check-valgrind: ## The unit tests below valgrind
 	@tools/setup.sh build check valgrind
-	@TIME_LIMIT=900 UNDER="valgrind -q --error-exitcode=99 --leak-check=full" \
+	@BANYAN_SHORT=1 TIME_LIMIT=300 UNDER="valgrind -q --error-exitcode=99 --leak-check=full" \
 		$(SUBMAKE) BUILD=build/check WERROR=1 KINDS=unit run-tests
 
 cov: ## How much of each file the tests run

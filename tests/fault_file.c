@@ -62,8 +62,10 @@ void fault_file_limit(struct file *f, uint64_t size)
 void fault_file_at_sync(struct file *f, fault_at_sync *call, void *arg)
 {
 	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
 	t->at_sync = call;
 	t->at_sync_arg = arg;
+	pthread_mutex_unlock(&t->lock);
 }
 
 /* ---- recording -------------------------------------------------------- */
@@ -199,17 +201,26 @@ static int fault_append(struct file *f, struct iovec *iov, int count,
 	return rc ? rc : said;
 }
 
+/* Not with the lock held: it may use the file */
+static void call_at_sync(struct fault_file *t)
+{
+	pthread_mutex_lock(&t->lock);
+	fault_at_sync *call = t->at_sync;
+	void *arg = t->at_sync_arg;
+	pthread_mutex_unlock(&t->lock);
+	if (call)
+		call(arg);
+}
+
 static int fault_sync(struct file *f)
 {
 	struct fault_file *t = fault_of(f);
-	if (t->at_sync)
-		t->at_sync(t->at_sync_arg);
+	call_at_sync(t);
 	pthread_mutex_lock(&t->lock);
 	int said = count_call(t, FAULT_SYNC);
 	int rc = record_sync(t, !said);
 	pthread_mutex_unlock(&t->lock);
-	if (t->at_sync)
-		t->at_sync(t->at_sync_arg);
+	call_at_sync(t);
 	return rc ? rc : said;
 }
 

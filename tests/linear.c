@@ -199,6 +199,7 @@ static bool names_id(const struct linear_op *op, uint64_t id)
 struct search {
 	const struct linear_op *ops;
 	size_t count;
+	uint64_t ends[LINEAR_OPS];
 	uint64_t all;
 	struct seen *seen; /* a hash table; free where nothing was done */
 	size_t slots;
@@ -241,7 +242,8 @@ static void tidy(const struct search *x, uint64_t done, struct state *s)
 	}
 	unsigned keyed = t.count;
 	for (unsigned i = 0; i < s->count; i++)
-		if (!place[i] && s->data[i].id && wanted(x, done, s->data[i].id))
+		if (!place[i] && s->data[i].id &&
+		    wanted(x, done, s->data[i].id))
 			t.data[t.count++] = s->data[i];
 	qsort(t.data + keyed, t.count - keyed, sizeof(*t.data), by_id);
 	*s = t;
@@ -310,14 +312,28 @@ static bool seen_before(struct search *x, uint64_t done, const struct state *s)
 
 /* ---- the search ------------------------------------------------------- */
 
+/*
+ * When it must have happened. What was looked at from beside may have been
+ * there already, though not for the others: until all that had been called has
+ * returned.
+ */
+static uint64_t end_of(const struct search *x, const struct linear_op *op)
+{
+	uint64_t end = op->end;
+	for (size_t i = 0; op->beside && i < x->count; i++)
+		if (x->ops[i].begin <= op->end && x->ops[i].end > end)
+			end = x->ops[i].end;
+	return end;
+}
+
 /* The operations that may come next: nothing left had returned before them */
 static uint64_t candidates(const struct search *x, uint64_t done)
 {
 	uint64_t first_end = UINT64_MAX;
 	uint64_t next = 0;
 	for (size_t i = 0; i < x->count; i++)
-		if (!(done >> i & 1) && x->ops[i].end < first_end)
-			first_end = x->ops[i].end;
+		if (!(done >> i & 1) && x->ends[i] < first_end)
+			first_end = x->ends[i];
 	for (size_t i = 0; i < x->count; i++)
 		if (!(done >> i & 1) && x->ops[i].begin <= first_end)
 			next |= 1ull << i;
@@ -399,8 +415,8 @@ static void begin(struct state *s, const struct linear_row *rows)
 static void tell_step(const struct linear_step *t, FILE *out)
 {
 	static const char *const names[] = {
-		"get",	"put",	 "insert", "remove",	  "rename", "alias",
-		"find", "read",	 "write",  "links",	  "insert", "scan",
+		"get",	"put",	"insert", "remove", "rename", "alias",
+		"find", "read", "write",  "links",  "insert", "scan",
 	};
 	fprintf(out, " %s", names[t->kind]);
 	if (t->kind >= LINEAR_READ && t->kind <= LINEAR_INSERT_DATA)
@@ -425,9 +441,9 @@ static void tell_op(const struct linear_op *op, uint64_t zero, FILE *out)
 	fprintf(out, "  %10.3f to %10.3f us, thread %u:%s",
 		(double)(op->begin - zero) / 1e3,
 		(double)(op->end - zero) / 1e3, op->thread,
-		op->aborted	? " aborted batch:" :
+		op->aborted   ? " aborted batch:" :
 		op->count > 1 ? " batch:" :
-				  "");
+				"");
 	for (unsigned i = 0; i < op->count; i++)
 		tell_step(&op->step[i], out);
 	for (unsigned k = 0; k < LINEAR_KEYS; k++)
@@ -475,6 +491,8 @@ enum linear_verdict linear_check(const struct linear_row *rows,
 	struct state start;
 	assert(count <= LINEAR_OPS);
 	x.all = count == 64 ? UINT64_MAX : (1ull << count) - 1;
+	for (size_t i = 0; i < count; i++)
+		x.ends[i] = end_of(&x, &ops[i]);
 	begin(&start, rows);
 	struct state s = start;
 	bool yes = find(&x, 0, &s);

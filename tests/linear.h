@@ -69,6 +69,7 @@ struct linear_op {
 	unsigned thread;
 	unsigned count; /* of steps: more than one are a batch */
 	bool aborted; /* the batch was */
+	bool beside; /* a scan that may show what has not returned yet */
 	struct linear_step step[LINEAR_STEPS];
 	unsigned keys; /* of a scan: bits */
 	struct linear_row rows[LINEAR_KEYS];

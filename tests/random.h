@@ -19,6 +19,15 @@ static inline uint64_t test_seed(void)
 	return seed;
 }
 
+/*
+ * Below valgrind or the thread sanitizer all takes ten to fifty times as long:
+ * with BANYAN_SHORT, loops over what is much alike do one in n of it, else all.
+ */
+static inline unsigned test_one_in(unsigned n)
+{
+	return getenv("BANYAN_SHORT") ? n : 1;
+}
+
 /* splitmix64 */
 static inline uint64_t test_random(uint64_t *state)
 {

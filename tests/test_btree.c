@@ -409,7 +409,7 @@ static void stays_balanced_when_ranges_are_deleted(void **in)
 			merge_sequence(s, plain_row, from, to - from, true);
 		verify(s);
 	}
-	for (unsigned i = 0; i < 300 && s->model.count; i++) {
+	for (unsigned i = 0; i < 300 / test_one_in(5) && s->model.count; i++) {
 		merge_random(s, plain_row, s->model.count * 15 / 16, 20000, 40,
 			     9);
 		assert_balanced(s);

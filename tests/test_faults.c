@@ -493,7 +493,7 @@ static void some_faults(const struct form *form, const struct base *base,
 					  1;
 		for (p.nth = 1 + part; p.nth <= counted[p.call];
 		     p.nth += PARTS * stride) {
-			if (late(began))
+			if (sums->faults && late(began))
 				return;
 			trial(form, base, &p, sums);
 		}
