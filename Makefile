@@ -183,7 +183,7 @@ check-tsan: ## The tests of units and of the mount with the thread sanitizer (th
 
 check-valgrind: ## The unit tests below valgrind
 	@tools/setup.sh build check valgrind
-	@BANYAN_SHORT=1 TIME_LIMIT=300 UNDER="valgrind -q --error-exitcode=99 --leak-check=full" \
+	@BANYAN_SHORT=1 TIME_LIMIT=300 UNDER="valgrind -q --fair-sched=try --error-exitcode=99 --leak-check=full" \
 		$(SUBMAKE) BUILD=build/check WERROR=1 KINDS=unit run-tests
 
 cov: ## How much of each file the tests run

@@ -521,7 +521,7 @@ static void *crowd(void *arg)
 			break;
 		}
 		/* The lock is not fair: let others have it, too */
-		usleep(20);
+		usleep(200);
 	}
 	return NULL;
 }
