@@ -70,7 +70,7 @@ struct banyan_options {
 	uint64_t cache_bytes; /* limit of RAM in use; 0 means the default */
 	/* With READ_ONLY: the state at the freeze with this number (see
 	 * banyan_freezes()), for ever; 0 means the present. -ENOENT if there is
-	 * none. */
+	 * none, -EINVAL without READ_ONLY. */
 	uint64_t freeze;
 	/* Told, one line without a newline at a time, what return values
 	 * cannot say: the place of damage, what recovery did. May be NULL. May
@@ -528,14 +528,19 @@ int banyan_freeze(banyan *db);
 
 struct banyan_freeze_info {
 	uint64_t number; /* 1, 2, ... */
-	int64_t time;
+	int64_t time; /* when it began: what came later is not in it */
 	uint64_t offset; /* of its record in the file */
+	uint64_t file_bytes; /* up to the end of its record */
 	uint64_t keys;
 	uint64_t live_bytes;
 	bool automatic; /* not asked for by anybody */
 };
 
-/* Newest first. visit returns non-zero to end; that value comes back. */
+/*
+ * The freezes, newest first; of a handle that shows a past freeze, this one and
+ * those before it. visit returns non-zero to end; that value comes back.
+ * -EBADMSG, -EUCLEAN: the way back is broken at the next one.
+ */
 int banyan_freezes(banyan *db,
 		   int (*visit)(void *arg, const struct banyan_freeze_info *),
 		   void *arg);
@@ -575,6 +580,9 @@ struct banyan_check {
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 	uint64_t cache_bytes; /* 0: default */
+	/* Of the tree and what it refers to: the state at this freeze, as in
+	 * struct banyan_options. The log is checked as a whole. */
+	uint64_t freeze;
 };
 int64_t banyan_check(const char *path, const struct banyan_check *check);
 

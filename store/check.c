@@ -172,6 +172,7 @@ static int check_model(struct checker *k, struct file *file)
 {
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY,
 				    .cache_bytes = k->options->cache_bytes,
+				    .freeze = k->options->freeze,
 				    .report = report_found,
 				    .report_arg = k };
 	banyan *db = NULL;

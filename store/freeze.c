@@ -37,6 +37,7 @@ int freeze_swap(banyan *db, bool automatic)
 	db_set_view(db, next);
 	log_begin(db->log, true);
 	db->next = (struct freeze){
+		.time = db_now(),
 		.automatic = automatic,
 		.replay = log_end(db->log),
 		.next_id = atomic_load(&db->next_id),
@@ -144,7 +145,6 @@ static int merge(banyan *db)
 	if (!v->frozen)
 		goto out;
 	f.number = db->last.number + 1;
-	f.time = db_now();
 	f.previous = db->last_offset;
 	rc = merge_table(db, v, &tree, &f.index_bytes);
 	f.root = tree.root;

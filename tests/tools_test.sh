@@ -15,6 +15,7 @@ unset ARGP_HELP_FMT
 BANYAN=$(realpath "${BANYAN:-build/banyan}")
 BANYANFS=$(realpath "${BANYANFS:-build/banyanfs}")
 export PATH=${BANYANFS%/*}:$PATH
+top=$(realpath "${0%/*}/..")
 
 work=$(mktemp -d)
 cd "$work" || exit 1
@@ -139,7 +140,8 @@ test_help()
 			"banyan $command: .*'--whatever'.*" $command --whatever
 	done
 	is "no line of help is wider than 80" "" \
-		"$( (banyan help; for command in put ls stat mount check; do
+		"$( (banyan help; for command in put ls stat mount check get \
+			export freezes; do
 			banyan help $command; done) | grep -E '.{81}')"
 	refuses "an unknown command is misuse" 2 \
 		"banyan: 'cut' is not a command.*" cut
@@ -522,14 +524,87 @@ test_freezes()
 	fill
 	gives "freeze takes it well if all is frozen already" 0 "" \
 		freeze notes.banyan
-	like "freezes has a heading" "NUMBER +TIME +KEYS +LIVE BYTES +KIND" \
+	like "freezes has a heading" \
+		"NUMBER +TIME +KEYS +LIVE BYTES +FILE BYTES +KIND" \
 		"$(banyan freezes notes.banyan | head -n 1)"
 	like "the newest is the first, with figures" \
-		" +[0-9]+ +[-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+ +asked for" \
+		" +[0-9]+ +[-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+ +$(wc -c \
+			<notes.banyan) +asked for" \
 		"$(banyan freezes notes.banyan | sed -n 2p)"
 	is "and so on down" \
 		"$(banyan freezes notes.banyan | sed 1d | sort -rn)" \
 		"$(banyan freezes notes.banyan | sed 1d)"
+}
+
+test_past()
+{
+	local now
+	fresh
+	banyan put notes.banyan rows/1 '{"a":1}' -p
+	banyan put notes.banyan old value
+	now=$(banyan freezes notes.banyan | awk 'NR == 2 { print $1 }')
+	banyan rm notes.banyan old
+	banyan put notes.banyan new value
+	banyan put notes.banyan rows/1 '{"a":2}'
+
+	gives "get shows the present" 0 '{"a":2}' get notes.banyan rows/1
+	gives "get --at shows a freeze" 0 '{"a":1}' \
+		get --at="$now" notes.banyan rows/1
+	gives "so does ls" 0 "$(lines old rows)" ls --at "$now" notes.banyan
+	gives "and export" 0 "$(lines a 1)" \
+		export -f csv --at "$now" notes.banyan rows
+	is "and stat" "3 $now" "$(banyan stat --json --at "$now" notes.banyan |
+		tee json | field keys) $(field freezes <json)"
+	is "and stat of a key" 7 "$(banyan stat -j --at "$now" notes.banyan \
+		rows/1 | field size)"
+	gives "and check" 0 "notes.banyan: sound" check --at "$now" notes.banyan
+	is "the first freeze is the empty database" "" \
+		"$(banyan ls --at 1 notes.banyan)"
+	refuses "what is new has not always been there" 1 \
+		"banyan: notes.banyan: key 'new': not found" \
+		get --at "$now" notes.banyan new
+	refuses "a freeze that there is not is named" 1 \
+		"banyan: notes.banyan: has no freeze 99 .*" \
+		ls --at=99 notes.banyan
+	refuses "also by check, which could not run then" 3 \
+		"banyan: notes.banyan: has no freeze 99 .*" \
+		check --at=99 notes.banyan
+	refuses "a missing file is still one" 1 \
+		"banyan: none.banyan: no such file .*" ls --at=1 none.banyan
+	for now in 0 -1 +1 ' 1' 1x '' 99999999999999999999; do
+		refuses "'$now' is not the number of a freeze" 2 \
+			"banyan: ls: '.*' is not the number of a freeze" \
+			ls --at="$now" notes.banyan
+	done
+	refuses "a salvage takes what it can get" 2 \
+		"banyan: check: --at does not go with --salvage" \
+		check --at=1 --salvage saved.banyan notes.banyan
+}
+
+# complete WORD...: what bash is told for the last one
+complete_words()
+{
+	bash -c 'compopt() { :; }; complete() { :; }; banyan() { "$BANYAN" "$@"; }
+		. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+		_banyan; printf "%s\n" "${COMPREPLY[@]}"' - \
+		"$top/tools/banyan.bash" "$@"
+}
+
+test_completion()
+{
+	fresh
+	banyan put -p notes.banyan plans/old x
+	banyan mv notes.banyan plans/old plans/new
+	is "commands are completed" "$(lines freeze freezes)" \
+		"$(complete_words banyan fre)"
+	is "options are" "--at" "$(complete_words banyan get --a)"
+	is "files are" notes.banyan "$(complete_words banyan get notes.b)"
+	is "keys are" plans/new \
+		"$(complete_words banyan get notes.banyan plans/)"
+	is "of the past, too" plans/old \
+		"$(complete_words banyan get --at = 2 notes.banyan plans/)"
+	is "an argument of an option is no operand" plans \
+		"$(complete_words banyan export -f csv notes.banyan p)"
 }
 
 # ---- bad files --------------------------------------------------------------
@@ -719,6 +794,21 @@ interrupt_check()
 	done
 }
 
+# see_bar: 1 if the check of notes.banyan shows one on a terminal. What is done in
+# a tenth of a second needs none: on a machine that fast there is more to check.
+see_bar()
+{
+	local more
+	for more in 1 2 3 4 5; do
+		script -qec "'$BANYAN' check notes.banyan" /dev/null \
+			</dev/null | tr '\r' '\n' >shown
+		grep -cm1 '^checking \[#* *\]  *[0-9]* %  [0-9]* MB/s  [0-9]*:[0-9]* left' \
+			shown >seen && break
+		head -c 500000000 /dev/zero | banyan put notes.banyan more$more
+	done
+	cat seen
+}
+
 test_interrupted_check()
 {
 	local status
@@ -732,10 +822,7 @@ interrupted; the rest was not checked" "$status $(<err)"
 was written" "$status $(<err)"
 	is "and leaves nothing behind" "" "$(leftovers)"
 	command -v script >/dev/null || return
-	is "a terminal sees a bar, the rate and the time left" 1 \
-		"$(script -qec "'$BANYAN' check notes.banyan" \
-			/dev/null </dev/null | tr '\r' '\n' | grep -cm1 \
-			'^checking \[#* *\]  *[0-9]* %  [0-9]* MB/s  [0-9]*:[0-9]* left')"
+	is "a terminal sees a bar, the rate and the time left" 1 "$(see_bar)"
 }
 
 # A disk that is too small for what is to be salvaged
@@ -972,6 +1059,8 @@ test_rm
 test_mkdir
 test_stat
 test_freezes
+test_past
+test_completion
 test_files
 test_damage
 test_salvage

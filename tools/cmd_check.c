@@ -13,6 +13,7 @@
 struct choices {
 	const char *out; /* salvage to this file; NULL: do not */
 	bool zeros;
+	uint64_t freeze; /* check the state at this; 0: now */
 };
 
 struct checking {
@@ -71,19 +72,24 @@ static int fail_run(const char *name, int error, const char *left)
 	return EXIT_NOT_RUN;
 }
 
-static int check(const struct target *target)
+static int check(const struct target *target, uint64_t freeze)
 {
 	struct checking checking;
 	const struct banyan_check how = {
 		.found = print_damage,
 		.progress = show_progress,
 		.arg = &checking,
+		.freeze = freeze,
 	};
 	int64_t damages;
 
 	begin(&checking, target, "checking");
 	damages = banyan_check(target->file, &how);
 	progress_clear(&checking.progress);
+	if (damages == -ENOENT && freeze) {
+		fail_freeze(target, freeze, -ENOENT);
+		return EXIT_NOT_RUN;
+	}
 	if (damages < 0)
 		return fail_run(target->shown, (int)damages,
 				"; the rest was not checked");
@@ -156,6 +162,8 @@ static int take_option(void *arg, int key, const char *argument)
 	case 'z':
 		choices->zeros = true;
 		return 0;
+	case OPTION_AT:
+		return take_at("check", argument, &choices->freeze);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -175,10 +183,15 @@ static int run(int argc, char **argv)
 		complain("check: --zeros goes with --salvage only");
 		return EXIT_MISUSE;
 	}
+	if (choices.freeze && choices.out) {
+		complain("check: --at does not go with --salvage");
+		return EXIT_MISUSE;
+	}
 	output_exits_with(EXIT_NOT_RUN);
 	if (target_find(&target, operands[0]))
 		return EXIT_NOT_RUN;
-	status = choices.out ? salvage(&target, &choices) : check(&target);
+	status = choices.out ? salvage(&target, &choices) :
+			       check(&target, choices.freeze);
 	target_free(&target);
 	end_if_interrupted();
 	return status;
@@ -192,6 +205,7 @@ static const struct argp_option options[] = {
 	  "With --salvage: keep values that are damaged in part, with zeros in "
 	  "place of the bytes that are lost",
 	  0 },
+	AT_OPTION,
 	{ 0 },
 };
 

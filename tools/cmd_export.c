@@ -21,6 +21,8 @@ struct export
 {
 	const struct row_format *format;
 	const char *key; /* of a key space, or of a single row */
+	const char *format_name;
+	uint64_t freeze; /* as of this; 0: now */
 	struct store store;
 	banyan_data *data; /* what it points to */
 	bool is_space;
@@ -226,7 +228,7 @@ static int export_rows(struct export *export)
 
 static int export_from(struct export *export, const char *file)
 {
-	int status = store_open_reading(&export->store, file);
+	int status = store_open_reading(&export->store, file, export->freeze);
 	int error;
 
 	if (status)
@@ -246,26 +248,30 @@ static int export_from(struct export *export, const char *file)
 
 static int take_option(void *choices, int key, const char *argument)
 {
-	const char **format = choices;
+	struct export *export = choices;
 
-	if (key != 'f')
+	switch (key) {
+	case 'f':
+		export->format_name = argument;
+		return 0;
+	case OPTION_AT:
+		return take_at("export", argument, &export->freeze);
+	default:
 		return ARGP_ERR_UNKNOWN;
-	*format = argument;
-	return 0;
+	}
 }
 
 static int run(int argc, char **argv)
 {
 	struct export export = { .key = "" };
-	const char *format = NULL;
 	char **operands;
 	int count;
 
-	count = parse_arguments(&command_export, argc, argv, &format,
+	count = parse_arguments(&command_export, argc, argv, &export,
 				&operands);
 	if (count < 0)
 		return EXIT_MISUSE;
-	export.format = find_row_format("export", format);
+	export.format = find_row_format("export", export.format_name);
 	if (!export.format)
 		return EXIT_MISUSE;
 	if (count > 1)
@@ -280,6 +286,7 @@ static const struct argp_option options[] = {
 	  "How rows are to look: csv, with a line of field names at the head, "
 	  "or ndjson, a JSON object a line",
 	  0 },
+	AT_OPTION,
 	{ 0 },
 };
 

@@ -81,22 +81,34 @@ out:
 	return status;
 }
 
+static int take_option(void *choices, int key, const char *argument)
+{
+	return key == OPTION_AT ? take_at("get", argument, choices) :
+				  ARGP_ERR_UNKNOWN;
+}
+
 static int run(int argc, char **argv)
 {
 	struct store store;
+	uint64_t freeze = 0;
 	char **operands;
 	int status;
 
-	if (parse_arguments(&command_get, argc, argv, NULL, &operands) < 0)
+	if (parse_arguments(&command_get, argc, argv, &freeze, &operands) < 0)
 		return EXIT_MISUSE;
 	if (check_key(operands[0], operands[1], false))
 		return EXIT_FAILURE;
 
-	status = store_open_reading(&store, operands[0]);
+	status = store_open_reading(&store, operands[0], freeze);
 	if (status)
 		return status;
 	return store_close(&store, get(&store, operands[1]));
 }
+
+static const struct argp_option options[] = {
+	AT_OPTION,
+	{ 0 },
+};
 
 const struct command command_get = {
 	.name = "get",
@@ -107,5 +119,7 @@ const struct command command_get = {
 		"command started. Of a symlink it is the target.",
 	.least = 2,
 	.most = 2,
+	.options = options,
+	.option = take_option,
 	.run = run,
 };

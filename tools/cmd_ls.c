@@ -26,6 +26,7 @@ enum {
 struct listing {
 	struct store store;
 	const char *key; /* whose keys are listed */
+	uint64_t freeze; /* as of this; 0: now */
 	struct banyan_range range;
 	bool is_long;
 	bool recursive;
@@ -163,6 +164,8 @@ static int take_option(void *choices, int key, const char *argument)
 	case '0':
 		listing->end = '\0';
 		return 0;
+	case OPTION_AT:
+		return take_at("ls", argument, &listing->freeze);
 	default:
 		return take_range(listing, key, argument);
 	}
@@ -184,7 +187,8 @@ static int run(int argc, char **argv)
 	listing.quoted = listing.end && isatty(STDOUT_FILENO);
 	listing.range.names_only = !listing.is_long;
 
-	status = store_open_reading(&listing.store, operands[0]);
+	status =
+		store_open_reading(&listing.store, operands[0], listing.freeze);
 	if (status)
 		return status;
 	return store_close(&listing.store, list(&listing));
@@ -204,6 +208,7 @@ static const struct argp_option options[] = {
 	{ "from", OPTION_FROM, "NAME", 0, "Begin at this name", 0 },
 	{ "to", OPTION_TO, "NAME", 0, "End before this name", 0 },
 	{ "prefix", OPTION_PREFIX, "TEXT", 0, "Only names that begin so", 0 },
+	AT_OPTION,
 	{ 0 },
 };
 

@@ -228,40 +228,50 @@ static int show_figures(const struct store *store, const char *key, bool json)
 	return status;
 }
 
-static int take_option(void *choices, int key, const char *argument)
-{
-	bool *json = choices;
+struct choices {
+	bool json;
+	uint64_t freeze; /* as of this; 0: now */
+};
 
-	(void)argument;
-	if (key != 'j')
+static int take_option(void *arg, int key, const char *argument)
+{
+	struct choices *choices = arg;
+
+	switch (key) {
+	case 'j':
+		choices->json = true;
+		return 0;
+	case OPTION_AT:
+		return take_at("stat", argument, &choices->freeze);
+	default:
 		return ARGP_ERR_UNKNOWN;
-	*json = true;
-	return 0;
+	}
 }
 
 static int run(int argc, char **argv)
 {
 	struct store store;
-	bool json = false;
+	struct choices choices = { 0 };
 	const char *key;
 	char **operands;
 	int count, status;
 
-	count = parse_arguments(&command_stat, argc, argv, &json, &operands);
+	count = parse_arguments(&command_stat, argc, argv, &choices, &operands);
 	if (count < 0)
 		return EXIT_MISUSE;
 	key = count == 2 ? operands[1] : NULL;
 	if (key && check_key(operands[0], key, *key == '/'))
 		return EXIT_FAILURE;
 
-	status = store_open_reading(&store, operands[0]);
+	status = store_open_reading(&store, operands[0], choices.freeze);
 	if (status)
 		return status;
-	return store_close(&store, show_figures(&store, key, json));
+	return store_close(&store, show_figures(&store, key, choices.json));
 }
 
 static const struct argp_option options[] = {
 	{ "json", 'j', NULL, 0, "As a JSON object, for programs", 0 },
+	AT_OPTION,
 	{ 0 },
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -276,10 +277,38 @@ static int fail_open(const struct store *store, unsigned flags, int error)
 	return fail_file(name, error);
 }
 
-static int open_target(struct store *store, unsigned flags)
+int fail_freeze(const struct target *target, uint64_t freeze, int error)
+{
+	/* Of the file it would say the same */
+	if (error != -ENOENT || !freeze || access(target->file, F_OK) != 0)
+		return fail_file(target->shown, error);
+	complain("%s: has no freeze %" PRIu64 " ('banyan freezes' lists them)",
+		 quote(target->shown), freeze);
+	return EXIT_FAILURE;
+}
+
+int take_at(const char *command, const char *argument, uint64_t *freeze)
+{
+	char *end;
+	unsigned long long number;
+
+	errno = 0;
+	number = strtoull(argument, &end, 10);
+	/* strtoull() takes signs and blanks, and 0 is the present */
+	if (errno || *argument < '0' || *argument > '9' || *end || !number) {
+		complain("%s: '%s' is not the number of a freeze", command,
+			 quote(argument));
+		return EINVAL;
+	}
+	*freeze = number;
+	return 0;
+}
+
+static int open_target(struct store *store, unsigned flags, uint64_t freeze)
 {
 	struct banyan_options options = {
 		.flags = flags,
+		.freeze = freeze,
 		.report = keep_report,
 		.report_arg = store->target.shown,
 	};
@@ -289,11 +318,13 @@ static int open_target(struct store *store, unsigned flags)
 	error = banyan_open(store->target.file, &options, &store->db);
 	if (!error)
 		say_kept(store->name); /* what recovery did */
+	else if (freeze)
+		return fail_freeze(&store->target, freeze, error);
 	return error ? fail_open(store, flags, error) : 0;
 }
 
 static int open_argument(struct store *store, const char *argument,
-			 unsigned flags)
+			 unsigned flags, uint64_t freeze)
 {
 	int status;
 
@@ -304,21 +335,22 @@ static int open_argument(struct store *store, const char *argument,
 	if (!(flags & BANYAN_READ_ONLY))
 		status = refuse_mounted(&store->target);
 	if (!status)
-		status = open_target(store, flags);
+		status = open_target(store, flags, freeze);
 	if (status)
 		target_free(&store->target);
 	return status;
 }
 
-int store_open_reading(struct store *store, const char *argument)
+int store_open_reading(struct store *store, const char *argument,
+		       uint64_t freeze)
 {
-	return open_argument(store, argument, BANYAN_READ_ONLY);
+	return open_argument(store, argument, BANYAN_READ_ONLY, freeze);
 }
 
 int store_open_writing(struct store *store, const char *argument,
 		       unsigned flags)
 {
-	return open_argument(store, argument, flags);
+	return open_argument(store, argument, flags, 0);
 }
 
 int store_close(struct store *store, int status)

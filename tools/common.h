@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -63,10 +64,12 @@ struct store {
 
 /*
  * Find and open the database that an argument means. Reading works beside a
- * mount. Writing is refused on a mounted database. flags: BANYAN_CREATE,
+ * mount, also of the past: freeze is the number of a freeze, 0 the present.
+ * Writing is refused on a mounted database. flags: BANYAN_CREATE,
  * BANYAN_EXCLUSIVE. 0, or an exit status: there is nothing to close then.
  */
-int store_open_reading(struct store *store, const char *argument);
+int store_open_reading(struct store *store, const char *argument,
+		       uint64_t freeze);
 int store_open_writing(struct store *store, const char *argument,
 		       unsigned flags);
 
@@ -75,6 +78,23 @@ int store_open_writing(struct store *store, const char *argument,
  * what was written may be lost.
  */
 int store_close(struct store *store, int status);
+
+/* An error about a file opened at a freeze (0: the present). EXIT_FAILURE. */
+int fail_freeze(const struct target *target, uint64_t freeze, int error);
+
+/*
+ * The option of the commands that can read the past: an entry for a table of
+ * options, and what takes its argument. 0, or EINVAL after complaining.
+ */
+enum { OPTION_AT = 512 };
+#define AT_OPTION                                                        \
+	{                                                                \
+		"at", OPTION_AT, "NUMBER", 0,                            \
+			"As it was at the freeze with this number (see " \
+			"'banyan freezes')",                             \
+			0                                                \
+	}
+int take_at(const char *command, const char *argument, uint64_t *freeze);
 
 /* Refuse if the database is mounted. 0 or EXIT_FAILURE. */
 int refuse_mounted(const struct target *target);
