@@ -188,11 +188,21 @@ static inline uint64_t read_long_varint(struct reader *r)
 	return 0;
 }
 
-/* Refuses numbers beyond 64 bits and forms longer than need be */
+/* Refuses numbers beyond 64 bits and forms longer than need be. Most have one
+ * byte, and most others (modes, ids) three. */
 static inline uint64_t read_varint(struct reader *r)
 {
-	if (!r->bad && r->at != r->end && *r->at < 0x80)
-		return *r->at++;
+	const uint8_t *p = r->at;
+	if (!r->bad && p != r->end && *p < 0x80) {
+		r->at++;
+		return *p;
+	}
+	if (!r->bad && reader_left(r) > 2 && p[1] >= 0x80 && p[2] < 0x80 &&
+	    p[2]) {
+		r->at += 3;
+		return (p[0] & 0x7fu) | (p[1] & 0x7fu) << 7 |
+		       (uint32_t)p[2] << 14;
+	}
 	return read_long_varint(r);
 }
 

@@ -480,11 +480,8 @@ int cache_peek_child(struct cache *cache, unsigned slot,
 		     const struct node *parent, unsigned i,
 		     const struct node **child)
 {
-	struct node_ref ref;
-
-	node_child(parent, i, &ref);
-	return get(cache, slot, &ref, parent->level - 1u, parent, i, false,
-		   child);
+	return get(cache, slot, &parent->children[i], parent->level - 1u,
+		   parent, i, false, child);
 }
 
 int cache_get(struct cache *cache, const struct node_ref *ref, unsigned level,
@@ -499,12 +496,9 @@ int cache_get(struct cache *cache, const struct node_ref *ref, unsigned level,
 int cache_get_child(struct cache *cache, const struct node *parent, unsigned i,
 		    const struct node **child)
 {
-	struct node_ref ref;
-
-	node_child(parent, i, &ref);
 	unsigned slot = cache_enter(cache);
-	int r = get(cache, slot, &ref, parent->level - 1u, parent, i, true,
-		    child);
+	int r = get(cache, slot, &parent->children[i], parent->level - 1u,
+		    parent, i, true, child);
 	epoch_leave(cache->epoch, slot);
 	return r;
 }

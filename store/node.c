@@ -63,20 +63,19 @@ static bool child_offset(uint64_t v, uint64_t parent, uint64_t *offset)
 }
 
 static bool read_child(struct reader *r, const struct node *node,
-		       struct entry *e)
+		       struct entry *e, struct node_ref *child)
 {
-	uint64_t offset;
-
 	e->suffix_len = (size_t)read_varint(r);
 	e->suffix = read_bytes(r, e->suffix_len);
 	uint64_t v = read_varint(r);
 	uint64_t length = read_varint(r);
-	read_le32(r);
+	child->crc = read_le32(r);
+	child->length = (uint32_t)length;
 	return !r->bad &&
 	       e->suffix_len <= (size_t)ROW_KEY_MAX - node->prefix_len &&
 	       length > 0 && length <= NODE_MAX &&
-	       child_offset(v, node->ref.offset, &offset) &&
-	       length <= node->ref.offset - offset;
+	       child_offset(v, node->ref.offset, &child->offset) &&
+	       length <= node->ref.offset - child->offset;
 }
 
 /* The header of node->raw, and what it says of the lengths that follow */
@@ -94,15 +93,16 @@ static bool read_head(struct reader *r, struct node *node)
 	return !r->bad;
 }
 
-/* Validate and index the entries; `at` is node->at, writable */
-static bool read_entries(struct reader *r, struct node *node, uint16_t *at)
+/* Validate and index the entries; at and children are the node's, writable */
+static bool read_entries(struct reader *r, struct node *node, uint16_t *at,
+			 struct node_ref *children)
 {
 	struct entry last = { 0 };
 
 	for (unsigned i = 0; i < node->count; i++) {
 		struct entry e = { 0 };
 		at[i] = (uint16_t)(r->at - node->raw);
-		if (!(node->level ? read_child(r, node, &e) :
+		if (!(node->level ? read_child(r, node, &e, &children[i]) :
 				    read_row(r, node, &e)))
 			return false;
 		if (i && compare_bytes(last.suffix, last.suffix_len, e.suffix,
@@ -113,7 +113,8 @@ static bool read_entries(struct reader *r, struct node *node, uint16_t *at)
 	return reader_left(r) == 0;
 }
 
-static void index_heads(struct node *node);
+static void find_alike(struct node *node);
+static void index_heads(const struct node *node, uint32_t *heads);
 
 int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	      struct node **out)
@@ -127,12 +128,16 @@ int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	if (!count || count > ref->length / (level ? CHILD_MIN : ROW_MIN))
 		return -EUCLEAN;
 
-	size_t memory = sizeof(struct node) + ref->length +
+	/* In the order of their alignment; children come first, if any */
+	size_t refs = level ? count * sizeof(struct node_ref) : 0;
+	size_t memory = sizeof(struct node) + refs + ref->length +
 			count * (sizeof(uint32_t) + sizeof(uint16_t));
 	struct node *node = malloc(memory);
 	if (!node)
 		return -ENOMEM;
-	uint16_t *at = (uint16_t *)(node->heads + count);
+	struct node_ref *children = (struct node_ref *)(node + 1);
+	uint32_t *heads = (uint32_t *)(children + (level ? count : 0));
+	uint16_t *at = (uint16_t *)(heads + count);
 	uint8_t *raw = (uint8_t *)(at + count);
 	memcpy(raw, bytes, ref->length);
 	memset(node, 0, sizeof(*node));
@@ -140,15 +145,18 @@ int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	node->memory = memory;
 	node->raw = raw;
 	node->at = at;
+	node->heads = heads;
+	node->children = children;
 	node->level = (uint16_t)level;
 	node->count = (uint16_t)count;
 
 	struct reader r = reader_of(raw, ref->length);
-	if (!read_head(&r, node) || !read_entries(&r, node, at)) {
+	if (!read_head(&r, node) || !read_entries(&r, node, at, children)) {
 		node_free(node);
 		return -EUCLEAN;
 	}
-	index_heads(node);
+	find_alike(node);
+	index_heads(node, heads);
 	*out = node;
 	return 0;
 }
@@ -243,15 +251,14 @@ static void find_alike(struct node *node)
 		node->end--;
 }
 
-static void index_heads(struct node *node)
+static void index_heads(const struct node *node, uint32_t *heads)
 {
-	find_alike(node);
 	for (unsigned i = 0; i < node->count; i++) {
 		struct entry e = entry_at(node, i);
 		bool in = i >= node->begin && i < node->end;
-		node->heads[i] = in ? head_of(e.suffix + node->alike,
-					      e.suffix_len - node->alike) :
-				      0;
+		heads[i] = in ? head_of(e.suffix + node->alike,
+					e.suffix_len - node->alike) :
+				0;
 	}
 }
 
@@ -394,17 +401,6 @@ const uint8_t *node_prefix(const struct node *node)
 const uint8_t *node_template(const struct node *node)
 {
 	return prefix_of(node) + node->prefix_len;
-}
-
-void node_child(const struct node *node, unsigned i, struct node_ref *child)
-{
-	assert(node->level > 0);
-	const uint8_t *p = entry_at(node, i).rest;
-	bool fine =
-		child_offset(next_varint(&p), node->ref.offset, &child->offset);
-	assert(fine);
-	child->length = (uint32_t)next_varint(&p);
-	child->crc = get_le32(p);
 }
 
 /* ---- encoding --------------------------------------------------------- */

@@ -65,6 +65,7 @@ struct node {
 	struct node_ref ref;
 	const uint8_t *raw; /* the bytes of the file */
 	const uint16_t *at; /* where in raw each entry lies */
+	const uint32_t *heads;
 	uint16_t level;
 	uint16_t count;
 	uint16_t prefix_len;
@@ -79,7 +80,7 @@ struct node {
 	struct node *after;
 	uint64_t mark;
 	size_t memory; /* bytes allocated */
-	uint32_t heads[];
+	const struct node_ref *children; /* above level 0 */
 };
 
 /*
@@ -128,7 +129,11 @@ const uint8_t *node_prefix(const struct node *node);
 const uint8_t *node_template(const struct node *node);
 
 /* The child of entry i */
-void node_child(const struct node *node, unsigned i, struct node_ref *child);
+static inline void node_child(const struct node *node, unsigned i,
+			      struct node_ref *child)
+{
+	*child = node->children[i];
+}
 
 /*
  * Encoding: the head of a node, then exactly count entries. They append to a
