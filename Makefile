@@ -322,9 +322,9 @@ $(TESTS): %: %.o $(TEST_A) $(LIB_A)
 
 # Tests that come between the program and what it calls
 wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
-$(BUILD)/tests/test_no_memory: LINK_MODE = -pie $(call wrap,malloc calloc \
-	realloc aligned_alloc strdup strndup realpath fdopendir mmap64 \
-	pthread_create)
+$(addprefix $(BUILD)/tests/,test_no_memory test_salvage_memory): LINK_MODE = \
+	-pie $(call wrap,malloc calloc realloc aligned_alloc strdup strndup \
+	vasprintf __vasprintf_chk realpath fdopendir mmap64 pthread_create)
 $(BUILD)/tests/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
 

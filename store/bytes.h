@@ -115,6 +115,7 @@ static inline int64_t unzigzag(uint64_t v)
 	return (int64_t)(v >> 1 ^ (0 - (v & 1)));
 }
 
+/* Once it is bad it stands at its end, so that all further reads fail */
 struct reader {
 	const uint8_t *at;
 	const uint8_t *end;
@@ -132,11 +133,17 @@ static inline size_t reader_left(const struct reader *r)
 	return (size_t)(r->end - r->at);
 }
 
+static inline void reader_fail(struct reader *r)
+{
+	r->bad = true;
+	r->at = r->end;
+}
+
 /* n bytes in place; NULL and bad if there are fewer */
 static inline const uint8_t *read_bytes(struct reader *r, uint64_t n)
 {
 	if (r->bad || n > reader_left(r)) {
-		r->bad = true;
+		reader_fail(r);
 		return NULL;
 	}
 	const uint8_t *p = r->at;
@@ -174,7 +181,7 @@ static inline uint64_t read_long_varint(struct reader *r)
 	const uint8_t *p = r->at;
 	const uint8_t *end = reader_left(r) > VARINT_MAX ? p + VARINT_MAX :
 							   r->end;
-	for (unsigned shift = 0; !r->bad && p != end; shift += 7) {
+	for (unsigned shift = 0; p != end; shift += 7) {
 		uint8_t b = *p++;
 		if ((shift == 63 && b > 1) || (b == 0 && shift > 0))
 			break;
@@ -184,7 +191,7 @@ static inline uint64_t read_long_varint(struct reader *r)
 			return v;
 		}
 	}
-	r->bad = true;
+	reader_fail(r);
 	return 0;
 }
 
@@ -193,12 +200,11 @@ static inline uint64_t read_long_varint(struct reader *r)
 static inline uint64_t read_varint(struct reader *r)
 {
 	const uint8_t *p = r->at;
-	if (!r->bad && p != r->end && *p < 0x80) {
-		r->at++;
+	if (p != r->end && *p < 0x80) {
+		r->at = p + 1;
 		return *p;
 	}
-	if (!r->bad && reader_left(r) > 2 && p[1] >= 0x80 && p[2] < 0x80 &&
-	    p[2]) {
+	if (reader_left(r) > 2 && p[1] >= 0x80 && p[2] < 0x80 && p[2]) {
 		r->at += 3;
 		return (p[0] & 0x7fu) | (p[1] & 0x7fu) << 7 |
 		       (uint32_t)p[2] << 14;
@@ -228,6 +234,12 @@ static inline size_t common_prefix(const void *a, size_t a_len, const void *b,
 	while (n < most && x[n] == y[n])
 		n++;
 	return n;
+}
+
+static inline bool begins_with(const void *a, size_t a_len, const void *prefix,
+			       size_t len)
+{
+	return len <= a_len && common_prefix(a, len, prefix, len) == len;
 }
 
 /* The order of all keys: bytes first, then length */

@@ -21,19 +21,32 @@
 #include "crc32c.h"
 #include "file_over.h"
 #include "log_walk.h"
+#include "row_tools.h"
 
 void check_found(struct checker *k, const char *format, ...)
 {
 	char *line = NULL;
 	va_list args;
 	k->damages++;
-	if (!k->options->found)
+	/* A line that lacks a name is worse than none */
+	if (!k->options->found || k->no_memory)
 		return;
 	va_start(args, format);
-	if (vasprintf(&line, format, args) >= 0)
-		k->options->found(k->options->arg, line);
+	int n = vasprintf(&line, format, args);
 	va_end(args);
+	if (n < 0) {
+		k->no_memory = true;
+		return;
+	}
+	k->options->found(k->options->arg, line);
 	free(line);
+}
+
+const char *check_text(struct checker *k, struct buf *text)
+{
+	const char *words = text_of(text);
+	k->no_memory |= text->failed;
+	return words;
 }
 
 static void report_found(void *arg, const char *line)
@@ -213,8 +226,9 @@ static int check_file(struct checker *k, struct file *below, struct file *file)
 	if (!opened)
 		return check_model(k, below);
 	/* It cannot be opened: if that is not for what was found, say why */
-	if (k->damages == 0)
-		(void)log_recover(file, false, &st, report_found, k);
+	if (k->damages == 0 &&
+	    log_recover(file, false, &st, report_found, k) == -ENOMEM)
+		return -ENOMEM;
 	return opened;
 }
 
@@ -237,6 +251,8 @@ int64_t banyan_check(const char *path, const struct banyan_check *check)
 		rc = 0;
 	if (!rc)
 		rc = check_progress(&k, k.total);
+	if (k.no_memory)
+		rc = -ENOMEM;
 	if (rc && k.cancelled)
 		rc = -ECANCELED;
 	free(k.torn);

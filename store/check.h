@@ -18,6 +18,7 @@ struct checker {
 	uint64_t done; /* bytes of work, for progress */
 	uint64_t total;
 	bool cancelled;
+	bool no_memory; /* to tell a line: the check has failed */
 	struct torn *torn; /* owned: damaged nodes, in order */
 	size_t torn_count;
 	size_t torn_capacity;
@@ -26,6 +27,9 @@ struct checker {
 /* One damage, one line */
 __attribute__((format(printf, 2, 3))) void check_found(struct checker *k,
 						       const char *format, ...);
+
+/* text_of(), for such lines */
+const char *check_text(struct checker *k, struct buf *text);
 
 /* 0, or -ECANCELED */
 int check_progress(struct checker *k, uint64_t done);

@@ -91,6 +91,7 @@ struct layer_cursor {
 	unsigned tables;
 	struct redo_cursor table[LAYERS_TABLES];
 	bool table_at[LAYERS_TABLES]; /* it stands on a row */
+	unsigned tables_at; /* how many do; none: the tree is all there is */
 	struct tree_cursor tree;
 	bool tree_at;
 	bool back; /* the direction of travel */
@@ -111,6 +112,7 @@ int layer_cursor_new(const struct layers *l, struct layer_cursor **out)
 				 l->table[i].seq);
 		c->table_at[i] = false;
 	}
+	c->tables_at = 0;
 	tree_cursor_init(&c->tree, l->cache, &l->tree);
 	c->tree_at = false;
 	c->back = false;
@@ -149,7 +151,7 @@ static bool is_beyond(const struct layer_cursor *c, const uint8_t *key,
 		      size_t len)
 {
 	const struct buf *p = &c->prefix;
-	return p->len && (len < p->len || memcmp(key, p->data, p->len) != 0);
+	return p->len && !begins_with(key, len, p->data, p->len);
 }
 
 static bool stands(const struct layer_cursor *c, unsigned source)
@@ -177,6 +179,7 @@ static int step_source(struct layer_cursor *c, unsigned source)
 		struct redo_cursor *t = &c->table[source];
 		c->table_at[source] = c->back ? redo_cursor_prev(t) :
 						redo_cursor_next(t);
+		c->tables_at -= !c->table_at[source];
 		return 0;
 	}
 	return tree_moved(c, c->back ? tree_cursor_prev(&c->tree) :
@@ -197,6 +200,8 @@ static bool goes_first(const struct layer_cursor *c, unsigned a, unsigned b)
 static int foremost(const struct layer_cursor *c)
 {
 	int best = -1;
+	if (!c->tables_at)
+		return c->tree_at ? (int)c->tables : -1;
 	for (unsigned i = 0; i < c->tables; i++)
 		if (c->table_at[i] &&
 		    (best < 0 || goes_first(c, i, (unsigned)best)))
@@ -210,6 +215,8 @@ static int foremost(const struct layer_cursor *c)
 /* All sources that stand on the position step on, its own as the last */
 static int leave(struct layer_cursor *c)
 {
+	if (!c->tables_at)
+		return step_source(c, c->tables);
 	for (unsigned i = 0; i <= c->tables; i++) {
 		size_t len = 0;
 		if ((int)i == c->source || !stands(c, i))
@@ -252,8 +259,11 @@ int layer_cursor_seek(struct layer_cursor *c, const void *key, size_t key_len)
 {
 	c->back = false;
 	c->source = -1;
-	for (unsigned i = 0; i < c->tables; i++)
+	c->tables_at = 0;
+	for (unsigned i = 0; i < c->tables; i++) {
 		c->table_at[i] = redo_cursor_seek(&c->table[i], key, key_len);
+		c->tables_at += c->table_at[i];
+	}
 	int rc = tree_moved(c, tree_cursor_seek(&c->tree, key, key_len));
 	return rc ? rc : settle(c);
 }
@@ -263,9 +273,12 @@ int layer_cursor_seek_before(struct layer_cursor *c, const void *key,
 {
 	c->back = true;
 	c->source = -1;
-	for (unsigned i = 0; i < c->tables; i++)
+	c->tables_at = 0;
+	for (unsigned i = 0; i < c->tables; i++) {
 		c->table_at[i] =
 			redo_cursor_seek_before(&c->table[i], key, key_len);
+		c->tables_at += c->table_at[i];
+	}
 	int rc = tree_moved(c, tree_cursor_seek_before(&c->tree, key, key_len));
 	return rc ? rc : settle(c);
 }

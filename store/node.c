@@ -312,7 +312,9 @@ static unsigned search_alike(const struct node *node, const uint8_t *suffix,
 	unsigned low = heads_below(node, head);
 	if (low == node->end || node->heads[low] != head)
 		return low;
+	/* The row that follows has more than a line, too */
 	__builtin_prefetch(node->raw + node->at[low] + 64);
+	__builtin_prefetch(node->raw + node->at[low] + 128);
 	/* Mostly it is the only one with this head */
 	int c = compare_suffix(node, low, suffix, len);
 	*found = c == 0;

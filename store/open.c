@@ -317,7 +317,10 @@ int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
 		return rc;
 	}
 	db->file = file;
-	rc = fresh ? create(db) : recover(db, o->freeze);
+	if (fresh)
+		rc = o->freeze ? -ENOENT : create(db); /* it has no past */
+	else
+		rc = recover(db, o->freeze);
 	if (!rc)
 		rc = hold_root(db);
 	if (!rc && !db->read_only)

@@ -307,7 +307,7 @@ static bool read_boolean(struct reader *r)
 	uint8_t byte = read_u8(r);
 
 	if (byte > 1)
-		r->bad = true;
+		reader_fail(r);
 	return byte == 1;
 }
 
@@ -343,7 +343,7 @@ static struct banyan_value read_value(struct reader *r, enum banyan_type type)
 		break;
 	case BANYAN_ABSENT:
 	default: /* the schema is not fit */
-		r->bad = true;
+		reader_fail(r);
 	}
 	return value;
 }

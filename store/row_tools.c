@@ -152,14 +152,24 @@ int rows_way_up(const struct state *s, uint64_t from, struct id_set *rooted,
 	return noted ? noted : rc;
 }
 
+/* Damage shows in the words; a lack of memory must not look like that */
+static void note_failure(struct buf *text, int rc)
+{
+	text->failed |= rc == -ENOMEM;
+}
+
 void text_key(const struct state *s, uint64_t space, const void *name,
 	      size_t len, struct buf *text)
 {
 	struct row_key *links = calloc(PATH_DEPTH, sizeof(*links));
 	unsigned depth = 0;
-	while (links && space != BANYAN_ROOT_ID && depth < PATH_DEPTH &&
-	       rows_first_link(s, space, &links[depth]) == 1)
-		space = get_be64(links[depth++].bytes + ROW_ID_LEN);
+	int rc = links ? 1 : -ENOMEM;
+	while (rc == 1 && space != BANYAN_ROOT_ID && depth < PATH_DEPTH) {
+		rc = rows_first_link(s, space, &links[depth]);
+		if (rc == 1)
+			space = get_be64(links[depth++].bytes + ROW_ID_LEN);
+	}
+	note_failure(text, rc);
 	if (space != BANYAN_ROOT_ID)
 		text_add(text, "(space %" PRIu64 ")/", space);
 	while (depth--) {
@@ -175,9 +185,11 @@ void text_key(const struct state *s, uint64_t space, const void *name,
 void text_data(const struct state *s, uint64_t id, struct buf *text)
 {
 	struct row_key link;
+	int rc = id == BANYAN_ROOT_ID ? 0 : rows_first_link(s, id, &link);
+	note_failure(text, rc);
 	if (id == BANYAN_ROOT_ID) {
 		text_add(text, "the root key space");
-	} else if (rows_first_link(s, id, &link) == 1) {
+	} else if (rc == 1) {
 		text_add(text, "key ");
 		text_key(s, get_be64(link.bytes + ROW_ID_LEN),
 			 link.bytes + ROW_ID_LEN + 8, link.len - ROW_ID_LEN - 8,

@@ -17,15 +17,26 @@
 
 /* ---- telling ---------------------------------------------------------- */
 
-static void tell(void (*to)(void *arg, const char *line), void *arg,
+static void tell(struct salvage *s, void (*to)(void *arg, const char *line),
 		 const char *format, va_list args)
 {
 	char *line = NULL;
-	if (!to)
+	/* A line that lacks a name is worse than none */
+	if (!to || s->no_memory)
 		return;
-	if (vasprintf(&line, format, args) >= 0)
-		to(arg, line);
+	if (vasprintf(&line, format, args) < 0) {
+		s->no_memory = true;
+		return;
+	}
+	to(s->options->arg, line);
 	free(line);
+}
+
+const char *salvage_text(struct salvage *s, struct buf *text)
+{
+	const char *words = text_of(text);
+	s->no_memory |= text->failed;
+	return words;
 }
 
 void salvage_lost(struct salvage *s, const char *format, ...)
@@ -33,7 +44,7 @@ void salvage_lost(struct salvage *s, const char *format, ...)
 	va_list args;
 	s->losses++;
 	va_start(args, format);
-	tell(s->options->lost, s->options->arg, format, args);
+	tell(s, s->options->lost, format, args);
 	va_end(args);
 }
 
@@ -41,7 +52,7 @@ void salvage_note(struct salvage *s, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	tell(s->options->note, s->options->arg, format, args);
+	tell(s, s->options->note, format, args);
 	va_end(args);
 }
 
@@ -140,7 +151,10 @@ static int read_log(struct salvage *s)
 		return rc;
 	s->total = s->size * 3;
 	/* If it can be opened, it ends where it ends for everybody */
-	if (log_recover(s->file, false, &st, NULL, NULL) == 0)
+	rc = log_recover(s->file, false, &st, NULL, NULL);
+	if (rc == -ENOMEM)
+		return rc; /* which says nothing about it */
+	if (!rc)
 		log_walk_cut(&s->walk, st.end.seq);
 	if (s->walk.cut)
 		salvage_note(s,
@@ -210,6 +224,8 @@ static int run(struct salvage *s, const char *out)
 		rc = salvage_source(s);
 	if (!rc)
 		rc = fill_out(s);
+	if (!rc && s->no_memory)
+		rc = -ENOMEM;
 	draft_drop(&s->work);
 	if (!rc)
 		rc = draft_publish(&s->out);

@@ -44,6 +44,7 @@ struct salvage {
 	uint64_t total; /* bytes of work, for progress */
 	uint64_t done;
 	bool cancelled;
+	bool no_memory; /* to tell a line: nothing is to come of it */
 
 	struct file *file; /* the damaged one, watched */
 	uint64_t size;
@@ -80,6 +81,8 @@ salvage_lost(struct salvage *s, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void
 salvage_note(struct salvage *s, const char *format, ...);
 int salvage_progress(struct salvage *s, uint64_t done);
+/* text_of(), for the lines above */
+const char *salvage_text(struct salvage *s, struct buf *text);
 
 /* Fill work (salvage_source.c) */
 int salvage_source(struct salvage *s);

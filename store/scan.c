@@ -140,12 +140,10 @@ static int step(struct banyan_cursor *c)
 	return c->reverse ? seek_last(c) : seek_first(c);
 }
 
+/* The cursor over the rows keeps to the prefix by itself */
 static bool in_range(const struct banyan_cursor *c, const uint8_t *key,
 		     size_t len)
 {
-	if (len < c->prefix.len ||
-	    memcmp(key, c->prefix.bytes, c->prefix.len) != 0)
-		return false;
 	if (!c->reverse)
 		return !c->to.len ||
 		       compare_bytes(key, len, c->to.bytes, c->to.len) < 0;

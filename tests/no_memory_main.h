@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +88,11 @@ WRAP(void *, realloc, (void *p, size_t n), (p, n), NULL)
 WRAP(void *, aligned_alloc, (size_t align, size_t n), (align, n), NULL)
 WRAP(char *, strdup, (const char *s), (s), NULL)
 WRAP(char *, strndup, (const char *s, size_t n), (s, n), NULL)
+WRAP(int, vasprintf, (char **to, const char *format, va_list args),
+     (to, format, args), -1)
+WRAP(int, __vasprintf_chk,
+     (char **to, int flag, const char *format, va_list args),
+     (to, flag, format, args), -1)
 WRAP(char *, realpath, (const char *path, char *to), (path, to), NULL)
 WRAP(DIR *, fdopendir, (int fd), (fd), NULL)
 WRAP(void *, mmap64,
