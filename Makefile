@@ -131,7 +131,7 @@ SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench \
 .DELETE_ON_ERROR:
 .PHONY: all help tests mount check check-long check-planted check-asan \
 	check-tsan check-valgrind run-tests cov fuzz fuzzers golden check-layers lint \
-	format bench bench-store bench-mount bench-programs install uninstall \
+	format bench bench-store bench-kill bench-mount bench-programs install uninstall \
 	clean
 
 all: $(LIB_A) $(LIB_SO) $(BUILD)/$(SONAME) $(PROGRAMS) ## Build the library, banyan and banyanfs (the default)
@@ -224,6 +224,13 @@ bench-store: ## This library and LMDB, SQLite, RocksDB, Berkeley DB: make bench-
 		$(if $(KEYS),--keys $(KEYS)) \
 		$(if $(VALUE_SIZE),--value-size $(VALUE_SIZE)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+bench-kill: ## Kill loads half-way: is every batch there that had returned, how long does the next open take? KEYS=10000000 CACHE=256 ROUNDS=3
+	@tools/setup.sh build bench
+	@$(SUBMAKE) bench-programs
+	@dir=$$(mktemp -d -p $(BUILD)) && trap 'rm -r "$$dir"' EXIT && \
+		$(BUILD)/tests/bench/bench_kill "$$dir" $(or $(KEYS),10000000) \
+		$(or $(CACHE),256) $(or $(ROUNDS),3)
 
 bench-mount: ## Make and read 20 000 files: the mount, the disk below, passthrough_ll
 	@tools/setup.sh build bench
@@ -324,7 +331,8 @@ $(TESTS): %: %.o $(TEST_A) $(LIB_A)
 wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
 $(addprefix $(BUILD)/tests/,test_no_memory test_salvage_memory): LINK_MODE = \
 	-pie $(call wrap,malloc calloc realloc aligned_alloc strdup strndup \
-	vasprintf __vasprintf_chk realpath fdopendir mmap64 pthread_create)
+	vasprintf __vasprintf_chk realpath fdopendir mmap64 pthread_create \
+	pool_alloc)
 $(BUILD)/tests/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
 

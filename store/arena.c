@@ -2,11 +2,11 @@
 #include "arena.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
+
+#include "pages.h"
 
 #define CHUNK_FIRST 4096u
-/* Two MiB, so that a chunk can be a huge page: see get_memory() */
-#define CHUNK_MAX (2u << 20)
+#define CHUNK_MAX PAGES_UNIT
 
 struct arena_chunk {
 	struct arena_chunk *before;
@@ -21,27 +21,13 @@ struct arena_chunk {
  */
 static void *get_memory(size_t size)
 {
-	if (size != CHUNK_MAX)
-		return malloc(size);
-	uint8_t *p = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	/* Keep the part that is aligned to its size */
-	size_t before = (size - (uintptr_t)p % size) % size;
-	if (before)
-		munmap(p, before);
-	munmap(p + before + size, size - before);
-#ifdef MADV_HUGEPAGE
-	(void)madvise(p + before, size, MADV_HUGEPAGE);
-#endif
-	return p + before;
+	return size == CHUNK_MAX ? pages_get(true) : malloc(size);
 }
 
 static void put_memory(void *p, size_t size)
 {
 	if (size == CHUNK_MAX)
-		munmap(p, size);
+		pages_put(p);
 	else
 		free(p);
 }

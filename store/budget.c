@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "budget.h"
 
-#include <malloc.h>
-
 /* Limits below this are small */
 #define SMALL_LIMIT (128u << 20)
 /* Rows in a full redo table, whatever their size: replay takes its time */
@@ -13,7 +11,7 @@
 #define ORDER_PART 6u
 /* Nodes get more or less in steps of this part of the limit */
 #define STEPS 64u
-/* The heap is trimmed when they have got less by this part */
+/* Their pool is trimmed when they have got less by this part */
 #define TRIM_PART 8u
 
 /* For nodes at the least. Inner ones of 10 million rows take 12 MiB with small
@@ -70,8 +68,8 @@ bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room)
 }
 
 /*
- * What nodes have left is in holes of the heap, and tables take theirs from the
- * system: without this both would have it. (Loading 2 million rows in random
+ * What nodes have left is in holes of their pool, and tables take theirs from
+ * the system: without this both would have it. (Loading 2 million rows in random
  * order under 64 MiB took 118 MiB.)
  */
 static void trim(banyan *db, uint64_t nodes)
@@ -81,9 +79,7 @@ static void trim(banyan *db, uint64_t nodes)
 	if (db->trimmed - nodes < db->cache_limit / TRIM_PART)
 		return;
 	db->trimmed = nodes;
-#ifdef __GLIBC__
-	malloc_trim(0);
-#endif
+	cache_trim(db->cache);
 }
 
 void budget_follow(banyan *db, const struct view *v)

@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define SHARD_BITS 4
 #define SHARDS (1u << SHARD_BITS)
@@ -40,8 +41,15 @@
 #define LEAF_LIVES 2
 #define INNER_LIVES 8
 #define DEAD (1u << 31) /* in refs */
-/* What malloc() and the hash table add to a node, about */
-#define OVERHEAD 32u
+/* What the hash table adds to a node, about */
+#define OVERHEAD 16u
+/* Caches below this are small: to them a whole huge page is much */
+#define HUGE_LIMIT (128u << 20)
+/* So much of the limit, and this, may wait in limbo before others wait for it */
+#define LIMBO_PART 8
+#define LIMBO_LEAST (1u << 20)
+#define LIMBO_WAIT_NS 50000
+#define LIMBO_WAITS 200u
 
 struct table {
 	struct table *before; /* smaller ones, which late readers may be in */
@@ -61,11 +69,13 @@ struct shard {
 struct cache {
 	struct file *file;
 	struct epoch *epoch;
+	struct pool *pool; /* where nodes have their memory */
 	uint64_t multiplier; /* random: no file can choose who collides */
 	_Atomic uint64_t limit;
 	_Atomic uint64_t bytes;
 	_Atomic unsigned turn; /* the shard whose hand is moving */
 	pthread_mutex_t limbo_lock;
+	_Atomic uint64_t limbo_bytes;
 	struct node *limbo; /* evicted, oldest first, linked by after */
 	struct node *limbo_last;
 	struct shard shards[SHARDS];
@@ -103,7 +113,8 @@ int cache_new(struct file *file, uint64_t limit, struct cache **out)
 		cache->multiplier = 0x9e3779b97f4a7c15u;
 	cache->multiplier |= 1;
 	cache->epoch = epoch_new();
-	int r = cache->epoch ? 0 : -ENOMEM;
+	cache->pool = pool_new(limit >= HUGE_LIMIT);
+	int r = cache->epoch && cache->pool ? 0 : -ENOMEM;
 	for (unsigned i = 0; !r && i < SHARDS; i++)
 		r = shard_init(&cache->shards[i]);
 	if (r) {
@@ -138,7 +149,7 @@ static bool same_ref(const struct node_ref *a, const struct node_ref *b)
 
 static size_t cost_of(const struct node *node)
 {
-	return node->memory + OVERHEAD;
+	return pool_cost(node->memory) + OVERHEAD;
 }
 
 /* ---- finding ---------------------------------------------------------- */
@@ -281,34 +292,62 @@ static bool over_limit(struct cache *cache)
 	       atomic_load_explicit(&cache->limit, memory_order_relaxed);
 }
 
-/* What is evicted comes to the end; what nobody can see any more goes */
-static void pass_limbo(struct cache *cache, struct node *evicted)
+/* What nobody can see any more goes */
+static void drain_limbo(struct cache *cache)
 {
 	struct node *gone = NULL;
 	struct node *left;
-	evicted->mark = epoch_mark(cache->epoch);
-	evicted->after = NULL;
 	pthread_mutex_lock(&cache->limbo_lock);
+	struct node *first = cache->limbo;
+	for (left = first; left; left = left->after) {
+		if (!epoch_passed(cache->epoch, left->mark))
+			break;
+		gone = left;
+	}
+	cache->limbo = left;
+	pthread_mutex_unlock(&cache->limbo_lock);
+	while (gone && first != left) {
+		struct node *next = first->after;
+		atomic_fetch_sub(&cache->limbo_bytes, cost_of(first));
+		node_free(first);
+		first = next;
+	}
+}
+
+static void pass_limbo(struct cache *cache, struct node *evicted)
+{
+	evicted->after = NULL;
+	atomic_fetch_add(&cache->limbo_bytes, cost_of(evicted));
+	pthread_mutex_lock(&cache->limbo_lock);
+	evicted->mark = epoch_mark(cache->epoch);
 	if (cache->limbo)
 		cache->limbo_last->after = evicted;
 	else
 		cache->limbo = evicted;
 	cache->limbo_last = evicted;
-	for (left = cache->limbo; left; left = left->after) {
-		if (!epoch_passed(cache->epoch, left->mark))
-			break;
-		gone = left;
-	}
-	struct node *first = cache->limbo;
-	if (gone) {
-		cache->limbo = left;
-		gone->after = NULL;
-	}
 	pthread_mutex_unlock(&cache->limbo_lock);
-	while (gone && first) {
-		struct node *next = first->after;
-		node_free(first);
-		first = next;
+	drain_limbo(cache);
+}
+
+static bool limbo_is_long(struct cache *cache)
+{
+	return atomic_load_explicit(&cache->limbo_bytes, memory_order_relaxed) >
+	       atomic_load_explicit(&cache->limit, memory_order_relaxed) /
+			       LIMBO_PART +
+		       LIMBO_LEAST;
+}
+
+/*
+ * One who has entered and does not get on (its disk is slow, or it has no
+ * processor) keeps in limbo all that others evict. Before these go on, let them
+ * wait for it a little, and then go on at a pace that does no harm.
+ */
+static void wait_for_limbo(struct cache *cache)
+{
+	const struct timespec pause = { .tv_nsec = LIMBO_WAIT_NS };
+	for (unsigned i = 0; i < LIMBO_WAITS && limbo_is_long(cache); i++) {
+		nanosleep(&pause, NULL);
+		drain_limbo(cache);
 	}
 }
 
@@ -379,7 +418,7 @@ static int load(struct cache *cache, const struct node_ref *ref, unsigned level,
 	int r = file_read(cache->file, bytes, ref->length, ref->offset);
 	if (r)
 		return r == -ENODATA ? -EUCLEAN : r;
-	return node_load(bytes, ref, level, node);
+	return node_load_in(cache->pool, bytes, ref, level, node);
 }
 
 /* Do the keys of the loaded child suit its separators? */
@@ -463,6 +502,8 @@ static int get(struct cache *cache, unsigned slot, const struct node_ref *ref,
 
 unsigned cache_enter(struct cache *cache)
 {
+	if (limbo_is_long(cache))
+		wait_for_limbo(cache);
 	return epoch_enter(cache->epoch);
 }
 
@@ -525,10 +566,16 @@ void cache_set_limit(struct cache *cache, uint64_t limit)
 	make_room(cache);
 }
 
+void cache_trim(struct cache *cache)
+{
+	pool_trim(cache->pool);
+}
+
 void cache_get_stat(struct cache *cache, struct cache_stat *stat)
 {
 	*stat = (struct cache_stat){
 		.bytes = atomic_load(&cache->bytes),
+		.waiting = atomic_load(&cache->limbo_bytes),
 		.limit = atomic_load(&cache->limit),
 		.hits = epoch_counted(cache->epoch),
 	};
@@ -575,6 +622,7 @@ void cache_free(struct cache *cache)
 	}
 	for (unsigned i = 0; i < SHARDS; i++)
 		shard_free(&cache->shards[i]);
+	pool_free(cache->pool);
 	epoch_free(cache->epoch);
 	pthread_mutex_destroy(&cache->limbo_lock);
 	free(cache);

@@ -62,11 +62,14 @@ struct epoch *cache_epoch(struct cache *cache);
 
 struct cache_stat {
 	uint64_t bytes;
+	uint64_t waiting; /* evicted, but somebody who entered may see it */
 	uint64_t limit;
 	uint64_t hits;
 	uint64_t misses;
 };
 void cache_get_stat(struct cache *cache, struct cache_stat *stat);
 void cache_set_limit(struct cache *cache, uint64_t limit);
+/* Give back the memory that lies idle where nodes were */
+void cache_trim(struct cache *cache);
 
 #endif

@@ -51,7 +51,7 @@ struct banyan {
 	uint64_t cache_limit;
 	uint64_t table_limit; /* bytes at which a redo table is full */
 	_Atomic uint64_t tables_bytes; /* when the cache's limit was set */
-	uint64_t trimmed; /* that limit, when the heap was last trimmed */
+	uint64_t trimmed; /* that limit, when the pool was last trimmed */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
 

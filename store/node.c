@@ -119,6 +119,12 @@ static void index_heads(const struct node *node, uint32_t *heads);
 int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	      struct node **out)
 {
+	return node_load_in(NULL, bytes, ref, level, out);
+}
+
+int node_load_in(struct pool *pool, const void *bytes,
+		 const struct node_ref *ref, unsigned level, struct node **out)
+{
 	if (ref->length < NODE_HEADER_SIZE || ref->length > NODE_MAX)
 		return -EUCLEAN;
 	if (crc32c(0, bytes, ref->length) != ref->crc)
@@ -132,7 +138,7 @@ int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	size_t refs = level ? count * sizeof(struct node_ref) : 0;
 	size_t memory = sizeof(struct node) + refs + ref->length +
 			count * (sizeof(uint32_t) + sizeof(uint16_t));
-	struct node *node = malloc(memory);
+	struct node *node = pool ? pool_alloc(pool, memory) : malloc(memory);
 	if (!node)
 		return -ENOMEM;
 	struct node_ref *children = (struct node_ref *)(node + 1);
@@ -143,6 +149,7 @@ int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	memset(node, 0, sizeof(*node));
 	node->ref = *ref;
 	node->memory = memory;
+	node->pool = pool;
 	node->raw = raw;
 	node->at = at;
 	node->heads = heads;
@@ -163,7 +170,10 @@ int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 
 void node_free(struct node *node)
 {
-	free(node);
+	if (node && node->pool)
+		pool_release(node->pool, node, node->memory);
+	else
+		free(node);
 }
 
 int node_check_bounds(const struct node *node, const void *lower,

@@ -46,6 +46,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "pool.h"
 #include "row_limits.h"
 
 #define NODE_TARGET 4096u /* bytes at which a node is full, by default */
@@ -80,6 +81,7 @@ struct node {
 	struct node *after;
 	uint64_t mark;
 	size_t memory; /* bytes allocated */
+	struct pool *pool; /* from here; NULL: malloc() */
 	const struct node_ref *children; /* above level 0 */
 };
 
@@ -90,6 +92,10 @@ struct node {
  */
 int node_load(const void *bytes, const struct node_ref *ref, unsigned level,
 	      struct node **node);
+/* The same, with memory from the pool */
+int node_load_in(struct pool *pool, const void *bytes,
+		 const struct node_ref *ref, unsigned level,
+		 struct node **node);
 void node_free(struct node *node); /* NULL is fine */
 
 /* -EUCLEAN unless lower <= all keys < upper. upper NULL: there is none. */

@@ -13,7 +13,7 @@ export LC_ALL=C
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
 table='
-0 bytes buf crc32c umask row_limits arena epoch id_set
+0 bytes buf crc32c umask row_limits pages arena pool epoch id_set
 1 file file_posix file_memory format file_over
 2 log log_scan log_recover log_walk
 3 node builder cache

@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "../store/pool.h"
+
 static struct {
 	_Atomic bool on;
 	_Atomic uint64_t calls; /* since it was switched on */
@@ -82,6 +84,7 @@ static inline bool no_memory_now(void)
 		return no_memory_now() ? (none) : __real_##name arguments; \
 	}
 
+WRAP(void *, pool_alloc, (struct pool * pool, size_t size), (pool, size), NULL)
 WRAP(void *, malloc, (size_t n), (n), NULL)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), NULL)

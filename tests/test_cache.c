@@ -2,6 +2,8 @@
 #include "tree_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #define ROWS 100000
 #define ROWS_A_LEAF 250 /* not more than lie in one */
@@ -312,6 +314,49 @@ static void the_limit_holds_while_many_threads_look_up(void **in)
 	run_threads(s, 64u << 20);
 }
 
+struct passer {
+	struct state *s;
+	_Atomic bool stop;
+	_Atomic bool failed;
+	_Atomic uint64_t looked;
+};
+
+static void *pass_by(void *arg)
+{
+	struct passer *p = arg;
+	struct row_value value;
+	for (uint64_t i = 0; !p->stop; i = (i + 997) % ROWS) {
+		if (look_up(p->s, i, &value))
+			p->failed = true;
+		p->looked++;
+	}
+	return NULL;
+}
+
+static void who_stays_does_not_make_others_fill_the_memory(void **in)
+{
+	struct state *s = *in;
+	struct passer p = { .s = s };
+	pthread_t thread;
+	cache_set_limit(s->cache, 0);
+	unsigned slot = cache_enter(s->cache);
+	assert_int_equal(pthread_create(&thread, NULL, pass_by, &p), 0);
+	usleep(300000);
+	uint64_t waiting = stat_of(s).waiting;
+	uint64_t looked = p.looked;
+	cache_leave(s->cache, slot);
+	while (p.looked < looked + 1000 && !p.failed)
+		usleep(1000);
+	p.stop = true;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_false(p.failed);
+	print_message("%ju bytes waited, after %ju reads\n", (uintmax_t)waiting,
+		      (uintmax_t)looked);
+	assert_true(looked > 0);
+	assert_true(waiting > 0 && waiting < 4u << 20);
+	assert_int_equal(stat_of(s).waiting, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -327,6 +372,7 @@ int main(void)
 		TEST(errors_of_the_file_come_back),
 		TEST(a_reference_is_checked_on_a_hit_too),
 		TEST(the_limit_holds_while_many_threads_look_up),
+		TEST(who_stays_does_not_make_others_fill_the_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
