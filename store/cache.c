@@ -532,17 +532,30 @@ int cache_get(struct cache *cache, const struct node_ref *ref, unsigned level,
 	      const struct node **node)
 {
 	unsigned slot = cache_enter(cache);
-	int r = get(cache, slot, ref, level, NULL, 0, true, node);
+	int r = cache_get_in(cache, slot, ref, level, node);
 	epoch_leave(cache->epoch, slot);
 	return r;
+}
+
+int cache_get_in(struct cache *cache, unsigned slot, const struct node_ref *ref,
+		 unsigned level, const struct node **node)
+{
+	return get(cache, slot, ref, level, NULL, 0, true, node);
+}
+
+int cache_get_child_in(struct cache *cache, unsigned slot,
+		       const struct node *parent, unsigned i,
+		       const struct node **child)
+{
+	return get(cache, slot, &parent->children[i], parent->level - 1u,
+		   parent, i, true, child);
 }
 
 int cache_get_child(struct cache *cache, const struct node *parent, unsigned i,
 		    const struct node **child)
 {
 	unsigned slot = cache_enter(cache);
-	int r = get(cache, slot, &parent->children[i], parent->level - 1u,
-		    parent, i, true, child);
+	int r = cache_get_child_in(cache, slot, parent, i, child);
 	epoch_leave(cache->epoch, slot);
 	return r;
 }

@@ -44,6 +44,13 @@ int cache_get(struct cache *cache, const struct node_ref *ref, unsigned level,
 int cache_get_child(struct cache *cache, const struct node *parent, unsigned i,
 		    const struct node **child);
 
+/* Likewise, for who has entered: to enter twice could mean to wait for ever */
+int cache_get_in(struct cache *cache, unsigned slot, const struct node_ref *ref,
+		 unsigned level, const struct node **node);
+int cache_get_child_in(struct cache *cache, unsigned slot,
+		       const struct node *parent, unsigned i,
+		       const struct node **child);
+
 void cache_put(struct cache *cache, const struct node *node); /* NULL is fine */
 
 /* Between these two nodes that were peeked at stay where they are */

@@ -11,6 +11,9 @@
 /* What a record's body has beside the rows, at the most */
 #define BODY_HEAD_MAX 64u
 
+/* What a batch may take in RAM: a row that is changed again takes more */
+#define MEMORY_MAX (48u << 20)
+
 /* Memory that is kept from one operation for the next */
 #define ROWS_KEPT 65536u
 #define BODY_KEPT (1u << 20)
@@ -36,6 +39,7 @@ void change_begin(struct change *c, enum operation_kind kind, uint64_t seq,
 	c->state.space = NULL;
 	c->stamps = 0;
 	c->encoded = 0;
+	c->memory = redo_table_bytes(c->table);
 	c->batch = false;
 	c->broken = 0;
 	c->undo = NULL;
@@ -277,6 +281,9 @@ static void count_anew(struct change *c)
 
 bool change_full(struct change *c)
 {
+	/* Rows that are changed again take memory each time */
+	if (redo_table_bytes(c->table) - c->memory > MEMORY_MAX)
+		return true;
 	if (c->encoded <= ENCODED_MAX)
 		return false;
 	count_anew(c);

@@ -53,6 +53,7 @@ struct change {
 	struct operation op;
 	uint64_t stamps; /* changes of rows in this operation of a batch */
 	int64_t keys_before, live_before; /* of op, before this one */
+	size_t memory; /* of the table, at the beginning */
 	size_t encoded; /* bytes of their rows in a record, at the most */
 	bool batch; /* callers' memory does not stay until the commit */
 	int broken; /* 0, or why the change cannot be committed */

@@ -77,8 +77,11 @@ static int arrive(struct tree_cursor *c, int r)
 static int take_child(struct tree_cursor *c, unsigned level)
 {
 	const struct node *child;
-	int r = cache_get_child(c->cache, c->path[level + 1].node,
-				c->path[level + 1].at, &child);
+	const struct node *parent = c->path[level + 1].node;
+	unsigned at = c->path[level + 1].at;
+	int r = c->entered ? cache_get_child_in(c->cache, c->slot, parent, at,
+						&child) :
+			     cache_get_child(c->cache, parent, at, &child);
 	if (r)
 		return r;
 	cache_put(c->cache, c->path[level].node);
@@ -134,7 +137,10 @@ static int descend(struct tree_cursor *c, const void *key, size_t key_len)
 	if (c->tree.height > TREE_HEIGHT_MAX)
 		return -EUCLEAN;
 	unsigned level = c->tree.height - 1;
-	int r = cache_get(c->cache, &c->tree.root, level, &c->path[level].node);
+	const struct node **root = &c->path[level].node;
+	int r = c->entered ? cache_get_in(c->cache, c->slot, &c->tree.root,
+					  level, root) :
+			     cache_get(c->cache, &c->tree.root, level, root);
 	while (!r && level > 0) {
 		c->path[level].at =
 			entry_towards(c->path[level].node, key, key_len);

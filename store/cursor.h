@@ -20,6 +20,8 @@ struct tree_cursor {
 		unsigned at;
 	} path[TREE_HEIGHT_MAX]; /* path[0] is the leaf */
 	bool valid;
+	bool entered; /* the cache, by slot, for as long as it is used */
+	unsigned slot;
 	size_t key_len;
 	const uint8_t *value; /* in the leaf, or in room */
 	size_t value_len;

@@ -7,6 +7,11 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "contents.h"
+
+/* Bytes that are read at once, while nothing that has gone can be freed */
+#define READ_SHORT (128u << 10)
+
 void db_report(const banyan *db, const char *format, ...)
 {
 	char line[512];
@@ -50,6 +55,7 @@ static struct view *see(banyan *db, struct snapshot *s)
 	s->state.file = db->file;
 	s->state.space = NULL;
 	s->view = NULL;
+	s->seen = v;
 	s->entered = NULL;
 	return v;
 }
@@ -71,6 +77,25 @@ void db_read_begin(banyan *db, struct snapshot *s)
 	s->view = NULL;
 	s->entered = NULL;
 	s->state = db->change.state;
+}
+
+/* What has entered keeps all that goes from being freed: not for long */
+static void stay(struct snapshot *s)
+{
+	if (!s->entered)
+		return;
+	s->view = view_ref(s->seen);
+	s->state.layers.entered = false;
+	cache_leave(s->entered, s->state.layers.slot);
+	s->entered = NULL;
+}
+
+int db_read_contents(struct snapshot *s, const struct data *d, void *buffer,
+		     size_t size, uint64_t offset)
+{
+	if (size > READ_SHORT)
+		stay(s);
+	return contents_read(&s->state, d, buffer, size, offset);
 }
 
 void db_read_end(struct snapshot *s)
@@ -223,8 +248,12 @@ int db_commit(banyan *db, int rc)
 	/* Somebody may still hold what was to be: its id is not used again */
 	atomic_store(&db->next_id, c->op.next_id);
 	change_end(c, written);
-	if (written)
+	/* What was dropped takes memory in the table, too */
+	if (!log_poisoned(db->log))
 		freeze_if_full(db);
+	/* Readers may have been in when a freeze was done */
+	if (db->retired)
+		db_reap_views(db);
 	pthread_mutex_unlock(&db->write_lock);
 	return rc;
 }

@@ -39,6 +39,8 @@ struct freezer {
 	bool stop;
 	uint64_t rounds;
 	int result; /* of the last round */
+	unsigned failures; /* since it went well */
+	int64_t again; /* then: after some failures not at once */
 };
 
 struct banyan {
@@ -102,6 +104,7 @@ int64_t db_now(void);
 struct snapshot {
 	struct state state;
 	struct view *view; /* counted; NULL: not */
+	struct view *seen; /* while it has entered: what it sees */
 	struct cache *entered; /* by state.layers.slot; NULL: not */
 };
 
@@ -112,6 +115,10 @@ struct snapshot {
 void db_read_begin(banyan *db, struct snapshot *s);
 /* For long, and never with what this thread's batch has not committed yet */
 void db_read_long(banyan *db, struct snapshot *s);
+/* contents_read(), by a moment that was for one operation: if there is much to
+ * read it becomes one for long */
+int db_read_contents(struct snapshot *s, const struct data *d, void *buffer,
+		     size_t size, uint64_t offset);
 void db_read_end(struct snapshot *s);
 
 /* Let a view be the current one; write_lock is held, except while opening */

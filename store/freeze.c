@@ -66,8 +66,11 @@ static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 	struct log_place place;
 	pthread_mutex_lock(&db->write_lock);
 	log_begin(db->log, true);
-	int rc = log_stage_payload(db->log, RECORD_NODES, run, size, true,
-				   &place);
+	/* A freeze that fails leaves room for deletes, however often */
+	int rc = log_has_room(db->log, size + LOG_RESERVE / 4);
+	if (!rc)
+		rc = log_stage_payload(db->log, RECORD_NODES, run, size, true,
+				       &place);
 	if (rc)
 		log_abort(db->log);
 	else
@@ -196,6 +199,8 @@ static int swap(banyan *db, bool automatic)
 			 (!automatic && db->last.automatic);
 	if (!db->view->frozen && something)
 		rc = freeze_swap(db, automatic);
+	else if (db->view->frozen && !automatic)
+		db->next.automatic = false; /* a writer was faster */
 	pthread_mutex_unlock(&db->write_lock);
 	return rc;
 }
@@ -253,6 +258,16 @@ void freeze_if_full(banyan *db)
 		ask_freezer(db);
 }
 
+/* What cannot be read now: to write all that goes before it once more for
+ * each operation would fill the disk */
+#define TRIES_AT_ONCE 3
+#define DAMAGE_PAUSE INT64_C(10000000000)
+
+static bool is_damage(int rc)
+{
+	return rc == -EBADMSG || rc == -EUCLEAN;
+}
+
 static bool no_room(banyan *db, bool makes_room)
 {
 	struct epoch *epoch = cache_epoch(db->cache);
@@ -268,6 +283,12 @@ int freeze_wait_for_room(banyan *db, bool makes_room)
 	int rc = 0;
 	while (rc == 0 && no_room(db, makes_room)) {
 		pthread_mutex_lock(&f->lock);
+		if (is_damage(f->result) && f->failures > TRIES_AT_ONCE &&
+		    db_now() < f->again) {
+			rc = f->result;
+			pthread_mutex_unlock(&f->lock);
+			break;
+		}
 		uint64_t round = f->rounds;
 		f->wanted = true;
 		pthread_cond_signal(&f->wake);
@@ -301,6 +322,8 @@ static void *freezer_main(void *arg)
 		pthread_mutex_lock(&f->lock);
 		f->rounds++;
 		f->result = rc;
+		f->failures = rc ? f->failures + 1 : 0;
+		f->again = db_now() + DAMAGE_PAUSE;
 		pthread_cond_broadcast(&f->done);
 	}
 	pthread_mutex_unlock(&f->lock);

@@ -114,6 +114,8 @@ int layer_cursor_new(const struct layers *l, struct layer_cursor **out)
 	}
 	c->tables_at = 0;
 	tree_cursor_init(&c->tree, l->cache, &l->tree);
+	c->tree.entered = l->entered;
+	c->tree.slot = l->slot;
 	c->tree_at = false;
 	c->back = false;
 	c->source = -1;

@@ -176,6 +176,12 @@ int log_reserve(struct log *log, uint64_t more)
 	return reserve(log, log->at.offset + more);
 }
 
+int log_has_room(struct log *log, uint64_t more)
+{
+	int rc = file_reserve(log->file, log->at.offset + more);
+	return rc == -EOPNOTSUPP ? 0 : rc;
+}
+
 static bool out_of_space(int error)
 {
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;

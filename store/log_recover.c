@@ -2,9 +2,9 @@
 /*
  * log_recover.c - where a log ends, and from where it is to be replayed.
  *
- * The header of the last segment knows a durable freeze, and a newer one can
- * only lie in that segment. From where that freeze says, records are followed
- * until the chain breaks, at B. If anything behind B knows that the log was
+ * The header of the last segment knows a durable freeze. From where that freeze
+ * says, records are followed until the chain breaks, at B; a newer freeze that is
+ * met on the way is the one to use. If anything behind B knows that the log was
  * durable beyond B, bytes that had been safe are damaged: that is an error.
  * Otherwise B is where a crash tore the log, and its end. Payloads that were
  * not known to be durable are read: the first one that does not match ends the
@@ -166,8 +166,14 @@ static int find_break(struct recovery *r)
 	int rc = open_scan(r, &s);
 	if (rc)
 		return rc;
+	/* A segment may have been begun while the last freeze was synced: its
+	 * header does not know of it */
 	while ((rc = log_scan_next(&s, &rec)) == 0)
-		;
+		if (rec.header.type == RECORD_FREEZE &&
+		    rec.offset > st->freeze_offset &&
+		    freeze_decode(&st->freeze, rec.offset, rec.body,
+				  rec.header.body_len))
+			st->freeze_offset = rec.offset;
 	st->end = s.at;
 	if (s.durable_to > st->durable_to)
 		st->durable_to = s.durable_to;

@@ -224,11 +224,10 @@ int banyan_put_data(banyan *db, const char *path, banyan_data *source,
 				  -EXDEV;
 }
 
-static int get(const struct state *s, const char *path, void **value,
-	       size_t *size)
+static int get(struct snapshot *s, const char *path, void **value, size_t *size)
 {
 	struct located l;
-	int rc = resolve(s, path, &l);
+	int rc = resolve(&s->state, path, &l);
 	if (rc)
 		return rc;
 	if (data_is_space(&l.d))
@@ -238,7 +237,7 @@ static int get(const struct state *s, const char *path, void **value,
 	char *bytes = malloc((size_t)l.d.size + 1);
 	if (!bytes)
 		return -ENOMEM;
-	rc = contents_read(s, &l.d, bytes, (size_t)l.d.size, 0);
+	rc = db_read_contents(s, &l.d, bytes, (size_t)l.d.size, 0);
 	if (rc) {
 		free(bytes);
 		return rc;
@@ -253,7 +252,7 @@ int banyan_get(banyan *db, const char *path, void **value, size_t *size)
 {
 	struct snapshot s;
 	db_read_begin(db, &s);
-	int rc = get(&s.state, path, value, size);
+	int rc = get(&s, path, value, size);
 	db_read_end(&s);
 	if (rc == -EBADMSG || rc == -EUCLEAN)
 		db_report(db, "damaged: key '%s'", path);

@@ -127,6 +127,9 @@ static inline unsigned search(const struct index_block *b, unsigned from,
 	if (count <= from)
 		return from;
 	if (sample) {
+		/* Disturbed, the prefix may be of another sample */
+		if (prefix > sample->key_len)
+			prefix = sample->key_len;
 		size_t n = prefix < w->len ? prefix : w->len;
 		int c = n ? memcmp(w->key, sample->key, n) : 0;
 		if (c > 0)

@@ -24,7 +24,7 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 			size = (size_t)(l.d.size - offset);
 		if (size > SSIZE_MAX)
 			size = SSIZE_MAX;
-		rc = contents_read(&s.state, &l.d, buffer, size, offset);
+		rc = db_read_contents(&s, &l.d, buffer, size, offset);
 	} else {
 		size = 0;
 	}
@@ -38,14 +38,14 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 	return rc ? rc : (ssize_t)size;
 }
 
-static int fetch(const struct state *s, const struct name *n, void *buffer,
+static int fetch(struct snapshot *s, const struct name *n, void *buffer,
 		 size_t size, uint64_t *whole)
 {
 	struct located l;
 	struct data space;
-	int rc = names_lookup(s, n, &l);
+	int rc = names_lookup(&s->state, n, &l);
 	if (rc == -ENOENT) {
-		rc = names_space(s, n->space, &space);
+		rc = names_space(&s->state, n->space, &space);
 		return rc ? rc : -ENOENT;
 	}
 	if (!rc && data_is_space(&l.d))
@@ -55,8 +55,8 @@ static int fetch(const struct state *s, const struct name *n, void *buffer,
 	if (rc)
 		return rc;
 	*whole = l.d.size;
-	return contents_read(s, &l.d, buffer,
-			     l.d.size < size ? (size_t)l.d.size : size, 0);
+	return db_read_contents(s, &l.d, buffer,
+				l.d.size < size ? (size_t)l.d.size : size, 0);
 }
 
 ssize_t banyan_fetch(banyan_data *space, const char *name, size_t len,
@@ -66,7 +66,7 @@ ssize_t banyan_fetch(banyan_data *space, const char *name, size_t len,
 	struct name n = { space->id, name, len };
 	uint64_t whole = 0;
 	db_read_begin(space->db, &s);
-	int rc = fetch(&s.state, &n, buffer, size, &whole);
+	int rc = fetch(&s, &n, buffer, size, &whole);
 	db_read_end(&s);
 	if (rc == -EBADMSG || rc == -EUCLEAN)
 		db_report(space->db, "damaged: key '%.*s' of Data %llu",
