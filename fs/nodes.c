@@ -20,6 +20,7 @@
 struct slot {
 	banyan_data *data; /* NULL: free */
 	uint64_t state; /* the holds times ONE, and PLAIN */
+	int64_t resized;
 };
 
 struct shard {
@@ -193,6 +194,31 @@ void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain)
 	slot = lookup(s, data);
 	if (slot)
 		slot->state = (slot->state & ~PLAIN) | (plain ? PLAIN : 0);
+	pthread_mutex_unlock(&s->lock);
+}
+
+int64_t nodes_resized(struct nodes *nodes, banyan_data *data)
+{
+	struct shard *s = shard_of(nodes, data);
+	struct slot *slot;
+	int64_t when;
+
+	pthread_mutex_lock(&s->lock);
+	slot = lookup(s, data);
+	when = slot ? slot->resized : 0;
+	pthread_mutex_unlock(&s->lock);
+	return when;
+}
+
+void nodes_set_resized(struct nodes *nodes, banyan_data *data, int64_t when)
+{
+	struct shard *s = shard_of(nodes, data);
+	struct slot *slot;
+
+	pthread_mutex_lock(&s->lock);
+	slot = lookup(s, data);
+	if (slot)
+		slot->resized = when;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -6,7 +6,7 @@
  * FORGET takes some back. The library's holds are that count, one for one. This
  * set only remembers it, because at an unmount the kernel forgets everything
  * without saying so, and because a few facts about a Data are worth keeping for
- * as long as the kernel knows it. It takes 16 bytes a Data, 48 at the worst.
+ * as long as the kernel knows it. It takes 24 bytes a Data, 72 at the worst.
  *
  * Safe to call from any thread.
  */
@@ -42,6 +42,13 @@ void nodes_drop(struct nodes *nodes, banyan_data *data, uint64_t times);
  */
 bool nodes_plain(struct nodes *nodes, banyan_data *data);
 void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain);
+
+/*
+ * When a new size was given to data: a time of the kernel's, 0 if it was not,
+ * or that is settled. Forgotten likewise.
+ */
+int64_t nodes_resized(struct nodes *nodes, banyan_data *data);
+void nodes_set_resized(struct nodes *nodes, banyan_data *data, int64_t when);
 
 /* How many Data the kernel remembers */
 size_t nodes_count(struct nodes *nodes);

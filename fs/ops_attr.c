@@ -8,6 +8,7 @@
 
 #include "commit.h"
 #include "fs.h"
+#include "nodes.h"
 #include "options.h"
 
 static void reply_attr(fuse_req_t req, const struct banyan_attr *attr)
@@ -136,6 +137,32 @@ static void keep_time(const struct fs *fs, unsigned *which)
 		*which |= BANYAN_SET_KEEP_MTIME;
 }
 
+/*
+ * The kernel learns the time of a new size only from our answer. What it passes
+ * on before, beside the new size and without waiting for it, is the time of an
+ * older change, and it never sends the newer one again: that one has to stay.
+ * There is one such at most; the time of the inode's change tells it.
+ */
+static void drop_stale_time(const struct fs *fs, banyan_data *data,
+			    const struct stat *st, int to_set, unsigned *which)
+{
+	const int times = FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME;
+
+	if ((to_set & (times | FUSE_SET_ATTR_SIZE)) != times)
+		return;
+	if (nanoseconds(st->st_ctim) < nodes_resized(fs->nodes, data))
+		*which &= ~(unsigned)BANYAN_SET_MTIME;
+	nodes_set_resized(fs->nodes, data, 0);
+}
+
+static void note_resized(const struct fs *fs, banyan_data *data,
+			 const struct stat *st, int to_set)
+{
+	if (fs->options->writeback && (to_set & FUSE_SET_ATTR_SIZE) &&
+	    (to_set & FUSE_SET_ATTR_CTIME))
+		nodes_set_resized(fs->nodes, data, nanoseconds(st->st_ctim));
+}
+
 static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		       int to_set, struct fuse_file_info *fi)
 {
@@ -148,6 +175,8 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	(void)fi;
 	if (!rc)
 		rc = drop_set_id(req, data, to_set, &attr, &which);
+	if (!rc)
+		drop_stale_time(fs, data, st, to_set, &which);
 	if (!rc && which)
 		keep_time(fs, &which);
 	if (!rc)
@@ -157,6 +186,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		fs_reply_error(req, rc);
 		return;
 	}
+	note_resized(fs, data, st, to_set);
 	commit_note(fs->commit);
 	reply_attr(req, &after);
 }

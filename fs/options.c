@@ -21,8 +21,8 @@
 /*
  * With the writeback cache the kernel sends times of its own, beside other
  * changes and without waiting for them: only one worker takes them in the order
- * in which they were sent. With more, the last change of a file could be some
- * milliseconds early after a remount.
+ * in which they were sent (see also ops_attr.c). With more, the last change of a
+ * file could be too early after a remount.
  */
 #define THREADS_WRITEBACK 1
 #define THREADS_MAX 256

@@ -6,6 +6,7 @@ import mmap
 import os
 import random
 import threading
+import time
 
 from calls_lib import *
 
@@ -165,6 +166,29 @@ def many_syncs_do_not_stop_others(d, root):
     for t in threads:
         t.join()
     assert len(os.listdir(d)) == 124
+
+
+def a_new_size_beside_a_close_keeps_its_time(d, root):
+    """That the daemon knows the times is seen when caches are dropped"""
+    fds = [os.open(f"{d}/{i}", os.O_RDWR | os.O_CREAT) for i in range(300)]
+    for fd in fds:
+        os.write(fd, b"x" * 100)
+    go = time.monotonic() + 0.05
+    pid = os.fork()
+    while time.monotonic() < go:
+        pass
+    try:
+        for fd in fds:
+            if pid:
+                os.truncate(fd, 50)
+            else:
+                os.close(fd)  # passes times on
+    finally:
+        if not pid:
+            os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    for fd in fds:
+        os.close(fd)
 
 
 def locks_work_within_the_mount(d, root):
