@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pool is a list of chunks, and a chunk an array of frames with a bit for
+ * The pool is an array of chunks, and a chunk an array of frames with a bit for
  * each that is taken. The first frames are the chunk's own head, so that what is
- * released finds it by its address. Who asks for memory gets the next run of
- * frames that is long enough, from where the last one was found (next fit), in
- * a chunk of which that can be so: `longest` is no less than its longest run.
+ * released finds it by its address. Who asks for memory gets the first run of
+ * frames that is long enough (first fit), in the first chunk: so what is in use
+ * gathers at one end, and the other can be given back. `longest` is no less than
+ * a chunk's longest run, and tells in which ones not to search.
  *
  * A chunk that gets empty is kept if it is the only such one, else it goes.
  *
@@ -39,20 +40,24 @@
 #define HEAD ((sizeof(struct chunk) + FRAME - 1) / FRAME)
 
 struct chunk {
-	struct chunk *next; /* a ring */
-	struct chunk *before;
+	size_t index; /* of its room */
 	unsigned free; /* frames */
-	unsigned longest; /* no run of free ones is longer */
-	unsigned from; /* where to search next */
+	unsigned from; /* all before it are taken */
 	uint64_t taken[FRAMES / WORD];
+};
+
+struct room {
+	struct chunk *chunk;
+	unsigned longest; /* no run of free frames in it is longer */
 };
 
 struct pool {
 	pthread_mutex_t lock;
 	bool huge;
-	struct chunk *chunk; /* of the ring: where to search next; NULL: none */
-	uint64_t chunks;
-	unsigned empty; /* chunks in which nothing is */
+	struct room *rooms;
+	size_t chunks;
+	size_t capacity;
+	size_t empty; /* chunks in which nothing is */
 };
 
 static unsigned frames_of(size_t size)
@@ -98,96 +103,115 @@ static unsigned next_frame(const struct chunk *c, unsigned at, bool taken)
 	return FRAMES;
 }
 
-/* A run of n free frames that begins in [from, to); 0: none. *most becomes the
- * length of the longest that was met, if it is longer. */
-static unsigned find_run(const struct chunk *c, unsigned from, unsigned to,
-			 unsigned n, unsigned *most)
+/* Where the run of free frames begins that ends before `at`: the chunk's head is
+ * always before it */
+static unsigned run_begin(const struct chunk *c, unsigned at)
 {
-	unsigned at = next_frame(c, from, false);
-	while (at < to) {
+	for (;;) {
+		unsigned bits = at % WORD ? at % WORD : WORD;
+		unsigned word = (at - 1) / WORD;
+		uint64_t before = c->taken[word] << (WORD - bits);
+		if (before)
+			return at - (unsigned)__builtin_clzll(before);
+		at -= bits;
+	}
+}
+
+/* The first run of n free frames; 0: there is none, and *longest is as long as
+ * the longest */
+static unsigned find_run(const struct chunk *c, unsigned n, unsigned *longest)
+{
+	unsigned most = 0;
+	unsigned at = next_frame(c, c->from, false);
+	while (at < FRAMES) {
 		unsigned end = next_frame(c, at, true);
 		if (end - at >= n)
 			return at;
-		if (end - at > *most)
-			*most = end - at;
+		if (end - at > most)
+			most = end - at;
 		at = next_frame(c, end, false);
 	}
+	*longest = most;
 	return 0;
 }
 
-static unsigned take_run(struct chunk *c, unsigned n)
+static unsigned take_run(struct room *r, unsigned n)
 {
-	unsigned most = 0;
-	if (c->longest < n)
-		return 0;
-	unsigned at = find_run(c, c->from, FRAMES, n, &most);
+	struct chunk *c = r->chunk;
+	unsigned at = find_run(c, n, &r->longest);
 	if (!at)
-		at = find_run(c, HEAD, c->from, n, &most);
-	if (!at) {
-		c->longest = most;
 		return 0;
-	}
 	set_bits(c, at, n, true);
 	c->free -= n;
-	c->from = at + n;
+	c->from = next_frame(c, c->from, false);
 	return at;
 }
 
-/* ---- the ring --------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------ */
 
-static struct chunk *add_chunk(struct pool *p)
+static struct room *new_room(struct pool *p)
 {
-	struct chunk *c = pages_get(p->huge);
+	if (p->chunks == p->capacity) {
+		size_t capacity = p->capacity ? p->capacity * 2 : 16;
+		struct room *rooms =
+			realloc(p->rooms, capacity * sizeof(*rooms));
+		if (!rooms)
+			return NULL;
+		p->rooms = rooms;
+		p->capacity = capacity;
+	}
+	return &p->rooms[p->chunks];
+}
+
+static struct room *add_chunk(struct pool *p)
+{
+	struct room *r = new_room(p);
+	struct chunk *c = r ? pages_get(p->huge) : NULL;
 	if (!c)
 		return NULL;
+	c->index = p->chunks;
 	c->free = FRAMES - HEAD;
-	c->longest = c->free;
 	c->from = HEAD;
 	set_bits(c, 0, HEAD, true);
 	POISON((uint8_t *)c + HEAD * FRAME, PAGES_UNIT - HEAD * FRAME);
-	c->next = p->chunk ? p->chunk->next : c;
-	c->before = p->chunk ? p->chunk : c;
-	c->next->before = c;
-	c->before->next = c;
-	p->chunk = c;
+	*r = (struct room){ c, c->free };
 	p->chunks++;
 	p->empty++;
-	return c;
+	return r;
 }
 
 static void drop_chunk(struct pool *p, struct chunk *c)
 {
-	c->before->next = c->next;
-	c->next->before = c->before;
-	if (p->chunk == c)
-		p->chunk = c->next == c ? NULL : c->next;
 	p->chunks--;
 	p->empty--;
+	for (size_t i = c->index; i < p->chunks; i++) {
+		p->rooms[i] = p->rooms[i + 1];
+		p->rooms[i].chunk->index = i;
+	}
 	UNPOISON(c, PAGES_UNIT);
 	pages_put(c);
 }
 
-/* A run in any chunk, the one in which it is becoming the current one */
-static unsigned find_anywhere(struct pool *p, unsigned n)
+static void *take_from(struct pool *p, struct room *r, unsigned n)
 {
-	for (uint64_t i = 0; i < p->chunks; i++) {
-		unsigned at = take_run(p->chunk, n);
-		if (at)
-			return at;
-		p->chunk = p->chunk->next;
-	}
-	return 0;
+	unsigned at = take_run(r, n);
+	if (!at)
+		return NULL;
+	p->empty -= r->chunk->free + n == FRAMES - HEAD;
+	return (uint8_t *)r->chunk + (size_t)at * FRAME;
 }
 
 static void *alloc(struct pool *p, unsigned n)
 {
-	unsigned at = find_anywhere(p, n);
-	if (!at && add_chunk(p))
-		at = take_run(p->chunk, n);
-	if (!at)
-		return NULL;
-	p->empty -= p->chunk->free + n == FRAMES - HEAD;
-	return (uint8_t *)p->chunk + (size_t)at * FRAME;
+	for (size_t i = 0; i < p->chunks; i++) {
+		void *memory = p->rooms[i].longest >= n ?
+				       take_from(p, &p->rooms[i], n) :
+				       NULL;
+		if (memory)
+			return memory;
+	}
+	struct room *r = add_chunk(p);
+	return r ? take_from(p, r, n) : NULL;
 }
 
 static void release(struct pool *p, uint8_t *memory, unsigned n)
@@ -199,10 +223,13 @@ static void release(struct pool *p, uint8_t *memory, unsigned n)
 	assert(next_frame(c, at, false) >= at + n);
 	set_bits(c, at, n, false);
 	c->free += n;
-	c->longest = c->free; /* it may be longer than the run itself, now */
-	if (c->free < FRAMES - HEAD)
-		return;
-	if (p->empty++)
+	if (at < c->from)
+		c->from = at;
+	unsigned run = next_frame(c, at + n, true) - run_begin(c, at);
+	struct room *r = &p->rooms[c->index];
+	if (r->longest < run)
+		r->longest = run;
+	if (c->free == FRAMES - HEAD && p->empty++)
 		drop_chunk(p, c);
 }
 
@@ -224,8 +251,9 @@ void pool_free(struct pool *p)
 		return;
 	/* Else something has not been released: a leak */
 	assert(p->empty == p->chunks);
-	while (p->chunk)
-		drop_chunk(p, p->chunk);
+	while (p->chunks)
+		drop_chunk(p, p->rooms[p->chunks - 1].chunk);
+	free(p->rooms);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -268,9 +296,8 @@ static void trim_chunk(struct chunk *c)
 void pool_trim(struct pool *p)
 {
 	pthread_mutex_lock(&p->lock);
-	struct chunk *c = p->chunk;
-	for (uint64_t i = 0; i < p->chunks; i++, c = c->next)
-		trim_chunk(c);
+	for (size_t i = 0; i < p->chunks; i++)
+		trim_chunk(p->rooms[i].chunk);
 	pthread_mutex_unlock(&p->lock);
 }
 
