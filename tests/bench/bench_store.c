@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "awake.h"
 #include "meter.h"
 #include "report.h"
 #include "values.h"
@@ -41,6 +42,7 @@ struct settings {
 	unsigned plans;
 	const char *dir;
 	const char *csv; /* NULL: none */
+	bool awake;
 };
 
 static pid_t main_process;
@@ -182,6 +184,10 @@ static const char help[] =
 	"      --singles N       single durable inserts (4000)\n"
 	"      --threads N       threads that read (4)\n"
 	"      --csv FILE        every single figure, too\n"
+	"      --awake           processors do not sleep meanwhile: on a "
+	"virtual\n"
+	"                        machine syncs may take much longer if they "
+	"do\n"
 	"  -h, --help\n\n"
 	"A number may end with K, M or G: in BYTES they mean powers of 1024, "
 	"else of\n"
@@ -200,6 +206,7 @@ static const struct option options[] = {
 	{ "singles", required_argument, NULL, 1 },
 	{ "threads", required_argument, NULL, 2 },
 	{ "csv", required_argument, NULL, 3 },
+	{ "awake", no_argument, NULL, 4 },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -301,6 +308,9 @@ static void apply(struct settings *s, int option, const char *arg)
 	case 3:
 		s->csv = arg;
 		break;
+	case 4:
+		s->awake = true;
+		break;
 	case 'h':
 		fputs(help, stdout);
 		exit(0);
@@ -355,6 +365,8 @@ int main(int argc, char **argv)
 		die("%s: %s", s.dir, strerror(errno));
 	}
 	values_init();
+	if (s.awake)
+		keep_awake();
 	run(&s);
 	remove_directory(work_dir);
 	return 0;
