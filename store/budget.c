@@ -12,7 +12,7 @@
 /* Nodes get more or less in steps of this part of the limit */
 #define STEPS 64u
 /* Their pool is trimmed when they have got less by this part */
-#define TRIM_PART 8u
+#define TRIM_PART 32u
 
 /* For nodes at the least. Inner ones of 10 million rows take 12 MiB with small
  * leaves, and 6 with others; leaves are in the system's cache, too. */
