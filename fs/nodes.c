@@ -67,6 +67,15 @@ static struct slot *lookup(const struct shard *s, const banyan_data *data)
 	return s->slot[i].data ? &s->slot[i] : NULL;
 }
 
+/* The slot of data, or NULL, in *s, whose lock the caller gives back */
+static struct slot *lock_slot(struct nodes *nodes, const banyan_data *data,
+			      struct shard **s)
+{
+	*s = shard_of(nodes, data);
+	pthread_mutex_lock(&(*s)->lock);
+	return lookup(*s, data);
+}
+
 static int resize(struct shard *s, size_t slots)
 {
 	struct shard old = *s;
@@ -153,11 +162,9 @@ int nodes_add(struct nodes *nodes, banyan_data *data)
 
 void nodes_drop(struct nodes *nodes, banyan_data *data, uint64_t times)
 {
-	struct shard *s = shard_of(nodes, data);
-	struct slot *slot;
+	struct shard *s;
+	struct slot *slot = lock_slot(nodes, data, &s);
 
-	pthread_mutex_lock(&s->lock);
-	slot = lookup(s, data);
 	if (!slot)
 		times = 0; /* not ours to release */
 	else if (times > slot->state / ONE)
@@ -174,52 +181,44 @@ void nodes_drop(struct nodes *nodes, banyan_data *data, uint64_t times)
 
 bool nodes_plain(struct nodes *nodes, banyan_data *data)
 {
-	struct shard *s = shard_of(nodes, data);
-	struct slot *slot;
-	bool plain;
+	struct shard *s;
+	struct slot *slot = lock_slot(nodes, data, &s);
+	bool plain = slot && (slot->state & PLAIN);
 
-	pthread_mutex_lock(&s->lock);
-	slot = lookup(s, data);
-	plain = slot && (slot->state & PLAIN);
 	pthread_mutex_unlock(&s->lock);
 	return plain;
 }
 
 void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain)
 {
-	struct shard *s = shard_of(nodes, data);
-	struct slot *slot;
+	struct shard *s;
+	struct slot *slot = lock_slot(nodes, data, &s);
 
-	pthread_mutex_lock(&s->lock);
-	slot = lookup(s, data);
 	if (slot)
 		slot->state = (slot->state & ~PLAIN) | (plain ? PLAIN : 0);
 	pthread_mutex_unlock(&s->lock);
 }
 
-int64_t nodes_resized(struct nodes *nodes, banyan_data *data)
-{
-	struct shard *s = shard_of(nodes, data);
-	struct slot *slot;
-	int64_t when;
-
-	pthread_mutex_lock(&s->lock);
-	slot = lookup(s, data);
-	when = slot ? slot->resized : 0;
-	pthread_mutex_unlock(&s->lock);
-	return when;
-}
-
 void nodes_set_resized(struct nodes *nodes, banyan_data *data, int64_t when)
 {
-	struct shard *s = shard_of(nodes, data);
-	struct slot *slot;
+	struct shard *s;
+	struct slot *slot = lock_slot(nodes, data, &s);
 
-	pthread_mutex_lock(&s->lock);
-	slot = lookup(s, data);
 	if (slot)
 		slot->resized = when;
 	pthread_mutex_unlock(&s->lock);
+}
+
+int64_t nodes_take_resized(struct nodes *nodes, banyan_data *data)
+{
+	struct shard *s;
+	struct slot *slot = lock_slot(nodes, data, &s);
+	int64_t when = slot ? slot->resized : 0;
+
+	if (slot)
+		slot->resized = 0;
+	pthread_mutex_unlock(&s->lock);
+	return when;
 }
 
 size_t nodes_count(struct nodes *nodes)

@@ -44,11 +44,11 @@ bool nodes_plain(struct nodes *nodes, banyan_data *data);
 void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain);
 
 /*
- * When a new size was given to data: a time of the kernel's, 0 if it was not,
- * or that is settled. Forgotten likewise.
+ * When a new size was given to data: a time of the kernel's. It is taken once;
+ * 0: there was none, or it is settled. Forgotten likewise.
  */
-int64_t nodes_resized(struct nodes *nodes, banyan_data *data);
 void nodes_set_resized(struct nodes *nodes, banyan_data *data, int64_t when);
+int64_t nodes_take_resized(struct nodes *nodes, banyan_data *data);
 
 /* How many Data the kernel remembers */
 size_t nodes_count(struct nodes *nodes);

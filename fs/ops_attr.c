@@ -148,11 +148,11 @@ static void drop_stale_time(const struct fs *fs, banyan_data *data,
 {
 	const int times = FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME;
 
-	if ((to_set & (times | FUSE_SET_ATTR_SIZE)) != times)
+	if (!fs->options->writeback ||
+	    (to_set & (times | FUSE_SET_ATTR_SIZE)) != times)
 		return;
-	if (nanoseconds(st->st_ctim) < nodes_resized(fs->nodes, data))
+	if (nanoseconds(st->st_ctim) < nodes_take_resized(fs->nodes, data))
 		*which &= ~(unsigned)BANYAN_SET_MTIME;
-	nodes_set_resized(fs->nodes, data, 0);
 }
 
 static void note_resized(const struct fs *fs, banyan_data *data,
