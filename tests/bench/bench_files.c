@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "engine.h"
+#include "meter.h"
 
 struct job {
 	unsigned files;
@@ -26,16 +28,7 @@ struct job {
 
 __attribute__((noreturn)) static void fail(const char *path)
 {
-	fprintf(stderr, "bench_files: %s: %s\n", path, strerror(errno));
-	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+	die("%s: %s", path, strerror(errno));
 }
 
 static void name_of_file(const struct job *job, unsigned i, char path[64])
