@@ -16,6 +16,9 @@ struct slow_file {
 	_Atomic uint64_t calls;
 	_Atomic uint64_t syncs;
 	_Atomic uint64_t longest;
+	_Atomic uint64_t bad; /* reads of it give another byte; 0: none */
+	_Atomic uint64_t stop; /* reads that cover it wait; 0: none */
+	_Atomic bool waiting; /* one does, or did */
 };
 
 static struct slow_file *slow_of(struct file *f)
@@ -60,12 +63,25 @@ static struct naps throw_dice(struct slow_file *s, unsigned most, unsigned rare)
 	return n;
 }
 
+/* Is `at`, if it is any place, among these bytes? */
+static bool covers(uint64_t offset, size_t size, uint64_t at)
+{
+	return at && offset <= at && at - offset < size;
+}
+
 static int slow_read(struct file *f, void *buffer, size_t size, uint64_t offset)
 {
 	struct slow_file *s = slow_of(f);
 	struct naps n = throw_dice(s, s->slow.read, 16);
 	nap(n.before);
+	while (covers(offset, size, atomic_load(&s->stop))) {
+		atomic_store(&s->waiting, true);
+		nap(1000);
+	}
 	int rc = file_read(s->below, buffer, size, offset);
+	uint64_t bad = atomic_load(&s->bad);
+	if (!rc && covers(offset, size, bad))
+		((char *)buffer)[bad - offset] ^= 1;
 	nap(n.after);
 	return rc;
 }
@@ -123,6 +139,29 @@ static void slow_close(struct file *f)
 	if (s->owned)
 		file_close(s->below);
 	free(s);
+}
+
+void slow_file_spoil(struct file *f, uint64_t offset)
+{
+	atomic_store(&slow_of(f)->bad, offset);
+}
+
+void slow_file_stop(struct file *f, uint64_t offset)
+{
+	struct slow_file *s = slow_of(f);
+	atomic_store(&s->waiting, false);
+	atomic_store(&s->stop, offset);
+}
+
+void slow_file_wait(struct file *f)
+{
+	while (!atomic_load(&slow_of(f)->waiting))
+		nap(1000);
+}
+
+void slow_file_go(struct file *f)
+{
+	atomic_store(&slow_of(f)->stop, 0);
 }
 
 uint64_t slow_file_syncs(struct file *f, uint64_t *longest)

@@ -1,89 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* A disk on which some reads fail or take very long: what do others notice? */
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../store/db.h"
 #include "random.h"
-
-/* A file in memory in which reads of one place fail, or wait */
-struct odd_file {
-	struct file file;
-	struct file *below;
-	uint64_t bad; /* reads of it give another byte; 0: none */
-	_Atomic uint64_t slow; /* reads that cover it wait; 0: none */
-	_Atomic bool waiting;
-	_Atomic bool go;
-};
-
-static struct odd_file *odd(struct file *f)
-{
-	return (struct odd_file *)f;
-}
-static int odd_read(struct file *f, void *b, size_t n, uint64_t at)
-{
-	struct odd_file *o = odd(f);
-	uint64_t slow = atomic_load(&o->slow);
-	if (o->bad && at <= o->bad && o->bad < at + n) {
-		int rc = file_read(o->below, b, n, at);
-		((char *)b)[o->bad - at] ^= 1;
-		return rc;
-	}
-	if (slow && at <= slow && slow < at + n) {
-		atomic_store(&o->waiting, true);
-		while (!atomic_load(&o->go))
-			usleep(1000);
-	}
-	return file_read(o->below, b, n, at);
-}
-static int odd_append(struct file *f, struct iovec *v, int n, uint64_t at,
-		      size_t *w)
-{
-	return file_append(odd(f)->below, v, n, at, w);
-}
-static int odd_sync(struct file *f)
-{
-	return file_sync(odd(f)->below);
-}
-static int odd_size(struct file *f, uint64_t *s)
-{
-	return file_size(odd(f)->below, s);
-}
-static int odd_reserve(struct file *f, uint64_t to)
-{
-	return file_reserve(odd(f)->below, to);
-}
-static int odd_drop(struct file *f, uint64_t to)
-{
-	return file_drop_cache(odd(f)->below, to);
-}
-static int odd_publish(struct file *f, bool r)
-{
-	return file_publish(odd(f)->below, r);
-}
-static void odd_close(struct file *f)
-{
-	(void)f;
-}
-static const struct file_ops odd_ops = { odd_read,    odd_append,  odd_sync,
-					 odd_size,    odd_reserve, odd_drop,
-					 odd_publish, odd_close };
+#include "slow_file.h"
 
 static void put_many(banyan *db, unsigned from, unsigned n)
 {
 	char value[200] = "";
 	char path[32];
+
 	for (unsigned i = from; i < from + n; i++) {
 		sprintf(path, "key%08x", i * 2654435761u);
 		memset(value, (int)i, sizeof(value));
@@ -92,25 +28,31 @@ static void put_many(banyan *db, unsigned from, unsigned n)
 	}
 }
 
-/* Where the leaf lies that is in charge of a late key: found by its read */
-static void a_bad_leaf_does_not_fill_the_disk(void **state)
+/* A database in memory, whose reads can be spoilt and stopped */
+struct disk {
+	struct file *below;
+	struct file *f; /* of the database, as long as that is open */
+	banyan *db;
+};
+
+static void open_disk(struct disk *d, size_t cache, bool fresh)
 {
-	struct odd_file o = { .file.ops = &odd_ops };
-	struct banyan_options opt = { .cache_bytes = 4u << 20 };
-	banyan *db = NULL;
-	char path[32], value[200] = "";
-	uint64_t before = 0, after = 0;
-	(void)state;
-	assert_int_equal(file_memory(&o.below), 0);
-	assert_int_equal(db_open_file(&o.file, &opt, true, &db), 0);
-	put_many(db, 0, 20000);
-	assert_int_equal(banyan_freeze(db), 0);
-	/* the last leaf: it is written last but for its parents */
+	const struct slow slow = { 0 };
+	struct banyan_options o = { .cache_bytes = cache };
+	if (fresh)
+		assert_int_equal(file_memory(&d->below), 0);
+	assert_int_equal(slow_file_new(d->below, false, &slow, &d->f), 0);
+	assert_int_equal(db_open_file(d->f, &o, fresh, &d->db), 0);
+}
+
+/* Where the last leaf lies: it is written last but for its parents */
+static uint64_t last_leaf(banyan *db)
+{
 	struct tree tree = db->view->tree;
-	const struct node *node = NULL, *child = NULL;
+	const struct node *node = NULL;
+	const struct node *child = NULL;
 	assert_int_equal(
 		cache_get(db->cache, &tree.root, tree.height - 1, &node), 0);
-	uint64_t bad = 0;
 	while (node->level) {
 		assert_int_equal(cache_get_child(db->cache, node,
 						 node->count - 1u, &child),
@@ -118,121 +60,142 @@ static void a_bad_leaf_does_not_fill_the_disk(void **state)
 		cache_put(db->cache, node);
 		node = child;
 	}
-	bad = node->ref.offset + 10;
+	uint64_t offset = node->ref.offset;
 	cache_put(db->cache, node);
-	assert_int_equal(banyan_close(db), 0);
-	assert_int_equal(db_open_file(&o.file, &opt, false, &db), 0);
-	o.bad = bad;
-	int rc = 0, fails = 0, n = 0;
-	file_size(&o.file, &before);
+	return offset;
+}
+
+static void a_bad_leaf_does_not_fill_the_disk(void **state)
+{
+	struct disk d = { 0 };
+	char path[32];
+	char value[200] = "";
+	uint64_t before = 0;
+	uint64_t after = 0;
+	int rc = 0;
+	int fails = 0;
+	int n = 0;
+	(void)state;
+	open_disk(&d, 4u << 20, true);
+	put_many(d.db, 0, 20000);
+	assert_int_equal(banyan_freeze(d.db), 0);
+	uint64_t bad = last_leaf(d.db) + 10;
+	assert_int_equal(banyan_close(d.db), 0);
+	open_disk(&d, 4u << 20, false);
+	slow_file_spoil(d.f, bad);
+	file_size(d.f, &before);
 	for (unsigned i = 100000; fails < 200 && n < 100000; i++, n++) {
 		if (i * 2654435761u > 0xf0000000u)
 			continue; /* not there */
 		sprintf(path, "key%08x", i * 2654435761u);
-		rc = banyan_put(db, path, value, sizeof(value), 0);
+		rc = banyan_put(d.db, path, value, sizeof(value), 0);
 		if (rc && !fails++)
-			file_size(&o.file, &before);
+			file_size(d.f, &before);
 	}
-	file_size(&o.file, &after);
+	file_size(d.f, &after);
 	print_message("%d puts, %d failed (%d), file grew by %zu MB while all "
 		      "failed\n",
 		      n, fails, rc, (size_t)(after - before) >> 20);
 	assert_true(after - before < 32u << 20);
-	(void)banyan_close(db);
-	file_close(o.below);
+	(void)banyan_close(d.db);
+	file_close(d.below);
 }
 
-/* One value that is being read from a slow disk, and a scan beside it */
+/* ---- one value that is being read from a slow disk --------------------- */
+
 struct slow_read {
-	banyan *db;
-	banyan_data *d;
-	pthread_t t;
+	struct disk disk;
+	banyan_data *data;
+	pthread_t thread;
 };
+
+static char big[4 << 20];
+
 static void *read_it(void *arg)
 {
-	struct slow_read *r = arg;
-	static char b[4 << 20];
-	(void)banyan_read(r->d, b, sizeof(b), 0);
+	static char bytes[sizeof(big)];
+	(void)banyan_read(((struct slow_read *)arg)->data, bytes, sizeof(bytes),
+			  0);
 	return NULL;
+}
+
+/* Beside `others` keys */
+static void begin_slow_read(struct slow_read *r, unsigned others)
+{
+	banyan *db;
+	*r = (struct slow_read){ 0 };
+	open_disk(&r->disk, BANYAN_CACHE_MIN, true);
+	db = r->disk.db;
+	assert_int_equal(banyan_put(db, "big", big, sizeof(big), 0), 0);
+	put_many(db, 0, others);
+	assert_int_equal(banyan_freeze(db), 0);
+	assert_int_equal(banyan_find(db, "big", &r->data), 0);
+	slow_file_stop(r->disk.f, 9000); /* in the value, which comes first */
+	assert_int_equal(pthread_create(&r->thread, NULL, read_it, r), 0);
+	slow_file_wait(r->disk.f);
+}
+
+static void let_go(struct slow_read *r)
+{
+	slow_file_go(r->disk.f);
+	pthread_join(r->thread, NULL);
+}
+
+static void end_slow_read(struct slow_read *r)
+{
+	banyan_release(r->data, 1);
+	assert_int_equal(banyan_close(r->disk.db), 0);
+	file_close(r->disk.below);
 }
 
 static void a_slow_read_does_not_keep_what_was_evicted(void **state)
 {
-	struct odd_file o = { .file.ops = &odd_ops };
-	struct banyan_options opt = { .cache_bytes = BANYAN_CACHE_MIN };
 	struct slow_read r;
-	char path[32], value[200];
-	static char big[4 << 20];
+	struct cache_stat stat;
+	char path[32];
+	char value[200];
 	(void)state;
-	assert_int_equal(file_memory(&o.below), 0);
-	assert_int_equal(db_open_file(&o.file, &opt, true, &r.db), 0);
-	assert_int_equal(banyan_put(r.db, "big", big, sizeof(big), 0), 0);
-	put_many(r.db, 0, 100000);
-	assert_int_equal(banyan_freeze(r.db), 0);
-	assert_int_equal(banyan_find(r.db, "big", &r.d), 0);
-	atomic_store(&o.slow, 9000); /* in the value, which comes first */
-	pthread_create(&r.t, NULL, read_it, &r);
-	while (!atomic_load(&o.waiting))
-		usleep(1000);
+	begin_slow_read(&r, 100000);
+	banyan *db = r.disk.db;
 	for (unsigned k = 0; k < 10 / test_one_in(10); k++)
 		for (unsigned i = 0; i < 100000; i += 7) {
 			sprintf(path, "key%08x", i * 2654435761u);
-			assert_int_equal(banyan_fetch(banyan_root(r.db), path,
+			assert_int_equal(banyan_fetch(banyan_root(db), path,
 						      strlen(path), value,
 						      sizeof(value)),
 					 sizeof(value));
 		}
-	struct cache_stat stat;
-	cache_get_stat(r.db->cache, &stat);
+	cache_get_stat(db->cache, &stat);
 	print_message("%zu bytes wait under a limit of 1 MiB\n",
 		      (size_t)stat.waiting);
-	atomic_store(&o.go, true);
-	pthread_join(r.t, NULL);
+	let_go(&r);
 	assert_true(stat.waiting < 1u << 20);
-	banyan_release(r.d, 1);
-	assert_int_equal(banyan_close(r.db), 0);
-	file_close(o.below);
+	end_slow_read(&r);
 }
 
-/* ... and writers do not wait for it */
-static void *put_them(void *arg)
+static void *put_them(void *db)
 {
-	banyan *db = arg;
 	put_many(db, 200000, 30000 / test_one_in(3));
-	return (void *)1;
+	return NULL;
 }
+
 static void a_slow_read_does_not_stop_writers(void **state)
 {
-	struct odd_file o = { .file.ops = &odd_ops };
-	struct banyan_options opt = { .cache_bytes = BANYAN_CACHE_MIN };
 	struct slow_read r;
-	static char big[4 << 20];
-	pthread_t w;
-	void *done = NULL;
-	(void)state;
-	assert_int_equal(file_memory(&o.below), 0);
-	assert_int_equal(db_open_file(&o.file, &opt, true, &r.db), 0);
-	assert_int_equal(banyan_put(r.db, "big", big, sizeof(big), 0), 0);
-	assert_int_equal(banyan_freeze(r.db), 0);
-	assert_int_equal(banyan_find(r.db, "big", &r.d), 0);
-	atomic_store(&o.slow, 9000);
-	pthread_create(&r.t, NULL, read_it, &r);
-	while (!atomic_load(&o.waiting))
-		usleep(1000);
-	pthread_create(&w, NULL, put_them, r.db);
 	struct timespec until;
+	pthread_t writer;
+	(void)state;
+	begin_slow_read(&r, 0);
+	assert_int_equal(pthread_create(&writer, NULL, put_them, r.disk.db), 0);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 60;
-	int rc = pthread_timedjoin_np(w, &done, &until);
+	int rc = pthread_timedjoin_np(writer, NULL, &until);
 	print_message("writer beside a slow read: %s\n", rc ? "waits" : "done");
-	atomic_store(&o.go, true);
-	pthread_join(r.t, NULL);
+	let_go(&r);
 	if (rc)
-		pthread_join(w, &done);
+		pthread_join(writer, NULL);
 	assert_int_equal(rc, 0);
-	banyan_release(r.d, 1);
-	assert_int_equal(banyan_close(r.db), 0);
-	file_close(o.below);
+	end_slow_read(&r);
 }
 
 int main(void)
