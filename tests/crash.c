@@ -15,6 +15,7 @@
 #include "../store/db.h"
 #include "random.h"
 #include "steady.h"
+#include "temp.h"
 
 bool crash_long(void)
 {
@@ -64,13 +65,10 @@ static void keep_bytes(const struct scene *s, int fd)
 
 static void keep_file(const struct scene *s)
 {
-	const char *dir = getenv("TMPDIR");
-	char path[256];
+	char path[TEMP_MAX];
 	if (!s->file)
 		return;
-	snprintf(path, sizeof(path), "%s/banyan-crash-XXXXXX",
-		 dir ? dir : "/tmp");
-	int fd = mkstemp(path);
+	int fd = temp_file(path, TEMP_ON_DISK);
 	if (fd < 0)
 		return;
 	keep_bytes(s, fd);

@@ -24,6 +24,7 @@
 #include "../store/crc32c.h"
 #include "../store/db.h"
 #include "random.h"
+#include "temp.h"
 
 #define SOURCE "source.banyan"
 #define OUT "out.banyan"
@@ -38,7 +39,7 @@ struct at_record {
 };
 
 struct scene {
-	char directory[64];
+	char directory[TEMP_MAX];
 	uint8_t *bytes; /* of the sound file */
 	size_t size;
 	struct at_record record[RECORDS_MAX];
@@ -368,14 +369,9 @@ static inline int set_up_scene(void **out)
 	banyan *db = NULL;
 	struct banyan_options o = { .flags = BANYAN_CREATE,
 				    .cache_bytes = BANYAN_CACHE_MIN };
-	const char *tmp = getenv("TMPDIR");
 
 	/* Salvages sync, and there are a thousand of them */
-	if (!tmp || strlen(tmp) > 40)
-		tmp = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
-	snprintf(s->directory, sizeof(s->directory), "%s/banyan-damage.XXXXXX",
-		 tmp);
-	assert_non_null(mkdtemp(s->directory));
+	assert_int_equal(temp_directory(s->directory, TEMP_IN_MEMORY), 0);
 	assert_int_equal(chdir(s->directory), 0);
 	assert_int_equal(banyan_open("live.banyan", &o, &db), 0);
 	make_database(db);

@@ -21,33 +21,32 @@
 #include <cmocka.h>
 
 #include "../store/file.h"
+#include "temp.h"
 
 struct state {
-	char directory[64];
+	char directory[TEMP_MAX];
 	struct file *f; /* empty; a local one is not published */
 };
 
-static inline int enter_directory(struct state *s, const char *tmp)
+static inline int enter_directory(struct state *s, enum temp_where where)
 {
-	if (!tmp)
-		tmp = getenv("TMPDIR");
-	snprintf(s->directory, sizeof(s->directory), "%s/banyan-file.XXXXXX",
-		 tmp && strlen(tmp) < 40 ? tmp : "/tmp");
-	return mkdtemp(s->directory) && !chdir(s->directory) ? 0 : -1;
+	if (temp_directory(s->directory, where))
+		return -1;
+	return chdir(s->directory);
 }
 
-static inline int set_up_in(void **out, const char *tmp)
+static inline int set_up_in(void **out, enum temp_where where)
 {
 	struct state *s = calloc(1, sizeof(*s));
 	*out = s;
-	if (!s || enter_directory(s, tmp))
+	if (!s || enter_directory(s, where))
 		return -1;
 	return file_create("a", 0600, &s->f);
 }
 
 static inline int set_up_local(void **out)
 {
-	return set_up_in(out, NULL);
+	return set_up_in(out, TEMP_ON_DISK);
 }
 
 static inline int tear_down(void **in)

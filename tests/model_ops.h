@@ -7,10 +7,11 @@
 #define TESTS_MODEL_OPS_H
 
 #include "model_compare.h"
+#include "temp.h"
 
 struct run {
 	banyan *db;
-	char file[64];
+	char file[TEMP_FILE_MAX];
 	struct model m;
 	uint64_t random;
 	uint64_t step;

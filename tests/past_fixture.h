@@ -17,13 +17,14 @@
 #include <cmocka.h>
 
 #include "../store/banyan.h"
+#include "temp.h"
 
 #define KEYS 40u
 
 struct past {
-	char dir[64];
-	char path[96];
-	char out[96]; /* for another file */
+	char dir[TEMP_MAX];
+	char path[TEMP_FILE_MAX];
+	char out[TEMP_FILE_MAX]; /* for another file */
 	banyan *db;
 };
 
@@ -33,11 +34,10 @@ static inline int set_up_past(void **out)
 	struct banyan_options o = { .flags = BANYAN_CREATE };
 	if (!s)
 		return -1;
-	strcpy(s->dir, "/tmp/banyan-past-XXXXXX");
-	if (!mkdtemp(s->dir))
+	if (temp_directory(s->dir, TEMP_ON_DISK))
 		return -1;
-	snprintf(s->path, sizeof(s->path), "%s/db", s->dir);
-	snprintf(s->out, sizeof(s->out), "%s/out", s->dir);
+	temp_path(s->path, s->dir, "db");
+	temp_path(s->out, s->dir, "out");
 	*out = s;
 	return banyan_open(s->path, &o, &s->db);
 }

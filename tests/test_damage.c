@@ -26,6 +26,7 @@
 #include "damage_map.h"
 #include "random.h"
 #include "steady_main.h"
+#include "temp.h"
 
 enum ending {
 	ENDS_SYNCED, /* the last mark says that all of it is durable */
@@ -41,7 +42,7 @@ struct sample {
 	uint8_t *bytes;
 	uint64_t size;
 	struct damage_map map;
-	char path[64];
+	char path[TEMP_MAX];
 	int fd;
 	uint64_t random;
 	unsigned tries;
@@ -50,10 +51,7 @@ struct sample {
 
 static void write_out(struct sample *s)
 {
-	strcpy(s->path, access("/dev/shm", W_OK) ? "/tmp/banyan-damage-XXXXXX" :
-						   "/dev/shm/banyan-damage-"
-						   "XXXXXX");
-	s->fd = mkstemp(s->path);
+	s->fd = temp_file(s->path, TEMP_IN_MEMORY);
 	assert_true(s->fd >= 0);
 	assert_int_equal(pwrite(s->fd, s->bytes, s->size, 0), s->size);
 }

@@ -16,7 +16,7 @@ static int set_up_memory(void **out)
 {
 	struct state *s = calloc(1, sizeof(*s));
 	*out = s;
-	return s && !enter_directory(s, NULL) ? file_memory(&s->f) : -1;
+	return s && !enter_directory(s, TEMP_ON_DISK) ? file_memory(&s->f) : -1;
 }
 
 /* How many names the working directory has */

@@ -19,6 +19,7 @@
 #include "db.h"
 #include "golden/image_text.h"
 #include "golden/listing.h"
+#include "temp.h"
 
 #define DIRECTORY "tests/golden"
 #define FILES_MAX 64
@@ -26,8 +27,8 @@
 struct golden {
 	char *names[FILES_MAX];
 	size_t count;
-	char directory[64]; /* for copies */
-	char path[80];
+	char directory[TEMP_MAX]; /* for copies */
+	char path[TEMP_FILE_MAX];
 };
 
 /* ---- the files -------------------------------------------------------- */
@@ -57,15 +58,12 @@ static int find_files(struct golden *g)
 static int set_up(void **out)
 {
 	struct golden *g = calloc(1, sizeof(*g));
-	const char *tmp = getenv("TMPDIR");
 	*out = g;
 	if (!g || find_files(g))
 		return -1;
-	snprintf(g->directory, sizeof(g->directory), "%s/banyan-golden.XXXXXX",
-		 tmp && strlen(tmp) < 40 ? tmp : "/tmp");
-	if (!mkdtemp(g->directory))
+	if (temp_directory(g->directory, TEMP_ON_DISK))
 		return -1;
-	snprintf(g->path, sizeof(g->path), "%s/copy", g->directory);
+	temp_path(g->path, g->directory, "copy");
 	return 0;
 }
 

@@ -28,6 +28,7 @@
 #include "crash.h"
 #include "random.h"
 #include "steady_main.h"
+#include "temp.h"
 
 /* ---- disturbed calls -------------------------------------------------- */
 
@@ -189,15 +190,12 @@ static void read_file(const char *path, struct result *r)
 
 static struct result run(uint64_t seed, bool disturb)
 {
-	/* In memory if that is possible: syncs of a disk take their time */
-	const char *tmp = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
-	char dir[64];
-	char path[80];
+	char dir[TEMP_MAX];
+	char path[TEMP_FILE_MAX];
 	struct chores c = { .seed = seed };
 	struct result r = { 0 };
-	snprintf(dir, sizeof(dir), "%s/banyan-interrupted-XXXXXX", tmp);
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/db", dir);
+	assert_int_equal(temp_directory(dir, TEMP_IN_MEMORY), 0);
+	temp_path(path, dir, "db");
 	steady_begin(seed);
 	dice = seed;
 	disturbing = disturb;

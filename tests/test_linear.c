@@ -30,6 +30,7 @@
 #include "linear.h"
 #include "random.h"
 #include "slow_file.h"
+#include "temp.h"
 
 #define THREADS_MAX 8u
 #define TABLE_SMALL 10000u /* an empty one takes about half of it */
@@ -52,8 +53,8 @@ struct run {
 	banyan *db;
 	banyan_data *space[2]; /* the root, and "s" in it */
 	struct file *below; /* of the slow file; NULL: it is on the disk */
-	char directory[64];
-	char path[80];
+	char directory[TEMP_MAX];
+	char path[TEMP_FILE_MAX];
 	uint64_t seed;
 	unsigned window;
 	bool stop;
@@ -639,11 +640,10 @@ static void close_database(struct run *r)
 static void set_up(struct run *r, const struct form *form)
 {
 	*r = (struct run){ .form = form, .seed = test_seed() };
-	strcpy(r->directory, "/tmp/banyan-linear-XXXXXX");
 	if (!form->local)
 		return;
-	assert_non_null(mkdtemp(r->directory));
-	snprintf(r->path, sizeof(r->path), "%s/db", r->directory);
+	assert_int_equal(temp_directory(r->directory, TEMP_ON_DISK), 0);
+	temp_path(r->path, r->directory, "db");
 }
 
 static void tear_down(struct run *r)

@@ -24,15 +24,16 @@
 #include "../store/db.h"
 #include "random.h"
 #include "slow_file.h"
+#include "temp.h"
 
 #define SLOTS 40u
 /* Operations from the beginning of one copy to that of the next, at the least */
 #define STRIDE 120u
 
 struct scene {
-	char dir[64];
-	char path[96];
-	char copy[96];
+	char dir[TEMP_MAX];
+	char path[TEMP_FILE_MAX];
+	char copy[TEMP_FILE_MAX];
 	uint64_t seed;
 	banyan *db;
 	_Atomic uint64_t done; /* operations that have returned */
@@ -219,12 +220,12 @@ static int copy(const struct scene *s, unsigned round)
 		"rsync --whole-file",
 		"cp --sparse=always",
 	};
-	char line[300];
+	char line[2 * TEMP_FILE_MAX + 100];
 	unsigned way = round % 5;
 	if (way == 4)
 		return copy_slowly(s, s->seed + round);
 	unlink(s->copy);
-	snprintf(line, sizeof(line), "%s %s %s", commands[way], s->path,
+	snprintf(line, sizeof(line), "%s '%s' '%s'", commands[way], s->path,
 		 s->copy);
 	return system(line);
 }
@@ -248,10 +249,9 @@ static void run(const struct slow *slow, unsigned copies)
 	struct file *below = NULL;
 	struct file *f = NULL;
 	pthread_t writer;
-	strcpy(s.dir, "/tmp/banyan-copy-XXXXXX");
-	assert_non_null(mkdtemp(s.dir));
-	snprintf(s.path, sizeof(s.path), "%s/db", s.dir);
-	snprintf(s.copy, sizeof(s.copy), "%s/copy", s.dir);
+	assert_int_equal(temp_directory(s.dir, TEMP_ON_DISK), 0);
+	temp_path(s.path, s.dir, "db");
+	temp_path(s.copy, s.dir, "copy");
 	assert_int_equal(file_create(s.path, 0600, &below), 0);
 	assert_int_equal(slow_file_new(below, true, slow, &f), 0);
 	assert_int_equal(db_open_file(f, &o, true, &s.db), 0);

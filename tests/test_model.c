@@ -231,12 +231,12 @@ static bool out_of_time(void)
 
 static void says_what_a_plain_model_says(void **state)
 {
-	char dir[] = "/tmp/banyan-model-XXXXXX";
+	char dir[TEMP_MAX];
 	struct run *r = calloc(1, sizeof(*r));
 	(void)state;
 	assert_non_null(r);
-	assert_non_null(mkdtemp(dir));
-	snprintf(r->file, sizeof(r->file), "%s/db", dir);
+	assert_int_equal(temp_directory(dir, TEMP_ON_DISK), 0);
+	temp_path(r->file, dir, "db");
 	r->random = test_seed();
 	r->steps = steps_wanted(20000);
 	model_init(&r->m);

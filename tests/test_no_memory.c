@@ -23,6 +23,7 @@
 #include "no_memory_main.h"
 #include "random.h"
 #include "steady_main.h"
+#include "temp.h"
 
 #define SECONDS_MAX 3 /* of the processor, a form, if not in the long one */
 #define TABLE_LIMIT 6000u
@@ -31,8 +32,8 @@
 struct shortage {
 	struct chores a; /* short of memory */
 	struct chores b;
-	char dir[64];
-	char path[80];
+	char dir[TEMP_MAX];
+	char path[TEMP_FILE_MAX];
 	bool thread; /* a small redo table, frozen by the store's thread */
 	bool lasting;
 	uint64_t random;
@@ -207,13 +208,8 @@ static void open_again(struct shortage *s)
 
 static void start(struct shortage *s, uint64_t seed)
 {
-	static const char *const dirs[] = { "/dev/shm", "/tmp" };
-	const char *tmp = getenv("TMPDIR");
-	if (!tmp || strlen(tmp) > 30)
-		tmp = dirs[access(dirs[0], W_OK) != 0];
-	snprintf(s->dir, sizeof(s->dir), "%s/banyan-memory-XXXXXX", tmp);
-	assert_non_null(mkdtemp(s->dir));
-	snprintf(s->path, sizeof(s->path), "%s/db", s->dir);
+	assert_int_equal(temp_directory(s->dir, TEMP_IN_MEMORY), 0);
+	temp_path(s->path, s->dir, "db");
 	s->a.seed = seed;
 	s->b.seed = seed;
 	s->random = seed;

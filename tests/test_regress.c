@@ -21,6 +21,7 @@
 #include "../store/extents.h"
 #include "encode_table.h"
 #include "fault_file.h"
+#include "temp.h"
 
 static banyan *open_fault_file(struct file *f, bool fresh)
 {
@@ -94,11 +95,11 @@ static void *open_and_close(void *arg)
  * had only asked for it to exist */
 static void two_may_create_a_database_at_once(void **state)
 {
-	char dir[] = "/tmp/banyan-regress-XXXXXX";
-	char path[64];
+	char dir[TEMP_MAX];
+	char path[TEMP_FILE_MAX];
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/db", dir);
+	assert_int_equal(temp_directory(dir, TEMP_ON_DISK), 0);
+	temp_path(path, dir, "db");
 	for (unsigned i = 0; i < 20; i++) {
 		pthread_t thread[2];
 		pthread_barrier_t barrier;

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "banyan.h"
+#include "temp.h"
 
 #define THREADS 4
 #define KEYS 12
@@ -230,13 +231,13 @@ static void threads_never_see_what_is_torn_or_gone(void **state)
 	struct shared s = { .steps = from_environment("BANYAN_STEPS", 4000),
 			    .seed = from_environment("BANYAN_SEED", 1) };
 	struct worker w[THREADS + 1];
-	char dir[] = "/tmp/banyan-threads-XXXXXX";
-	char path[64];
+	char dir[TEMP_MAX];
+	char path[TEMP_FILE_MAX];
 	struct banyan_options o = { .flags = BANYAN_CREATE,
 				    .cache_bytes = 1 << 20 };
 	print_message("BANYAN_SEED=%u\n", s.seed);
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/db", dir);
+	assert_int_equal(temp_directory(dir, TEMP_ON_DISK), 0);
+	temp_path(path, dir, "db");
 	assert_int_equal(banyan_open(path, &o, &s.db), 0);
 	for (unsigned i = 0; i <= THREADS; i++) {
 		w[i] = (struct worker){ .shared = &s,
