@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "clock.h"
 #include "random.h"
 
 struct slow_file {
@@ -32,13 +33,6 @@ static void nap(unsigned us)
 			      .tv_nsec = (long)(us % 1000000) * 1000 };
 	if (us)
 		nanosleep(&t, NULL);
-}
-
-static uint64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 struct naps {
@@ -101,11 +95,11 @@ static int slow_sync(struct file *f)
 {
 	struct slow_file *s = slow_of(f);
 	struct naps n = throw_dice(s, s->slow.sync, 2);
-	uint64_t began = now();
+	uint64_t began = test_now();
 	nap(n.before + s->slow.sync_always / 2);
 	int rc = file_sync(s->below);
 	nap(n.after + s->slow.sync_always - s->slow.sync_always / 2);
-	uint64_t took = now() - began;
+	uint64_t took = test_now() - began;
 	/* One at a time: see log_sync() */
 	if (took > atomic_load(&s->longest))
 		atomic_store(&s->longest, took);

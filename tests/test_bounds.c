@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../store/db.h"
+#include "clock.h"
 #include "fault_file.h"
 
 /* What is aborted has had memory in the table */
@@ -127,7 +127,6 @@ static void a_reader_needs_one_slot(void **state)
 	banyan_data *d = NULL;
 	struct banyan_options o = { .flags = BANYAN_CREATE };
 	struct banyan_new make = { .mode = 0100644 };
-	struct timespec until;
 	pthread_t t;
 	void *ok = NULL;
 	unsigned slot[OTHERS];
@@ -142,9 +141,7 @@ static void a_reader_needs_one_slot(void **state)
 	for (unsigned i = 0; i < OTHERS; i++)
 		slot[i] = cache_enter(db->cache);
 	assert_int_equal(pthread_create(&t, NULL, read_it, d), 0);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 3;
-	int rc = pthread_timedjoin_np(t, &ok, &until);
+	int rc = test_join(t, &ok, 3);
 	for (unsigned i = 0; i < OTHERS; i++)
 		cache_leave(db->cache, slot[i]);
 	if (rc)

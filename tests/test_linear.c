@@ -21,12 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../store/db.h"
+#include "clock.h"
 #include "linear.h"
 #include "random.h"
 #include "slow_file.h"
@@ -90,13 +90,6 @@ static const struct key {
 static unsigned number(struct worker *w, unsigned below)
 {
 	return (unsigned)test_below(&w->random, below);
-}
-
-static uint64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static void wrong(struct run *r, const char *what, long long rc)
@@ -255,7 +248,7 @@ static struct linear_op *begin(struct worker *w)
 	struct linear_op *op = &r->ops[at];
 	breathe(w);
 	*op = (struct linear_op){ .thread = w->number, .count = 1 };
-	op->begin = now();
+	op->begin = test_now();
 	return op;
 }
 
@@ -266,7 +259,7 @@ static bool room(const struct worker *w)
 
 static void end(struct worker *w, struct linear_op *op)
 {
-	op->end = now();
+	op->end = test_now();
 	for (unsigned i = 0; i < op->count; i++) {
 		int rc = op->step[i].rc;
 		if (rc && rc != -ENOENT && rc != -EEXIST)
@@ -378,7 +371,7 @@ static void scan_space(struct run *r, struct worker *w, banyan_data *space,
 	banyan_cursor *cursor = NULL;
 	struct banyan_entry e;
 	int rc = banyan_scan(space, &range, &cursor);
-	*made = now();
+	*made = test_now();
 	while (!rc) {
 		if (w)
 			breathe(w);
@@ -438,7 +431,7 @@ static void open_beside(struct worker *w)
 	op->keys = (1u << LINEAR_KEYS) - 1;
 	op->beside = true;
 	int rc = banyan_open(w->run->path, &o, &db);
-	op->end = now();
+	op->end = test_now();
 	if (rc)
 		wrong(w->run, "a read-only open", rc);
 	if (!rc)
@@ -487,7 +480,7 @@ static void *work(void *arg)
 		w->random = r->seed + r->window * 1000003ull + w->number * 7919;
 		w->count = 0;
 		/* They do not wake up at once, and are done in no time */
-		while (now() < r->start)
+		while (test_now() < r->start)
 			sched_yield();
 		while (room(w))
 			do_operation(w);
@@ -550,9 +543,9 @@ static void judge(struct run *r)
 	*last = (struct linear_op){ .thread = r->form->threads, .count = 1 };
 	last->step[0].kind = LINEAR_SCAN;
 	last->keys = (1u << LINEAR_KEYS) - 1;
-	last->begin = now();
+	last->begin = test_now();
 	scan_all(r, r->db, last->rows);
-	last->end = now();
+	last->end = test_now();
 	enum linear_verdict v =
 		linear_check(r->rows, r->ops, count + 1, stderr);
 	if (v != LINEAR_YES)
@@ -568,7 +561,7 @@ static void run_windows(struct run *r)
 	pthread_t other;
 	uint64_t limit = getenv("BANYAN_LONG") ? LONG_MS : SHORT_MS;
 	limit *= test_one_in(3); /* the other way round: it is slow there */
-	uint64_t until = now() + limit * 1000000u;
+	uint64_t until = test_now() + limit * TEST_MS;
 	assert_non_null(w);
 	pthread_barrier_init(&r->barrier, NULL, r->form->threads + 1);
 	for (unsigned i = 0; i < r->form->threads; i++) {
@@ -579,8 +572,8 @@ static void run_windows(struct run *r)
 	}
 	if (r->form->crowded)
 		assert_int_equal(pthread_create(&other, NULL, crowd, r), 0);
-	while (!r->failures && (now() < until || r->window < 5)) {
-		r->start = now() + r->form->threads * 20000;
+	while (!r->failures && (test_now() < until || r->window < 5)) {
+		r->start = test_now() + r->form->threads * 20000;
 		pthread_barrier_wait(&r->barrier);
 		pthread_barrier_wait(&r->barrier);
 		judge(r);

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../store/db.h"
+#include "clock.h"
 #include "random.h"
 #include "slow_file.h"
 
@@ -37,16 +37,9 @@ struct looker {
 	struct scene *s;
 	uint64_t random;
 	_Atomic uint64_t reads;
-	double longest; /* ms */
+	uint64_t longest; /* ns */
 	uint64_t waits; /* syncs in which it read next to nothing */
 };
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 /* A key, or a few of a scan */
 static int read_something(struct looker *r)
@@ -76,10 +69,10 @@ static void *read_on(void *arg)
 {
 	struct looker *r = arg;
 	while (!r->s->stop) {
-		double began = now();
+		uint64_t began = test_now();
 		if (read_something(r))
 			r->s->failed++;
-		double took = now() - began;
+		uint64_t took = test_now() - began;
 		if (took > r->longest)
 			r->longest = took;
 		r->reads++;
@@ -125,8 +118,9 @@ static void readers_never_wait_for_a_sync(void **in)
 				 0);
 	}
 	uint64_t before = slow_file_syncs(f, &longest_sync);
-	double end = now() + (getenv("BANYAN_LONG") ? 20000 : 2500);
-	for (unsigned n = 0; now() < end; n++) {
+	uint64_t end =
+		test_now() + (getenv("BANYAN_LONG") ? 20000 : 2500) * TEST_MS;
+	for (unsigned n = 0; test_now() < end; n++) {
 		assert_int_equal(write_batch(s.db, &random, 500), 0);
 		uint64_t read[2] = { readers[0].reads, readers[1].reads };
 		assert_int_equal(banyan_sync(s.db), 0);
@@ -144,8 +138,8 @@ static void readers_never_wait_for_a_sync(void **in)
 		print_message("reader %u: %llu reads, the longest %.2f ms, "
 			      "beside %llu syncs of %u ms\n",
 			      i, (unsigned long long)readers[i].reads,
-			      readers[i].longest, (unsigned long long)syncs,
-			      SYNC_US / 1000);
+			      (double)readers[i].longest / TEST_MS,
+			      (unsigned long long)syncs, SYNC_US / 1000);
 	assert_int_equal(banyan_close(s.db), 0);
 	assert_int_equal(s.failed, 0);
 	assert_true(syncs > 8);

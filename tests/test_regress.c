@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,6 +18,7 @@
 #include "../store/check.h"
 #include "../store/db.h"
 #include "../store/extents.h"
+#include "clock.h"
 #include "encode_table.h"
 #include "fault_file.h"
 #include "temp.h"
@@ -241,13 +241,10 @@ static void figures_can_be_asked_for_in_a_batch_beside_a_freeze(void **state)
 {
 	banyan *db = NULL;
 	pthread_t thread;
-	struct timespec until;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(pthread_create(&thread, NULL, stat_in_a_batch, db), 0);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 10;
-	assert_int_equal(pthread_timedjoin_np(thread, NULL, &until), 0);
+	assert_int_equal(test_join(thread, NULL, 10), 0);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -309,8 +306,6 @@ static void a_tail_full_of_headers_does_not_take_for_ever(void **state)
 	uint64_t end = 0;
 	size_t written = 0;
 	struct log_state st;
-	struct timespec t0;
-	struct timespec t1;
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
 	banyan *db = open_fault_file(f, true);
@@ -327,10 +322,9 @@ static void a_tail_full_of_headers_does_not_take_for_ever(void **state)
 	struct iovec iov = { bytes, size };
 	assert_int_equal(file_append(f, &iov, 1, end, &written), 0);
 	free(bytes);
-	clock_gettime(CLOCK_MONOTONIC, &t0);
+	uint64_t began = test_now();
 	assert_int_equal(log_recover(f, false, &st, NULL, NULL), 0);
-	clock_gettime(CLOCK_MONOTONIC, &t1);
-	assert_true(t1.tv_sec - t0.tv_sec < 5);
+	assert_true(test_now() - began < 5 * TEST_SECOND);
 	file_close(f);
 	fault_file_free(f);
 }

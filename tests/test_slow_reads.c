@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "../store/db.h"
+#include "clock.h"
 #include "random.h"
 #include "slow_file.h"
 
@@ -182,14 +182,11 @@ static void *put_them(void *db)
 static void a_slow_read_does_not_stop_writers(void **state)
 {
 	struct slow_read r;
-	struct timespec until;
 	pthread_t writer;
 	(void)state;
 	begin_slow_read(&r, 0);
 	assert_int_equal(pthread_create(&writer, NULL, put_them, r.disk.db), 0);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 60;
-	int rc = pthread_timedjoin_np(writer, NULL, &until);
+	int rc = test_join(writer, NULL, 60);
 	print_message("writer beside a slow read: %s\n", rc ? "waits" : "done");
 	let_go(&r);
 	if (rc)
