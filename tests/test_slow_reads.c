@@ -101,7 +101,7 @@ static void a_bad_leaf_does_not_fill_the_disk(void **state)
 	file_close(d.below);
 }
 
-/* ---- one value that is being read from a slow disk --------------------- */
+/* ---- one value that is being read from a slow disk -------------------- */
 
 struct slow_read {
 	struct disk disk;
