@@ -126,6 +126,7 @@ test_help()
 	like "and get the help on standard error" 'Usage: banyan .*' "$(<err)"
 	like "help goes to standard output" 'Usage: banyan .*' "$(banyan help)"
 	is "--help is the same" "$(banyan help)" "$(banyan --help)"
+	is "help help, too" "$(banyan help)" "$(banyan help help)"
 	all=$(banyan help)
 	for command in create put get ls ln mv rm mkdir import export stat \
 		freeze freezes check mount umount; do
@@ -719,7 +720,7 @@ test_salvage()
 	banyan mkdir notes.banyan space
 	banyan ln notes.banyan small space/alias
 	gives "a sound file is salvaged whole" 0 \
-		"notes.banyan: nothing is lost, the rest is in rescued.banyan" \
+		"notes.banyan: nothing is lost, all is in rescued.banyan" \
 		check --salvage rescued.banyan notes.banyan
 	gives "the copy is sound" 0 "rescued.banyan: sound" check rescued.banyan
 	is "and equal" "$(banyan ls -lR notes.banyan)" \
@@ -770,8 +771,11 @@ offset 0: its salt was worked out anew" "$? $(head -n 1 out)"
 	refuses "nor what is not there" 3 "banyan: none: no such file.*" \
 		check -s rescued.banyan none
 	refuses "nor to where there is no directory" 3 \
-		"banyan: none/rescued.banyan: no such file.*" \
+		"banyan: none/rescued.banyan: the directory .* does not exist" \
 		check -s none/rescued.banyan notes.banyan
+	refuses "nor to a file without a name" 2 \
+		"banyan: check: the name after --salvage is empty" \
+		check -s "" notes.banyan
 	refuses "--zeros alone is misuse" 2 "banyan: check: --zeros .*" \
 		check -z notes.banyan
 	banyan check -s rescued.banyan notes.banyan >/dev/full 2>err

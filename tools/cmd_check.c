@@ -62,14 +62,13 @@ static void begin(struct checking *checking, const struct target *target,
 	catch_interrupts();
 }
 
-/* It did not run to its end: why */
-static int fail_run(const char *name, int error, const char *left)
+/* Interrupted? Then that is said, and what comes of it */
+static bool was_interrupted(const struct target *target, int error,
+			    const char *left)
 {
 	if (error == -ECANCELED && interrupted())
-		complain("%s: interrupted%s", quote(name), left);
-	else if (error != -ECANCELED)
-		fail_file(name, error);
-	return EXIT_NOT_RUN;
+		complain("%s: interrupted; %s", quote(target->shown), left);
+	return error == -ECANCELED;
 }
 
 static int check(const struct target *target, uint64_t freeze)
@@ -90,9 +89,12 @@ static int check(const struct target *target, uint64_t freeze)
 		fail_freeze(target, freeze, -ENOENT);
 		return EXIT_NOT_RUN;
 	}
-	if (damages < 0)
-		return fail_run(target->shown, (int)damages,
-				"; the rest was not checked");
+	if (damages < 0) {
+		if (!was_interrupted(target, (int)damages,
+				     "the rest was not checked"))
+			fail_file(target->shown, (int)damages);
+		return EXIT_NOT_RUN;
+	}
 	if (damages == 0)
 		printf("%s: sound\n", quote(target->shown));
 	else
@@ -122,6 +124,17 @@ static bool is_of_output(int error, const struct target *target)
 	}
 }
 
+static void fail_salvage(const struct target *target, const char *out,
+			 int error)
+{
+	if (was_interrupted(target, error, "nothing was written"))
+		return;
+	if (is_of_output(error, target))
+		fail_create(out, error);
+	else
+		fail_file(target->shown, error);
+}
+
 static int salvage(const struct target *target, const struct choices *choices)
 {
 	struct checking checking;
@@ -137,17 +150,16 @@ static int salvage(const struct target *target, const struct choices *choices)
 	begin(&checking, target, "salvaging");
 	losses = banyan_salvage(target->file, choices->out, &how);
 	progress_clear(&checking.progress);
-	if (losses < 0)
-		return fail_run(is_of_output((int)losses, target) ?
-					choices->out :
-					target->shown,
-				(int)losses, "; nothing was written");
+	if (losses < 0) {
+		fail_salvage(target, choices->out, (int)losses);
+		return EXIT_NOT_RUN;
+	}
 	if (losses == 0)
-		printf("%s: nothing is lost, ", quote(target->shown));
+		printf("%s: nothing is lost, all is in ", quote(target->shown));
 	else
-		printf("%s: %" PRId64 " loss%s, ", quote(target->shown), losses,
-		       losses > 1 ? "es" : "");
-	printf("the rest is in %s\n", quote(choices->out));
+		printf("%s: %" PRId64 " loss%s, the rest is in ",
+		       quote(target->shown), losses, losses > 1 ? "es" : "");
+	printf("%s\n", quote(choices->out));
 	return losses ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -181,6 +193,10 @@ static int run(int argc, char **argv)
 		return EXIT_MISUSE;
 	if (choices.zeros && !choices.out) {
 		complain("check: --zeros goes with --salvage only");
+		return EXIT_MISUSE;
+	}
+	if (choices.out && !*choices.out) {
+		complain("check: the name after --salvage is empty");
 		return EXIT_MISUSE;
 	}
 	if (choices.freeze && choices.out) {

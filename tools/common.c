@@ -148,6 +148,15 @@ int fail_key(const char *file, const char *key, int error)
 	return EXIT_FAILURE;
 }
 
+int fail_create(const char *file, int error)
+{
+	if (error != -ENOENT)
+		return fail_file(file, error);
+	complain("%s: the directory to create it in does not exist",
+		 quote(file));
+	return EXIT_FAILURE;
+}
+
 const char *process_text(pid_t pid)
 {
 	static char text[200];
@@ -269,12 +278,8 @@ static int fail_open(const struct store *store, unsigned flags, int error)
 			 process_text(banyan_holder(store->target.file)));
 		return EXIT_FAILURE;
 	}
-	if (error == -ENOENT && (flags & BANYAN_CREATE)) {
-		complain("%s: the directory to create it in does not exist",
-			 quote(name));
-		return EXIT_FAILURE;
-	}
-	return fail_file(name, error);
+	return flags & BANYAN_CREATE ? fail_create(name, error) :
+				       fail_file(name, error);
 }
 
 int fail_freeze(const struct target *target, uint64_t freeze, int error)

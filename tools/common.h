@@ -27,6 +27,9 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int fail_file(const char *file, int error);
 int fail_key(const char *file, const char *key, int error);
 
+/* The same about a database file that is to be made */
+int fail_create(const char *file, int error);
+
 /*
  * "process 12 (banyanfs)" for what banyan_holder() returned, or "another
  * process" where it cannot be named. Valid until the next call.

@@ -68,7 +68,7 @@ static int run_help(int argc, char **argv)
 		complain("help takes the name of one command");
 		return EXIT_MISUSE;
 	}
-	if (argc == 1) {
+	if (argc == 1 || strcmp(argv[1], "help") == 0) {
 		print_help(stdout);
 		return EXIT_SUCCESS;
 	}
