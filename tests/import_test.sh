@@ -12,39 +12,12 @@ export LC_ALL=C TZ=UTC
 unset ARGP_HELP_FMT
 
 BANYAN=$(realpath "${BANYAN:-build/banyan}")
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'cd /; rm -rf "$work"' EXIT
-passed=0
-failed=0
+. "${0%/*}/lib.sh"
+enter_work
 
 # ---- helpers ----------------------------------------------------------------
 
 banyan() { "$BANYAN" "$@"; }
-
-ok()
-{
-	passed=$((passed + 1))
-	echo "ok $1"
-}
-
-not_ok()
-{
-	failed=$((failed + 1))
-	echo "not ok $1"
-	shift
-	printf '    %s\n' "$@"
-}
-
-# is SENTENCE EXPECTED GOT
-is()
-{
-	if [[ $2 == "$3" ]]; then
-		ok "$1"
-	else
-		not_ok "$1" "expected: ${2:0:500}" "got: ${3:0:500}"
-	fi
-}
 
 fresh()
 {
@@ -408,5 +381,4 @@ test_misuse
 test_interrupted
 test_terminal
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+finish

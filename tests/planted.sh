@@ -14,30 +14,17 @@
 set -u
 export LC_ALL=C
 top=$(realpath "${0%/*}/..")
-tree=$(mktemp -d) || exit 1
-trap 'rm -rf "$tree"' EXIT
+. "$top/tests/lib.sh"
+tree=$(new_work) || exit 1
+trap 'remove_work "$tree"' EXIT
 # So that no file that a failing test keeps is left behind
 export TMPDIR=$tree/tmp
 mkdir "$TMPDIR"
 only=("$@")
 limit=300 # seconds a test may take
-passed=0
-failed=0
 unset BANYAN_LONG BANYAN_EVENTS BANYAN_CUTS
 # This may be run by a make that makes another variant
 unset MAKEFLAGS MFLAGS WERROR SANITIZE COVERAGE
-
-ok()
-{
-	passed=$((passed + 1))
-	printf 'ok      %s\n        %s\n' "$1" "$2"
-}
-
-not_ok()
-{
-	failed=$((failed + 1))
-	printf 'not ok  %s\n        %s\n' "$1" "$2"
-}
 
 # ---- one bug ----------------------------------------------------------------
 
@@ -264,5 +251,4 @@ bug 'a torn tail is given up, but not durably'
 change store/log.c 'rc = give_up_tail(log);' 'rc = 0 * !give_up_tail;'
 caught_by test_crash_chain
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+finish

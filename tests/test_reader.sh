@@ -20,39 +20,15 @@ export PATH=${BANYANFS%/*}:$PATH
 RANDOM=${BANYAN_SEED:-$$}
 seed=${BANYAN_SEED:-$$}
 
-work=$(mktemp -d)
-cd "$work" || exit 1
+. "$here/lib.sh"
+enter_work
 mkdir mnt
-passed=0
-failed=0
-
-cleanup()
-{
-	cd /
-	mountpoint -q "$work/mnt" && fusermount3 -u -z "$work/mnt"
-	rm -rf "$work"
-}
-trap cleanup EXIT
 
 # ---- helpers ----------------------------------------------------------------
 
 banyan() { "$BANYAN" "$@"; }
 
 reader() { python3 "$here/read_banyan.py" "$@"; }
-
-ok()
-{
-	passed=$((passed + 1))
-	echo "ok $1"
-}
-
-not_ok()
-{
-	failed=$((failed + 1))
-	echo "not ok $1"
-	shift
-	printf '    %s\n' "$@"
-}
 
 # holds SENTENCE COMMAND...: it succeeds; what it prints is shown if not
 holds()
@@ -63,16 +39,6 @@ holds()
 		ok "$sentence"
 	else
 		not_ok "$sentence" "$* failed with $?" "$(tail -n 5 out)"
-	fi
-}
-
-# is SENTENCE EXPECTED GOT
-is()
-{
-	if [[ $2 == "$3" ]]; then
-		ok "$1"
-	else
-		not_ok "$1" "expected: $2" "got: $3"
 	fi
 }
 
@@ -393,12 +359,11 @@ test_export
 test_torn small.banyan
 test_flips
 test_garbage
-if [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; then
+if can_mount; then
 	test_mount
 	test_killed
 else
 	echo "# no use of /dev/fuse: the tests that mount are left out"
 fi
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+finish

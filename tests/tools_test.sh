@@ -17,59 +17,12 @@ BANYANFS=$(realpath "${BANYANFS:-build/banyanfs}")
 export PATH=${BANYANFS%/*}:$PATH
 top=$(realpath "${0%/*}/..")
 
-work=$(mktemp -d)
-cd "$work" || exit 1
-passed=0
-failed=0
-
-cleanup()
-{
-	cd /
-	for point in "$work"/notes "$work"/"other notes"; do
-		mountpoint -q "$point" && fusermount3 -u -z "$point"
-	done
-	mountpoint -q "$work"/small && umount "$work"/small
-	rm -rf "$work"
-}
-trap cleanup EXIT
+. "$top/tests/lib.sh"
+enter_work
 
 # ---- helpers ----------------------------------------------------------------
 
 banyan() { "$BANYAN" "$@"; }
-
-ok()
-{
-	passed=$((passed + 1))
-	echo "ok $1"
-}
-
-not_ok()
-{
-	failed=$((failed + 1))
-	echo "not ok $1"
-	shift
-	printf '    %s\n' "$@"
-}
-
-# is SENTENCE EXPECTED GOT
-is()
-{
-	if [[ $2 == "$3" ]]; then
-		ok "$1"
-	else
-		not_ok "$1" "expected: $2" "got: $3"
-	fi
-}
-
-# like SENTENCE PATTERN GOT: an extended regular expression, for all of it
-like()
-{
-	if [[ $3 =~ ^($2)$ ]]; then
-		ok "$1"
-	else
-		not_ok "$1" "pattern: $2" "got: $3"
-	fi
-}
 
 # gives SENTENCE STATUS OUTPUT ARGUMENT...: banyan prints this and nothing on
 # standard error
@@ -1071,7 +1024,7 @@ test_salvage
 test_interrupted_check
 test_salvage_full_disk
 test_holder
-if [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; then
+if can_mount; then
 	test_mount
 	test_odd_mount
 	test_two_mounts
@@ -1081,5 +1034,4 @@ else
 	echo "# no use of /dev/fuse: the tests that mount are left out"
 fi
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+finish

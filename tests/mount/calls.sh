@@ -12,7 +12,7 @@ calls() {
 	passed=$((passed + $(grep -c '^ok' "$T/calls")))
 	failed=$((failed + $(grep -c '^not ok' "$T/calls")))
 	skipped=$((skipped + $(grep -c '^SKIPPED' "$T/calls")))
-	grep -q ' passed, ' "$T/calls" || not_ok "$1: calls.py ended early" "$T/calls"
+	grep -q ' passed, ' "$T/calls" || not_ok_said "$1: calls.py ended early" "$T/calls"
 }
 
 caches_say_what_the_daemon_says() {
@@ -43,12 +43,12 @@ round() {
 	if a_remount_shows_the_same "$2" >"$T/output" 2>&1; then
 		ok "$1: a remount shows the same"
 	else
-		not_ok "$1: a remount shows the same" "$T/output"
+		not_ok_said "$1: a remount shows the same" "$T/output"
 	fi
 	if the_file_is_sound >"$T/output" 2>&1; then
 		ok "$1: the file is sound"
 	else
-		not_ok "$1: the file is sound" "$T/output"
+		not_ok_said "$1: the file is sound" "$T/output"
 	fi
 }
 

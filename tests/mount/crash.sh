@@ -31,7 +31,7 @@ check() { "$BANYAN" check "$DB"; }
 for round in $(seq "$ROUNDS"); do
 	wait_for=0.$((RANDOM % 8 + 1))
 	echo "# round $round: killed after $wait_for s (seed $SEED)"
-	mount_db || { not_ok "mounts after a crash" "$T/stderr"; break; }
+	mount_db || { not_ok_said "mounts after a crash" "$T/stderr"; break; }
 	for r in $(seq $((round - 1))); do
 		[ "$r" -lt $((round - 2)) ] && continue
 		try nothing_that_had_returned_is_lost "$r"
@@ -39,10 +39,10 @@ for round in $(seq "$ROUNDS"); do
 	crash "$round" "$wait_for"
 	try check
 done
-mount_db || not_ok "mounts after a crash" "$T/stderr"
+mount_db || not_ok_said "mounts after a crash" "$T/stderr"
 for r in $(seq "$ROUNDS"); do
 	try nothing_that_had_returned_is_lost "$r"
 done
-if umount_db; then ok "unmounts"; else not_ok "unmounts" "$T/stderr"; fi
+if umount_db; then ok "unmounts"; else not_ok_said "unmounts" "$T/stderr"; fi
 try check
 finish

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# lib.sh - what the mount tests share; to be sourced.
+# lib.sh - what the mount tests share, besides ../lib.sh; to be sourced.
 #
 # A test is a function whose name is a sentence; `try name` runs it with set -e
 # in a shell of its own and prints ok or not ok, and what it printed if it
@@ -10,11 +10,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 BANYANFS=${BANYANFS:-$top/build/banyanfs}
 BANYAN=${BANYAN:-$top/build/banyan}
-passed=0
-failed=0
-skipped=0
+. "$top/tests/lib.sh"
 
-T=$(mktemp -d "${TMPDIR:-/tmp}/banyan-mount.XXXXXX")
+T=$(new_work) || exit 1
 DB=$T/test.banyan
 DIR=$T/dir
 mkdir "$DIR"
@@ -32,11 +30,9 @@ end_daemon() {
 }
 
 cleanup() {
-	while is_mounted "$DIR"; do
-		umount -l "$DIR" 2>/dev/null || fusermount3 -uz "$DIR" || break
-	done
+	unmount_below "$T"
 	end_daemon
-	is_mounted "$DIR" || rm -rf --one-file-system "$T"
+	remove_work "$T"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
@@ -67,20 +63,14 @@ umount_db() {
 
 remount_db() { umount_db && mount_db "$@"; }
 
-ok() { passed=$((passed + 1)); echo "ok - $1"; }
-not_ok() {
-	failed=$((failed + 1))
-	echo "not ok - $1"
-	if [ -n "${2:-}" ]; then sed 's/^/#   /' "$2" | head -40; fi
-}
-skip() { skipped=$((skipped + 1)); echo "SKIPPED - $1: $2"; }
+# not_ok_said SENTENCE FILE: with the beginning of what was said
+not_ok_said() { not_ok "$1" "$(head -n 40 "$2")"; }
 
 try() {
 	local status
 	(set -e; "$@") >"$T/output" 2>&1
 	status=$?
-	if [ $status = 0 ]; then ok "${*//_/ }"; else not_ok "${*//_/ }" "$T/output"; fi
-	return 0
+	if [ $status = 0 ]; then ok "${*//_/ }"; else not_ok_said "${*//_/ }" "$T/output"; fi
 }
 
 # In a test: say what is wrong and end it
@@ -112,11 +102,4 @@ need_fuse() {
 		echo "0 passed, 0 failed"
 		exit 0
 	fi
-}
-
-finish() {
-	[ $skipped = 0 ] || echo "# $skipped skipped"
-	echo "$passed passed, $failed failed"
-	[ $failed = 0 ]
-	exit
 }

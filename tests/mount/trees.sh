@@ -104,7 +104,7 @@ it_can_be_removed() {
 }
 
 mkdir "$T/src"
-mount_db || { not_ok "mounts" "$T/stderr"; finish; }
+mount_db || { not_ok_said "mounts" "$T/stderr"; finish; }
 try source_is_compared_with_itself
 try cp_puts_it_in
 try rsync_puts_it_in
@@ -112,11 +112,11 @@ try tar_puts_it_in
 try cp_within_the_mount_copies_it
 try it_is_the_same_from_the_daemon
 (cd "$DIR" && find . -printf '%i %P\n' | sort) >"$T/inodes"
-if remount_db; then ok "remounts"; else not_ok "remounts" "$T/stderr"; fi
+if remount_db; then ok "remounts"; else not_ok_said "remounts" "$T/stderr"; fi
 try all_are_the_same_after_a_remount
 try inode_numbers_are_the_same_after_a_remount
 try it_comes_out_by_cp_rsync_and_tar
 try it_can_be_removed
-if umount_db; then ok "unmounts"; else not_ok "unmounts" "$T/stderr"; fi
+if umount_db; then ok "unmounts"; else not_ok_said "unmounts" "$T/stderr"; fi
 try "$BANYAN" check "$DB"
 finish
