@@ -80,7 +80,7 @@ void db_read_begin(banyan *db, struct snapshot *s)
 }
 
 /* What has entered keeps all that goes from being freed: not for long */
-static void stay(struct snapshot *s)
+void db_read_stay(struct snapshot *s)
 {
 	if (!s->entered)
 		return;
@@ -94,7 +94,7 @@ int db_read_contents(struct snapshot *s, const struct data *d, void *buffer,
 		     size_t size, uint64_t offset)
 {
 	if (size > READ_SHORT)
-		stay(s);
+		db_read_stay(s);
 	return contents_read(&s->state, d, buffer, size, offset);
 }
 

@@ -119,6 +119,8 @@ void db_read_long(banyan *db, struct snapshot *s);
  * read it becomes one for long */
 int db_read_contents(struct snapshot *s, const struct data *d, void *buffer,
 		     size_t size, uint64_t offset);
+/* The moment becomes one for long, before what may go over many rows */
+void db_read_stay(struct snapshot *s);
 void db_read_end(struct snapshot *s);
 
 /* Let a view be the current one; write_lock is held, except while opening */

@@ -270,7 +270,9 @@ static int64_t seek(banyan_data *data, uint64_t offset, bool hole)
 		rc = -EISDIR;
 	else if (offset >= l.d.size)
 		rc = -ENXIO;
-	else
+	else if (l.d.contents == CONTENTS_ROWS)
+		db_read_stay(&s); /* there may be a million of them */
+	if (!rc)
 		rc = contents_seek(&s.state, &l.d, offset, hole, &found);
 	db_read_end(&s);
 	return rc ? rc : (int64_t)found;
@@ -318,6 +320,7 @@ ssize_t banyan_list_xattr(banyan_data *data, char *names, size_t size)
 	struct snapshot s;
 	struct buf b = BUF_INIT;
 	db_read_begin(data->db, &s);
+	db_read_stay(&s);
 	ssize_t rc = xattr_list(&s.state, data->id, &b);
 	db_read_end(&s);
 	if (!rc)
