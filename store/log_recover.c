@@ -25,6 +25,7 @@
 struct recovery {
 	struct file *file;
 	struct log_state *state;
+	uint64_t last; /* the last segment with a header */
 	void (*report)(void *arg, const char *line);
 	void *arg;
 };
@@ -71,6 +72,8 @@ static int last_segment(struct recovery *r, struct segment_header *h)
 	for (uint64_t back = 0; back <= last && back < SEGMENTS_MAX; back++) {
 		int rc = log_read_segment(r->file, st->sb.salt, st->size,
 					  last - back, h);
+		if (!rc)
+			r->last = last - back;
 		if (rc <= 0)
 			return rc;
 	}
@@ -230,18 +233,32 @@ static int search_durable_to(struct recovery *r, uint64_t from, uint64_t to,
 	return 0;
 }
 
-/* Behind the break: what is known there of the log having been durable? */
+/* The same from a place to the end of its segment */
+static int search_segment(struct recovery *r, uint64_t from,
+			  uint64_t *durable_to)
+{
+	uint64_t end = segment_end(from);
+	uint64_t size = r->state->size;
+	return search_durable_to(r, from, end < size ? end : size, durable_to);
+}
+
+/*
+ * Behind the break: what is known there of the log having been durable? Headers
+ * tell of all but the last segment, and the last one that has a header need not
+ * be the last.
+ */
 static int judge_break(struct recovery *r)
 {
 	struct log_state *st = r->state;
 	uint64_t at = st->end.offset;
-	uint64_t end = segment_end(at);
 	uint64_t durable_to = st->durable_to;
-	int rc = search_durable_to(r, at, end < st->size ? end : st->size,
-				   &durable_to);
-	uint64_t last = (st->size - 1) / SEGMENT_SIZE * SEGMENT_SIZE;
-	if (!rc && last > at)
-		rc = search_durable_to(r, last, st->size, &durable_to);
+	int rc = search_segment(r, at, &durable_to);
+	uint64_t headed = segment_start(r->last);
+	uint64_t last = segment_start((st->size - 1) / SEGMENT_SIZE);
+	if (!rc && headed > at)
+		rc = search_segment(r, headed, &durable_to);
+	if (!rc && last > at && last != headed)
+		rc = search_segment(r, last, &durable_to);
 	if (rc)
 		return rc;
 	if (durable_to <= at) {
@@ -302,7 +319,9 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 		void (*report)(void *arg, const char *line), void *arg)
 {
 	struct log_state st = { 0 };
-	struct recovery r = { file, &st, report, arg };
+	struct recovery r = {
+		.file = file, .state = &st, .report = report, .arg = arg
+	};
 	int rc = read_superblock(&r, writable);
 	if (!rc)
 		rc = find_end(&r);

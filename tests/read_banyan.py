@@ -506,6 +506,9 @@ class State:
         last = (log.size - 1) // SEGMENT * SEGMENT
         noted += self.strays(x, (x // SEGMENT + 1) * SEGMENT)
         noted += self.strays(last or 4160, log.size)
+        headed = max(log.headers) * SEGMENT
+        noted += self.strays(headed or 4160,
+                             min(headed + SEGMENT, log.size))
         return max(noted)
 
     def strays(self, begin, end):
