@@ -356,6 +356,8 @@ $(addprefix $(BUILD)/tests/,test_no_memory test_salvage_memory): LINK_MODE = \
 	pool_alloc)
 $(BUILD)/tests/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
+$(BUILD)/tests/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
+	pwritev64)
 
 $(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/fault_image.o
 	@rm -f $@

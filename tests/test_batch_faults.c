@@ -84,6 +84,37 @@ static void goes_on_without_what_had_no_space(void **state)
 	assert_true(there(x->db, "c"));
 }
 
+/* Whatever has failed, its bytes are the caller's again: they must not be written
+ * with what comes later. A log with bad ones in it would end there. */
+static void what_had_no_space_is_not_in_the_log(void **state)
+{
+	struct fixture *x = *state;
+	struct banyan_options o = { 0 };
+	struct file *after = NULL;
+	banyan *db = NULL;
+	assert_int_equal(banyan_begin(x->db), 0);
+	assert_int_equal(banyan_put(x->db, "a", "1", 1, 0), 0);
+	memset(bytes, 1, sizeof(bytes));
+	disk_is_full(x, true);
+	assert_int_equal(banyan_put(x->db, "b", bytes, sizeof(bytes), 0),
+			 -ENOSPC);
+	disk_is_full(x, false);
+	memset(bytes, 2, sizeof(bytes));
+	assert_int_equal(banyan_put(x->db, "c", "3", 1, 0), 0);
+	assert_int_equal(banyan_commit(x->db), 0);
+	/* The process dies */
+	assert_int_equal(fault_file_after_cut(x->below,
+					      fault_file_events(x->below),
+					      FAULT_KEEP, 0, &after),
+			 0);
+	assert_int_equal(db_open_file(after, &o, false, &db), 0);
+	assert_true(there(db, "a"));
+	assert_false(there(db, "b"));
+	assert_true(there(db, "c"));
+	assert_int_equal(banyan_close(db), 0);
+	fault_file_free(after);
+}
+
 /* The spaces were made before it was found that there is no space */
 static void is_lost_whole_where_it_cannot_go_back(void **state)
 {
@@ -275,6 +306,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(goes_on_without_what_had_no_space),
+		TEST(what_had_no_space_is_not_in_the_log),
 		TEST(is_lost_whole_where_it_cannot_go_back),
 		TEST(a_full_one_says_so_and_can_be_committed),
 		TEST(commits_what_it_has_accepted),

@@ -101,7 +101,14 @@ static void a_frozen_table_goes_when_readers_do(void **state)
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "x", 1, 0), 0);
 	unsigned slot = cache_enter(db->cache); /* as any reader does */
+	const struct view *seen = atomic_load(&db->view);
 	assert_int_equal(banyan_freeze(db), 0);
+	/* Not before, nor by a writer that comes along */
+	assert_int_equal(banyan_put(db, "b", "x", 1, 0), 0);
+	const struct view *kept = db->retired;
+	while (kept && kept != seen)
+		kept = kept->retired;
+	assert_ptr_equal(kept, seen);
 	cache_leave(db->cache, slot);
 	for (unsigned i = 0; i < 100; i++) {
 		char path[20];

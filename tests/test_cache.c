@@ -357,6 +357,40 @@ static void who_stays_does_not_make_others_fill_the_memory(void **in)
 	assert_int_equal(stat_of(s).waiting, 0);
 }
 
+/* One node that is evicted whenever nobody has it, which is all the time */
+static void *get_and_put(void *arg)
+{
+	struct state *s = arg;
+	for (unsigned i = 0; i < 60000 / test_one_in(10); i++) {
+		const struct node *root = NULL;
+		if (cache_get(s->cache, &s->tree.root, s->tree.height - 1,
+			      &root))
+			return NULL;
+		bool whole = root->ref.offset == s->tree.root.offset &&
+			     root->level + 1u == s->tree.height;
+		cache_put(s->cache, root);
+		if (!whole)
+			return NULL;
+	}
+	return arg;
+}
+
+static void who_has_a_node_keeps_it_while_it_is_evicted(void **in)
+{
+	struct state *s = *in;
+	pthread_t threads[THREADS];
+	void *ok = NULL;
+	cache_set_limit(s->cache, 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, get_and_put, s), 0);
+	for (unsigned i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], &ok), 0);
+		assert_non_null(ok);
+	}
+	assert_int_equal(stat_of(s).bytes, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -373,6 +407,7 @@ int main(void)
 		TEST(a_reference_is_checked_on_a_hit_too),
 		TEST(the_limit_holds_while_many_threads_look_up),
 		TEST(who_stays_does_not_make_others_fill_the_memory),
+		TEST(who_has_a_node_keeps_it_while_it_is_evicted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,38 @@ static void holes_are_used_again(void **state)
 	free(pieces);
 }
 
+/* Two that lay side by side make room for one as large as both */
+static void neighbours_become_one_whoever_goes_first(void **state)
+{
+	enum { SIZE = 4096, COUNT = 511 }; /* as many as a chunk has */
+	struct pool *pool = pool_new(false);
+	uint8_t *at[COUNT];
+	(void)state;
+	assert_non_null(pool);
+	for (unsigned i = 0; i < COUNT; i++) {
+		at[i] = pool_alloc(pool, SIZE);
+		assert_non_null(at[i]);
+	}
+	/* It does not fit, so now it is known how little there is left */
+	void *rest = pool_alloc(pool, POOL_MOST);
+	assert_non_null(rest);
+	pool_release(pool, rest, POOL_MOST);
+	uint64_t bytes = pool_bytes(pool);
+	for (unsigned i = 0; i + 1 < COUNT; i += 8) {
+		bool left = i % 16 == 0;
+		pool_release(pool, at[left ? i : i + 1], SIZE);
+		pool_release(pool, at[left ? i + 1 : i], SIZE);
+		assert_ptr_equal(pool_alloc(pool, 2 * SIZE), at[i]);
+	}
+	assert_int_equal(pool_bytes(pool), bytes);
+	for (unsigned i = 0; i < COUNT; i++) {
+		bool pair = i % 8 == 0 && i + 1 < COUNT;
+		pool_release(pool, at[i], pair ? 2 * SIZE : SIZE);
+		i += pair;
+	}
+	pool_free(pool);
+}
+
 /* Pages of this process in RAM, of all kinds */
 static size_t pages_in_ram(void)
 {
@@ -192,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_given_out_twice),
 		cmocka_unit_test(holes_are_used_again),
+		cmocka_unit_test(neighbours_become_one_whoever_goes_first),
 		cmocka_unit_test(trim_gives_idle_pages_back_and_no_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,9 +213,8 @@ static void a_long_seek_does_not_keep_what_was_evicted(void **state)
 	struct cache_stat stat;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &opt, &r.db), 0);
-	assert_int_equal(banyan_insert(banyan_root(r.db), "long", 4, &make,
-				       &r.d),
-			 0);
+	assert_int_equal(
+		banyan_insert(banyan_root(r.db), "long", 4, &make, &r.d), 0);
 	/* Backwards, so that nothing is joined */
 	for (unsigned i = PARTS; i-- > 0;)
 		assert_int_equal(banyan_write(r.d, "part", 4, i * 4, 0, NULL),
