@@ -273,6 +273,8 @@ static int recover(banyan *db, uint64_t freeze)
 		rc = start_from(db, &st);
 	if (!rc && !freeze)
 		rc = replay(db, &st);
+	if (!rc)
+		budget_follow(db, db->view);
 	if (!rc && !db->read_only)
 		rc = log_continue(db->file, &st.sb, &st.end, st.size,
 				  st.durable_to, st.freeze_offset, &db->log);

@@ -119,6 +119,44 @@ static void a_frozen_table_goes_when_readers_do(void **state)
 	assert_int_equal(banyan_close(db), 0);
 }
 
+/* What was replayed takes memory as well, also of who only reads */
+static void nodes_have_what_a_replayed_table_leaves(void **state)
+{
+	struct file *f = NULL, *after = NULL;
+	banyan *db = NULL;
+	struct banyan_options o = { .cache_bytes = 64u << 20 };
+	struct cache_stat stat;
+	char path[32];
+	char value[250] = "";
+	(void)state;
+	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
+	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	for (unsigned i = 0; i < 30000; i++) {
+		sprintf(path, "key%u", i * 2654435761u);
+		assert_int_equal(banyan_put(db, path, value, sizeof(value), 0),
+				 0);
+	}
+	size_t events = fault_file_events(f);
+	assert_int_equal(banyan_close(db), 0);
+	o.cache_bytes = 16u << 20;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(fault_file_after_cut(f, events, FAULT_KEEP, 1,
+						      &after),
+				 0);
+		o.flags = i ? 0 : BANYAN_READ_ONLY;
+		assert_int_equal(db_open_file(after, &o, false, &db), 0);
+		size_t table = redo_table_bytes(db->view->active);
+		cache_get_stat(db->cache, &stat);
+		print_message("%zu bytes of rows, nodes may have %zu\n", table,
+			      (size_t)stat.limit);
+		assert_true(table > 8u << 20);
+		assert_true(table + stat.limit <= 16u << 20);
+		assert_int_equal(banyan_close(db), 0);
+		fault_file_free(after);
+	}
+	fault_file_free(f);
+}
+
 #define OTHERS 63 /* readers that are in as well: one slot is left */
 
 static void *read_it(void *arg)
@@ -166,6 +204,7 @@ int main(void)
 		cmocka_unit_test(failed_operations_do_not_pile_up),
 		cmocka_unit_test(a_batch_has_a_limit_of_memory),
 		cmocka_unit_test(a_frozen_table_goes_when_readers_do),
+		cmocka_unit_test(nodes_have_what_a_replayed_table_leaves),
 		cmocka_unit_test(a_reader_needs_one_slot),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
