@@ -3,6 +3,7 @@
 
 /* Limits below this are small */
 #define SMALL_LIMIT (128u << 20)
+#define NODES_LEAST (8u << 20)
 /* Rows in a full redo table, whatever their size: replay takes its time */
 #define TABLE_ROWS_MAX 2000000u
 /* Fewer rows than this say nothing about the order in which rows come */
@@ -14,11 +15,16 @@
 /* Their pool is trimmed when they have got less by this part */
 #define TRIM_PART 32u
 
+/* What is left for writers while a full table is being merged */
+#define SLACK_PART 32u
+
 /* For nodes at the least. Inner ones of 10 million rows take 12 MiB with small
  * leaves, and 6 with others; leaves are in the system's cache, too. */
 static uint64_t nodes_least(uint64_t limit)
 {
-	return limit < SMALL_LIMIT ? limit / 8 : limit / 16;
+	if (limit < SMALL_LIMIT)
+		return limit / 8;
+	return limit / 32 > NODES_LEAST ? limit / 32 : NODES_LEAST;
 }
 
 uint64_t budget_nodes(uint64_t limit, uint64_t tables)
@@ -29,7 +35,9 @@ uint64_t budget_nodes(uint64_t limit, uint64_t tables)
 
 uint64_t budget_table(uint64_t limit)
 {
-	return limit < SMALL_LIMIT ? limit / 4 * 3 : limit / 32 * 27;
+	if (limit < SMALL_LIMIT)
+		return limit / 4 * 3;
+	return limit - nodes_least(limit) - limit / SLACK_PART;
 }
 
 size_t budget_leaf(uint64_t limit)

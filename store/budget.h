@@ -2,14 +2,16 @@
 /*
  * budget.h - how the limit of RAM is divided between redo tables and nodes.
  *
- * A table may grow to 27/32 of the limit before it is frozen: the more
- * rows a merge has, the fewer leaves are written for each. Loading 10 million
- * rows of 16 + 100 bytes in random order under 64 MiB, tables of a quarter
- * write each leaf twice as often. Rows that come in order touch few leaves in
- * any case, so a table that gets them is frozen early: the merge then runs
- * beside the loading. Nodes have what tables leave, but a sixteenth at least.
- * Under a small limit, where these would not be enough for the inner nodes of a
- * large tree, it is three quarters and an eighth.
+ * A table may grow to 15/16 of the limit before it is frozen: the more rows a
+ * merge has, the fewer leaves are written for each. Loading 10 million rows of
+ * 16 + 100 bytes in random order under 64 MiB, tables of a quarter write each
+ * leaf twice as often. While it is merged, writers have half of the rest before
+ * they wait, 40 000 such rows under 256 MiB; more for them (27/32, and 120 000)
+ * was a tenth more to write. Rows that come in order touch few leaves in any
+ * case, so a table that gets them is frozen early: the merge then runs beside
+ * the loading. Nodes have what tables leave, but the inner ones of 10 million
+ * rows always have room. Under a small limit that takes an eighth, and a table
+ * has three quarters.
  */
 #ifndef STORE_BUDGET_H
 #define STORE_BUDGET_H
