@@ -64,11 +64,6 @@ int check_progress(struct checker *k, uint64_t done)
 	return k->cancelled ? -ECANCELED : 0;
 }
 
-bool check_is_damage(int rc)
-{
-	return rc == -EBADMSG || rc == -EUCLEAN;
-}
-
 static int watch(void *arg)
 {
 	struct checker *k = arg;
@@ -169,7 +164,7 @@ static int check_superblock(struct checker *k, struct file *file, uint64_t size,
 		return 0;
 	bool meant = get_le32(bytes + 4092) == crc32c(0, bytes, 4092);
 	rc = meant ? 1 : log_find_salt(file, size, get_le64(bytes + 80), salt);
-	if (rc > 0 && !check_is_damage(decoded))
+	if (rc > 0 && !is_damage(decoded))
 		return decoded;
 	if (rc == 0 || (rc > 0 && size >= sizeof(bytes)))
 		check_found(k, "damaged superblock at offset 0");
@@ -194,7 +189,7 @@ static int check_model(struct checker *k, struct file *file)
 	int rc = file_watched(file, watch, NULL, k, &again); /* told once */
 	if (!rc)
 		rc = db_open_file(again, &o, false, &db);
-	if (check_is_damage(rc) && k->damages > before)
+	if (is_damage(rc) && k->damages > before)
 		return 0; /* told of already */
 	if (rc)
 		return rc;
@@ -217,7 +212,7 @@ static int check_file(struct checker *k, struct file *below, struct file *file)
 	if (rc)
 		return rc < 0 ? rc : 0;
 	int opened = log_recover(file, false, &st, NULL, NULL);
-	if (opened && !check_is_damage(opened) && opened != -EMEDIUMTYPE &&
+	if (opened && !is_damage(opened) && opened != -EMEDIUMTYPE &&
 	    opened != -EPROTONOSUPPORT)
 		return opened;
 	rc = check_log(k, file, salt, size, opened ? NULL : &st);
@@ -244,10 +239,10 @@ int64_t banyan_check(const char *path, const struct banyan_check *check)
 		rc = check_file(&k, below, file);
 	file_close(file);
 	file_close(below);
-	if (rc && k.damages == 0 && check_is_damage(rc))
+	if (rc && k.damages == 0 && is_damage(rc))
 		check_found(&k, "%s", banyan_strerror(rc));
-	if (k.damages && (check_is_damage(rc) || rc == -EMEDIUMTYPE ||
-			  rc == -EPROTONOSUPPORT))
+	if (k.damages &&
+	    (is_damage(rc) || rc == -EMEDIUMTYPE || rc == -EPROTONOSUPPORT))
 		rc = 0;
 	if (!rc)
 		rc = check_progress(&k, k.total);

@@ -34,9 +34,6 @@ const char *check_text(struct checker *k, struct buf *text);
 /* 0, or -ECANCELED */
 int check_progress(struct checker *k, uint64_t done);
 
-/* Is this an error that tells of damage, not of a check that cannot run? */
-bool check_is_damage(int rc);
-
 /*
  * Nodes first: those that are damaged are kept in mind. Then rows, without those
  * below damaged nodes, and what they say of each other.

@@ -75,7 +75,7 @@ static int check_node(struct checker *k, banyan *db, const struct node_ref *ref,
 			rc = check_progress(k, k->done);
 		cache_put(db->cache, node);
 	}
-	if (check_is_damage(rc)) {
+	if (is_damage(rc)) {
 		check_found(k,
 			    "damaged node at offset %" PRIu64 ", %" PRIu32
 			    " bytes, level %u",
@@ -117,7 +117,7 @@ struct rows {
 /* A row below a damaged node is not a second damage */
 static int beside_torn(const struct rows *r, int rc)
 {
-	return r->k->torn_count && check_is_damage(rc) ? 1 : rc;
+	return r->k->torn_count && is_damage(rc) ? 1 : rc;
 }
 
 struct value {
@@ -472,7 +472,7 @@ static int check_row(struct rows *r, const uint8_t *key, size_t len,
 static int tell_row(struct rows *r, const uint8_t *key, size_t len, int rc)
 {
 	struct buf text = BUF_INIT;
-	if (!check_is_damage(rc))
+	if (!is_damage(rc))
 		return rc;
 	text_row(r->s, key, len, &text);
 	check_found(r->k, "damaged row, type %u: %s", len ? key[0] : 0,
@@ -497,7 +497,7 @@ static int row_progress(struct rows *r, uint64_t expect)
 static int pass_torn(struct rows *r, struct layer_cursor *c,
 		     const struct row_key *behind, size_t *next, int rc)
 {
-	while (check_is_damage(rc) && *next < r->k->torn_count) {
+	while (is_damage(rc) && *next < r->k->torn_count) {
 		const struct torn *t = &r->k->torn[(*next)++];
 		if (t->last)
 			return 1;

@@ -18,11 +18,19 @@
 #ifndef STORE_FORMAT_H
 #define STORE_FORMAT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "row_limits.h"
+
+/* Does the error tell of bytes that are not as they were written, rather than of
+ * a disk that failed or of memory that ran out? */
+static inline bool is_damage(int rc)
+{
+	return rc == -EBADMSG || rc == -EUCLEAN;
+}
 
 #define FORMAT_VERSION 1u
 #define SUPERBLOCK_SIZE 4096u

@@ -263,11 +263,6 @@ void freeze_if_full(banyan *db)
 #define TRIES_AT_ONCE 3
 #define DAMAGE_PAUSE INT64_C(10000000000)
 
-static bool is_damage(int rc)
-{
-	return rc == -EBADMSG || rc == -EUCLEAN;
-}
-
 static bool no_room(banyan *db, bool makes_room)
 {
 	struct epoch *epoch = cache_epoch(db->cache);

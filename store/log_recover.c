@@ -60,7 +60,7 @@ static int read_superblock(struct recovery *r, bool writable)
 		say(r, "cut off after %" PRIu64 " bytes", size);
 		return -EUCLEAN;
 	}
-	if (rc == -EBADMSG || rc == -EUCLEAN)
+	if (is_damage(rc))
 		say(r, "damaged superblock at offset 0");
 	return rc;
 }

@@ -182,12 +182,6 @@ static int replay_rows(banyan *db, const struct log_record *rec)
 	return 0;
 }
 
-/* Or was there no memory, or a disk that failed? */
-static bool is_damage(int rc)
-{
-	return rc == -EBADMSG || rc == -EUCLEAN;
-}
-
 /* All operations from the last freeze to the end of the log */
 static int replay(banyan *db, const struct log_state *st)
 {

@@ -254,7 +254,7 @@ int banyan_get(banyan *db, const char *path, void **value, size_t *size)
 	db_read_begin(db, &s);
 	int rc = get(&s, path, value, size);
 	db_read_end(&s);
-	if (rc == -EBADMSG || rc == -EUCLEAN)
+	if (is_damage(rc))
 		db_report(db, "damaged: key '%s'", path);
 	return rc;
 }

@@ -250,11 +250,6 @@ void verifier_free(struct verifier *v)
 	v->buffer = NULL;
 }
 
-static bool is_damage(int rc)
-{
-	return rc == -EBADMSG || rc == -EUCLEAN;
-}
-
 /* A part that lies in one chunk. 0: sound. 1: damaged. */
 static int verify_chunk(struct verifier *v, const struct extent *e,
 			uint32_t from, uint32_t size)

@@ -221,7 +221,7 @@ static int copy_shared(struct salvage *s, const struct extent *e,
 		int rc = log_read_payload(s->file, e->payload, e->payload_len,
 					  e->sum, 0, e->payload_len, s->buffer);
 		if (rc)
-			return rc == -EBADMSG || rc == -EUCLEAN ? 0 : rc;
+			return is_damage(rc) ? 0 : rc;
 		rc = draft_stage(&s->out, s->buffer, e->payload_len, 0,
 				 &p->pieces);
 		if (rc)
@@ -279,7 +279,7 @@ static int copy_bytes(struct copy *c, const struct run *run)
 					  run->e.payload_len, run->e.sum,
 					  run->e.start + at, n,
 					  s->buffer + c->buffered);
-		if (rc && !(c->zeros && (rc == -EBADMSG || rc == -EUCLEAN)))
+		if (rc && !(c->zeros && is_damage(rc)))
 			return rc;
 		if (!rc) {
 			if (!c->buffered)
@@ -362,7 +362,7 @@ static int gather(struct salvage *s, const struct extent *e, int count,
 					  e[i].payload_len, e[i].sum,
 					  e[i].start, e[i].length, to);
 		if (rc)
-			return rc == -EBADMSG || rc == -EUCLEAN ? 1 : rc;
+			return is_damage(rc) ? 1 : rc;
 		bytes->len += e[i].length;
 	}
 	return 0;

@@ -234,7 +234,7 @@ static int walk_node(struct tree_walk *t, const struct lost_range *x)
 		return 0;
 	int rc = load_node(t->s, x, &node);
 	log_walk_excuse(&t->s->walk, x->node.offset, x->node.length);
-	if (rc == -EBADMSG || rc == -EUCLEAN)
+	if (is_damage(rc))
 		return leave_open(t, x);
 	if (!rc)
 		rc = x->level ? walk_children(t, node, x) : put_leaf(t, node);

@@ -29,7 +29,7 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 		size = 0;
 	}
 	db_read_end(&s);
-	if (rc == -EBADMSG || rc == -EUCLEAN)
+	if (is_damage(rc))
 		db_report(
 			data->db,
 			"damaged value of Data %llu, in the %zu bytes at %llu",
@@ -68,7 +68,7 @@ ssize_t banyan_fetch(banyan_data *space, const char *name, size_t len,
 	db_read_begin(space->db, &s);
 	int rc = fetch(&s, &n, buffer, size, &whole);
 	db_read_end(&s);
-	if (rc == -EBADMSG || rc == -EUCLEAN)
+	if (is_damage(rc))
 		db_report(space->db, "damaged: key '%.*s' of Data %llu",
 			  (int)len, name, (unsigned long long)n.space);
 	return rc ? rc : (ssize_t)whole;
