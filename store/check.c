@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "crc32c.h"
@@ -25,28 +24,12 @@
 
 void check_found(struct checker *k, const char *format, ...)
 {
-	char *line = NULL;
 	va_list args;
 	k->damages++;
-	/* A line that lacks a name is worse than none */
-	if (!k->options->found || k->no_memory)
-		return;
 	va_start(args, format);
-	int n = vasprintf(&line, format, args);
+	text_tell(k->options->found, k->options->arg, &k->no_memory, format,
+		  args);
 	va_end(args);
-	if (n < 0) {
-		k->no_memory = true;
-		return;
-	}
-	k->options->found(k->options->arg, line);
-	free(line);
-}
-
-const char *check_text(struct checker *k, struct buf *text)
-{
-	const char *words = text_of(text);
-	k->no_memory |= text->failed;
-	return words;
 }
 
 static void report_found(void *arg, const char *line)

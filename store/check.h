@@ -28,9 +28,6 @@ struct checker {
 __attribute__((format(printf, 2, 3))) void check_found(struct checker *k,
 						       const char *format, ...);
 
-/* text_of(), for such lines */
-const char *check_text(struct checker *k, struct buf *text);
-
 /* 0, or -ECANCELED */
 int check_progress(struct checker *k, uint64_t done);
 

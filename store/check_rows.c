@@ -172,7 +172,7 @@ static int check_value(struct rows *r, const struct data *d, const char *what)
 /* What is to be said of a Data wherever it lies; *text: its name in words */
 static int check_one(struct rows *r, const struct data *d, struct buf *text)
 {
-	const char *what = check_text(r->k, text);
+	const char *what = text_of(text, &r->k->no_memory);
 	int rc = id_set_add(&r->owners, d->id);
 	if (rc > 0)
 		check_found(r->k, "Data %" PRIu64 " at %s is also elsewhere",
@@ -228,7 +228,7 @@ static int check_named(struct rows *r, const uint8_t *key, size_t len,
 	if (rc == -ENOENT || (!rc && !data_is_space(&space))) {
 		check_found(r->k,
 			    "%s lies in space %" PRIu64 ", which is not there",
-			    check_text(r->k, text), id);
+			    text_of(text, &r->k->no_memory), id);
 		rc = 0;
 	}
 	rc = beside_torn(r, rc);
@@ -240,7 +240,7 @@ static int check_named(struct rows *r, const uint8_t *key, size_t len,
 	if (row.embedded)
 		return check_one(r, &d, text);
 	rc = check_reference(r, &row, id, name, name_len,
-			     check_text(r->k, text));
+			     text_of(text, &r->k->no_memory));
 	rc = beside_torn(r, rc);
 	return rc < 0 ? rc : 0;
 }
@@ -430,7 +430,8 @@ static int check_xattr(struct rows *r, const uint8_t *key, size_t len,
 		rc = verify_extent(&r->verifier, &e[i], bad_xattr, &bad);
 	if (!rc && bad) {
 		text_row(r->s, key, len, &text);
-		check_found(r->k, "damaged: %s", check_text(r->k, &text));
+		check_found(r->k, "damaged: %s",
+			    text_of(&text, &r->k->no_memory));
 		buf_free(&text);
 	}
 	return rc;
@@ -476,7 +477,7 @@ static int tell_row(struct rows *r, const uint8_t *key, size_t len, int rc)
 		return rc;
 	text_row(r->s, key, len, &text);
 	check_found(r->k, "damaged row, type %u: %s", len ? key[0] : 0,
-		    check_text(r->k, &text));
+		    text_of(&text, &r->k->no_memory));
 	buf_free(&text);
 	return 0;
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -17,34 +16,13 @@
 
 /* ---- telling ---------------------------------------------------------- */
 
-static void tell(struct salvage *s, void (*to)(void *arg, const char *line),
-		 const char *format, va_list args)
-{
-	char *line = NULL;
-	/* A line that lacks a name is worse than none */
-	if (!to || s->no_memory)
-		return;
-	if (vasprintf(&line, format, args) < 0) {
-		s->no_memory = true;
-		return;
-	}
-	to(s->options->arg, line);
-	free(line);
-}
-
-const char *salvage_text(struct salvage *s, struct buf *text)
-{
-	const char *words = text_of(text);
-	s->no_memory |= text->failed;
-	return words;
-}
-
 void salvage_lost(struct salvage *s, const char *format, ...)
 {
 	va_list args;
 	s->losses++;
 	va_start(args, format);
-	tell(s, s->options->lost, format, args);
+	text_tell(s->options->lost, s->options->arg, &s->no_memory, format,
+		  args);
 	va_end(args);
 }
 
@@ -52,7 +30,8 @@ void salvage_note(struct salvage *s, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	tell(s, s->options->note, format, args);
+	text_tell(s->options->note, s->options->arg, &s->no_memory, format,
+		  args);
 	va_end(args);
 }
 

@@ -81,8 +81,6 @@ salvage_lost(struct salvage *s, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void
 salvage_note(struct salvage *s, const char *format, ...);
 int salvage_progress(struct salvage *s, uint64_t done);
-/* text_of(), for the lines above */
-const char *salvage_text(struct salvage *s, struct buf *text);
 
 /* Fill work (salvage_source.c) */
 int salvage_source(struct salvage *s);

@@ -90,7 +90,7 @@ static int lose_alias(void *arg, const uint8_t *key, size_t len,
 			      key + ROW_ID_LEN + 8, len - ROW_ID_LEN - 8,
 			      &text);
 		salvage_lost(a->s, "%s: its value is the damaged one of %s",
-			     salvage_text(a->s, &text), a->first);
+			     text_of(&text, &a->s->no_memory), a->first);
 	}
 	a->any = true;
 	buf_free(&text);
@@ -114,13 +114,14 @@ static int copy_data(struct salvage *s, const struct row_key *key,
 {
 	struct buf text = BUF_INIT;
 	text_data(&s->rows, d->id, &text);
-	int rc = salvage_value(s, d, salvage_text(s, &text));
+	int rc = salvage_value(s, d, text_of(&text, &s->no_memory));
 	if (rc == 1) {
-		rc = lose_data(s, d->id, salvage_text(s, &text));
+		rc = lose_data(s, d->id, text_of(&text, &s->no_memory));
 	} else if (!rc) {
 		rc = put_data(s, key, d);
 		if (!rc)
-			rc = salvage_xattrs(s, d->id, salvage_text(s, &text));
+			rc = salvage_xattrs(s, d->id,
+					    text_of(&text, &s->no_memory));
 		if (!rc)
 			rc = id_set_add(&s->kept, d->id);
 	}
@@ -139,7 +140,7 @@ static int take_data(void *arg, const uint8_t *key, size_t len,
 	    d.id != get_be64(key + 1) || !salvage_note_id(s, d.id)) {
 		text_row(&s->rows, key, len, &text);
 		salvage_lost(s, "%s: a row that makes no sense",
-			     salvage_text(s, &text));
+			     text_of(&text, &s->no_memory));
 		buf_free(&text);
 		return 0;
 	}
@@ -165,7 +166,7 @@ static void lose_key(struct salvage *s, const struct key_row *k,
 {
 	struct buf text = BUF_INIT;
 	text_lost_key(s, k->space, k->name, k->len, &text);
-	salvage_lost(s, "%s: %s", salvage_text(s, &text), why);
+	salvage_lost(s, "%s: %s", text_of(&text, &s->no_memory), why);
 	buf_free(&text);
 }
 
@@ -184,11 +185,12 @@ static int take_embedded(struct salvage *s, const struct key_row *k,
 		return rc < 0 ? rc : 0;
 	}
 	text_lost_key(s, k->space, k->name, k->len, &text);
-	rc = salvage_value(s, d, salvage_text(s, &text));
+	rc = salvage_value(s, d, text_of(&text, &s->no_memory));
 	if (!rc) {
 		rc = put_data(s, &k->key, d);
 		if (!rc)
-			rc = salvage_xattrs(s, d->id, salvage_text(s, &text));
+			rc = salvage_xattrs(s, d->id,
+					    text_of(&text, &s->no_memory));
 		if (!rc)
 			rc = id_set_add(&s->spaces, k->space);
 	}
@@ -351,7 +353,7 @@ static int take_link(void *arg, const uint8_t *row, size_t len,
 	if (!rc && mode) {
 		text_lost_key(s, k.space, k.name, k.len, &text);
 		salvage_note(s, "%s was lost, and found again by its link",
-			     salvage_text(s, &text));
+			     text_of(&text, &s->no_memory));
 		rc = salvage_put_key(s, k.space, k.name, k.len, id, mode);
 	}
 	buf_free(&text);

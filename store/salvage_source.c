@@ -493,10 +493,10 @@ static void tell_range(struct salvage *s, const struct lost_range *x, bool lost)
 		salvage_lost(s,
 			     "rows %s; what the log still tells of them was "
 			     "taken, and may be old",
-			     salvage_text(s, &text));
+			     text_of(&text, &s->no_memory));
 	else
 		salvage_note(s, "rows %s; all of them were found in the log",
-			     salvage_text(s, &text));
+			     text_of(&text, &s->no_memory));
 	buf_free(&text);
 }
 

@@ -111,7 +111,7 @@ static int take_space(void *arg, const uint8_t *key, size_t len,
 		rc = put_space(s, &d);
 	text_data(&s->rows, d.id, &text);
 	if (!rc)
-		rc = salvage_xattrs(s, d.id, salvage_text(s, &text));
+		rc = salvage_xattrs(s, d.id, text_of(&text, &s->no_memory));
 	buf_free(&text);
 	return rc;
 }
@@ -132,7 +132,7 @@ static int make_space(struct salvage *s, uint64_t id)
 	text_data(&s->rows, id, &text);
 	salvage_lost(s, "mode, owner and times of %s%s",
 		     id == BANYAN_ROOT_ID ? "" : "key space ",
-		     salvage_text(s, &text));
+		     text_of(&text, &s->no_memory));
 	buf_free(&text);
 	d = new_space(id);
 	rc = put_space(s, &d);
