@@ -295,18 +295,14 @@ static bool over_limit(struct cache *cache)
 /* What nobody can see any more goes */
 static void drain_limbo(struct cache *cache)
 {
-	struct node *gone = NULL;
-	struct node *left;
 	pthread_mutex_lock(&cache->limbo_lock);
 	struct node *first = cache->limbo;
-	for (left = first; left; left = left->after) {
-		if (!epoch_passed(cache->epoch, left->mark))
-			break;
-		gone = left;
-	}
+	struct node *left = first;
+	while (left && epoch_passed(cache->epoch, left->mark))
+		left = left->after;
 	cache->limbo = left;
 	pthread_mutex_unlock(&cache->limbo_lock);
-	while (gone && first != left) {
+	while (first != left) {
 		struct node *next = first->after;
 		atomic_fetch_sub(&cache->limbo_bytes, cost_of(first));
 		node_free(first);
@@ -314,6 +310,12 @@ static void drain_limbo(struct cache *cache)
 	}
 }
 
+/*
+ * Readers who came by before the node left its table may still look at it. Its
+ * mark is taken with the lock held: so marks ascend from the first to the last,
+ * and who drains can stop at the first one that waits. The bytes are counted
+ * before, as somebody else may drain them at once.
+ */
 static void pass_limbo(struct cache *cache, struct node *evicted)
 {
 	evicted->after = NULL;
