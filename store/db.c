@@ -43,8 +43,8 @@ bool db_in_batch(const banyan *db)
 
 /* ---- reading ---------------------------------------------------------- */
 
-/* Enter, and see what is there: for as long as nobody leaves */
-static struct view *see(banyan *db, struct snapshot *s)
+/* See what is there, for as long as the thread does not leave */
+static void enter(banyan *db, struct snapshot *s)
 {
 	unsigned slot = cache_enter(db->cache);
 	struct view *v = atomic_load(&db->view);
@@ -52,31 +52,12 @@ static struct view *see(banyan *db, struct snapshot *s)
 	uint64_t seq = atomic_load(&db->visible);
 	view_layers(v, seq, db->cache, &s->state.layers);
 	s->state.layers.slot = slot;
+	s->state.layers.entered = true;
 	s->state.file = db->file;
 	s->state.space = NULL;
 	s->view = NULL;
 	s->seen = v;
-	s->entered = NULL;
-	return v;
-}
-
-void db_read_long(banyan *db, struct snapshot *s)
-{
-	s->view = view_ref(see(db, s));
-	cache_leave(db->cache, s->state.layers.slot);
-}
-
-void db_read_begin(banyan *db, struct snapshot *s)
-{
-	if (!db_in_batch(db)) {
-		(void)see(db, s);
-		s->entered = db->cache;
-		s->state.layers.entered = true;
-		return;
-	}
-	s->view = NULL;
-	s->entered = NULL;
-	s->state = db->change.state;
+	s->entered = db->cache;
 }
 
 /* What has entered keeps all that goes from being freed: not for long */
@@ -88,6 +69,23 @@ void db_read_stay(struct snapshot *s)
 	s->state.layers.entered = false;
 	cache_leave(s->entered, s->state.layers.slot);
 	s->entered = NULL;
+}
+
+void db_read_begin(banyan *db, struct snapshot *s)
+{
+	if (!db_in_batch(db)) {
+		enter(db, s);
+		return;
+	}
+	s->view = NULL;
+	s->entered = NULL;
+	s->state = db->change.state;
+}
+
+void db_read_long(banyan *db, struct snapshot *s)
+{
+	enter(db, s);
+	db_read_stay(s);
 }
 
 int db_read_contents(struct snapshot *s, const struct data *d, void *buffer,
