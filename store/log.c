@@ -163,23 +163,27 @@ static void tear(struct log *log, uint64_t written_to)
 	log->resume = (written_to + SEGMENT_SIZE - 1) / SEGMENT_SIZE;
 }
 
+/* A file system that cannot reserve may still have room: appends will tell */
 static int reserve(struct log *log, uint64_t to)
 {
-	if (log->makes_room)
-		return 0;
-	int rc = file_reserve(log->file, to + LOG_RESERVE);
+	int rc = file_reserve(log->file, to);
 	return rc == -EOPNOTSUPP ? 0 : rc;
+}
+
+/* The reserve behind the end is for those who make room */
+static int keep_reserve(struct log *log, uint64_t to)
+{
+	return log->makes_room ? 0 : reserve(log, to + LOG_RESERVE);
 }
 
 int log_reserve(struct log *log, uint64_t more)
 {
-	return reserve(log, log->at.offset + more);
+	return keep_reserve(log, log->at.offset + more);
 }
 
 int log_has_room(struct log *log, uint64_t more)
 {
-	int rc = file_reserve(log->file, log->at.offset + more);
-	return rc == -EOPNOTSUPP ? 0 : rc;
+	return reserve(log, log->at.offset + more);
 }
 
 static bool out_of_space(int error)
@@ -193,7 +197,7 @@ static int flush(struct log *log)
 	size_t written = 0;
 	if (log->count == 0)
 		return 0;
-	int rc = reserve(log, log->at.offset);
+	int rc = keep_reserve(log, log->at.offset);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < log->count; i++) {

@@ -72,11 +72,11 @@ int log_stage_payload(struct log *log, enum record_type type,
 int log_stage_body(struct log *log, enum record_type type, const void *body,
 		   size_t size, uint64_t *offset);
 
-/* Likewise, but what lies beyond them need not stay free */
-int log_has_room(struct log *log, uint64_t more);
-
-/* Is there room for so many bytes more than are staged? 0, -ENOSPC, ... */
+/* Is there room for so many bytes more than are staged, with LOG_RESERVE behind
+ * them unless the operation may use that? 0, -ENOSPC, ... */
 int log_reserve(struct log *log, uint64_t more);
+/* The same, but what lies behind them need not stay free */
+int log_has_room(struct log *log, uint64_t more);
 
 /*
  * Write what is staged. -ENOSPC: nothing is lost and the log goes on. Any other
