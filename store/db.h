@@ -160,10 +160,6 @@ int db_commit(banyan *db, int rc);
 
 /* ---- the past (freezes.c) --------------------------------------------- */
 
-/* The freeze whose record is at offset, in a file of so many bytes */
-int db_read_freeze(banyan *db, uint64_t offset, uint64_t size,
-		   struct freeze *f);
-
 /*
  * The freeze with this number; *offset is that of the last one and becomes its
  * own. -ENOENT: there is none, or it is later.

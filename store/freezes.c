@@ -4,7 +4,9 @@
 
 #include "db.h"
 
-int db_read_freeze(banyan *db, uint64_t offset, uint64_t size, struct freeze *f)
+/* The freeze whose record is at offset, in a file of so many bytes */
+static int read_freeze(banyan *db, uint64_t offset, uint64_t size,
+		       struct freeze *f)
 {
 	struct log_record rec;
 	struct buf body = BUF_INIT;
@@ -46,7 +48,7 @@ static int walk_back(banyan *db, struct walk *w, struct freeze *f,
 	struct freeze found;
 	if (!w->offset)
 		return 1;
-	int rc = db_read_freeze(db, w->offset, w->size, &found);
+	int rc = read_freeze(db, w->offset, w->size, &found);
 	if (rc)
 		return rc;
 	if (found.number >= w->number) {
