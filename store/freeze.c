@@ -263,6 +263,13 @@ void freeze_if_full(banyan *db)
 #define TRIES_AT_ONCE 3
 #define DAMAGE_PAUSE INT64_C(10000000000)
 
+/* A bad sector is no better than damage. (After a write or sync that failed,
+ * which says EIO as well, nothing is written in any case.) */
+static bool cannot_read(int rc)
+{
+	return rc == -EIO || is_damage(rc);
+}
+
 static bool no_room(banyan *db, bool makes_room)
 {
 	struct epoch *epoch = cache_epoch(db->cache);
@@ -278,7 +285,7 @@ int freeze_wait_for_room(banyan *db, bool makes_room)
 	int rc = 0;
 	while (rc == 0 && no_room(db, makes_room)) {
 		pthread_mutex_lock(&f->lock);
-		if (is_damage(f->result) && f->failures > TRIES_AT_ONCE &&
+		if (cannot_read(f->result) && f->failures > TRIES_AT_ONCE &&
 		    db_now() < f->again) {
 			rc = f->result;
 			pthread_mutex_unlock(&f->lock);

@@ -111,6 +111,144 @@ static void a_freeze_is_found_where_a_segment_ends_before_its_sync(void **state)
 	fault_file_free(f);
 }
 
+/* ---- a sector that cannot be read ------------------------------------- */
+
+struct bad_sector {
+	struct file file; /* first */
+	struct file *below;
+	uint64_t at;
+};
+
+static int bad_read(struct file *f, void *buffer, size_t size, uint64_t offset)
+{
+	struct bad_sector *b = (struct bad_sector *)f;
+	if (b->at && offset <= b->at && b->at - offset < size)
+		return -EIO;
+	return file_read(b->below, buffer, size, offset);
+}
+
+static int bad_append(struct file *f, struct iovec *iov, int count,
+		      uint64_t offset, size_t *written)
+{
+	return file_append(((struct bad_sector *)f)->below, iov, count, offset,
+			   written);
+}
+
+static int bad_sync(struct file *f)
+{
+	return file_sync(((struct bad_sector *)f)->below);
+}
+
+static int bad_size(struct file *f, uint64_t *size)
+{
+	return file_size(((struct bad_sector *)f)->below, size);
+}
+
+static int bad_reserve(struct file *f, uint64_t to)
+{
+	return file_reserve(((struct bad_sector *)f)->below, to);
+}
+
+static int bad_drop_cache(struct file *f, uint64_t offset)
+{
+	return file_drop_cache(((struct bad_sector *)f)->below, offset);
+}
+
+static void bad_close(struct file *f)
+{
+	file_close(((struct bad_sector *)f)->below);
+}
+
+static const struct file_ops bad_ops = {
+	.read = bad_read,
+	.append = bad_append,
+	.sync = bad_sync,
+	.size = bad_size,
+	.reserve = bad_reserve,
+	.drop_cache = bad_drop_cache,
+	.close = bad_close,
+};
+
+static int put_row(banyan *db, unsigned i)
+{
+	static const char value[200];
+	char path[32];
+	sprintf(path, "key%06u", i);
+	return banyan_put(db, path, value, sizeof(value), 0);
+}
+
+#define OLD_ROWS 9000u
+
+/* Rows in a tree, and one more for its last leaf, which is in the log only */
+static void make_tree(struct file **f)
+{
+	struct banyan_options o = { 0 };
+	struct file *after = NULL;
+	banyan *db = NULL;
+	assert_int_equal(fault_file_new(NULL, 0, f), 0);
+	assert_int_equal(db_open_file(*f, &o, true, &db), 0);
+	for (unsigned i = 0; i < OLD_ROWS; i++)
+		assert_int_equal(put_row(db, i), 0);
+	assert_int_equal(banyan_freeze(db), 0);
+	assert_int_equal(put_row(db, OLD_ROWS - 1), 0);
+	assert_int_equal(
+		fault_file_after_kill(*f, fault_file_events(*f), &after), 0);
+	assert_int_equal(banyan_close(db), 0);
+	fault_file_free(*f);
+	*f = after;
+}
+
+/* Where the leaf with this row lies: it is not to be had from the cache */
+static uint64_t leaf_of(banyan *db, const char *name)
+{
+	struct node_ref ref = db->view->tree.root;
+	struct row_key key;
+	row_key_name(&key, BANYAN_ROOT_ID, name, strlen(name));
+	for (unsigned level = db->view->tree.height - 1; level; level--) {
+		const struct node *node = NULL;
+		unsigned i = 1;
+		assert_int_equal(cache_get(db->cache, &ref, level, &node), 0);
+		while (i < node->count &&
+		       node_compare(node, i, key.bytes, key.len) <= 0)
+			i++;
+		node_child(node, i - 1, &ref);
+		cache_put(db->cache, node);
+	}
+	return ref.offset;
+}
+
+/* It is not better than damage: what goes before it is not written for ever */
+static void freezes_do_not_pile_up_before_a_bad_sector(void **state)
+{
+	struct bad_sector bad = { .file.ops = &bad_ops };
+	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
+	banyan *db = NULL;
+	char name[32];
+	uint64_t first = 0, then = 0;
+	int rc = 0;
+	(void)state;
+	make_tree(&bad.below);
+	assert_int_equal(db_open_file(&bad.file, &o, false, &db), 0);
+	sprintf(name, "key%06u", OLD_ROWS - 1);
+	bad.at = leaf_of(db, name) + 20;
+	for (unsigned i = 0; !rc && i < OLD_ROWS - 100; i++)
+		rc = put_row(db, i);
+	assert_int_equal(rc, -EIO);
+	assert_int_equal(file_size(bad.below, &first), 0);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(put_row(db, i), -EIO);
+	assert_int_equal(file_size(bad.below, &then), 0);
+	print_message("%zu bytes, then %zu\n", (size_t)first, (size_t)then);
+	assert_true(then - first < 4u << 20);
+	/* Nothing is lost by it, and it may pass */
+	assert_int_equal(log_poisoned(db->log), 0);
+	bad.at = 0;
+	assert_int_equal(banyan_freeze(db), 0);
+	assert_int_equal(put_row(db, 0), 0);
+	assert_int_equal(banyan_close(db), 0);
+	fault_file_free(bad.below);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +256,7 @@ int main(void)
 			a_full_disk_can_be_emptied_after_a_failed_freeze),
 		cmocka_unit_test(
 			a_freeze_is_found_where_a_segment_ends_before_its_sync),
+		cmocka_unit_test(freezes_do_not_pile_up_before_a_bad_sector),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
