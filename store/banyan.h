@@ -84,6 +84,9 @@ struct banyan_options {
  * new, gone at close). options may be NULL. A writable open takes the lock of
  * the file: -EBUSY if another process or handle has it; a read-only open needs
  * no lock, and shows all operations that had returned when it was called.
+ * What was done since the last freeze and does not fit into cache_bytes is frozen
+ * on the way. A read-only open keeps it in memory, unless it is far too much:
+ * -ENOMEM.
  * Creation is atomic: after a crash there is either no file or a whole one.
  */
 int banyan_open(const char *path, const struct banyan_options *options,

@@ -68,6 +68,7 @@ struct banyan {
 	_Atomic uint64_t index_bytes; /* of the tree's nodes, about */
 	_Atomic uint64_t visible; /* operations up to this are seen */
 	_Atomic bool orphans; /* some may wait to be swept */
+	bool replaying; /* being opened: more operations lie in the log */
 
 	struct view *_Atomic view; /* written under write_lock */
 	struct view *retired; /* under write_lock: those that are to go */
@@ -94,6 +95,13 @@ __attribute__((format(printf, 2, 3))) void db_report(const banyan *db,
  */
 int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
 		 banyan **db);
+
+/*
+ * All operations from the last freeze to the end of the log (replay.c), into
+ * the redo table, and when that is full into the tree. db->log is there
+ * afterwards if that was so and the database can be written.
+ */
+int db_replay(banyan *db, const struct log_state *st);
 
 /* The time that operations and freezes are stamped with, in ns since 1970 */
 int64_t db_now(void);
@@ -173,6 +181,8 @@ int db_find_freeze(banyan *db, uint64_t number, uint64_t *offset,
 int freeze_swap(banyan *db, bool automatic);
 /* Freeze what there is, whole: for banyan_freeze() and banyan_close() */
 int freeze_all(banyan *db, bool automatic);
+/* While opening: freeze what was replayed, which is all before this position */
+int freeze_replayed(banyan *db, const struct log_position *at);
 /* After a commit, with write_lock held: is it time? */
 void freeze_if_full(banyan *db);
 /* Before an operation, without locks: wait while there is no room for it */

@@ -107,7 +107,7 @@ static int write_freeze(banyan *db, struct freeze *f, uint64_t *offset)
 	log_begin(db->log, true);
 	/* If nothing has happened since the swap, replay need not go over the
 	 * nodes: after a close there is nothing to replay at all */
-	if (redo_table_rows(db->view->active) == 0) {
+	if (!db->replaying && redo_table_rows(db->view->active) == 0) {
 		f->replay = log_end(db->log);
 		f->next_id = atomic_load(&db->next_id);
 	}
@@ -214,6 +214,19 @@ int freeze_all(banyan *db, bool automatic)
 	if (!rc)
 		rc = merge(db);
 	pthread_mutex_unlock(&db->freeze_lock);
+	return rc;
+}
+
+int freeze_replayed(banyan *db, const struct log_position *at)
+{
+	pthread_mutex_lock(&db->freeze_lock);
+	int rc = freeze_swap(db, true);
+	if (!rc) {
+		db->next.replay = *at;
+		rc = merge(db);
+	}
+	pthread_mutex_unlock(&db->freeze_lock);
+	reap(db);
 	return rc;
 }
 

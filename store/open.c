@@ -159,55 +159,6 @@ static int create(banyan *db)
 
 /* ---- recovering ------------------------------------------------------- */
 
-static int replay_rows(banyan *db, const struct log_record *rec)
-{
-	struct redo_reader r;
-	struct operation op;
-	struct row_change change;
-	uint64_t seq = atomic_load(&db->visible) + 1;
-	int rc = redo_open(&r, rec->body, rec->header.body_len, &op);
-	while (!rc && (rc = redo_next(&r, &change)) == 0)
-		rc = redo_table_put(db->view->active, change.key,
-				    change.key_len, change.value,
-				    change.value_len, seq, NULL);
-	if (rc < 0)
-		return rc;
-	if (op.next_id < atomic_load(&db->next_id) || op.next_id > INT64_MAX)
-		return -EUCLEAN;
-	atomic_store(&db->next_id, op.next_id);
-	atomic_fetch_add(&db->keys, (uint64_t)op.keys);
-	atomic_fetch_add(&db->live, (uint64_t)op.live);
-	atomic_fetch_add(&db->redo_bytes, rec->header.body_len);
-	atomic_store(&db->visible, seq);
-	return 0;
-}
-
-/* All operations from the last freeze to the end of the log */
-static int replay(banyan *db, const struct log_state *st)
-{
-	struct log_scan s;
-	struct log_record rec;
-	int rc = log_scan_open(&s, db->file, st->sb.salt, st->size,
-			       &st->freeze.replay);
-	if (rc)
-		return rc;
-	while (s.at.seq < st->end.seq && (rc = log_scan_next(&s, &rec)) == 0) {
-		if (rec.header.type != RECORD_OPERATION)
-			continue;
-		rc = replay_rows(db, &rec);
-		if (is_damage(rc))
-			db_report(db, "damaged operation at offset %llu",
-				  (unsigned long long)rec.offset);
-		if (rc)
-			break;
-	}
-	log_scan_close(&s);
-	/* The end was seen before: not to reach it is no end but an error */
-	if (rc > 0)
-		rc = -EBADMSG;
-	return rc;
-}
-
 static int check_root(banyan *db, const struct tree *tree)
 {
 	const struct node *node = NULL;
@@ -266,10 +217,10 @@ static int recover(banyan *db, uint64_t freeze)
 	if (!rc)
 		rc = start_from(db, &st);
 	if (!rc && !freeze)
-		rc = replay(db, &st);
+		rc = db_replay(db, &st);
 	if (!rc)
 		budget_follow(db, db->view);
-	if (!rc && !db->read_only)
+	if (!rc && !db->read_only && !db->log)
 		rc = log_continue(db->file, &st.sb, &st.end, st.size,
 				  st.durable_to, st.freeze_offset, &db->log);
 	return rc;

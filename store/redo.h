@@ -19,8 +19,8 @@
  *
  * Sharing is what makes a batch of alike records cost little more than their
  * own bytes. To replay is to put the rows into the redo table, no more; how much
- * memory that takes has a limit, so that a hostile file cannot have gigabytes
- * in a few MiB.
+ * memory that takes has a limit for one operation here, and for all of them in
+ * replay.c, so that a hostile file cannot have gigabytes in a few MiB.
  */
 #ifndef STORE_REDO_H
 #define STORE_REDO_H

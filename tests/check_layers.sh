@@ -19,7 +19,7 @@ table='
 3 node builder cache
 4 btree merge cursor row_index redo_table gap layers redo
 5 rows data held change names extents contents coalesce xattr
-6 view db budget freeze freezes open
+6 view db budget freeze freezes replay open
 7 handles values scan path stat check check_rows record row_tools draft salvage salvage_source salvage_copy salvage_names salvage_spaces
 '
 
