@@ -11,6 +11,7 @@
 #include "buf.h"
 #include "bytes.h"
 #include "crc32c.h"
+#include "log_scan.h"
 
 /* A run of bytes to be written: the caller's, or at an offset of `heads` */
 struct piece {
@@ -41,6 +42,7 @@ struct log {
 	struct buf heads; /* headers, bodies and arrays that are staged */
 	uint64_t last_freeze;
 	uint64_t marked; /* durable_to in the last mark */
+	_Atomic bool untold; /* what was found durable is more than that */
 
 	_Atomic uint64_t written; /* end of the last record but marks */
 	_Atomic uint64_t durable_to;
@@ -443,7 +445,7 @@ int log_sync(struct log *log, bool *fresh)
 	int rc = log_poisoned(log);
 	pthread_mutex_unlock(&log->sync_lock);
 	if (fresh)
-		*fresh = moved;
+		*fresh = moved || atomic_load(&log->untold);
 	return rc;
 }
 
@@ -464,6 +466,7 @@ int log_mark(struct log *log)
 		return rc;
 	}
 	log->marked = durable_to;
+	atomic_store(&log->untold, false);
 	return 0;
 }
 
@@ -515,22 +518,22 @@ static int give_up_tail(struct log *log)
 	return 0;
 }
 
-int log_continue(struct file *file, const struct superblock *sb,
-		 const struct log_position *end, uint64_t size,
-		 uint64_t durable_to, uint64_t last_freeze, struct log **out)
+int log_continue(struct file *file, const struct log_state *st,
+		 struct log **out)
 {
 	struct log *log = NULL;
-	int rc = log_new(file, sb, &log);
+	int rc = log_new(file, &st->sb, &log);
 	if (rc)
 		return rc;
-	log->end = *end;
-	log->last_freeze = last_freeze;
-	log->marked = durable_to;
-	atomic_store(&log->durable_to, durable_to);
-	atomic_store(&log->written, end->offset);
+	log->end = st->end;
+	log->last_freeze = st->freeze_offset;
+	log->marked = st->told;
+	atomic_store(&log->untold, st->durable_to > st->told);
+	atomic_store(&log->durable_to, st->durable_to);
+	atomic_store(&log->written, st->end.offset);
 	log_abort(log);
-	if (size > end->offset) {
-		tear(log, size);
+	if (st->size > st->end.offset) {
+		tear(log, st->size);
 		rc = give_up_tail(log);
 	}
 	if (rc)

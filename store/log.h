@@ -23,6 +23,7 @@
 #include "format.h"
 
 struct log;
+struct log_state;
 
 /*
  * Kept free beyond the end for what makes room: deletes, shrinking truncates
@@ -35,12 +36,12 @@ int log_create(struct file *file, const struct superblock *sb,
 	       struct log **log);
 
 /*
- * Continue a log that ends at end; size is that of the file. If it is larger,
- * there is a torn tail and the log goes on at the next segment.
+ * Continue a log from what log_recover() has found for writing. If the file goes
+ * on behind the log's end, that is a torn tail, and the log goes on at the next
+ * segment.
  */
-int log_continue(struct file *file, const struct superblock *sb,
-		 const struct log_position *end, uint64_t size,
-		 uint64_t durable_to, uint64_t last_freeze, struct log **log);
+int log_continue(struct file *file, const struct log_state *st,
+		 struct log **log);
 
 void log_free(struct log *log); /* NULL is fine */
 
@@ -96,7 +97,8 @@ void log_set_last_freeze(struct log *log, uint64_t offset);
 
 /*
  * Make everything committed so far durable; callers share a sync. *fresh, if
- * not NULL: this call moved durable_to, so a mark is worth writing.
+ * not NULL: a mark is worth writing, as this call moved durable_to, or as the
+ * file does not tell yet what was there when the log was continued.
  */
 int log_sync(struct log *log, bool *fresh);
 uint64_t log_durable_to(const struct log *log);

@@ -337,12 +337,13 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 			rc = file_drop_cache(file, st.durable_to);
 		if (!rc)
 			rc = find_end(&r);
-		/* What was read after the sync is what the disk has */
-		if (!rc)
-			st.durable_to = st.end.offset;
 	}
 	if (rc)
 		return rc;
+	st.told = st.durable_to;
+	/* What was read after the sync is what the disk has */
+	if (writable)
+		st.durable_to = st.end.offset;
 	if (st.size > st.end.offset && writable)
 		say(&r,
 		    "torn tail: %" PRIu64 " bytes behind offset %" PRIu64

@@ -76,7 +76,8 @@ struct log_state {
 	struct freeze freeze; /* the last one */
 	uint64_t freeze_offset;
 	struct log_position end;
-	uint64_t durable_to;
+	uint64_t durable_to; /* for writing: what is there has been synced */
+	uint64_t told; /* durable_to as the file tells it */
 };
 
 /*

@@ -221,8 +221,7 @@ static int recover(banyan *db, uint64_t freeze)
 	if (!rc)
 		budget_follow(db, db->view);
 	if (!rc && !db->read_only && !db->log)
-		rc = log_continue(db->file, &st.sb, &st.end, st.size,
-				  st.durable_to, st.freeze_offset, &db->log);
+		rc = log_continue(db->file, &st, &db->log);
 	return rc;
 }
 

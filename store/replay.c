@@ -69,8 +69,7 @@ static int settle(struct replay *r, const struct log_position *at)
 	if (db->read_only || r->stuck)
 		return stay_in_ram(r, bytes);
 	if (!db->log)
-		rc = log_continue(db->file, &st->sb, &st->end, st->size,
-				  st->durable_to, st->freeze_offset, &db->log);
+		rc = log_continue(db->file, st, &db->log);
 	if (rc)
 		return rc;
 	rc = freeze_replayed(db, at);

@@ -2,7 +2,8 @@
 /*
  * Damage far in front of the mark that tells it from a torn tail: a mark in a
  * later segment than the damage is found, also where the file goes on behind it
- * with a segment that a crash has kept from getting its header.
+ * with a segment that a crash has kept from getting its header. And there is one
+ * for whatever a sync has returned for.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -118,12 +119,49 @@ static void so_it_does_before_a_segment_without_a_header(void **state)
 	try_to_open(x, 2 * (uint64_t)SEGMENT_SIZE + TORN);
 }
 
+/* Puts and dies; what there is then replaces the fixture's bytes */
+static void put_and_die(struct fixture *x, unsigned keys, bool sync)
+{
+	struct banyan_options o = { 0 };
+	struct file *f = NULL;
+	banyan *db = NULL;
+	char path[16];
+	assert_int_equal(fault_file_new(x->bytes, x->size, &f), 0);
+	assert_int_equal(db_open_file(f, &o, x->size == 0, &db), 0);
+	for (unsigned i = 0; i < keys; i++) {
+		sprintf(path, "key%u", i);
+		assert_int_equal(banyan_put(db, path, "value", 5, 0), 0);
+	}
+	if (sync)
+		assert_int_equal(banyan_sync(db), 0);
+	x->size = fault_file_size(f);
+	assert_int_equal(file_read(f, x->bytes, x->size, 0), 0);
+	log_poison(db->log);
+	(void)banyan_close(db);
+	fault_file_free(f);
+}
+
+static void a_sync_tells_of_what_was_there_before(void **state)
+{
+	struct fixture *x = *state;
+	x->size = 0;
+	put_and_die(x, 10, false);
+	uint64_t end = x->size;
+	assert_int_equal(look(x, x->size, true), 10);
+	put_and_die(x, 0, true);
+	assert_int_equal(look(x, x->size, true), 10);
+	x->bytes[end - 20] ^= 1;
+	assert_int_equal(look(x, x->size, true), -EBADMSG);
+	assert_true(x->told);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_mark_in_the_last_segment_tells_damage),
 		TEST(so_it_does_before_a_segment_without_a_header),
+		TEST(a_sync_tells_of_what_was_there_before),
 	};
 #undef TEST
 	return cmocka_run_group_tests(tests, NULL, NULL);
