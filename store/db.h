@@ -40,7 +40,7 @@ struct freezer {
 	uint64_t rounds;
 	int result; /* of the last round */
 	unsigned failures; /* since it went well */
-	int64_t again; /* then: after some failures not at once */
+	int64_t again; /* then, after some: not before; a steady clock, in ns */
 };
 
 struct banyan {

@@ -14,6 +14,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <time.h>
 
 #include "budget.h"
 
@@ -274,7 +275,15 @@ void freeze_if_full(banyan *db)
 /* What cannot be read now: to write all that goes before it once more for
  * each operation would fill the disk */
 #define TRIES_AT_ONCE 3
-#define DAMAGE_PAUSE INT64_C(10000000000)
+#define DAMAGE_PAUSE INT64_C(10000000000) /* ns */
+
+/* In ns, by a clock that nobody can set: db_now() may go back by hours */
+static int64_t steady_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
 
 /* A bad sector is no better than damage. (After a write or sync that failed,
  * which says EIO as well, nothing is written in any case.) */
@@ -299,7 +308,7 @@ int freeze_wait_for_room(banyan *db, bool makes_room)
 	while (rc == 0 && no_room(db, makes_room)) {
 		pthread_mutex_lock(&f->lock);
 		if (cannot_read(f->result) && f->failures > TRIES_AT_ONCE &&
-		    db_now() < f->again) {
+		    steady_now() < f->again) {
 			rc = f->result;
 			pthread_mutex_unlock(&f->lock);
 			break;
@@ -338,7 +347,7 @@ static void *freezer_main(void *arg)
 		f->rounds++;
 		f->result = rc;
 		f->failures = rc ? f->failures + 1 : 0;
-		f->again = db_now() + DAMAGE_PAUSE;
+		f->again = steady_now() + DAMAGE_PAUSE;
 		pthread_cond_broadcast(&f->done);
 	}
 	pthread_mutex_unlock(&f->lock);

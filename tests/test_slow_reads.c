@@ -3,10 +3,14 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -14,6 +18,21 @@
 #include "clock.h"
 #include "random.h"
 #include "slow_file.h"
+
+/* In s: how far the time of day was set back, and what it is later in truth */
+static _Atomic int64_t set_back;
+static _Atomic int64_t went_by;
+
+/* In place of libc's */
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int rc = (int)syscall(SYS_clock_gettime, clock, ts);
+	if (rc == 0 && clock == CLOCK_REALTIME)
+		ts->tv_sec -= atomic_load(&set_back);
+	if (rc == 0)
+		ts->tv_sec += atomic_load(&went_by);
+	return rc;
+}
 
 static void put_many(banyan *db, unsigned from, unsigned n)
 {
@@ -65,6 +84,18 @@ static uint64_t last_leaf(banyan *db)
 	return offset;
 }
 
+/* One that has been opened again, and whose last leaf cannot be read */
+static void open_spoilt(struct disk *d)
+{
+	open_disk(d, 4u << 20, true);
+	put_many(d->db, 0, 20000);
+	assert_int_equal(banyan_freeze(d->db), 0);
+	uint64_t bad = last_leaf(d->db) + 10;
+	assert_int_equal(banyan_close(d->db), 0);
+	open_disk(d, 4u << 20, false);
+	slow_file_spoil(d->f, bad);
+}
+
 static void a_bad_leaf_does_not_fill_the_disk(void **state)
 {
 	struct disk d = { 0 };
@@ -76,13 +107,7 @@ static void a_bad_leaf_does_not_fill_the_disk(void **state)
 	int fails = 0;
 	int n = 0;
 	(void)state;
-	open_disk(&d, 4u << 20, true);
-	put_many(d.db, 0, 20000);
-	assert_int_equal(banyan_freeze(d.db), 0);
-	uint64_t bad = last_leaf(d.db) + 10;
-	assert_int_equal(banyan_close(d.db), 0);
-	open_disk(&d, 4u << 20, false);
-	slow_file_spoil(d.f, bad);
+	open_spoilt(&d);
 	file_size(d.f, &before);
 	for (unsigned i = 100000; fails < 200 && n < 100000; i++, n++) {
 		if (i * 2654435761u > 0xf0000000u)
@@ -98,6 +123,34 @@ static void a_bad_leaf_does_not_fill_the_disk(void **state)
 		      n, fails, rc, (size_t)(after - before) >> 20);
 	assert_true(after - before < 32u << 20);
 	(void)banyan_close(d.db);
+	file_close(d.below);
+}
+
+/* Once a freeze has failed often, the next one waits for a while: not for a time
+ * of day that may be far off all at once */
+static void a_clock_set_back_does_not_stop_freezes(void **state)
+{
+	struct disk d = { 0 };
+	char path[32];
+	char value[200] = "";
+	unsigned fails = 0;
+	(void)state;
+	open_spoilt(&d);
+	/* So many in a row: not for want of the leaf, but of room */
+	for (unsigned i = 100000; fails < 20; i++) {
+		assert_in_range(i, 100000, 200000);
+		sprintf(path, "key%08x", i * 2654435761u);
+		int rc = banyan_put(d.db, path, value, sizeof(value), 0);
+		fails = rc ? fails + 1 : 0;
+	}
+	slow_file_spoil(d.f, 0);
+	atomic_store(&set_back, 3600);
+	atomic_store(&went_by, 11);
+	int rc = banyan_put(d.db, path, value, sizeof(value), 0);
+	atomic_store(&set_back, 0);
+	atomic_store(&went_by, 0);
+	assert_int_equal(rc, 0);
+	assert_int_equal(banyan_close(d.db), 0);
 	file_close(d.below);
 }
 
@@ -227,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bad_leaf_does_not_fill_the_disk),
+		cmocka_unit_test(a_clock_set_back_does_not_stop_freezes),
 		cmocka_unit_test(a_slow_read_does_not_keep_what_was_evicted),
 		cmocka_unit_test(a_slow_read_does_not_stop_writers),
 		cmocka_unit_test(a_long_seek_does_not_keep_what_was_evicted),
