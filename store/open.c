@@ -108,6 +108,15 @@ static int hold_root(banyan *db)
 	return held_hold_found(&db->held, db, BANYAN_ROOT_ID, &home, &db->root);
 }
 
+/* The view that begins with an empty table over this tree */
+static int set_first_view(banyan *db, const struct tree *tree)
+{
+	struct redo_table *table = redo_table_new();
+	db->view = table ? view_new(table, NULL, tree) : NULL;
+	redo_table_unref(table);
+	return db->view ? 0 : -ENOMEM;
+}
+
 /* ---- creating --------------------------------------------------------- */
 
 static int make_root(banyan *db)
@@ -136,12 +145,7 @@ static int start_empty(banyan *db)
 			       &db->cache);
 	if (!rc)
 		rc = log_create(db->file, &db->sb, &db->log);
-	if (rc)
-		return rc;
-	struct redo_table *table = redo_table_new();
-	db->view = table ? view_new(table, NULL, &empty) : NULL;
-	redo_table_unref(table);
-	return db->view ? 0 : -ENOMEM;
+	return rc ? rc : set_first_view(db, &empty);
 }
 
 /* An empty database, whole with its first freeze, then visible */
@@ -190,12 +194,7 @@ static int start_from(banyan *db, const struct log_state *st)
 			   &db->cache);
 	if (!rc)
 		rc = check_root(db, &tree);
-	if (rc)
-		return rc;
-	struct redo_table *table = redo_table_new();
-	db->view = table ? view_new(table, NULL, &tree) : NULL;
-	redo_table_unref(table);
-	return db->view ? 0 : -ENOMEM;
+	return rc ? rc : set_first_view(db, &tree);
 }
 
 /* Start from an earlier freeze than the last, with nothing to replay */
