@@ -226,13 +226,6 @@ static int recover(banyan *db, uint64_t freeze)
 
 /* ---- opening and closing ---------------------------------------------- */
 
-static mode_t creation_mode(const struct banyan_options *o)
-{
-	if (o->mode)
-		return o->mode & 07777;
-	return 0644 & ~process_umask();
-}
-
 /* The file, and whether it is a new one, to be filled */
 static int open_file(const char *path, const struct banyan_options *o,
 		     struct file **file, bool *fresh)
@@ -249,7 +242,7 @@ static int open_file(const char *path, const struct banyan_options *o,
 	if (rc != -ENOENT || !(o->flags & BANYAN_CREATE) || read_only)
 		return rc;
 	*fresh = true;
-	return file_create(path, creation_mode(o), file);
+	return file_create(path, new_file_mode(o->mode), file);
 }
 
 int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,

@@ -152,11 +152,6 @@ static int check_out(const char *path)
 	return errno == ENOENT ? 0 : -errno;
 }
 
-static mode_t new_mode(const struct banyan_salvage *o)
-{
-	return o->mode ? o->mode & 07777 : 0644 & ~process_umask();
-}
-
 /* Half of the cache for each of the two databases */
 static uint64_t cache_share(const struct banyan_salvage *o)
 {
@@ -169,8 +164,8 @@ static int open_drafts(struct salvage *s, const char *out)
 	uint64_t cache = cache_share(s->options);
 	int rc = draft_open(&s->work, out, 0600, cache, watch, s);
 	if (!rc)
-		rc = draft_open(&s->out, out, new_mode(s->options), cache,
-				watch, s);
+		rc = draft_open(&s->out, out, new_file_mode(s->options->mode),
+				cache, watch, s);
 	return rc;
 }
 

@@ -25,3 +25,8 @@ mode_t process_umask(void)
 	}
 	return mask;
 }
+
+mode_t new_file_mode(mode_t wanted)
+{
+	return wanted ? wanted & 07777 : 0644 & ~process_umask();
+}

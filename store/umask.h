@@ -8,4 +8,8 @@
 /* As /proc tells it; 022 where it does not */
 mode_t process_umask(void);
 
+/* The mode of a new database file: as wanted, or, if that is 0, as the mask has
+ * it */
+mode_t new_file_mode(mode_t wanted);
+
 #endif
