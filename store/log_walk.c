@@ -281,9 +281,6 @@ static void find_end(struct log_walk *w)
 	w->count = n;
 }
 
-/* The last freeze may have been behind the end: look again */
-static int find_freeze(struct log_walk *w);
-
 static int walk(struct log_walk *w, struct log_scan *s)
 {
 	int rc = add_run(w, &s->at, WALK_EXIT, 0);
@@ -301,6 +298,7 @@ static int note_freeze(void *arg, const struct log_record *rec)
 	return 0;
 }
 
+/* The last freeze may have been behind the end: look again */
 static int find_freeze(struct log_walk *w)
 {
 	const struct walk_run *last = &w->runs[w->count - 1];
