@@ -188,14 +188,12 @@ int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
 		return rc;
 	pthread_mutex_lock(&db->write_lock);
 	rc = log_poisoned(db->log);
-	if (!rc) {
-		log_begin(db->log, makes_room);
-		start_change(db, kind);
-	}
 	if (rc) {
 		pthread_mutex_unlock(&db->write_lock);
 		return rc;
 	}
+	log_begin(db->log, makes_room);
+	start_change(db, kind);
 	*c = &db->change;
 	return 0;
 }
@@ -231,7 +229,8 @@ static int write_change(banyan *db, struct change *c)
 	return rc;
 }
 
-int db_commit(banyan *db, int rc)
+/* Commit the change if rc is 0, else drop it, and unlock */
+static int end_change(banyan *db, int rc)
 {
 	struct change *c = &db->change;
 	bool written = false;
@@ -259,7 +258,7 @@ int db_commit(banyan *db, int rc)
 int db_write_end(banyan *db, struct change *c, int rc)
 {
 	if (!db_in_batch(db))
-		return db_commit(db, rc);
+		return end_change(db, rc);
 	/* What is said to have gone well must not fail at the commit */
 	if (!rc && change_fits(c, 0, 0))
 		rc = change_encode(c);
@@ -293,7 +292,7 @@ int banyan_commit(banyan *db)
 	if (!db_in_batch(db))
 		return -EINVAL;
 	atomic_store(&db->batch_owner, 0);
-	return db_commit(db, 0);
+	return end_change(db, 0);
 }
 
 void banyan_abort(banyan *db)
@@ -301,7 +300,7 @@ void banyan_abort(banyan *db)
 	if (!db_in_batch(db))
 		return;
 	atomic_store(&db->batch_owner, 0);
-	db_commit(db, -ECANCELED);
+	end_change(db, -ECANCELED);
 }
 
 /* ---- durability ------------------------------------------------------- */

@@ -87,6 +87,9 @@ struct banyan {
 __attribute__((format(printf, 2, 3))) void db_report(const banyan *db,
 						     const char *format, ...);
 
+/* The time that operations and freezes are stamped with, in ns since 1970 */
+int64_t db_now(void);
+
 /* ---- opening (open.c) ------------------------------------------------- */
 
 /*
@@ -102,9 +105,6 @@ int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
  * afterwards if that was so and the database can be written.
  */
 int db_replay(banyan *db, const struct log_state *st);
-
-/* The time that operations and freezes are stamped with, in ns since 1970 */
-int64_t db_now(void);
 
 /* ---- reading ---------------------------------------------------------- */
 
@@ -163,8 +163,8 @@ int db_write_end(banyan *db, struct change *c, int rc);
 /* Load the Data that is held, for writing */
 int db_write_data(struct change *c, banyan_data *data, struct located *l);
 
-/* Commit the change and unlock: db_write_end() without the batch */
-int db_commit(banyan *db, int rc);
+/* Sweep the orphans that nobody holds */
+int db_sweep(banyan *db);
 
 /* ---- the past (freezes.c) --------------------------------------------- */
 
@@ -177,8 +177,6 @@ int db_find_freeze(banyan *db, uint64_t number, uint64_t *offset,
 
 /* ---- freezing (freeze.c) ---------------------------------------------- */
 
-/* With write_lock held, no table being frozen: begin a freeze */
-int freeze_swap(banyan *db, bool automatic);
 /* Freeze what there is, whole: for banyan_freeze() and banyan_close() */
 int freeze_all(banyan *db, bool automatic);
 /* While opening: freeze what was replayed, which is all before this position */
@@ -189,8 +187,5 @@ void freeze_if_full(banyan *db);
 int freeze_wait_for_room(banyan *db, bool makes_room);
 int freezer_start(banyan *db);
 void freezer_stop(banyan *db);
-
-/* Sweep the orphans that nobody holds */
-int db_sweep(banyan *db);
 
 #endif

@@ -24,7 +24,8 @@
  * replaying it takes about half a second */
 #define REDO_MAX (192u << 20)
 
-int freeze_swap(banyan *db, bool automatic)
+/* With write_lock held, no table being frozen: begin a freeze */
+static int begin_freeze(banyan *db, bool automatic)
 {
 	struct view *v = db->view;
 	assert(!v->frozen);
@@ -199,7 +200,7 @@ static int swap(banyan *db, bool automatic)
 	bool something = redo_table_rows(db->view->active) ||
 			 (!automatic && db->last.automatic);
 	if (!db->view->frozen && something)
-		rc = freeze_swap(db, automatic);
+		rc = begin_freeze(db, automatic);
 	else if (db->view->frozen && !automatic)
 		db->next.automatic = false; /* a writer was faster */
 	pthread_mutex_unlock(&db->write_lock);
@@ -221,7 +222,7 @@ int freeze_all(banyan *db, bool automatic)
 int freeze_replayed(banyan *db, const struct log_position *at)
 {
 	pthread_mutex_lock(&db->freeze_lock);
-	int rc = freeze_swap(db, true);
+	int rc = begin_freeze(db, true);
 	if (!rc) {
 		db->next.replay = *at;
 		rc = merge(db);
@@ -268,7 +269,7 @@ void freeze_if_full(banyan *db)
 	if (!budget_table_full(db, db->view->active) && !redo_long(db))
 		return;
 	/* Without memory for it the table grows a little beyond its limit */
-	if (freeze_swap(db, true) == 0)
+	if (begin_freeze(db, true) == 0)
 		ask_freezer(db);
 }
 
