@@ -106,6 +106,10 @@ int salvage_spaces(struct salvage *s);
 /* An id that is in use: next_id moves behind it. false: it is no id. */
 bool salvage_note_id(struct salvage *s, uint64_t id);
 
+/* Put a Data, as the value of the row with this key */
+int salvage_put_data(struct salvage *s, const struct row_key *key,
+		     const struct data *d);
+
 /* Put a key that refers to a DATA row, and the way back */
 int salvage_put_key(struct salvage *s, uint64_t space, const void *name,
 		    size_t len, uint64_t id, uint32_t mode);

@@ -47,8 +47,8 @@ bool salvage_note_id(struct salvage *s, uint64_t id)
 	return true;
 }
 
-static int put_data(struct salvage *s, const struct row_key *key,
-		    const struct data *d)
+int salvage_put_data(struct salvage *s, const struct row_key *key,
+		     const struct data *d)
 {
 	struct buf value = BUF_INIT;
 	int rc = data_encode(d, &value);
@@ -118,7 +118,7 @@ static int copy_data(struct salvage *s, const struct row_key *key,
 	if (rc == 1) {
 		rc = lose_data(s, d->id, text_of(&text, &s->no_memory));
 	} else if (!rc) {
-		rc = put_data(s, key, d);
+		rc = salvage_put_data(s, key, d);
 		if (!rc)
 			rc = salvage_xattrs(s, d->id,
 					    text_of(&text, &s->no_memory));
@@ -187,7 +187,7 @@ static int take_embedded(struct salvage *s, const struct key_row *k,
 	text_lost_key(s, k->space, k->name, k->len, &text);
 	rc = salvage_value(s, d, text_of(&text, &s->no_memory));
 	if (!rc) {
-		rc = put_data(s, &k->key, d);
+		rc = salvage_put_data(s, &k->key, d);
 		if (!rc)
 			rc = salvage_xattrs(s, d->id,
 					    text_of(&text, &s->no_memory));

@@ -15,16 +15,11 @@
 
 #include "salvage.h"
 
-static int put_space(struct salvage *s, const struct data *d)
+static int put_data_row(struct salvage *s, const struct data *d)
 {
 	struct row_key key;
-	struct buf value = BUF_INIT;
-	int rc = data_encode(d, &value);
 	row_key_data(&key, d->id);
-	if (!rc)
-		rc = draft_put(&s->out, &key, value.data, value.len);
-	buf_free(&value);
-	return rc;
+	return salvage_put_data(s, &key, d);
 }
 
 /* A key space with this id, as far as its own row goes */
@@ -64,7 +59,7 @@ static int make_found_space(struct salvage *s)
 	if (rc)
 		return rc;
 	struct data d = new_space(id);
-	rc = put_space(s, &d);
+	rc = put_data_row(s, &d);
 	if (!rc)
 		rc = salvage_put_key(s, BANYAN_ROOT_ID, name, strlen(name), id,
 				     d.mode);
@@ -108,7 +103,7 @@ static int take_space(void *arg, const uint8_t *key, size_t len,
 	}
 	d.nlink = 2; /* until its keys are counted */
 	if (!rc)
-		rc = put_space(s, &d);
+		rc = put_data_row(s, &d);
 	text_data(&s->rows, d.id, &text);
 	if (!rc)
 		rc = salvage_xattrs(s, d.id, text_of(&text, &s->no_memory));
@@ -135,7 +130,7 @@ static int make_space(struct salvage *s, uint64_t id)
 		     text_of(&text, &s->no_memory));
 	buf_free(&text);
 	d = new_space(id);
-	rc = put_space(s, &d);
+	rc = put_data_row(s, &d);
 	if (!rc)
 		rc = salvage_xattrs(s, id, "a key space");
 	if (!rc && id != BANYAN_ROOT_ID && !id_set_has(&s->attached, id))
@@ -250,7 +245,7 @@ static int set_nlink(struct counting *c, uint64_t id, uint32_t nlink)
 		d.parent = rc ? link_space(&link) : BANYAN_ROOT_ID;
 	}
 	d.nlink = nlink;
-	return put_space(c->s, &d);
+	return put_data_row(c->s, &d);
 }
 
 static int end_space(struct counting *c)
