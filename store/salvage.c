@@ -178,9 +178,8 @@ static int fill_out(struct salvage *s)
 	if (rc)
 		return rc;
 	s->rows = rows.state;
-	rc = salvage_tell_ranges(s);
-	if (!rc)
-		rc = salvage_names(s);
+	salvage_tell_ranges(s);
+	rc = salvage_names(s);
 	if (!rc)
 		rc = salvage_spaces(s);
 	draft_read_end(&rows);

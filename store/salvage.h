@@ -5,9 +5,9 @@
  * Three steps. salvage_source.c collects the rows of the last state that can be
  * had in a *work* database, rows and nothing else: from the tree, and where that
  * is damaged from older trees and from the operations in the log.
- * salvage_copy.c and salvage_names.c then go through them and put into the new
- * database what makes sense, each row verified as if it were hostile: values
- * first, then keys, then what must hold between them.
+ * salvage_names.c, with salvage_copy.c for values, then goes through them and
+ * puts into the new database what makes sense, each row verified as if it were
+ * hostile. salvage_spaces.c sees at last to what must hold between them.
  *
  * All runs in one thread. Memory follows the cache limit, but for sets of ids,
  * for what is known of payloads that are shared, and for damaged ranges.
@@ -85,7 +85,7 @@ int salvage_progress(struct salvage *s, uint64_t done);
 /* Fill work (salvage_source.c) */
 int salvage_source(struct salvage *s);
 /* Once work is complete: tell which rows are lost (salvage_source.c) */
-int salvage_tell_ranges(struct salvage *s);
+void salvage_tell_ranges(struct salvage *s);
 void salvage_source_free(struct salvage *s);
 
 /*

@@ -500,11 +500,10 @@ static void tell_range(struct salvage *s, const struct lost_range *x, bool lost)
 	buf_free(&text);
 }
 
-int salvage_tell_ranges(struct salvage *s)
+void salvage_tell_ranges(struct salvage *s)
 {
 	for (size_t i = 0; i < s->ranges.count; i++)
 		tell_range(s, &s->ranges.range[i], s->range_lost[i]);
-	return 0;
 }
 
 void salvage_source_free(struct salvage *s)
