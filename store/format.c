@@ -223,7 +223,8 @@ static bool freeze_sane(const struct freeze *f, uint64_t height,
 	       f->next_id <= INT64_MAX &&
 	       f->replay.offset >= SUPERBLOCK_SIZE + SEGMENT_HEADER_SIZE &&
 	       f->replay.offset <= offset && f->replay.seq > 0 &&
-	       f->previous < offset && f->durable_to <= offset;
+	       f->replay.seq < INT64_MAX && f->previous < offset &&
+	       f->durable_to <= offset;
 }
 
 bool freeze_decode(struct freeze *f, uint64_t offset, const uint8_t *body,

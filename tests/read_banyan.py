@@ -214,10 +214,11 @@ class FreezeBody:
             tree = (it.height <= 16 and it.root >= 4096 and
                     0 < it.root_length <= NODE_MAX and
                     it.root + it.root_length <= here)
-        return (tree and it.number != 0 and
-                4160 <= it.replay[0] <= here and it.replay[1] != 0 and
+        return (tree and 0 < it.number < ID_MAX and
+                4160 <= it.replay[0] <= here and
+                0 < it.replay[1] < ID_MAX and
                 it.previous < here and it.durable_to <= here and
-                it.next_id != 0)
+                0 < it.next_id <= ID_MAX)
 
 
 class Log:

@@ -437,6 +437,29 @@ static void numbers_in_a_freeze_begin_with_one(void **in)
 	assert_false(freeze_passes(&f));
 }
 
+/* Or else the next one would be 0, which is none */
+static void nor_do_they_come_to_their_end(void **in)
+{
+	struct freeze f = plain_freeze;
+	(void)in;
+	f.next_id = INT64_MAX;
+	assert_true(freeze_passes(&f));
+	f.next_id = (uint64_t)INT64_MAX + 1;
+	assert_false(freeze_passes(&f));
+	f.next_id = UINT64_MAX;
+	assert_false(freeze_passes(&f));
+	f = plain_freeze;
+	f.number = INT64_MAX;
+	assert_false(freeze_passes(&f));
+	f = plain_freeze;
+	f.replay.seq = INT64_MAX - 1;
+	assert_true(freeze_passes(&f));
+	f.replay.seq = INT64_MAX;
+	assert_false(freeze_passes(&f));
+	f.replay.seq = UINT64_MAX;
+	assert_false(freeze_passes(&f));
+}
+
 static void a_height_beyond_32_bits_is_not_cut_off(void **in)
 {
 	uint8_t body[FREEZE_BODY_SIZE];
@@ -471,6 +494,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_freeze_whose_root_is_nowhere),
 		cmocka_unit_test(a_freeze_points_backwards),
 		cmocka_unit_test(numbers_in_a_freeze_begin_with_one),
+		cmocka_unit_test(nor_do_they_come_to_their_end),
 		cmocka_unit_test(a_height_beyond_32_bits_is_not_cut_off),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
