@@ -348,6 +348,117 @@ static void but_that_has_a_limit_which_can_be_raised(void **state)
 	fault_file_free(f);
 }
 
+/* ---- operations that nobody would write ------------------------------- */
+
+static uint64_t strange_number(uint64_t *random)
+{
+	const uint64_t numbers[] = {
+		0,   1,		2,	    127,	128,
+		300, INT64_MAX, UINT32_MAX, UINT64_MAX, INT64_MAX + UINT64_C(1)
+	};
+	uint64_t n = numbers[test_below(random, 10)];
+	return test_below(random, 3) ? n : n - 1;
+}
+
+/* Sound but for what is strange in it; of any number of rows, of any type */
+static void strange_body(uint64_t *random, struct buf *body)
+{
+	unsigned count = (unsigned)test_below(random, 4);
+	unsigned said_count = count + (test_below(random, 16) == 0);
+	buf_reset(body);
+	buf_add_u8(body, (uint8_t)(1 + test_below(random, 9)));
+	buf_add_le64(body, strange_number(random));
+	buf_add_varint(body, test_below(random, 4) ? 2 + test_below(random, 3) :
+						     strange_number(random));
+	buf_add_varint(body, strange_number(random));
+	buf_add_varint(body, strange_number(random));
+	buf_add_varint(body, said_count);
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t n = 1 + test_below(random, 12);
+		buf_add_varint(body, test_below(random, 40) ?
+					     0 :
+					     strange_number(random));
+		buf_add_varint(body, test_below(random, 40) ?
+					     n * 2 + test_below(random, 2) :
+					     strange_number(random));
+		bool value = body->data[body->len - 1] & 1;
+		buf_add_u8(body, (uint8_t)(i * 3 + test_below(random, 3)));
+		for (uint64_t k = 1; k < n; k++)
+			buf_add_u8(body, (uint8_t)(test_below(random, 3) % 2));
+		if (!value)
+			continue;
+		n = test_below(random, 30);
+		buf_add_varint(body, test_below(random, 40) ?
+					     0 :
+					     strange_number(random));
+		buf_add_varint(body, n);
+		for (uint64_t k = 0; k < n; k++)
+			buf_add_u8(body, (uint8_t)test_below(random, 256));
+	}
+}
+
+/* Whoever opens it can go on with it: what he writes is not lost by that */
+static void go_on_with(struct file *f, unsigned *went_on)
+{
+	struct banyan_options o = { .flags = BANYAN_READ_ONLY };
+	banyan *db = NULL;
+	char value = 0;
+	if (db_open_file(f, &o, false, &db))
+		return;
+	int rc = banyan_put(db, "mine", "x", 1, 0);
+	assert_int_equal(rc, -EROFS);
+	(void)banyan_close(db);
+	struct file *again = copy_of(f);
+	o.flags = 0;
+	assert_int_equal(db_open_file(again, &o, false, &db), 0);
+	rc = banyan_put(db, "mine", "x", 1, 0);
+	if (rc == 0)
+		*went_on += 1;
+	again = killed(again, db);
+	assert_int_equal(db_open_file(again, &o, false, &db), 0);
+	(void)banyan_freeze(db);
+	if (rc == 0)
+		assert_int_equal(
+			banyan_fetch(banyan_root(db), "mine", 4, &value, 1), 1);
+	(void)banyan_close(db);
+	struct file *last = copy_of(again);
+	fault_file_free(again);
+	assert_int_equal(db_open_file(last, &o, false, &db), 0);
+	(void)banyan_close(db);
+	fault_file_free(last);
+}
+
+static void strange_operations_do_no_harm(void **state)
+{
+	uint64_t random = test_seed();
+	struct buf body = BUF_INIT;
+	unsigned went_on = 0;
+	(void)state;
+	for (unsigned n = 0; n < 2000; n += test_one_in(20)) {
+		struct banyan_options o = { 0 };
+		struct file *f = NULL;
+		banyan *db = NULL;
+		uint64_t offset = 0;
+		assert_int_equal(fault_file_new(NULL, 0, &f), 0);
+		assert_int_equal(db_open_file(f, &o, true, &db), 0);
+		for (uint64_t k = 1 + test_below(&random, 3); k; k--) {
+			strange_body(&random, &body);
+			log_begin(db->log, true);
+			assert_int_equal(
+				log_stage_body(db->log, RECORD_OPERATION,
+					       body.data, body.len, &offset),
+				0);
+			assert_int_equal(log_commit(db->log), 0);
+		}
+		f = killed(f, db);
+		go_on_with(f, &went_on);
+		fault_file_free(f);
+	}
+	print_message("%u of them could be gone on with\n", went_on);
+	assert_true(went_on > 2000 / 10 / test_one_in(20));
+	buf_free(&body);
+}
+
 /* ---- what nobody meant ill by ----------------------------------------- */
 
 /* More than a reader with the least cache keeps if the log says little */
@@ -436,6 +547,7 @@ int main(void)
 			a_cut_while_it_goes_into_the_tree_loses_nothing),
 		cmocka_unit_test(without_room_for_a_tree_it_stays_in_memory),
 		cmocka_unit_test(but_that_has_a_limit_which_can_be_raised),
+		cmocka_unit_test(strange_operations_do_no_harm),
 		cmocka_unit_test(the_writer_may_have_had_a_larger_cache),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
