@@ -96,6 +96,8 @@ uint64_t log_durable_to(const struct log *log)
 void log_set_last_freeze(struct log *log, uint64_t offset)
 {
 	log->last_freeze = offset;
+	/* Its record tells of all that was there when the log was continued */
+	atomic_store(&log->untold, false);
 }
 
 struct log_position log_end(const struct log *log)
