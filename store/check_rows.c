@@ -318,14 +318,12 @@ static int check_nlink(struct rows *r, const struct data *d)
 /* A key space lies where it says, and somewhere below the root */
 static int check_space(struct rows *r, const struct data *d)
 {
-	struct row_key link;
 	uint64_t parent = BANYAN_ROOT_ID;
 	uint64_t circle = 0;
 	if (d->id != BANYAN_ROOT_ID) {
-		int rc = rows_first_link(r->s, d->id, &link);
+		int rc = rows_parent(r->s, d->id, &parent);
 		if (rc <= 0) /* an orphan, or told of by check_nlink() */
 			return rc;
-		parent = get_be64(link.bytes + ROW_ID_LEN);
 	}
 	if (d->parent != parent)
 		check_found(r->k,
@@ -365,11 +363,11 @@ static int check_link(struct rows *r, const uint8_t *key, size_t len)
 	struct row_key name;
 	struct name_row row = { 0 };
 	struct buf value = BUF_INIT;
-	if (len < ROW_ID_LEN + 9 || len > ROW_ID_LEN + 8 + BANYAN_NAME_MAX)
+	if (len <= ROW_LINK_LEN || len > ROW_LINK_LEN + BANYAN_NAME_MAX)
 		return -EUCLEAN;
 	uint64_t id = get_be64(key + 1);
-	row_key_name(&name, get_be64(key + ROW_ID_LEN),
-		     (const char *)key + ROW_ID_LEN + 8, len - ROW_ID_LEN - 8);
+	row_key_name(&name, row_link_space(key),
+		     (const char *)key + ROW_LINK_LEN, len - ROW_LINK_LEN);
 	int rc = rows_get(r->s, &name, &value);
 	if (!rc)
 		rc = name_row_decode(&row, NULL, value.data, value.len);
@@ -379,9 +377,9 @@ static int check_link(struct rows *r, const uint8_t *key, size_t len)
 			    "LINK row of Data %" PRIu64
 			    " leads to key %.*s of space %" PRIu64
 			    ", which is another's",
-			    id, (int)(len - ROW_ID_LEN - 8),
-			    (const char *)key + ROW_ID_LEN + 8,
-			    get_be64(key + ROW_ID_LEN));
+			    id, (int)(len - ROW_LINK_LEN),
+			    (const char *)key + ROW_LINK_LEN,
+			    row_link_space(key));
 		rc = 0;
 	}
 	rc = beside_torn(r, rc);

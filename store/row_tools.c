@@ -107,7 +107,7 @@ static int take_key(void *arg, const uint8_t *key, size_t len,
 	struct row_key *k = arg;
 	(void)value;
 	(void)value_len;
-	if (len < ROW_ID_LEN + 9 || len > ROW_ID_LEN + 8 + BANYAN_NAME_MAX)
+	if (len <= ROW_LINK_LEN || len > ROW_LINK_LEN + BANYAN_NAME_MAX)
 		return 0;
 	memcpy(k->bytes, key, len);
 	k->len = len;
@@ -121,19 +121,24 @@ int rows_first_link(const struct state *s, uint64_t id, struct row_key *link)
 	return rows_visit(s, prefix.bytes, prefix.len, take_key, link);
 }
 
+int rows_parent(const struct state *s, uint64_t id, uint64_t *parent)
+{
+	struct row_key link;
+	int rc = rows_first_link(s, id, &link);
+	if (rc == 1)
+		*parent = row_link_space(link.bytes);
+	return rc;
+}
+
 /* Note all key spaces on the way up from here, so many */
 static int note_way(const struct state *s, uint64_t id, uint64_t steps,
 		    struct id_set *rooted)
 {
-	struct row_key link;
-	int rc = 0;
-	while (rc >= 0 && steps--) {
+	int rc = 1;
+	while (rc > 0 && steps--) {
 		rc = id_set_add(rooted, id);
 		if (rc >= 0)
-			rc = rows_first_link(s, id, &link);
-		if (rc <= 0)
-			break;
-		id = get_be64(link.bytes + ROW_ID_LEN);
+			rc = rows_parent(s, id, &id);
 	}
 	return rc < 0 ? rc : 0;
 }
@@ -142,7 +147,6 @@ int rows_way_up(const struct state *s, uint64_t from, struct id_set *rooted,
 		uint64_t *circle)
 {
 	struct id_set way = { 0 };
-	struct row_key link;
 	uint64_t steps = 0;
 	uint64_t id = from;
 	int rc = 0;
@@ -151,12 +155,11 @@ int rows_way_up(const struct state *s, uint64_t from, struct id_set *rooted,
 		if (rc)
 			break; /* it was here before: a circle */
 		steps++;
-		int linked = rows_first_link(s, id, &link);
+		int linked = rows_parent(s, id, &id);
 		if (linked <= 0) {
 			rc = linked;
 			break;
 		}
-		id = get_be64(link.bytes + ROW_ID_LEN);
 	}
 	*circle = id;
 	id_set_free(&way);
@@ -182,15 +185,14 @@ void text_key(const struct state *s, uint64_t space, const void *name,
 	while (rc == 1 && space != BANYAN_ROOT_ID && depth < PATH_DEPTH) {
 		rc = rows_first_link(s, space, &links[depth]);
 		if (rc == 1)
-			space = get_be64(links[depth++].bytes + ROW_ID_LEN);
+			space = row_link_space(links[depth++].bytes);
 	}
 	note_failure(text, rc);
 	if (space != BANYAN_ROOT_ID)
 		text_add(text, "(space %" PRIu64 ")/", space);
 	while (depth--) {
 		const struct row_key *k = &links[depth];
-		buf_add(text, k->bytes + ROW_ID_LEN + 8,
-			k->len - ROW_ID_LEN - 8);
+		buf_add(text, k->bytes + ROW_LINK_LEN, k->len - ROW_LINK_LEN);
 		buf_add_u8(text, '/');
 	}
 	buf_add(text, name, len);
@@ -206,8 +208,8 @@ void text_data(const struct state *s, uint64_t id, struct buf *text)
 		text_add(text, "the root key space");
 	} else if (rc == 1) {
 		text_add(text, "key ");
-		text_key(s, get_be64(link.bytes + ROW_ID_LEN),
-			 link.bytes + ROW_ID_LEN + 8, link.len - ROW_ID_LEN - 8,
+		text_key(s, row_link_space(link.bytes),
+			 link.bytes + ROW_LINK_LEN, link.len - ROW_LINK_LEN,
 			 text);
 	} else {
 		text_add(text, "Data %" PRIu64, id);

@@ -31,6 +31,9 @@ int rows_visit(const struct state *s, const void *prefix, size_t len,
 /* The first LINK row of a Data: 1, 0 if there is none, or an error */
 int rows_first_link(const struct state *s, uint64_t id, struct row_key *link);
 
+/* The space that this row names: 1, 0 if there is none, or an error */
+int rows_parent(const struct state *s, uint64_t id, uint64_t *parent);
+
 /*
  * Go up from a key space by LINK rows until there is none, or one in `rooted`
  * is met; all on the way are added to it. 0, 1 if the way leads in a circle, in

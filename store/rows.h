@@ -34,6 +34,7 @@ enum row_type {
 };
 
 #define ROW_ID_LEN 9u /* a type and an id */
+#define ROW_LINK_LEN (ROW_ID_LEN + 8u) /* and the id of a space: LINK rows */
 
 struct row_key {
 	size_t len;
@@ -76,6 +77,13 @@ static inline void row_key_link(struct row_key *k, uint64_t id, uint64_t space,
 	row_key_id(k, ROW_LINK, id);
 	row_key_add(k, bytes, sizeof(bytes));
 	row_key_add(k, name, len);
+}
+
+/* In which space the key of a LINK row, of ROW_LINK_LEN bytes at least, says that
+ * its Data lies; the name of the Data's key is behind these */
+static inline uint64_t row_link_space(const uint8_t *key)
+{
+	return get_be64(key + ROW_ID_LEN);
 }
 
 static inline void row_key_xattr(struct row_key *k, uint64_t id,

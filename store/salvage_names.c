@@ -83,12 +83,11 @@ static int lose_alias(void *arg, const uint8_t *key, size_t len,
 	struct buf text = BUF_INIT;
 	(void)value;
 	(void)value_len;
-	if (len < ROW_ID_LEN + 9)
+	if (len <= ROW_LINK_LEN)
 		return 0;
 	if (a->any) {
-		text_lost_key(a->s, get_be64(key + ROW_ID_LEN),
-			      key + ROW_ID_LEN + 8, len - ROW_ID_LEN - 8,
-			      &text);
+		text_lost_key(a->s, row_link_space(key), key + ROW_LINK_LEN,
+			      len - ROW_LINK_LEN, &text);
 		salvage_lost(a->s, "%s: its value is the damaged one of %s",
 			     text_of(&text, &a->s->no_memory), a->first);
 	}
@@ -333,12 +332,12 @@ static int take_link(void *arg, const uint8_t *row, size_t len,
 	uint32_t mode = 0;
 	(void)value;
 	(void)value_len;
-	if (len < ROW_ID_LEN + 9)
+	if (len <= ROW_LINK_LEN)
 		return 0;
 	uint64_t id = get_be64(row + 1);
-	k.space = get_be64(row + ROW_ID_LEN);
-	k.name = (const char *)row + ROW_ID_LEN + 8;
-	k.len = len - ROW_ID_LEN - 8;
+	k.space = row_link_space(row);
+	k.name = (const char *)row + ROW_LINK_LEN;
+	k.len = len - ROW_LINK_LEN;
 	if (name_check(k.space, k.name, k.len))
 		return 0;
 	row_key_name(&k.key, k.space, k.name, k.len);

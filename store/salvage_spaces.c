@@ -180,18 +180,13 @@ static int find_key(void *arg, const uint8_t *key, size_t len,
 static int cut_loose(struct salvage *s, uint64_t id, const struct row_key *link)
 {
 	struct row_key name;
-	row_key_name(&name, get_be64(link->bytes + ROW_ID_LEN),
-		     (const char *)link->bytes + ROW_ID_LEN + 8,
-		     link->len - ROW_ID_LEN - 8);
+	row_key_name(&name, row_link_space(link->bytes),
+		     (const char *)link->bytes + ROW_LINK_LEN,
+		     link->len - ROW_LINK_LEN);
 	int rc = draft_delete(&s->out, &name);
 	if (!rc)
 		rc = draft_delete(&s->out, link);
 	return rc ? rc : keep_found(s, id, S_IFDIR, "key space");
-}
-
-static uint64_t link_space(const struct row_key *link)
-{
-	return get_be64(link->bytes + ROW_ID_LEN);
 }
 
 struct rooting {
@@ -234,15 +229,14 @@ struct counting {
 static int set_nlink(struct counting *c, uint64_t id, uint32_t nlink)
 {
 	struct data d;
-	struct row_key link;
 	int rc = rows_data(c->out, id, &d);
 	if (rc)
 		return rc;
 	if (data_is_space(&d)) {
-		rc = rows_first_link(c->out, id, &link);
+		d.parent = BANYAN_ROOT_ID;
+		rc = rows_parent(c->out, id, &d.parent);
 		if (rc < 0)
 			return rc;
-		d.parent = rc ? link_space(&link) : BANYAN_ROOT_ID;
 	}
 	d.nlink = nlink;
 	return put_data_row(c->s, &d);
