@@ -270,7 +270,7 @@ static int count_row(void *arg, const uint8_t *key, size_t len,
 	c->rows++;
 	if (key[0] == ROW_NAME &&
 	    name_row_decode(&row, NULL, value, value_len) == 0 &&
-	    row.type == 0040000)
+	    name_row_is_space(&row))
 		c->spaces++;
 	return 0;
 }

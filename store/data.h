@@ -119,6 +119,12 @@ struct name_row {
 	bool embedded;
 };
 
+/* Never of an embedded one: a key space has a row of its own */
+static inline bool name_row_is_space(const struct name_row *row)
+{
+	return row->type == 0040000;
+}
+
 int reference_encode(uint64_t id, uint32_t mode, struct buf *value);
 /* d is filled in if the row embeds a Data; may be NULL */
 int name_row_decode(struct name_row *row, struct data *d, const uint8_t *value,

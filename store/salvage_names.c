@@ -241,8 +241,8 @@ static int take_reference(struct salvage *s, const struct key_row *k,
 			  const struct name_row *row)
 {
 	const char *why = NULL;
-	int rc = row->type == 0040000 ? refuse_space(s, row->id, &why) :
-					refuse_data(s, k, row, &why);
+	int rc = name_row_is_space(row) ? refuse_space(s, row->id, &why) :
+					  refuse_data(s, k, row, &why);
 	if (rc)
 		return rc;
 	if (!why)

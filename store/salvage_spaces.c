@@ -146,7 +146,7 @@ static int make_spaces_of(void *arg, const uint8_t *key, size_t len,
 	(void)len;
 	int rc = make_space(s, get_be64(key + 1));
 	if (!rc && !name_row_decode(&row, NULL, value, value_len) &&
-	    !row.embedded && row.type == 0040000)
+	    name_row_is_space(&row))
 		rc = make_space(s, row.id);
 	return rc;
 }
@@ -203,8 +203,8 @@ static int root_row(void *arg, const uint8_t *key, size_t len,
 	uint64_t circle = 0;
 	(void)key;
 	(void)len;
-	if (name_row_decode(&row, NULL, value, value_len) || row.embedded ||
-	    row.type != 0040000)
+	if (name_row_decode(&row, NULL, value, value_len) ||
+	    !name_row_is_space(&row))
 		return 0;
 	int rc = rows_way_up(r->out, row.id, &r->s->rooted, &circle);
 	if (rc == 1)
@@ -265,7 +265,7 @@ static int count_name(void *arg, const uint8_t *key, size_t len,
 	c->keys++;
 	if (!rc && row.embedded)
 		c->live += d.stored;
-	else if (!rc && row.type == 0040000)
+	else if (!rc && name_row_is_space(&row))
 		c->spaces++;
 	return rc;
 }
