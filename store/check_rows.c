@@ -7,6 +7,7 @@
 #include "check.h"
 #include "id_set.h"
 #include "row_tools.h"
+#include "xattr.h"
 
 /* ---- nodes ------------------------------------------------------------ */
 
@@ -414,13 +415,11 @@ static int bad_xattr(void *arg, uint32_t start, uint32_t end)
 static int check_xattr(struct rows *r, const uint8_t *key, size_t len,
 		       const uint8_t *value, size_t value_len)
 {
-	struct extent e[XATTR_EXTENTS];
+	struct extent e[XATTR_EXTENTS_MAX];
 	struct buf text = BUF_INIT;
 	bool bad = false;
-	size_t n = len - ROW_ID_LEN;
 	int count = xattr_extents(value, value_len, e);
-	if (count < 0 || n == 0 || n > BANYAN_NAME_MAX ||
-	    memchr(key + ROW_ID_LEN, '\0', n))
+	if (count < 0 || !xattr_named(key, len))
 		return -EUCLEAN;
 	check_owner(r, key);
 	int rc = 0;

@@ -373,24 +373,3 @@ int verify_value(struct verifier *v, const struct state *s,
 		rc = bad(arg, end, d->size);
 	return rc < 0 ? rc : 0;
 }
-
-int xattr_extents(const uint8_t *value, size_t len,
-		  struct extent e[XATTR_EXTENTS])
-{
-	struct reader in = reader_of(value, len);
-	uint64_t sum = 0;
-	uint8_t kind = read_u8(&in);
-	if (!in.bad && kind == 0)
-		return 0;
-	uint8_t count = read_u8(&in);
-	if (in.bad || kind != 1 || count < 1 || count > XATTR_EXTENTS)
-		return -EUCLEAN;
-	for (unsigned i = 0; i < count; i++) {
-		if (!extent_read(&in, &e[i]))
-			return -EUCLEAN;
-		sum += e[i].length;
-	}
-	if (in.at != in.end || sum > BANYAN_XATTR_MAX)
-		return -EUCLEAN;
-	return count;
-}

@@ -111,10 +111,4 @@ int verify_value(struct verifier *v, const struct state *s,
 		 int (*bad)(void *arg, uint64_t start, uint64_t end), void *arg,
 		 uint64_t *stored, uint64_t *own);
 
-/* The extents of an XATTR row's value: how many, at most 8. 0: its bytes are in
- * the row, from the second on. -EUCLEAN. */
-#define XATTR_EXTENTS 8
-int xattr_extents(const uint8_t *value, size_t len,
-		  struct extent e[XATTR_EXTENTS]);
-
 #endif

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "salvage.h"
+#include "xattr.h"
 
 /* Bytes that are joined to one payload; a segment has room for them */
 #define JOIN_MAX (2u << 20)
@@ -375,12 +376,8 @@ static int put_long(struct salvage *s, const struct row_key *key,
 	struct runs runs = { 0 };
 	struct buf row = BUF_INIT;
 	int rc = draft_stage(&s->out, bytes->data, bytes->len, 0, &runs);
-	buf_add_u8(&row, 1);
-	buf_add_u8(&row, (uint8_t)runs.count);
-	for (size_t i = 0; !rc && i < runs.count; i++)
-		extent_encode(&runs.run[i].e, &row);
-	if (!rc && row.failed)
-		rc = -ENOMEM;
+	if (!rc)
+		rc = xattr_put_extents(&runs, &row);
 	if (!rc)
 		rc = draft_put(&s->out, key, row.data, row.len);
 	buf_free(&row);
@@ -392,16 +389,13 @@ static int copy_xattr(void *arg, const uint8_t *key, size_t len,
 		      const uint8_t *value, size_t value_len)
 {
 	struct xattrs *x = arg;
-	struct extent e[XATTR_EXTENTS];
+	struct extent e[XATTR_EXTENTS_MAX];
 	struct buf bytes = BUF_INIT;
 	struct row_key k = { .len = len };
 	size_t name_len = len - ROW_ID_LEN;
 	memcpy(k.bytes, key, len);
 	int count = xattr_extents(value, value_len, e);
-	int rc = count < 0 ? 1 : 0;
-	if (name_len == 0 || name_len > BANYAN_NAME_MAX ||
-	    memchr(key + ROW_ID_LEN, '\0', name_len))
-		rc = 1;
+	int rc = count < 0 || !xattr_named(key, len) ? 1 : 0;
 	if (!rc)
 		rc = gather(x->s, e, count, &bytes);
 	if (!rc)

@@ -7,12 +7,11 @@
 
 /* Longer values go to the log */
 #define XATTR_INLINE_MAX 1024u
-/* A value of 64 KiB crosses at most one segment boundary, and so do pieces */
-#define XATTR_EXTENTS_MAX 8u
 
+/* What a row's value begins with */
 enum {
-	XATTR_BYTES = 0,
-	XATTR_EXTENTS = 1,
+	IN_ROW = 0,
+	IN_EXTENTS = 1,
 };
 
 static int make_key(struct row_key *key, uint64_t id, const char *name)
@@ -26,43 +25,63 @@ static int make_key(struct row_key *key, uint64_t id, const char *name)
 	return 0;
 }
 
-static int decode_extents(const struct state *s, struct reader *in,
-			  struct buf *value)
+bool xattr_named(const uint8_t *key, size_t len)
 {
-	uint8_t count = read_u8(in);
-	if (count < 1 || count > XATTR_EXTENTS_MAX)
+	return len > ROW_ID_LEN && len - ROW_ID_LEN <= BANYAN_NAME_MAX &&
+	       !memchr(key + ROW_ID_LEN, '\0', len - ROW_ID_LEN);
+}
+
+int xattr_extents(const uint8_t *value, size_t len,
+		  struct extent e[XATTR_EXTENTS_MAX])
+{
+	struct reader in = reader_of(value, len);
+	uint64_t sum = 0;
+	uint8_t kind = read_u8(&in);
+	if (!in.bad && kind == IN_ROW)
+		return 0;
+	uint8_t count = read_u8(&in);
+	if (in.bad || kind != IN_EXTENTS || count < 1 ||
+	    count > XATTR_EXTENTS_MAX)
 		return -EUCLEAN;
-	while (count--) {
-		struct extent e;
-		if (!extent_read(in, &e) ||
-		    e.length > BANYAN_XATTR_MAX - value->len)
+	for (unsigned i = 0; i < count; i++) {
+		if (!extent_read(&in, &e[i]))
 			return -EUCLEAN;
-		uint8_t *to = buf_reserve(value, e.length);
-		if (!to)
-			return -ENOMEM;
-		int rc = contents_read_extent(s, &e, 0, e.length, to);
-		if (rc)
-			return rc;
-		value->len += e.length;
+		sum += e[i].length;
 	}
-	return in->at == in->end ? 0 : -EUCLEAN;
+	if (in.at != in.end || sum > BANYAN_XATTR_MAX)
+		return -EUCLEAN;
+	return count;
+}
+
+int xattr_put_extents(const struct runs *runs, struct buf *row)
+{
+	if (runs->count > XATTR_EXTENTS_MAX)
+		return -E2BIG;
+	buf_add_u8(row, IN_EXTENTS);
+	buf_add_u8(row, (uint8_t)runs->count);
+	for (size_t i = 0; i < runs->count; i++)
+		extent_encode(&runs->run[i].e, row);
+	return row->failed ? -ENOMEM : 0;
 }
 
 static int decode(const struct state *s, const struct row_value *row,
 		  struct buf *value)
 {
-	struct reader in = reader_of(row->bytes, row->len);
+	struct extent e[XATTR_EXTENTS_MAX];
+	int count = xattr_extents(row->bytes, row->len, e);
+	if (count == 0)
+		return buf_set(value, row->bytes + 1, row->len - 1);
 	buf_reset(value);
-	switch (read_u8(&in)) {
-	case XATTR_BYTES:
-		if (in.bad)
-			return -EUCLEAN;
-		return buf_set(value, in.at, reader_left(&in));
-	case XATTR_EXTENTS:
-		return decode_extents(s, &in, value);
-	default:
-		return -EUCLEAN;
+	for (int i = 0; i < count; i++) {
+		uint8_t *to = buf_reserve(value, e[i].length);
+		if (!to)
+			return -ENOMEM;
+		int rc = contents_read_extent(s, &e[i], 0, e[i].length, to);
+		if (rc)
+			return rc;
+		value->len += e[i].length;
 	}
+	return count < 0 ? count : 0;
 }
 
 int xattr_get(const struct state *s, uint64_t id, const char *name,
@@ -82,22 +101,17 @@ static int encode(struct change *c, const void *value, size_t size,
 		  struct buf *row)
 {
 	struct runs runs = { 0 };
-	int rc = 0;
 	buf_reset(row);
 	if (size <= XATTR_INLINE_MAX) {
-		buf_add_u8(row, XATTR_BYTES);
+		buf_add_u8(row, IN_ROW);
 		buf_add(row, value, size);
-	} else {
-		rc = contents_stage(c, value, size, 0, &runs);
-		if (!rc && runs.count > XATTR_EXTENTS_MAX)
-			rc = -E2BIG;
-		buf_add_u8(row, XATTR_EXTENTS);
-		buf_add_u8(row, (uint8_t)runs.count);
-		for (size_t i = 0; !rc && i < runs.count; i++)
-			extent_encode(&runs.run[i].e, row);
-		runs_free(&runs);
+		return row->failed ? -ENOMEM : 0;
 	}
-	return !rc && row->failed ? -ENOMEM : rc;
+	int rc = contents_stage(c, value, size, 0, &runs);
+	if (!rc)
+		rc = xattr_put_extents(&runs, row);
+	runs_free(&runs);
+	return rc;
 }
 
 /* 0: it is there; -ENODATA; an error */
@@ -149,8 +163,7 @@ int xattr_list(const struct state *s, uint64_t id, struct buf *names)
 	while (rc == 0) {
 		size_t len = 0;
 		const uint8_t *key = layer_cursor_key(cursor, &len);
-		if (len == ROW_ID_LEN || len - ROW_ID_LEN > BANYAN_NAME_MAX ||
-		    memchr(key + ROW_ID_LEN, '\0', len - ROW_ID_LEN)) {
+		if (!xattr_named(key, len)) {
 			rc = -EUCLEAN;
 			break;
 		}

@@ -8,6 +8,7 @@
 #define STORE_XATTR_H
 
 #include "change.h"
+#include "extents.h"
 
 /* The value replaces what is in *value. -ENODATA if there is none. */
 int xattr_get(const struct state *s, uint64_t id, const char *name,
@@ -20,5 +21,22 @@ int xattr_remove(struct change *c, uint64_t id, const char *name);
 
 /* Names, each with a NUL behind it, replace what is in *names */
 int xattr_list(const struct state *s, uint64_t id, struct buf *names);
+
+/* ---- rows, for those who look at them one by one ---------------------- */
+
+/* Is there a name in the key of an XATTR row? */
+bool xattr_named(const uint8_t *key, size_t len);
+
+/* A value of 64 KiB crosses at most one segment boundary, and so do pieces */
+#define XATTR_EXTENTS_MAX 8u
+
+/* The extents of a row's value: how many. 0: its bytes are in the row, from the
+ * second on. -EUCLEAN. */
+int xattr_extents(const uint8_t *value, size_t len,
+		  struct extent e[XATTR_EXTENTS_MAX]);
+
+/* The value of a row, for a value whose bytes lie in these runs; row is empty.
+ * -E2BIG: there are too many; -ENOMEM. */
+int xattr_put_extents(const struct runs *runs, struct buf *row);
 
 #endif
