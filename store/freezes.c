@@ -8,14 +8,7 @@
 static int read_freeze(banyan *db, uint64_t offset, uint64_t size,
 		       struct freeze *f)
 {
-	struct log_record rec;
-	struct buf body = BUF_INIT;
-	int rc = log_read_record(db->file, db->sb.salt, size, offset, &rec,
-				 &body);
-	if (!rc && (rec.header.type != RECORD_FREEZE ||
-		    !freeze_decode(f, offset, body.data, body.len)))
-		rc = 1;
-	buf_free(&body);
+	int rc = log_read_freeze(db->file, db->sb.salt, size, offset, f);
 	if (rc > 0) {
 		db_report(db, "damaged freeze record at offset %llu",
 			  (unsigned long long)offset);

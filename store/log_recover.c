@@ -100,9 +100,7 @@ static int newest_in_segment(struct recovery *r, const struct segment_header *h,
 	if (rc)
 		return rc;
 	while ((rc = log_scan_next(&s, &rec)) == 0) {
-		if (rec.header.type == RECORD_FREEZE &&
-		    freeze_decode(&st->freeze, rec.offset, rec.body,
-				  rec.header.body_len)) {
+		if (log_record_freeze(&rec, &st->freeze)) {
 			st->freeze_offset = rec.offset;
 			found = true;
 		}
@@ -116,8 +114,6 @@ static int find_freeze(struct recovery *r)
 {
 	struct log_state *st = r->state;
 	struct segment_header h;
-	struct log_record rec;
-	struct buf body = BUF_INIT;
 	uint64_t end = 0;
 	int rc = last_segment(r, &h);
 	if (rc)
@@ -126,15 +122,10 @@ static int find_freeze(struct recovery *r)
 	rc = newest_in_segment(r, &h, &end);
 	if (rc <= 0)
 		return rc;
-	rc = h.last_freeze ? log_read_record(r->file, st->sb.salt, st->size,
-					     h.last_freeze, &rec, &body) :
+	rc = h.last_freeze ? log_read_freeze(r->file, st->sb.salt, st->size,
+					     h.last_freeze, &st->freeze) :
 			     1;
-	if (!rc && (rec.header.type != RECORD_FREEZE ||
-		    !freeze_decode(&st->freeze, rec.offset, rec.body,
-				   rec.header.body_len)))
-		rc = 1;
 	st->freeze_offset = h.last_freeze;
-	buf_free(&body);
 	if (rc > 0) {
 		if (h.last_freeze)
 			say(r, "damaged freeze record at offset %" PRIu64,
@@ -172,10 +163,8 @@ static int find_break(struct recovery *r)
 	/* A segment may have been begun while the last freeze was synced: its
 	 * header does not know of it */
 	while ((rc = log_scan_next(&s, &rec)) == 0)
-		if (rec.header.type == RECORD_FREEZE &&
-		    rec.offset > st->freeze_offset &&
-		    freeze_decode(&st->freeze, rec.offset, rec.body,
-				  rec.header.body_len))
+		if (rec.offset > st->freeze_offset &&
+		    log_record_freeze(&rec, &st->freeze))
 			st->freeze_offset = rec.offset;
 	st->end = s.at;
 	if (s.durable_to > st->durable_to)

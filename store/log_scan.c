@@ -52,6 +52,12 @@ static uint64_t max64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+bool log_record_freeze(const struct log_record *r, struct freeze *f)
+{
+	return r->header.type == RECORD_FREEZE &&
+	       freeze_decode(f, r->offset, r->body, r->header.body_len);
+}
+
 /* The durable_to that a record tells; 0: none */
 static uint64_t record_durable_to(const struct log_record *r)
 {
@@ -59,10 +65,7 @@ static uint64_t record_durable_to(const struct log_record *r)
 	if (r->header.type == RECORD_MARK && r->header.body_len == 8 &&
 	    get_le64(r->body) <= r->offset)
 		return get_le64(r->body);
-	if (r->header.type == RECORD_FREEZE &&
-	    freeze_decode(&f, r->offset, r->body, r->header.body_len))
-		return f.durable_to;
-	return 0;
+	return log_record_freeze(r, &f) ? f.durable_to : 0;
 }
 
 /* A record at offset that is sound in itself: 0, 1 if there is none, error */
@@ -112,6 +115,18 @@ int log_read_record(struct file *file, uint64_t salt, uint64_t size,
 		*record = r;
 	}
 	buf_free(&s.window);
+	return rc;
+}
+
+int log_read_freeze(struct file *file, uint64_t salt, uint64_t size,
+		    uint64_t offset, struct freeze *f)
+{
+	struct log_record rec;
+	struct buf body = BUF_INIT;
+	int rc = log_read_record(file, salt, size, offset, &rec, &body);
+	if (!rc && !log_record_freeze(&rec, f))
+		rc = 1;
+	buf_free(&body);
 	return rc;
 }
 

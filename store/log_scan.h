@@ -65,6 +65,14 @@ int log_read_record(struct file *file, uint64_t salt, uint64_t size,
 		    uint64_t offset, struct log_record *record,
 		    struct buf *body);
 
+/* Is it a sound freeze record? Its body is there still. */
+bool log_record_freeze(const struct log_record *record, struct freeze *f);
+
+/* The freeze whose record is at offset: 0, 1 if there is no sound one, or an
+ * error */
+int log_read_freeze(struct file *file, uint64_t salt, uint64_t size,
+		    uint64_t offset, struct freeze *f);
+
 /* A valid header of segment number: 0, 1 if there is none, or an error */
 int log_read_segment(struct file *file, uint64_t salt, uint64_t size,
 		     uint64_t number, struct segment_header *h);

@@ -51,9 +51,7 @@ static void note_record(struct log_walk *w, const struct log_record *rec)
 	if (rec->header.type == RECORD_MARK && rec->header.body_len == 8 &&
 	    get_le64(rec->body) <= rec->offset)
 		told = get_le64(rec->body);
-	if (rec->header.type == RECORD_FREEZE &&
-	    freeze_decode(&f, rec->offset, rec->body, rec->header.body_len) &&
-	    f.replay.seq <= rec->header.seq) {
+	if (log_record_freeze(rec, &f) && f.replay.seq <= rec->header.seq) {
 		told = f.durable_to;
 		w->freeze = f;
 		w->freeze_offset = rec->offset;

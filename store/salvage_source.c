@@ -374,21 +374,15 @@ static int replay_all(struct salvage *s)
 static int previous_freeze(struct salvage *s, const struct freeze *f,
 			   struct freeze *previous)
 {
-	struct log_record rec;
 	struct freeze p;
-	struct buf body = BUF_INIT;
 	int rc = 1;
 	if (f->previous)
-		rc = log_read_record(s->file, s->sb.salt, s->size, f->previous,
-				     &rec, &body);
-	if (!rc &&
-	    (rec.header.type != RECORD_FREEZE ||
-	     !freeze_decode(&p, rec.offset, rec.body, rec.header.body_len) ||
-	     p.replay.seq > f->replay.seq))
+		rc = log_read_freeze(s->file, s->sb.salt, s->size, f->previous,
+				     &p);
+	if (!rc && p.replay.seq > f->replay.seq)
 		rc = 1;
 	if (!rc)
 		*previous = p;
-	buf_free(&body);
 	return rc;
 }
 
