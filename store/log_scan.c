@@ -173,13 +173,23 @@ static int find_exits(struct log_scan *s)
 	return 0;
 }
 
+/* The exit from the segment that a log ending at offset has come to, which may
+ * lead nowhere. NULL: that is none of those which are scanned. */
+static const struct segment_exit *exit_from(const struct log_scan *s,
+					    uint64_t offset)
+{
+	uint64_t from = segment_of_end(offset);
+	if (!s->exits || from < s->first_segment ||
+	    from - s->first_segment > s->segments)
+		return NULL;
+	return &s->exits[from - s->first_segment];
+}
+
 bool log_scan_leads_to(const struct log_scan *s, uint64_t number,
 		       const struct segment_header *h)
 {
-	uint64_t from = segment_of_end(h->prev.offset);
-	return s->exits && from >= s->first_segment &&
-	       from - s->first_segment <= s->segments &&
-	       s->exits[from - s->first_segment].to == number;
+	const struct segment_exit *e = exit_from(s, h->prev.offset);
+	return e && e->to == number;
 }
 
 int log_scan_open(struct log_scan *s, struct file *file, uint64_t salt,
@@ -220,13 +230,8 @@ static bool same_position(const struct log_position *a,
 static void follow_exit(struct log_scan *s)
 {
 	for (;;) {
-		uint64_t from = segment_of_end(s->at.offset);
-		if (!s->exits || from < s->first_segment ||
-		    from - s->first_segment > s->segments)
-			return;
-		const struct segment_exit *e =
-			&s->exits[from - s->first_segment];
-		if (!e->to || !same_position(&e->from, &s->at))
+		const struct segment_exit *e = exit_from(s, s->at.offset);
+		if (!e || !e->to || !same_position(&e->from, &s->at))
 			return;
 		s->at.offset = segment_start(e->to) + SEGMENT_HEADER_SIZE;
 	}
