@@ -66,12 +66,12 @@ bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room)
 	if (!v->frozen)
 		return false;
 	uint64_t active = redo_table_bytes(v->active);
-	uint64_t both = active + redo_table_bytes(v->frozen);
 	/* What makes room must go on where freezes fail for lack of it */
 	if (makes_room)
 		return active >= 2 * db->table_limit;
 	return active >= db->table_limit ||
-	       both >= db->cache_limit - nodes_least(db->cache_limit) ||
+	       view_bytes(v) >=
+		       db->cache_limit - nodes_least(db->cache_limit) ||
 	       redo_table_rows(v->active) >= TABLE_ROWS_MAX;
 }
 
@@ -92,9 +92,7 @@ static void trim(banyan *db, uint64_t nodes)
 
 void budget_follow(banyan *db, const struct view *v)
 {
-	uint64_t tables = redo_table_bytes(v->active);
-	if (v->frozen)
-		tables += redo_table_bytes(v->frozen);
+	uint64_t tables = view_bytes(v);
 	uint64_t was = atomic_load(&db->tables_bytes);
 	uint64_t step = db->cache_limit / STEPS;
 	if (tables < was + step && was < tables + step)

@@ -39,12 +39,6 @@ struct replay {
 
 /* ---- too much for the table ------------------------------------------- */
 
-static uint64_t tables_bytes(const struct view *v)
-{
-	uint64_t bytes = redo_table_bytes(v->active);
-	return v->frozen ? bytes + redo_table_bytes(v->frozen) : bytes;
-}
-
 static int stay_in_ram(const struct replay *r, uint64_t bytes)
 {
 	const banyan *db = r->db;
@@ -65,7 +59,7 @@ static int settle(struct replay *r, const struct log_position *at)
 	banyan *db = r->db;
 	int rc = 0;
 	budget_follow(db, db->view);
-	uint64_t bytes = tables_bytes(db->view);
+	uint64_t bytes = view_bytes(db->view);
 	if (bytes < MERGE_LEAST || bytes < db->cache_limit)
 		return 0;
 	if (db->read_only || r->stuck)

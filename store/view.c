@@ -33,6 +33,12 @@ void view_unref(struct view *v)
 	free(v);
 }
 
+uint64_t view_bytes(const struct view *v)
+{
+	uint64_t bytes = redo_table_bytes(v->active);
+	return v->frozen ? bytes + redo_table_bytes(v->frozen) : bytes;
+}
+
 void view_layers(const struct view *v, uint64_t seq, struct cache *cache,
 		 struct layers *l)
 {

@@ -4,8 +4,9 @@
  *
  * A view names the redo table, the table that is being frozen (if any), and the
  * tree. It is immutable and counted: a freeze makes a new one, and the old one
- * goes when its last reader does. (Most readers are not counted: see db.h.) Which of the redo table's operations a reader
- * sees is a sequence number beside the view.
+ * goes when its last reader does. (Most readers are not counted: see db.h.)
+ * Which of the redo table's operations a reader sees is a sequence number beside
+ * the view.
  */
 #ifndef STORE_VIEW_H
 #define STORE_VIEW_H
@@ -29,6 +30,9 @@ struct view *view_new(struct redo_table *active, struct redo_table *frozen,
 		      const struct tree *tree);
 struct view *view_ref(struct view *v);
 void view_unref(struct view *v); /* NULL is fine */
+
+/* Memory of its tables, in bytes */
+uint64_t view_bytes(const struct view *v);
 
 /* The layers of a view, with the operations up to seq */
 void view_layers(const struct view *v, uint64_t seq, struct cache *cache,
