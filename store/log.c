@@ -105,11 +105,6 @@ struct log_position log_end(const struct log *log)
 	return log->at;
 }
 
-uint64_t log_staged_seq(const struct log *log)
-{
-	return log->at.seq;
-}
-
 /* ---- staging ---------------------------------------------------------- */
 
 static int add_piece(struct log *log, const void *bytes, size_t size)
