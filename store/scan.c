@@ -219,7 +219,7 @@ int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 	if (rc == 0)
 		rc = take_row(c, &value);
 	c->ended = rc != 0;
-	if (rc == -EUCLEAN || rc == -EBADMSG)
+	if (is_damage(rc))
 		db_report(c->space->db, "damage near key '%s' of space %llu",
 			  c->name, (unsigned long long)c->space->id);
 	if (rc)
