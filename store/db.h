@@ -38,7 +38,9 @@ struct freezer {
 	bool wanted;
 	bool stop;
 	uint64_t rounds;
+	bool wrote; /* nodes, in this round; under freeze_lock */
 	int result; /* of the last round */
+	bool wasted; /* it failed, and what it wrote is for nothing */
 	unsigned failures; /* since it went well */
 	int64_t again; /* then, after some: not before; a steady clock, in ns */
 };

@@ -78,9 +78,11 @@ static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 	else
 		rc = log_commit(db->log);
 	pthread_mutex_unlock(&db->write_lock);
-	if (!rc)
-		*offset = place.payload;
-	return rc;
+	if (rc)
+		return rc;
+	db->freezer.wrote = true;
+	*offset = place.payload;
+	return 0;
 }
 
 /* The table that waits goes into the tree */
@@ -308,8 +310,8 @@ int freeze_wait_for_room(banyan *db, bool makes_room)
 	int rc = 0;
 	while (rc == 0 && no_room(db, makes_room)) {
 		pthread_mutex_lock(&f->lock);
-		if (cannot_read(f->result) && f->failures > TRIES_AT_ONCE &&
-		    steady_now() < f->again) {
+		if (f->wasted && cannot_read(f->result) &&
+		    f->failures > TRIES_AT_ONCE && steady_now() < f->again) {
 			rc = f->result;
 			pthread_mutex_unlock(&f->lock);
 			break;
@@ -338,7 +340,9 @@ static void *freezer_main(void *arg)
 		f->wanted = false;
 		pthread_mutex_unlock(&f->lock);
 		pthread_mutex_lock(&db->freeze_lock);
+		f->wrote = false;
 		int rc = merge(db);
+		bool wasted = rc && f->wrote;
 		pthread_mutex_unlock(&db->freeze_lock);
 		reap(db);
 		if (rc)
@@ -347,6 +351,7 @@ static void *freezer_main(void *arg)
 		pthread_mutex_lock(&f->lock);
 		f->rounds++;
 		f->result = rc;
+		f->wasted = wasted;
 		f->failures = rc ? f->failures + 1 : 0;
 		f->again = steady_now() + DAMAGE_PAUSE;
 		pthread_cond_broadcast(&f->done);
