@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "../store/banyan.h"
+#include "temp.h"
 
 /* What was done, a letter each: f, the file was synced; d, the directory; r, a
  * file got its name; w, there was a write */
@@ -68,16 +69,15 @@ ssize_t __wrap_pwritev64(int fd, const struct iovec *v, int n, off_t at)
 	return __real_pwritev64(fd, v, n, at);
 }
 
-static char directory[64];
-static char path[80];
+static char directory[TEMP_MAX];
+static char path[TEMP_FILE_MAX];
 
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(directory, "/tmp/banyan-publish-XXXXXX");
-	if (!mkdtemp(directory))
+	if (temp_directory(directory, TEMP_ON_DISK))
 		return -1;
-	snprintf(path, sizeof(path), "%s/new.banyan", directory);
+	temp_path(path, directory, "new.banyan");
 	memset(done, 0, sizeof(done));
 	count = 0;
 	fail_fsync = 0;
