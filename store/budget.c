@@ -3,7 +3,6 @@
 
 /* Limits below this are small */
 #define SMALL_LIMIT (128u << 20)
-#define NODES_LEAST (8u << 20)
 /* Rows in a full redo table, whatever their size: replay takes its time */
 #define TABLE_ROWS_MAX 2000000u
 /* Fewer rows than this say nothing about the order in which rows come */
@@ -14,9 +13,10 @@
 #define STEPS 64u
 /* Their pool is trimmed when they have got less by this part */
 #define TRIM_PART 32u
-
-/* What is left for writers while a full table is being merged */
+/* What is left for writers while a full table is being merged, as a part */
 #define SLACK_PART 32u
+/* For nodes under a limit that is not small, in bytes, if a 32nd is less */
+#define NODES_LEAST (8u << 20)
 
 /* For nodes at the least. Inner ones of 10 million rows take 12 MiB with small
  * leaves, and 6 with others; leaves are in the system's cache, too. */
