@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "../store/db.h"
+#include "fault_calls.h"
 #include "fault_file.h"
 
 /* A freeze that fails must leave the reserve for deletes */
@@ -249,6 +250,47 @@ static void freezes_do_not_pile_up_before_a_bad_sector(void **state)
 	fault_file_free(bad.below);
 }
 
+static int remove_row(banyan *db, unsigned i)
+{
+	char path[32];
+	sprintf(path, "key%06u", i);
+	return banyan_remove(db, path);
+}
+
+/* A failed freeze that has written nothing is no reason to wait with the next.
+ * (Who removes needs no reserve: so the table gets full.) */
+static void a_moment_without_reserves_keeps_nobody_out(void **state)
+{
+	struct calls_plan fail = { .call = FAULT_RESERVE,
+				   .nth = 1,
+				   .error = -EIO,
+				   .lasting = true };
+	struct calls_plan none = { .call = FAULT_CALLS };
+	struct banyan_options o = { 0 };
+	struct file *below = NULL;
+	banyan *db = NULL;
+	unsigned i = 0;
+	int rc = 0;
+	(void)state;
+	make_tree(&below);
+	struct file *f = calls_new(below);
+	assert_non_null(f);
+	assert_int_equal(db_open_file(f, &o, false, &db), 0);
+	db->table_limit = 20000;
+	calls_fail(f, &fail);
+	while (!rc && i < OLD_ROWS)
+		rc = remove_row(db, i++);
+	assert_int_equal(rc, -EIO);
+	for (unsigned n = 0; n < 20; n++)
+		assert_int_equal(remove_row(db, i), -EIO);
+	assert_true(db->freezer.failures > 3);
+	calls_fail(f, &none);
+	assert_int_equal(remove_row(db, i), 0);
+	assert_int_equal(banyan_close(db), 0);
+	calls_free(f);
+	fault_file_free(below);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +299,7 @@ int main(void)
 		cmocka_unit_test(
 			a_freeze_is_found_where_a_segment_ends_before_its_sync),
 		cmocka_unit_test(freezes_do_not_pile_up_before_a_bad_sector),
+		cmocka_unit_test(a_moment_without_reserves_keeps_nobody_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
