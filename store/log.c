@@ -525,7 +525,9 @@ int log_continue(struct file *file, const struct log_state *st,
 	log->end = st->end;
 	log->last_freeze = st->freeze_offset;
 	log->marked = st->told;
-	atomic_store(&log->untold, st->durable_to > st->told);
+	/* Not of marks, nor of the freeze that a close ends with: to open a file
+	 * and to close it again leaves it as it was */
+	atomic_store(&log->untold, st->to_tell > st->told);
 	atomic_store(&log->durable_to, st->durable_to);
 	atomic_store(&log->written, st->end.offset);
 	log_abort(log);

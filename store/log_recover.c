@@ -160,12 +160,17 @@ static int find_break(struct recovery *r)
 	int rc = open_scan(r, &s);
 	if (rc)
 		return rc;
+	st->to_tell = 0;
 	/* A segment may have been begun while the last freeze was synced: its
 	 * header does not know of it */
-	while ((rc = log_scan_next(&s, &rec)) == 0)
+	while ((rc = log_scan_next(&s, &rec)) == 0) {
 		if (rec.offset > st->freeze_offset &&
 		    log_record_freeze(&rec, &st->freeze))
 			st->freeze_offset = rec.offset;
+		if (rec.header.type != RECORD_MARK &&
+		    rec.header.type != RECORD_FREEZE)
+			st->to_tell = s.at.offset;
+	}
 	st->end = s.at;
 	if (s.durable_to > st->durable_to)
 		st->durable_to = s.durable_to;

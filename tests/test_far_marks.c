@@ -155,6 +155,41 @@ static void a_sync_tells_of_what_was_there_before(void **state)
 	assert_true(x->told);
 }
 
+/* Opened, synced if that is wanted, and closed: how much longer it is */
+static uint64_t growth(struct file **f, bool sync)
+{
+	struct banyan_options o = { 0 };
+	struct file *after = NULL;
+	banyan *db = NULL;
+	uint64_t size = fault_file_size(*f);
+	assert_int_equal(db_open_file(*f, &o, false, &db), 0);
+	if (sync)
+		assert_int_equal(banyan_sync(db), 0);
+	assert_int_equal(banyan_close(db), 0);
+	assert_int_equal(
+		fault_file_after_kill(*f, fault_file_events(*f), &after), 0);
+	fault_file_free(*f);
+	*f = after;
+	return fault_file_size(after) - size;
+}
+
+static void but_it_is_told_once_and_never_of_a_close(void **state)
+{
+	struct fixture *x = *state;
+	struct file *f = NULL;
+	x->size = 0;
+	put_and_die(x, 10, false);
+	put_and_die(x, 0, true);
+	uint64_t size = x->size;
+	put_and_die(x, 0, true);
+	assert_int_equal(x->size, size);
+	assert_int_equal(fault_file_new(x->bytes, x->size, &f), 0);
+	assert_true(growth(&f, false) > 0); /* ten operations are frozen */
+	assert_int_equal(growth(&f, false), 0);
+	assert_int_equal(growth(&f, true), 0);
+	fault_file_free(f);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -162,6 +197,7 @@ int main(void)
 		TEST(a_mark_in_the_last_segment_tells_damage),
 		TEST(so_it_does_before_a_segment_without_a_header),
 		TEST(a_sync_tells_of_what_was_there_before),
+		TEST(but_it_is_told_once_and_never_of_a_close),
 	};
 #undef TEST
 	return cmocka_run_group_tests(tests, NULL, NULL);
