@@ -21,6 +21,9 @@
 /* Segments (4 TiB) that may lie behind the last one that a freeze knows of: a
  * hostile file could be all hole, and take for ever to look through */
 #define SEGMENTS_MAX (1u << 20)
+/* Of records and freezes: no writer gets there. From numbers near 2^63 on, that a
+ * hostile file begins with, it would get to where no freeze is valid. */
+#define NUMBER_MAX (UINT64_C(1) << 62)
 
 struct recovery {
 	struct file *file;
@@ -309,6 +312,16 @@ static int find_end(struct recovery *r)
 	return rc ? rc : verify_tail(r);
 }
 
+/* Can somebody write here, and what he freezes be read? */
+static int judge_numbers(struct recovery *r)
+{
+	const struct log_state *st = r->state;
+	if (st->end.seq <= NUMBER_MAX && st->freeze.number <= NUMBER_MAX)
+		return 0;
+	say(r, "no number is left for records or freezes: it can be read only");
+	return -EUCLEAN;
+}
+
 int log_recover(struct file *file, bool writable, struct log_state *state,
 		void (*report)(void *arg, const char *line), void *arg)
 {
@@ -331,6 +344,8 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 			rc = file_drop_cache(file, st.durable_to);
 		if (!rc)
 			rc = find_end(&r);
+		if (!rc)
+			rc = judge_numbers(&r);
 	}
 	if (rc)
 		return rc;
