@@ -190,6 +190,39 @@ static void but_it_is_told_once_and_never_of_a_close(void **state)
 	fault_file_free(f);
 }
 
+/* A freeze that was asked for is told of, one that a close makes need not be */
+static void so_does_a_freeze(void **state)
+{
+	struct fixture *x = *state;
+	struct banyan_options o = { .report = hear, .report_arg = x };
+	struct file *f = NULL;
+	struct file *after = NULL;
+	banyan *db = NULL;
+	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
+	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(banyan_put(db, "key0", "value", 5, 0), 0);
+	assert_int_equal(banyan_freeze(db), 0);
+	uint64_t size = fault_file_size(f);
+	assert_int_equal(banyan_freeze(db), 0);
+	assert_int_equal(banyan_sync(db), 0);
+	assert_int_equal(fault_file_size(f), size);
+	x->size = size;
+	assert_int_equal(file_read(f, x->bytes, size, 0), 0);
+	x->bytes[db->last_offset + RECORD_HEADER_SIZE] ^= 1;
+	assert_int_equal(look(x, size, true), -EBADMSG);
+	assert_true(x->told);
+	assert_int_equal(banyan_put(db, "key1", "value", 5, 0), 0);
+	assert_int_equal(banyan_close(db), 0);
+	assert_int_equal(fault_file_after_kill(f, fault_file_events(f), &after),
+			 0);
+	fault_file_free(f);
+	assert_int_equal(db_open_file(after, &o, false, &db), 0);
+	assert_int_equal(fault_file_size(after),
+			 db->last_offset + record_size(FREEZE_BODY_SIZE, 0));
+	assert_int_equal(banyan_close(db), 0);
+	fault_file_free(after);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -198,6 +231,7 @@ int main(void)
 		TEST(so_it_does_before_a_segment_without_a_header),
 		TEST(a_sync_tells_of_what_was_there_before),
 		TEST(but_it_is_told_once_and_never_of_a_close),
+		TEST(so_does_a_freeze),
 	};
 #undef TEST
 	return cmocka_run_group_tests(tests, NULL, NULL);
