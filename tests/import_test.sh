@@ -170,6 +170,15 @@ test_large()
 	same "rows may be megabytes" ndjson id
 	is "check finds nothing wrong" "rows.banyan: sound" \
 		"$(banyan check rows.banyan)"
+
+	fresh
+	(echo id,x; printf '1,'
+		head -c 40000000 /dev/zero | tr '\0' '\\'; echo) >in
+	banyan import -f csv -k id rows.banyan in 2>err
+	is "but not longer than export takes, once they are JSON" \
+		"1 banyan: in: line 2: the row is longer than 64 MiB as JSON" \
+		"$? $(<err)"
+	is "of which nothing is imported" "" "$(banyan ls rows.banyan)"
 }
 
 # ---- what is refused --------------------------------------------------------

@@ -87,6 +87,11 @@ static int check_row(void *arg, const struct row *row)
 
 	if (interrupted())
 		return EXIT_FAILURE;
+	/* Of CSV it may be several times as long as its line */
+	if (row->size > ROW_MAX)
+		return fail_line(&import->input, line,
+				 "the row is longer than %u MiB as JSON",
+				 ROW_MAX >> 20);
 	error = name_set_add(&import->names, row->name, row->len, &line);
 	if (error == -EEXIST) {
 		snprintf(what, sizeof(what), "is in line %llu already",
