@@ -594,6 +594,10 @@ test_files()
 	echo "Dear diary, this is a text file" >text
 	refuses "a text is no database" 1 \
 		"banyan: text: not a Banyan database" ls text
+	refuses "a device is none, and that is said" 1 \
+		"banyan: /dev/null: not a regular file" ls /dev/null
+	refuses "by check, too, which could not run" 3 \
+		"banyan: /dev/null: not a regular file" check /dev/null
 	: >empty
 	refuses "nor is an empty file" 1 \
 		"banyan: empty: not a Banyan database" ls empty

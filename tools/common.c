@@ -41,6 +41,8 @@ static const char *file_text(int error)
 	case EACCES:
 	case EPERM:
 		return "permission denied";
+	case EINVAL:
+		return "not a regular file";
 	case EMEDIUMTYPE:
 		return "not a Banyan database";
 	case EPROTONOSUPPORT:
