@@ -367,6 +367,8 @@ int verify_value(struct verifier *v, const struct state *s,
 		*stored += run.e.length;
 		*own += run.e.shared ? 0 : run.e.length;
 		rc = verify_extent(v, &run.e, bad_in_value, &in);
+		if (!rc && v->step)
+			rc = v->step(v->arg, run.e.length);
 	}
 	extent_iter_close(&it);
 	if (is_damage(rc))

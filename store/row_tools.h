@@ -80,6 +80,9 @@ text_tell(void (*to)(void *arg, const char *line), void *arg, bool *no_memory,
 /* Zeroed, but for file. Remembers chunks, as many extents may share one. */
 struct verifier {
 	struct file *file;
+	/* Told of each extent of a value; NULL, or non-zero ends it */
+	int (*step)(void *arg, uint64_t bytes);
+	void *arg;
 	uint8_t *buffer; /* owned */
 	struct {
 		uint64_t payload;

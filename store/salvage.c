@@ -37,12 +37,64 @@ void salvage_note(struct salvage *s, const char *format, ...)
 
 int salvage_progress(struct salvage *s, uint64_t done)
 {
-	if (done > s->done && done <= s->total)
+	if (done > s->done && done <= s->size)
 		s->done = done;
 	if (s->options->progress &&
-	    s->options->progress(s->options->arg, s->done, s->total))
+	    s->options->progress(s->options->arg, s->done, s->size))
 		s->cancelled = true;
 	return s->cancelled ? -ECANCELED : 0;
+}
+
+int salvage_part(struct salvage *s, uint64_t from, uint64_t to,
+		 uint64_t expected)
+{
+	s->part.from = from;
+	s->part.to = to;
+	s->part.expected = expected;
+	s->part.worked = 0;
+	return salvage_progress(s, from);
+}
+
+/* Told once in so much work */
+#define STEP_SIZE (1u << 20)
+
+int salvage_step(struct salvage *s, uint64_t work)
+{
+	uint64_t steps = s->part.worked / STEP_SIZE;
+	double done = 1;
+	s->part.worked += work;
+	if (s->part.worked / STEP_SIZE == steps)
+		return 0;
+	if (s->part.worked < s->part.expected)
+		done = (double)s->part.worked / (double)s->part.expected;
+	done *= (double)(s->part.to - s->part.from);
+	return salvage_progress(s, s->part.from + (uint64_t)done);
+}
+
+static int verified(void *arg, uint64_t bytes)
+{
+	return salvage_step(arg, bytes);
+}
+
+struct counted {
+	struct salvage *s;
+	row_visit *visit;
+	void *arg;
+};
+
+static int count_row(void *arg, const uint8_t *key, size_t len,
+		     const uint8_t *value, size_t value_len)
+{
+	const struct counted *c = arg;
+	int rc = salvage_step(c->s, SALVAGE_ROW);
+	return rc ? rc : c->visit(c->arg, key, len, value, value_len);
+}
+
+int salvage_visit(struct salvage *s, const struct state *in, uint8_t type,
+		  row_visit *visit, void *arg)
+{
+	struct counted c = { s, visit, arg };
+	return rows_visit(in, &type, 1, count_row, &c);
 }
 
 static int watch(void *arg)
@@ -128,7 +180,6 @@ static int read_log(struct salvage *s)
 	int rc = log_walk_open(&s->walk, s->file, s->sb.salt, s->size);
 	if (rc)
 		return rc;
-	s->total = s->size * 3;
 	/* If it can be opened, it ends where it ends for everybody */
 	rc = log_recover(s->file, false, &st, NULL, NULL);
 	if (rc == -ENOMEM)
@@ -173,13 +224,25 @@ static int open_drafts(struct salvage *s, const char *out)
 
 static int fill_out(struct salvage *s)
 {
+	uint64_t work = s->collected * SALVAGE_ROW;
+	/* Values are read twice */
+	uint64_t names = work + 2 * s->walk.freeze.live_bytes;
+	double both = (double)names + (double)work / 2;
+	double part = ((double)names + 1) / (both + 1);
+	uint64_t first = s->size / SALVAGE_SOURCE;
+	uint64_t second = (uint64_t)(part * (double)(s->size - first));
 	struct snapshot rows;
 	int rc = draft_read(&s->work, &rows);
 	if (rc)
 		return rc;
 	s->rows = rows.state;
 	salvage_tell_ranges(s);
-	rc = salvage_names(s);
+	rc = salvage_part(s, first, first + second, names);
+	if (!rc)
+		rc = salvage_names(s);
+	/* Which goes through all rows about three times */
+	if (!rc)
+		rc = salvage_part(s, first + second, s->size, 3 * work);
 	if (!rc)
 		rc = salvage_spaces(s);
 	draft_read_end(&rows);
@@ -237,7 +300,8 @@ int64_t banyan_salvage(const char *path, const char *out,
 	if (!rc)
 		rc = file_size(s->file, &s->size);
 	s->verifier.file = s->file;
-	s->total = s->size;
+	s->verifier.step = verified;
+	s->verifier.arg = s;
 	if (!rc)
 		rc = run(s, out);
 	/* What was cancelled says so, whatever came of it on its way here */

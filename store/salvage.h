@@ -41,8 +41,12 @@ struct shared_payload;
 struct salvage {
 	const struct banyan_salvage *options;
 	int64_t losses;
-	uint64_t total; /* bytes of work, for progress */
-	uint64_t done;
+	uint64_t done; /* of the file's bytes, for progress */
+	struct {
+		uint64_t from, to; /* of these bytes */
+		uint64_t expected; /* bytes of work, more or less */
+		uint64_t worked;
+	} part; /* that is being done */
 	bool cancelled;
 	bool no_memory; /* to tell a line: nothing is to come of it */
 
@@ -55,6 +59,7 @@ struct salvage {
 	uint64_t next_id;
 
 	struct draft work; /* rows as they were, extents in the old file */
+	uint64_t collected; /* rows that were put there */
 	struct state rows; /* of work, once it is complete */
 	struct draft out;
 
@@ -81,6 +86,20 @@ salvage_lost(struct salvage *s, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void
 salvage_note(struct salvage *s, const char *format, ...);
 int salvage_progress(struct salvage *s, uint64_t done);
+
+/* Progress is at a quarter once the source was read to its end */
+#define SALVAGE_SOURCE 4
+
+/* Progress goes from here to there while so many bytes of work are done; a row
+ * takes as long as so many bytes of a value */
+#define SALVAGE_ROW 1000u
+int salvage_part(struct salvage *s, uint64_t from, uint64_t to,
+		 uint64_t expected);
+int salvage_step(struct salvage *s, uint64_t work);
+
+/* Visit all rows of a type, each of which is a step */
+int salvage_visit(struct salvage *s, const struct state *in, uint8_t type,
+		  row_visit *visit, void *arg);
 
 /* Fill work (salvage_source.c) */
 int salvage_source(struct salvage *s);

@@ -301,11 +301,9 @@ static int copy_run(struct copy *c, const struct run *run)
 		if (!rc)
 			rc = copy_shared(c->s, &run->e, &p);
 	}
-	if (rc)
-		return rc;
-	if (p)
-		return refer(c, run, p);
-	return copy_bytes(c, run);
+	if (!rc)
+		rc = p ? refer(c, run, p) : copy_bytes(c, run);
+	return rc ? rc : salvage_step(c->s, run->e.length);
 }
 
 /* Old: as it was; c->d: the same without its contents, which are to come */
@@ -327,7 +325,7 @@ int salvage_value(struct salvage *s, struct data *d, const char *what)
 	struct data old = *d;
 	struct copy c = { .s = s, .d = d };
 	if (d->contents == CONTENTS_NONE || d->contents == CONTENTS_INLINE)
-		return 0;
+		return salvage_step(s, 2 * d->stored);
 	if (!s->buffer)
 		s->buffer = malloc(BUFFER_SIZE);
 	if (!s->buffer)

@@ -365,6 +365,6 @@ int salvage_names(struct salvage *s)
 	static row_visit *const visits[] = { take_data, take_name, take_link };
 	int rc = 0;
 	for (unsigned i = 0; !rc && i < 3; i++)
-		rc = rows_visit(&s->rows, &types[i], 1, visits[i], s);
+		rc = salvage_visit(s, &s->rows, types[i], visits[i], s);
 	return rc;
 }

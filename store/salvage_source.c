@@ -131,6 +131,7 @@ static int put_row(struct salvage *s, const uint8_t *key, size_t len,
 	if (!len)
 		return 0; /* no row of ours */
 	memcpy(k.bytes, key, len);
+	s->collected++;
 	if (value)
 		return draft_put(&s->work, &k, value, value_len);
 	return draft_delete(&s->work, &k);
@@ -146,6 +147,8 @@ static int put_leaf(struct tree_walk *t, const struct node *node)
 		if (!has_key(t->within, key, len))
 			continue;
 		rc = put_row(t->s, key, len, value, node_value(node, i, value));
+		if (!rc)
+			rc = salvage_step(t->s, SALVAGE_ROW);
 	}
 	return rc;
 }
@@ -309,7 +312,8 @@ static int replay_record(void *arg, const struct log_record *rec)
 		return 1;
 	}
 	if (rc || rec->header.type != RECORD_OPERATION)
-		return rc ? rc : salvage_progress(s, rec->offset);
+		return rc ? rc :
+			    salvage_progress(s, rec->offset / SALVAGE_SOURCE);
 	rc = check_operation(rec, &op);
 	if (rc == -EUCLEAN) {
 		salvage_lost(s,
@@ -464,7 +468,10 @@ int salvage_source(struct salvage *s)
 	if (!s->walk.freeze_offset)
 		return replay_all(s);
 	s->next_id = s->walk.freeze.next_id;
-	rc = fill_from_trees(s);
+	rc = salvage_part(s, 0, s->walk.freeze.replay.offset / SALVAGE_SOURCE,
+			  s->walk.freeze.keys * SALVAGE_ROW);
+	if (!rc)
+		rc = fill_from_trees(s);
 	if (!rc)
 		rc = replay_last(s, s->walk.freeze.replay.seq);
 	return rc;

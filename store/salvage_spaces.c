@@ -315,15 +315,14 @@ static int count_link(void *arg, const uint8_t *key, size_t len,
 
 static int count(struct salvage *s, const struct state *out)
 {
-	static const uint8_t types[] = { ROW_DATA, ROW_NAME, ROW_LINK };
 	struct counting c = { .s = s, .out = out };
-	int rc = rows_visit(out, &types[0], 1, count_data, &c);
+	int rc = salvage_visit(s, out, ROW_DATA, count_data, &c);
 	if (!rc)
-		rc = rows_visit(out, &types[1], 1, count_name, &c);
+		rc = salvage_visit(s, out, ROW_NAME, count_name, &c);
 	if (!rc)
 		rc = end_space(&c);
 	if (!rc)
-		rc = rows_visit(out, &types[2], 1, count_link, &c);
+		rc = salvage_visit(s, out, ROW_LINK, count_link, &c);
 	if (!rc)
 		rc = end_links(&c);
 	return rc ? rc : draft_count(&s->out, s->next_id, c.keys, c.live);
@@ -338,7 +337,7 @@ static int visit_out(struct salvage *s, uint8_t type, row_visit *visit)
 	int rc = draft_read(&s->out, &now);
 	if (rc)
 		return rc;
-	rc = rows_visit(&now.state, &type, 1, visit, s);
+	rc = salvage_visit(s, &now.state, type, visit, s);
 	draft_read_end(&now);
 	return rc;
 }
@@ -357,15 +356,13 @@ static int with_out(struct salvage *s,
 
 static int root_all(struct salvage *s, const struct state *out)
 {
-	static const uint8_t type = ROW_NAME;
 	struct rooting r = { s, out };
-	return rows_visit(out, &type, 1, root_row, &r);
+	return salvage_visit(s, out, ROW_NAME, root_row, &r);
 }
 
 int salvage_spaces(struct salvage *s)
 {
-	static const uint8_t type = ROW_DATA;
-	int rc = rows_visit(&s->rows, &type, 1, take_space, s);
+	int rc = salvage_visit(s, &s->rows, ROW_DATA, take_space, s);
 	if (!rc)
 		rc = make_space(s, BANYAN_ROOT_ID);
 	if (!rc)

@@ -170,6 +170,68 @@ static void what_comes_to_exist_is_not_overwritten(void **in)
 	assert_int_equal(files_here(), 2);
 }
 
+struct seen {
+	uint64_t done;
+	uint64_t total;
+	unsigned steps[3]; /* of each third of the work */
+};
+
+static int look_at_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct seen *seen = arg;
+	assert_true(done >= seen->done && done <= total);
+	if (done > seen->done && total == seen->total)
+		seen->steps[(done - 1) * 3 / total]++;
+	seen->done = done;
+	seen->total = total;
+	return 0;
+}
+
+static int64_t salvage_looking(struct seen *seen)
+{
+	struct banyan_salvage how = { .progress = look_at_progress,
+				      .arg = seen };
+	*seen = (struct seen){ 0 };
+	(void)unlink(OUT);
+	return banyan_salvage(SOURCE, OUT, &how);
+}
+
+static void assert_steps(const struct seen *seen, unsigned least)
+{
+	print_message("%u %u %u steps\n", seen->steps[0], seen->steps[1],
+		      seen->steps[2]);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(seen->steps[i] >= least);
+}
+
+/* Of many keys and of one that is large, in the tree or in the log */
+static void progress_is_made_all_the_time(void **in)
+{
+	struct banyan_options o = { .flags = BANYAN_CREATE };
+	struct seen seen;
+	banyan *db = NULL;
+	char path[32];
+	(void)in;
+	assert_int_equal(banyan_open(SOURCE, &o, &db), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		snprintf(path, sizeof(path), "key-%u", i);
+		assert_int_equal(banyan_put(db, path, "x", 1, 0), 0);
+	}
+	assert_int_equal(banyan_sync(db), 0);
+	assert_int_equal(salvage_looking(&seen), 0);
+	assert_steps(&seen, 4);
+	assert_int_equal(banyan_close(db), 0);
+	assert_int_equal(salvage_looking(&seen), 0);
+	assert_steps(&seen, 4);
+
+	assert_int_equal(unlink(SOURCE), 0);
+	assert_int_equal(banyan_open(SOURCE, &o, &db), 0);
+	put_random(db, "large", 30000000, 3);
+	assert_int_equal(banyan_close(db), 0);
+	assert_int_equal(salvage_looking(&seen), 0);
+	assert_steps(&seen, 3);
+}
+
 /* Also payloads that are cut at the end of a segment of the new file */
 static void shared_bytes_are_copied_once(void **in)
 {
@@ -612,6 +674,7 @@ int main(void)
 		TEST(a_sound_file_is_copied_whole),
 		TEST(a_copy_can_be_written_and_salvaged_again),
 		TEST(what_exists_is_not_overwritten),
+		TEST(progress_is_made_all_the_time),
 		TEST(what_comes_to_exist_is_not_overwritten),
 		TEST(shared_bytes_are_copied_once),
 		TEST(what_is_no_database_is_refused),

@@ -785,6 +785,11 @@ was written" "$status $(<err)"
 	is "and leaves nothing behind" "" "$(leftovers)"
 	command -v script >/dev/null || return
 	is "a terminal sees a bar, the rate and the time left" 1 "$(see_bar)"
+	script -qec "'$BANYAN' check -s rescued.banyan notes.banyan" /dev/null \
+		</dev/null >out
+	is "of a salvage, too, and of no rows" "1 0" \
+		"$(grep -cm1 'salvaging \[.* MB/s .* left' out) $(grep -c rows out)"
+	rm rescued.banyan
 }
 
 # A disk that is too small for what is to be salvaged

@@ -61,6 +61,8 @@ void progress_show(struct progress *progress, uint64_t done, uint64_t rows)
 	part = progress->total ? (double)done / (double)progress->total : 0;
 	if (part > 0)
 		draw(progress, part < 1 ? part : 1, seconds, rows);
+	else if (progress->bytes)
+		fprintf(stderr, "\r%s\033[K", progress->what);
 	else
 		fprintf(stderr, "\r%s  %" PRIu64 " rows  %.0f rows/s\033[K",
 			progress->what, rows, (double)rows / seconds);
