@@ -261,10 +261,9 @@ static int remove_row(banyan *db, unsigned i)
  * (Who removes needs no reserve: so the table gets full.) */
 static void a_moment_without_reserves_keeps_nobody_out(void **state)
 {
-	struct calls_plan fail = { .call = FAULT_RESERVE,
-				   .nth = 1,
-				   .error = -EIO,
-				   .lasting = true };
+	struct calls_plan fail = {
+		.call = FAULT_RESERVE, .nth = 1, .error = -EIO, .lasting = true
+	};
 	struct calls_plan none = { .call = FAULT_CALLS };
 	struct banyan_options o = { 0 };
 	struct file *below = NULL;
