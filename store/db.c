@@ -216,6 +216,9 @@ static void publish(banyan *db, const struct change *c)
 static int write_change(banyan *db, struct change *c)
 {
 	uint64_t offset = 0;
+	/* A batch of deletes is to go where its deletes alone would */
+	if (c->op.keys < 0 && c->op.live <= 0)
+		log_make_room(db->log);
 	int rc = change_encode(c);
 	if (!rc)
 		rc = log_stage_body(db->log, RECORD_OPERATION, c->body.data,

@@ -156,6 +156,11 @@ void log_begin(struct log *log, bool makes_room)
 	log_abort(log);
 }
 
+void log_make_room(struct log *log)
+{
+	log->makes_room = true;
+}
+
 /* Some of the staged bytes are in the file: never write there again */
 static void tear(struct log *log, uint64_t written_to)
 {

@@ -365,6 +365,32 @@ test_interrupted()
 	esac
 }
 
+# full_disk SPACE: an import into this key space ends because the disk is full
+full_disk()
+{
+	mount -t tmpfs -o size=24m tmpfs small || return
+	banyan create small/rows.banyan
+	banyan mkdir small/rows.banyan old
+	banyan import -f csv -k id -i "$1" small/rows.banyan in >out 2>err
+	is "a full disk ends an import into $1" \
+		"1 banyan: small/rows.banyan: key '$1': no space left on the \
+disk; nothing was changed" "$? $(head -n 1 err)"
+	is "which is taken back" old "$(banyan ls -R small/rows.banyan)"
+	is "whole" "small/rows.banyan: sound" \
+		"$(banyan check small/rows.banyan)"
+	umount small
+}
+
+test_full_disk()
+{
+	mkdir -p small
+	mount -t tmpfs -o size=1m tmpfs small 2>/dev/null || return
+	umount small
+	rows 300000 >in
+	full_disk new
+	full_disk old
+}
+
 test_terminal()
 {
 	command -v script >/dev/null || return
@@ -388,6 +414,7 @@ test_refused_csv
 test_refused_json
 test_misuse
 test_interrupted
+test_full_disk
 test_terminal
 
 finish

@@ -160,24 +160,32 @@ static unsigned fill_disk(struct scene *s, banyan *db)
 	}
 }
 
-static void a_full_disk_can_be_emptied(void **state)
+static void empty_disk(banyan *db, unsigned n, bool batch)
+{
+	char path[32];
+	if (batch)
+		assert_int_equal(banyan_begin(db), 0);
+	for (unsigned i = 0; i < n; i++) {
+		sprintf(path, "key%u", i);
+		assert_int_equal(banyan_remove(db, path), 0);
+		if (i % 8 == 0 && !batch)
+			assert_int_equal(banyan_freeze(db), 0);
+	}
+	if (batch)
+		assert_int_equal(banyan_commit(db), 0);
+}
+
+static void fill_and_empty(bool batch)
 {
 	struct scene *s = calloc(1, sizeof(*s));
 	struct workload w = { .seed = 1, .thread = true };
 	struct workload again;
-	char path[32];
-	(void)state;
 	assert_non_null(s);
 	scene_start(s, &w);
 	fault_file_limit(w.file, 20u << 20);
 	unsigned n = fill_disk(s, w.db);
 	assert_true(n > 20);
-	for (unsigned i = 0; i < n; i++) {
-		sprintf(path, "key%u", i);
-		assert_int_equal(banyan_remove(w.db, path), 0);
-		if (i % 8 == 0)
-			assert_int_equal(banyan_freeze(w.db), 0);
-	}
+	empty_disk(w.db, n, batch);
 	scene_expect(s, w.db, w.history.moment[0].print);
 	assert_int_equal(banyan_close(w.db), 0);
 	open_again(s, &w, &again);
@@ -189,11 +197,24 @@ static void a_full_disk_can_be_emptied(void **state)
 	free(s);
 }
 
+static void a_full_disk_can_be_emptied(void **state)
+{
+	(void)state;
+	fill_and_empty(false);
+}
+
+static void by_a_batch_of_deletes_too(void **state)
+{
+	(void)state;
+	fill_and_empty(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_append_that_fails_changes_nothing),
 		cmocka_unit_test(a_full_disk_can_be_emptied),
+		cmocka_unit_test(by_a_batch_of_deletes_too),
 	};
 	/* Files are made and dropped by the thousand: keep their memory */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);
