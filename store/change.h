@@ -56,6 +56,7 @@ struct change {
 	size_t memory; /* of the table, at the beginning */
 	size_t encoded; /* bytes of their rows in a record, at the most */
 	bool batch; /* callers' memory does not stay until the commit */
+	bool makes_room; /* as does each operation of a batch, so far */
 	int broken; /* 0, or why the change cannot be committed */
 	struct buf scratch; /* row values on their way into the table */
 	struct buf body; /* of the record */

@@ -178,6 +178,7 @@ int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
 		db->change.stamps = 0;
 		db->change.keys_before = db->change.op.keys;
 		db->change.live_before = db->change.op.live;
+		db->change.makes_room &= makes_room;
 		*c = &db->change;
 		if (db->change.broken)
 			return db->change.broken;
@@ -194,6 +195,7 @@ int db_write_begin(banyan *db, enum operation_kind kind, bool makes_room,
 	}
 	log_begin(db->log, makes_room);
 	start_change(db, kind);
+	db->change.makes_room = makes_room;
 	*c = &db->change;
 	return 0;
 }
@@ -217,7 +219,7 @@ static int write_change(banyan *db, struct change *c)
 {
 	uint64_t offset = 0;
 	/* A batch of deletes is to go where its deletes alone would */
-	if (c->op.keys < 0 && c->op.live <= 0)
+	if (c->makes_room)
 		log_make_room(db->log);
 	int rc = change_encode(c);
 	if (!rc)
@@ -286,6 +288,7 @@ int banyan_begin(banyan *db)
 	if (rc)
 		return rc;
 	c->batch = true;
+	c->makes_room = true;
 	atomic_store(&db->batch_owner, this_thread());
 	return 0;
 }
