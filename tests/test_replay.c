@@ -300,6 +300,30 @@ static void a_cut_while_it_goes_into_the_tree_loses_nothing(void **state)
 	fault_file_free(f);
 }
 
+/* A sync that fails on the way is one that failed: nobody goes on behind it */
+static void a_failed_sync_while_it_goes_into_the_tree_is_told(void **state)
+{
+	struct file *f = dense_file(6);
+	unsigned told = 0;
+	bool met = true;
+	(void)state;
+	for (unsigned n = 1; met; n++) {
+		struct file *again = copy_of(f);
+		banyan *db = NULL;
+		uint64_t before = fault_file_calls(again, FAULT_SYNC);
+		fault_file_fail(again, FAULT_SYNC, n, -EIO, false);
+		int rc = open_db(again, 0, LIMIT, &db);
+		met = fault_file_calls(again, FAULT_SYNC) >= before + n;
+		assert_int_equal(rc, met ? -EIO : 0);
+		told += met;
+		(void)banyan_close(db);
+		fault_file_free(again);
+	}
+	print_message("%u syncs\n", told);
+	assert_true(told > 3);
+	fault_file_free(f);
+}
+
 /* A full disk keeps nobody from reading, nor from making room */
 static void without_room_for_a_tree_it_stays_in_memory(void **state)
 {
@@ -551,6 +575,8 @@ int main(void)
 		cmocka_unit_test(a_torn_tail_is_no_hindrance),
 		cmocka_unit_test(
 			a_cut_while_it_goes_into_the_tree_loses_nothing),
+		cmocka_unit_test(
+			a_failed_sync_while_it_goes_into_the_tree_is_told),
 		cmocka_unit_test(without_room_for_a_tree_it_stays_in_memory),
 		cmocka_unit_test(but_that_has_a_limit_which_can_be_raised),
 		cmocka_unit_test(strange_operations_do_no_harm),
