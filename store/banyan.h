@@ -573,13 +573,15 @@ int banyan_get_stat(banyan *db, struct banyan_stat *stat);
 /*
  * Read everything in the file at path and verify every checksum and every
  * cross-reference. Each damage goes to found as one line that names the place
- * and, where it can be told, the key. progress, if not NULL, is told how far
- * it is (bytes) and returns non-zero to cancel: -ECANCELED.
+ * and, where it can be told, the key. note is told what is no damage, but good
+ * to know: bytes behind the end of the log. progress is told how far it is
+ * (bytes) and returns non-zero to cancel: -ECANCELED.
  * Returns the number of damages, 0 if the file is sound, or a negative errno
  * value if the check could not run.
  */
 struct banyan_check {
-	void (*found)(void *arg, const char *line);
+	void (*found)(void *arg, const char *line); /* all three may be NULL */
+	void (*note)(void *arg, const char *line);
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 	uint64_t cache_bytes; /* 0: default */

@@ -59,6 +59,16 @@ static void unreadable(void *arg, uint64_t offset, size_t size)
 		    offset);
 }
 
+__attribute__((format(printf, 2, 3))) static void note(struct checker *k,
+						       const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	text_tell(k->options->note, k->options->arg, &k->no_memory, format,
+		  args);
+	va_end(args);
+}
+
 /* ---- the log ---------------------------------------------------------- */
 
 static void tell_gaps(struct checker *k, const struct log_walk *w)
@@ -201,6 +211,12 @@ static int check_file(struct checker *k, struct file *below, struct file *file)
 	rc = check_log(k, file, salt, size, opened ? NULL : &st);
 	if (rc)
 		return rc;
+	if (!opened && st.size > st.end.offset)
+		note(k,
+		     "%" PRIu64 " bytes behind offset %" PRIu64
+		     ", where the log ends, are no records: a write that is "
+		     "under way or was never completed",
+		     st.size - st.end.offset, st.end.offset);
 	if (!opened)
 		return check_model(k, below);
 	/* It cannot be opened: if that is not for what was found, say why */

@@ -422,11 +422,13 @@ static inline uint8_t *sound_copy(const struct scene *s)
 static inline int64_t check_path(struct scene *s, const char *path)
 {
 	struct banyan_check how = { .found = hear_line,
+				    .note = hear_note,
 				    .progress = count_progress,
 				    .arg = s,
 				    .cache_bytes = BANYAN_CACHE_MIN };
 
 	buf_reset(&s->lines);
+	buf_reset(&s->notes);
 	s->calls = 0;
 	return banyan_check(path, &how);
 }

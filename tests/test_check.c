@@ -28,6 +28,7 @@ static void a_sound_file_is_sound(void **in)
 	struct scene *s = *in;
 	assert_int_equal(check_bytes(s, s->bytes, s->size), 0);
 	assert_int_equal(s->lines.len, 0);
+	assert_int_equal(s->notes.len, 0);
 }
 
 /* Also where it can still be opened, or where it cannot */
@@ -44,6 +45,9 @@ static void every_record_is_checked(void **in)
 		/* The last mark is the tail: nothing says it was durable */
 		if (i + 1 == s->records) {
 			assert_int_equal(damages, 0);
+			snprintf(line, sizeof(line), "bytes behind offset %llu",
+				 (unsigned long long)r->offset);
+			assert_non_null(strstr(lines_of(&s->notes), line));
 			continue;
 		}
 		assert_true(damages > 0);

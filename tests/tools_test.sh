@@ -631,6 +631,14 @@ test_damage()
 	gives "check finds a sound file sound" 0 "notes.banyan: sound" \
 		check notes.banyan
 
+	size=$(wc -c <notes.banyan)
+	cp notes.banyan torn.banyan
+	head -c 100000 /dev/zero | tr '\0' x >>torn.banyan
+	gives "what is behind the end is told, and is no damage" 0 \
+		"torn.banyan: note: 100000 bytes behind offset $size, where \
+the log ends, are no records: a write that is under way or was never completed
+torn.banyan: sound" check torn.banyan
+
 	cp notes.banyan hurt.banyan
 	printf 'XXXX' | dd of=hurt.banyan bs=1 seek=150000 conv=notrunc \
 		status=none

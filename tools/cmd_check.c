@@ -76,6 +76,7 @@ static int check(const struct target *target, uint64_t freeze)
 	struct checking checking;
 	const struct banyan_check how = {
 		.found = print_damage,
+		.note = print_note,
 		.progress = show_progress,
 		.arg = &checking,
 		.freeze = freeze,
