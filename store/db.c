@@ -219,8 +219,7 @@ static int write_change(banyan *db, struct change *c)
 {
 	uint64_t offset = 0;
 	/* A batch of deletes is to go where its deletes alone would */
-	if (c->makes_room)
-		log_make_room(db->log);
+	log_makes_room(db->log, c->makes_room);
 	int rc = change_encode(c);
 	if (!rc)
 		rc = log_stage_body(db->log, RECORD_OPERATION, c->body.data,

@@ -379,9 +379,8 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 	if (rc)
 		return rc;
 	rc = db_write_data(c, data, &l);
-	if (!rc && (which & BANYAN_SET_SIZE) && attr->size > l.d.size &&
-	    !c->batch)
-		log_begin(c->log, false);
+	if (!rc && (which & BANYAN_SET_SIZE) && attr->size > l.d.size)
+		c->makes_room = false;
 	if (!rc && (which & BANYAN_SET_SIZE))
 		rc = resize(c, &l.d, attr->size);
 	if (!rc) {

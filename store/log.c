@@ -156,9 +156,9 @@ void log_begin(struct log *log, bool makes_room)
 	log_abort(log);
 }
 
-void log_make_room(struct log *log)
+void log_makes_room(struct log *log, bool makes_room)
 {
-	log->makes_room = true;
+	log->makes_room = makes_room;
 }
 
 /* Some of the staged bytes are in the file: never write there again */

@@ -58,8 +58,8 @@ struct log_place {
  * Begin an operation. makes_room: it may use the reserve (deletes, freezes).
  */
 void log_begin(struct log *log, bool makes_room);
-/* What was begun turns out to make room */
-void log_make_room(struct log *log);
+/* What was begun turns out to make room, or not to */
+void log_makes_room(struct log *log, bool makes_room);
 
 /*
  * Stage a record with a payload, as much of it as the segment takes:

@@ -428,7 +428,6 @@ static inline int64_t check_path(struct scene *s, const char *path)
 				    .cache_bytes = BANYAN_CACHE_MIN };
 
 	buf_reset(&s->lines);
-	buf_reset(&s->notes);
 	s->calls = 0;
 	return banyan_check(path, &how);
 }
