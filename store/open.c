@@ -300,9 +300,10 @@ int banyan_close(banyan *db)
 		return 0;
 	if (!db->read_only) {
 		banyan_abort(db);
-		freezer_stop(db);
-		/* What cannot be swept or frozen can be made durable */
+		/* What cannot be swept or frozen can be made durable. A sweep
+		 * may need room, which is what the freezer makes. */
 		rc = db_sweep(db);
+		freezer_stop(db);
 		int frozen = freeze_all(db, true);
 		int synced = banyan_sync(db);
 		if (!rc)

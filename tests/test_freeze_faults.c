@@ -290,6 +290,47 @@ static void a_moment_without_reserves_keeps_nobody_out(void **state)
 	fault_file_free(below);
 }
 
+/* A close sweeps, for which there may be no room before the next freeze */
+static void a_close_waits_for_room_to_sweep(void **state)
+{
+	struct calls_plan fail = { .call = FAULT_RESERVE,
+				   .nth = 1,
+				   .error = -ENOMEM,
+				   .lasting = true };
+	struct calls_plan none = { .call = FAULT_CALLS };
+	struct banyan_options o = { 0 };
+	struct banyan_stat st;
+	struct file *below = NULL, *after = NULL;
+	banyan_data *held = NULL;
+	banyan *db = NULL;
+	int rc = 0;
+	(void)state;
+	make_tree(&below);
+	struct file *f = calls_new(below);
+	assert_non_null(f);
+	assert_int_equal(db_open_file(f, &o, false, &db), 0);
+	db->table_limit = 20000;
+	assert_int_equal(banyan_find(db, "key000000", &held), 0);
+	calls_fail(f, &fail);
+	for (unsigned i = 0; !rc && i < OLD_ROWS; i++)
+		rc = remove_row(db, i);
+	assert_int_equal(rc, -ENOMEM);
+	banyan_release(held, 1);
+	calls_fail(f, &none);
+	assert_int_equal(banyan_close(db), 0);
+	assert_int_equal(fault_file_after_kill(below, fault_file_events(below),
+					       &after),
+			 0);
+	o.flags = BANYAN_READ_ONLY;
+	assert_int_equal(db_open_file(after, &o, false, &db), 0);
+	assert_int_equal(banyan_get_stat(db, &st), 0);
+	assert_int_equal(st.redo_rows, 0);
+	assert_int_equal(banyan_close(db), 0);
+	fault_file_free(after);
+	calls_free(f);
+	fault_file_free(below);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +340,7 @@ int main(void)
 			a_freeze_is_found_where_a_segment_ends_before_its_sync),
 		cmocka_unit_test(freezes_do_not_pile_up_before_a_bad_sector),
 		cmocka_unit_test(a_moment_without_reserves_keeps_nobody_out),
+		cmocka_unit_test(a_close_waits_for_room_to_sweep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
