@@ -96,6 +96,16 @@ static int check_record(void *arg, const struct log_record *rec)
 	return check_progress(k, rec->offset + rec->size);
 }
 
+static void note_tail(struct checker *k, const struct log_state *st)
+{
+	if (st->size > st->end.offset)
+		note(k,
+		     "%" PRIu64 " bytes behind offset %" PRIu64
+		     ", where the log ends, are no records: a write that is "
+		     "under way or was never completed",
+		     st->size - st->end.offset, st->end.offset);
+}
+
 struct payloads {
 	struct checker *k;
 	struct file *file;
@@ -211,14 +221,10 @@ static int check_file(struct checker *k, struct file *below, struct file *file)
 	rc = check_log(k, file, salt, size, opened ? NULL : &st);
 	if (rc)
 		return rc;
-	if (!opened && st.size > st.end.offset)
-		note(k,
-		     "%" PRIu64 " bytes behind offset %" PRIu64
-		     ", where the log ends, are no records: a write that is "
-		     "under way or was never completed",
-		     st.size - st.end.offset, st.end.offset);
-	if (!opened)
+	if (!opened) {
+		note_tail(k, &st);
 		return check_model(k, below);
+	}
 	/* It cannot be opened: if that is not for what was found, say why */
 	if (k->damages == 0 &&
 	    log_recover(file, false, &st, report_found, k) == -ENOMEM)

@@ -310,6 +310,14 @@ void banyan_abort(banyan *db)
 
 /* ---- durability ------------------------------------------------------- */
 
+void db_mark(banyan *db)
+{
+	pthread_mutex_lock(&db->write_lock);
+	/* A mark is a help to recovery; the sync has succeeded without it */
+	(void)log_mark(db->log);
+	pthread_mutex_unlock(&db->write_lock);
+}
+
 int banyan_sync(banyan *db)
 {
 	bool fresh = false;
@@ -318,13 +326,9 @@ int banyan_sync(banyan *db)
 	if (db_in_batch(db))
 		return -EBUSY;
 	int rc = log_sync(db->log, &fresh);
-	if (rc || !fresh)
-		return rc;
-	pthread_mutex_lock(&db->write_lock);
-	/* A mark is a help to recovery; the sync has succeeded without it */
-	(void)log_mark(db->log);
-	pthread_mutex_unlock(&db->write_lock);
-	return 0;
+	if (!rc && fresh)
+		db_mark(db);
+	return rc;
 }
 
 /* ---- orphans ---------------------------------------------------------- */

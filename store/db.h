@@ -168,6 +168,9 @@ int db_write_data(struct change *c, banyan_data *data, struct located *l);
 /* Sweep the orphans that nobody holds */
 int db_sweep(banyan *db);
 
+/* Append what tells that what was synced is durable, if it is of any use */
+void db_mark(banyan *db);
+
 /* ---- the past (freezes.c) --------------------------------------------- */
 
 /*

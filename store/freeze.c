@@ -245,14 +245,11 @@ int banyan_freeze(banyan *db)
 		rc = freeze_all(db, false);
 	if (!rc)
 		rc = banyan_sync(db);
-	if (rc)
-		return rc;
 	/* Somebody may know its number by now: damage must not pass for a tail
 	 * that was torn, with the number going to another freeze */
-	pthread_mutex_lock(&db->write_lock);
-	(void)log_mark(db->log);
-	pthread_mutex_unlock(&db->write_lock);
-	return 0;
+	if (!rc)
+		db_mark(db);
+	return rc;
 }
 
 /* ---- the freezer ------------------------------------------------------ */

@@ -257,6 +257,19 @@ static int remove_row(banyan *db, unsigned i)
 	return banyan_remove(db, path);
 }
 
+/* A tree and a small table, before a file whose calls can fail; in *below what
+ * is there of it */
+static struct file *open_before_faults(struct file **below, banyan **db)
+{
+	struct banyan_options o = { 0 };
+	make_tree(below);
+	struct file *f = calls_new(*below);
+	assert_non_null(f);
+	assert_int_equal(db_open_file(f, &o, false, db), 0);
+	(*db)->table_limit = 20000;
+	return f;
+}
+
 /* A failed freeze that has written nothing is no reason to wait with the next.
  * (Who removes needs no reserve: so the table gets full.) */
 static void a_moment_without_reserves_keeps_nobody_out(void **state)
@@ -265,17 +278,12 @@ static void a_moment_without_reserves_keeps_nobody_out(void **state)
 		.call = FAULT_RESERVE, .nth = 1, .error = -EIO, .lasting = true
 	};
 	struct calls_plan none = { .call = FAULT_CALLS };
-	struct banyan_options o = { 0 };
 	struct file *below = NULL;
 	banyan *db = NULL;
 	unsigned i = 0;
 	int rc = 0;
 	(void)state;
-	make_tree(&below);
-	struct file *f = calls_new(below);
-	assert_non_null(f);
-	assert_int_equal(db_open_file(f, &o, false, &db), 0);
-	db->table_limit = 20000;
+	struct file *f = open_before_faults(&below, &db);
 	calls_fail(f, &fail);
 	while (!rc && i < OLD_ROWS)
 		rc = remove_row(db, i++);
@@ -298,18 +306,14 @@ static void a_close_waits_for_room_to_sweep(void **state)
 				   .error = -ENOMEM,
 				   .lasting = true };
 	struct calls_plan none = { .call = FAULT_CALLS };
-	struct banyan_options o = { 0 };
+	struct banyan_options o = { .flags = BANYAN_READ_ONLY };
 	struct banyan_stat st;
 	struct file *below = NULL, *after = NULL;
 	banyan_data *held = NULL;
 	banyan *db = NULL;
 	int rc = 0;
 	(void)state;
-	make_tree(&below);
-	struct file *f = calls_new(below);
-	assert_non_null(f);
-	assert_int_equal(db_open_file(f, &o, false, &db), 0);
-	db->table_limit = 20000;
+	struct file *f = open_before_faults(&below, &db);
 	assert_int_equal(banyan_find(db, "key000000", &held), 0);
 	calls_fail(f, &fail);
 	for (unsigned i = 0; !rc && i < OLD_ROWS; i++)
@@ -321,7 +325,6 @@ static void a_close_waits_for_room_to_sweep(void **state)
 	assert_int_equal(fault_file_after_kill(below, fault_file_events(below),
 					       &after),
 			 0);
-	o.flags = BANYAN_READ_ONLY;
 	assert_int_equal(db_open_file(after, &o, false, &db), 0);
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	assert_int_equal(st.redo_rows, 0);
