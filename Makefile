@@ -104,7 +104,7 @@ PEER_LIBS = $(LMDB_LIBS) $(SQLITE_LIBS) -lrocksdb -ldb-5.3 -lm
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $1))
 
-STORE_OBJS := $(call objects,store/*.c)
+STORE_OBJS := $(call objects,store/*/*.c)
 FS_OBJS := $(call objects,fs/*.c)
 TOOLS_OBJS := $(call objects,tools/*.c)
 TEST_OBJS := $(call objects,tests/test_*.c)
@@ -131,7 +131,7 @@ TESTS = $(TEST_OBJS:.o=)
 BENCHES = $(BENCH_OBJS:.o=)
 PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 
-SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench \
+SOURCES = $(wildcard store/banyan.h store/*/*.[ch] $(foreach dir,fs tools tests tests/bench \
 	tests/fuzz tests/golden, \
 	$(dir)/*.c $(dir)/*.h))
 
@@ -285,7 +285,7 @@ tests: $(TESTS)
 fuzzers: $(FUZZERS) $(BUILD)/tests/fuzz/make_seeds
 bench-programs: $(BENCHES)
 
-# Say "CC store/buf.c" rather than the whole command, unless V=1
+# Say "CC store/base/buf.c" rather than the whole command, unless V=1
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
 
 $(BUILD)/fs/%.o $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)

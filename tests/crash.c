@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "../store/check.h"
-#include "../store/db.h"
+#include "../store/repair/check.h"
+#include "../store/engine/db.h"
 #include "random.h"
 #include "steady.h"
 #include "temp.h"

@@ -21,8 +21,8 @@
 
 #include <cmocka.h>
 
-#include "../store/crc32c.h"
-#include "../store/db.h"
+#include "../store/base/crc32c.h"
+#include "../store/engine/db.h"
 #include "random.h"
 #include "temp.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../store/bytes.h"
+#include "../store/base/bytes.h"
 
 /* Where the walk is, and what it walks over */
 struct walk {

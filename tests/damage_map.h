@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../store/format.h"
+#include "../store/log/format.h"
 
 enum region_kind {
 	REGION_SUPERBLOCK,

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../store/file.h"
+#include "../store/file/file.h"
 
 /* A new file that has these bytes on the disk already. 0 or -ENOMEM. */
 int fault_file_new(const void *bytes, size_t size, struct file **f);

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "../store/file.h"
+#include "../store/file/file.h"
 #include "temp.h"
 
 struct state {

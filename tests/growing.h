@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "../store/check.h"
-#include "../store/db.h"
-#include "../store/extents.h"
+#include "../store/repair/check.h"
+#include "../store/engine/db.h"
+#include "../store/model/extents.h"
 #include "fault_file.h"
 #include "random.h"
 
@@ -115,13 +115,13 @@ struct shape {
 
 static inline struct shape shape_of(banyan_data *d)
 {
-	struct snapshot s;
+	struct read_txn s;
 	struct located l;
 	struct extent_iter it;
 	struct run run;
 	struct shape shape = { 0 };
 	int rc = 0;
-	assert_int_equal(db_read_data(d, &s, &l), 0);
+	assert_int_equal(read_txn_data(d, &s, &l), 0);
 	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, 0), 0);
 	while ((rc = extent_iter_next(&it, &run)) == 0) {
 		shape.extents++;
@@ -133,7 +133,7 @@ static inline struct shape shape_of(banyan_data *d)
 	assert_int_equal(rc, 1);
 	shape.rows = l.d.contents == CONTENTS_ROWS;
 	extent_iter_close(&it);
-	db_read_end(&s);
+	read_txn_end(&s);
 	return shape;
 }
 

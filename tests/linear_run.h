@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #include "../store/banyan.h"
-#include "../store/file.h"
+#include "../store/file/file.h"
 #include "linear.h"
 #include "linear_values.h"
 #include "random.h"

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "../store/pool.h"
+#include "../store/base/pool.h"
 
 static struct {
 	_Atomic bool on;

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../store/file.h"
+#include "../store/file/file.h"
 
 struct slow {
 	uint64_t seed;

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "fault_calls.h"
 #include "random.h"
 

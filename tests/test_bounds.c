@@ -13,17 +13,17 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "clock.h"
 #include "fault_file.h"
 
 /* Of the table now: the freezer may put another in its place meanwhile */
 static size_t table_bytes(banyan *db)
 {
-	struct snapshot s;
-	db_read_long(db, &s);
+	struct read_txn s;
+	read_txn_begin_pinned(db, &s);
 	size_t bytes = redo_table_bytes(s.view->active);
-	db_read_end(&s);
+	read_txn_end(&s);
 	return bytes;
 }
 

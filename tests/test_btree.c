@@ -2,7 +2,7 @@
 #include "tree_fixture.h"
 #include "tree_model.h"
 
-#include "../store/cursor.h"
+#include "../store/tree/cursor.h"
 
 /* ---- a tree beside its model ------------------------------------------ */
 

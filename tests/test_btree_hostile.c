@@ -5,7 +5,7 @@
  */
 #include "tree_fixture.h"
 
-#include "../store/cursor.h"
+#include "../store/tree/cursor.h"
 
 struct state {
 	struct test_file file;

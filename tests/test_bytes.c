@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "../store/buf.h"
-#include "../store/bytes.h"
-#include "../store/crc32c.h"
+#include "../store/base/buf.h"
+#include "../store/base/bytes.h"
+#include "../store/base/crc32c.h"
 #include "random.h"
 
 /* ---- bytes ------------------------------------------------------------ */

@@ -6,7 +6,7 @@
  */
 #include "damage_fixture.h"
 
-#include "../store/check.h"
+#include "../store/repair/check.h"
 
 /* ---- damage of the file ----------------------------------------------- */
 
@@ -248,17 +248,17 @@ static void a_segment_full_of_records_costs_no_more_than_others(void **in)
 
 /* ---- rows that contradict each other ---------------------------------- */
 
-static void put(struct change *c, const struct row_key *key, const void *value,
+static void put(struct txn *c, const struct row_key *key, const void *value,
 		size_t len)
 {
 	struct buf v = BUF_INIT;
 	assert_int_equal(buf_set(&v, value, len), 0);
 	assert_int_equal(
-		len ? change_put(c, key, &v) : change_put_empty(c, key), 0);
+		len ? txn_put(c, key, &v) : txn_put_empty(c, key), 0);
 	buf_free(&v);
 }
 
-static banyan *open_source(struct scene *s, struct change **c)
+static banyan *open_source(struct scene *s, struct txn **c)
 {
 	banyan *db = NULL;
 	write_whole(SOURCE, s->bytes, s->size);
@@ -275,7 +275,7 @@ static uint64_t id_of(banyan *db, const char *path)
 	return id;
 }
 
-static void end_source(banyan *db, struct change *c)
+static void end_source(banyan *db, struct txn *c)
 {
 	assert_int_equal(db_write_end(db, c, 0), 0);
 	assert_int_equal(banyan_close(db), 0);
@@ -295,7 +295,7 @@ static void assert_damage(struct scene *s, const char *found, const char *lost)
 static void rows_without_an_owner_are_found(void **in)
 {
 	struct scene *s = *in;
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	struct row_key key;
 	struct buf v = BUF_INIT;
 	banyan *db = open_source(s, &c);
@@ -320,7 +320,7 @@ static void rows_without_an_owner_are_found(void **in)
 static void a_data_in_two_places_is_found(void **in)
 {
 	struct scene *s = *in;
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	struct row_key key;
 	struct row_value v;
 	uint8_t copy[ROW_VALUE_MAX];
@@ -339,24 +339,24 @@ static void a_data_in_two_places_is_found(void **in)
 static void lone_datas_and_spaces_are_found(void **in)
 {
 	struct scene *s = *in;
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	struct row_key key;
 	banyan *db = open_source(s, &c);
 	uint64_t space = id_of(db, "space");
 	uint64_t alias = id_of(db, "one-chunk");
 	/* Both keys of a Data, and the only one of a key space */
 	row_key_name(&key, BANYAN_ROOT_ID, "one-chunk", 9);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_link(&key, alias, BANYAN_ROOT_ID, "one-chunk", 9);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_name(&key, space, "alias", 5);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_link(&key, alias, space, "alias", 5);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_name(&key, BANYAN_ROOT_ID, "space", 5);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_link(&key, space, BANYAN_ROOT_ID, "space", 5);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	end_source(db, c);
 	assert_damage(s, "says that it has 2 links, it has 0",
 		      "which is in lost+found now");
@@ -375,11 +375,11 @@ static void lone_datas_and_spaces_are_found(void **in)
 static void a_space_without_its_row_is_made_anew(void **in)
 {
 	struct scene *s = *in;
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	struct row_key key;
 	banyan *db = open_source(s, &c);
 	row_key_data(&key, id_of(db, "space"));
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	end_source(db, c);
 	assert_damage(s, "key space refers to Data ",
 		      "mode, owner and times of key space key space");
@@ -392,7 +392,7 @@ static void a_space_without_its_row_is_made_anew(void **in)
 static void key_spaces_in_a_circle_are_found(void **in)
 {
 	struct scene *s = *in;
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	struct row_key key;
 	struct buf v = BUF_INIT;
 	banyan *db = open_source(s, &c);
@@ -400,13 +400,13 @@ static void key_spaces_in_a_circle_are_found(void **in)
 	uint64_t hollow = id_of(db, "hollow");
 	/* space lies in hollow, hollow in space */
 	row_key_name(&key, BANYAN_ROOT_ID, "space", 5);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_link(&key, space, BANYAN_ROOT_ID, "space", 5);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_name(&key, BANYAN_ROOT_ID, "hollow", 6);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_link(&key, hollow, BANYAN_ROOT_ID, "hollow", 6);
-	assert_int_equal(change_delete(c, &key), 0);
+	assert_int_equal(txn_delete(c, &key), 0);
 	assert_int_equal(reference_encode(space, S_IFDIR, &v), 0);
 	row_key_name(&key, hollow, "space", 5);
 	put(c, &key, v.data, v.len);
@@ -426,7 +426,7 @@ static void key_spaces_in_a_circle_are_found(void **in)
 static void one_value_under_many_keys_is_read_once(void **in)
 {
 	struct scene *s = *in;
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	struct row_key key;
 	struct row_value v;
 	char name[16];
@@ -457,22 +457,22 @@ struct all_rows {
 
 static void collect(struct all_rows *all, const struct state *st)
 {
-	struct layer_cursor *c = NULL;
+	struct merged_cursor *c = NULL;
 	all->count = 0;
-	assert_int_equal(layer_cursor_new(&st->layers, &c), 0);
-	for (int rc = layer_cursor_seek(c, "", 0); rc == 0 && all->count < 600;
-	     rc = layer_cursor_next(c)) {
+	assert_int_equal(merged_cursor_new(&st->merged, &c), 0);
+	for (int rc = merged_cursor_seek(c, "", 0); rc == 0 && all->count < 600;
+	     rc = merged_cursor_next(c)) {
 		size_t len = 0;
 		struct row_key *k = &all->key[all->count];
-		const uint8_t *p = layer_cursor_key(c, &k->len);
+		const uint8_t *p = merged_cursor_key(c, &k->len);
 		memcpy(k->bytes, p, k->len);
-		p = layer_cursor_value(c, &len);
+		p = merged_cursor_value(c, &len);
 		assert_int_equal(buf_set(&all->value[all->count++], p, len), 0);
 	}
-	layer_cursor_free(c);
+	merged_cursor_free(c);
 }
 
-static void spoil_row(uint64_t *random, struct change *c,
+static void spoil_row(uint64_t *random, struct txn *c,
 		      const struct all_rows *all)
 {
 	/* Those of "many" are all alike: half of the time another */
@@ -487,7 +487,7 @@ static void spoil_row(uint64_t *random, struct change *c,
 		memcpy(value, all->value[i].data, len);
 	switch (test_below(random, 5)) {
 	case 0:
-		assert_int_equal(change_delete(c, &key), 0);
+		assert_int_equal(txn_delete(c, &key), 0);
 		return;
 	case 1:
 		key.bytes[test_below(random, key.len)] ^=
@@ -518,7 +518,7 @@ static void whatever_the_rows_say_a_salvage_is_sound(void **in)
 	struct all_rows *all = calloc(1, sizeof(*all));
 	assert_non_null(all);
 	while (rounds--) {
-		struct change *c = NULL;
+		struct txn *c = NULL;
 		banyan *db = open_source(s, &c);
 		collect(all, &c->state);
 		for (uint64_t n = 1 + test_below(&random, 6); n; n--)

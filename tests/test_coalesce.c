@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of values that grow by small appends (store/coalesce.h). */
+/* What becomes of values that grow by small appends (store/model/coalesce.h). */
 #include <errno.h>
 
 #include "growing.h"
@@ -373,15 +373,15 @@ static void an_append_goes_on_if_old_bytes_cannot_be_read(void **state)
 /* Where the small extents of the value lie in the file */
 static uint64_t place_of(banyan_data *d, uint64_t at)
 {
-	struct snapshot s;
+	struct read_txn s;
 	struct located l;
 	struct extent_iter it;
 	struct run run;
-	assert_int_equal(db_read_data(d, &s, &l), 0);
+	assert_int_equal(read_txn_data(d, &s, &l), 0);
 	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, at), 0);
 	assert_int_equal(extent_iter_next(&it, &run), 0);
 	extent_iter_close(&it);
-	db_read_end(&s);
+	read_txn_end(&s);
 	return run.e.payload + run.e.start + (at - run.at);
 }
 

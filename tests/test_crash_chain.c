@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "../store/format.h"
+#include "../store/log/format.h"
 #include "crash.h"
 #include "random.h"
 #include "steady_main.h"

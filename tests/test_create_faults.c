@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "chores.h"
 #include "fault_calls.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tree_fixture.h"
 
-#include "../store/cursor.h"
+#include "../store/tree/cursor.h"
 
 #define ROWS 50000 /* keys 0, 10, 20 ... as test_numbers() makes them */
 

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "crash.h"
 #include "damage_map.h"
 #include "random.h"

@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "../store/banyan.h"
-#include "../store/data.h"
-#include "../store/format.h"
-#include "../store/node.h"
+#include "../store/model/data.h"
+#include "../store/log/format.h"
+#include "../store/tree/node.h"
 #include "random.h"
 
 /* ---- making some ------------------------------------------------------ */

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "fault_file.h"
 
 #define KEYS 15000u /* in rows of more than a segment */

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../store/bytes.h"
+#include "../store/base/bytes.h"
 #include "fault_file.h"
 #include "random.h"
 

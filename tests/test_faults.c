@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
-#include "../store/check.h"
-#include "../store/db.h"
+#include "../store/repair/check.h"
+#include "../store/engine/db.h"
 #include "chores.h"
 #include "crash.h"
 #include "fault_calls.h"

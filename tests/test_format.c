@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "../store/bytes.h"
-#include "../store/crc32c.h"
-#include "../store/format.h"
+#include "../store/base/bytes.h"
+#include "../store/base/crc32c.h"
+#include "../store/log/format.h"
 #include "random.h"
 
 #define SALT 0x0123456789abcdefu

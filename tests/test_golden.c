@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "db.h"
+#include "engine/db.h"
 #include "golden/image_text.h"
 #include "golden/listing.h"
 #include "temp.h"
@@ -318,22 +318,22 @@ static void see_row(struct kinds *k, const uint8_t *key, const uint8_t *value,
 static void see_rows(const struct golden *g, struct kinds *k)
 {
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY };
-	struct snapshot s;
-	struct layer_cursor *c = NULL;
+	struct read_txn s;
+	struct merged_cursor *c = NULL;
 	banyan *db = NULL;
 	assert_int_equal(banyan_open(g->path, &o, &db), 0);
-	db_read_begin(db, &s);
-	assert_int_equal(layer_cursor_new(&s.state.layers, &c), 0);
-	for (int rc = layer_cursor_seek(c, "", 0); rc == 0;
-	     rc = layer_cursor_next(c)) {
+	read_txn_begin(db, &s);
+	assert_int_equal(merged_cursor_new(&s.state.merged, &c), 0);
+	for (int rc = merged_cursor_seek(c, "", 0); rc == 0;
+	     rc = merged_cursor_next(c)) {
 		size_t key_len = 0;
 		size_t len = 0;
-		const uint8_t *key = layer_cursor_key(c, &key_len);
-		const uint8_t *value = layer_cursor_value(c, &len);
+		const uint8_t *key = merged_cursor_key(c, &key_len);
+		const uint8_t *value = merged_cursor_value(c, &len);
 		see_row(k, key, value, len);
 	}
-	layer_cursor_free(c);
-	db_read_end(&s);
+	merged_cursor_free(c);
+	read_txn_end(&s);
 	assert_int_equal(banyan_close(db), 0);
 }
 

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "db.h"
+#include "engine/db.h"
 #include "random.h"
 
 #define ROWS_MAX 256
@@ -71,21 +71,21 @@ static banyan *make_database(void)
 
 static void collect_rows(banyan *db, struct rows *rows)
 {
-	struct snapshot s;
-	struct layer_cursor *c = NULL;
+	struct read_txn s;
+	struct merged_cursor *c = NULL;
 	rows->count = 0;
-	db_read_begin(db, &s);
-	assert_int_equal(layer_cursor_new(&s.state.layers, &c), 0);
-	int rc = layer_cursor_seek(c, "", 0);
-	for (; rc == 0 && rows->count < ROWS_MAX; rc = layer_cursor_next(c)) {
+	read_txn_begin(db, &s);
+	assert_int_equal(merged_cursor_new(&s.state.merged, &c), 0);
+	int rc = merged_cursor_seek(c, "", 0);
+	for (; rc == 0 && rows->count < ROWS_MAX; rc = merged_cursor_next(c)) {
 		struct row *row = &rows->row[rows->count++];
-		const uint8_t *p = layer_cursor_key(c, &row->key_len);
+		const uint8_t *p = merged_cursor_key(c, &row->key_len);
 		memcpy(row->key, p, row->key_len);
-		p = layer_cursor_value(c, &row->value_len);
+		p = merged_cursor_value(c, &row->value_len);
 		memcpy(row->value, p, row->value_len);
 	}
-	layer_cursor_free(c);
-	db_read_end(&s);
+	merged_cursor_free(c);
+	read_txn_end(&s);
 }
 
 /* ---- what is done to it ----------------------------------------------- */
@@ -115,19 +115,19 @@ static void change_bytes(uint64_t *random, uint8_t *bytes, size_t *len,
 	}
 }
 
-static void put_row(struct change *c, const struct row *row)
+static void put_row(struct txn *c, const struct row *row)
 {
 	struct row_key key = { .len = row->key_len };
 	struct buf value = BUF_INIT;
 	memcpy(key.bytes, row->key, row->key_len);
 	buf_add(&value, row->value, row->value_len);
-	assert_int_equal(change_put(c, &key, &value), 0);
+	assert_int_equal(txn_put(c, &key, &value), 0);
 	buf_free(&value);
 }
 
 static void spoil(uint64_t *random, banyan *db, const struct rows *rows)
 {
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	unsigned n = 1 + (unsigned)test_below(random, 4);
 	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &c), 0);
 	while (n--) {
@@ -288,7 +288,7 @@ static void a_name_in_a_row_may_be_too_long(void **in)
 	struct banyan_entry e;
 	struct row row = { .key = { ROW_NAME }, .key_len = ROW_KEY_MAX };
 	banyan_cursor *c = NULL;
-	struct change *change = NULL;
+	struct txn *change = NULL;
 	banyan *db = NULL;
 	(void)in;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);

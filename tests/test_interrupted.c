@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "chores.h"
 #include "crash.h"
 #include "random.h"

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "../store/bytes.h"
-#include "../store/db.h"
+#include "../store/base/bytes.h"
+#include "../store/engine/db.h"
 #include "fault_file.h"
 
 #define HEADER_AT SUPERBLOCK_SIZE /* of segment 0 */

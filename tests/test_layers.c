@@ -5,7 +5,7 @@
  */
 #include "tree_fixture.h"
 
-#include "../store/layers.h"
+#include "../store/table/merged.h"
 
 #define KEYS 3000u
 #define KEY_LEN 12u
@@ -15,11 +15,11 @@ enum said { NOTHING, DELETED, A_ROW };
 struct state {
 	struct test_file file;
 	struct cache *cache;
-	struct layers layers;
-	struct redo_table *tables[LAYERS_TABLES];
+	struct merged merged;
+	struct redo_table *tables[MERGED_TABLES];
 	uint64_t random;
 	/* What the layers say, newest first and the tree last */
-	uint8_t said[LAYERS_TABLES + 1][KEYS];
+	uint8_t said[MERGED_TABLES + 1][KEYS];
 };
 
 static int set_up(void **out)
@@ -35,7 +35,7 @@ static int set_up(void **out)
 
 static void drop_tables(struct state *s)
 {
-	for (unsigned i = 0; i < LAYERS_TABLES; i++)
+	for (unsigned i = 0; i < MERGED_TABLES; i++)
 		redo_table_unref(s->tables[i]);
 	memset(s->tables, 0, sizeof(s->tables));
 }
@@ -99,8 +99,8 @@ static void fill_table(struct state *s, unsigned layer, unsigned percent)
 						NULL),
 				 0);
 	}
-	s->layers.table[layer].table = t;
-	s->layers.table[layer].seq = 7;
+	s->merged.table[layer].table = t;
+	s->merged.table[layer].seq = 7;
 }
 
 static void fill_tree(struct state *s, unsigned layer, unsigned percent)
@@ -122,9 +122,9 @@ static void fill_tree(struct state *s, unsigned layer, unsigned percent)
 		row->value = values[i];
 		row->value_len = value_of(layer, i, values[i]);
 	}
-	s->layers.tree = (struct tree){ 0 };
+	s->merged.tree = (struct tree){ 0 };
 	assert_int_equal(test_merge(s->cache, &sink, rows, count,
-				    &s->layers.tree, NULL),
+				    &s->merged.tree, NULL),
 			 0);
 	free(rows);
 	free(keys);
@@ -136,8 +136,8 @@ static void fill(struct state *s, unsigned tables, unsigned percent)
 {
 	drop_tables(s);
 	memset(s->said, NOTHING, sizeof(s->said));
-	s->layers.tables = tables;
-	s->layers.cache = s->cache;
+	s->merged.tables = tables;
+	s->merged.cache = s->cache;
 	for (unsigned layer = 0; layer < tables; layer++)
 		fill_table(s, layer, percent);
 	fill_tree(s, tables, percent);
@@ -148,7 +148,7 @@ static void fill(struct state *s, unsigned tables, unsigned percent)
 /* The layer that has row i, or -1 */
 static int layer_of(const struct state *s, unsigned i)
 {
-	for (unsigned layer = 0; layer <= s->layers.tables; layer++)
+	for (unsigned layer = 0; layer <= s->merged.tables; layer++)
 		if (s->said[layer][i] != NOTHING)
 			return s->said[layer][i] == A_ROW ? (int)layer : -1;
 	return -1;
@@ -170,7 +170,7 @@ static unsigned model_before(const struct state *s, unsigned i)
 }
 
 /* The cursor said rc, and ought to stand on row i, or nowhere at KEYS */
-static void assert_at(const struct state *s, const struct layer_cursor *c,
+static void assert_at(const struct state *s, const struct merged_cursor *c,
 		      int rc, unsigned i)
 {
 	uint8_t key[KEY_LEN];
@@ -180,11 +180,11 @@ static void assert_at(const struct state *s, const struct layer_cursor *c,
 	if (rc)
 		return;
 	size_t want = key_of(i, key);
-	const uint8_t *got = layer_cursor_key(c, &len);
+	const uint8_t *got = merged_cursor_key(c, &len);
 	assert_int_equal(len, want);
 	assert_memory_equal(got, key, len);
 	want = value_of((unsigned)layer_of(s, i), i, value);
-	got = layer_cursor_value(c, &len);
+	got = merged_cursor_value(c, &len);
 	assert_int_equal(len, want);
 	assert_true(!len || memcmp(got, value, len) == 0);
 }
@@ -197,7 +197,7 @@ static void assert_gets(const struct state *s)
 		uint8_t value[5];
 		int layer = layer_of(s, i);
 		size_t len = key_of(i, key);
-		int rc = layers_get(&s->layers, key, len, &got);
+		int rc = merged_get(&s->merged, key, len, &got);
 		assert_int_equal(rc, layer < 0 ? -ENOENT : 0);
 		if (rc)
 			continue;
@@ -207,38 +207,38 @@ static void assert_gets(const struct state *s)
 	}
 }
 
-static struct layer_cursor *new_cursor(const struct state *s)
+static struct merged_cursor *new_cursor(const struct state *s)
 {
-	struct layer_cursor *c = NULL;
-	assert_int_equal(layer_cursor_new(&s->layers, &c), 0);
+	struct merged_cursor *c = NULL;
+	assert_int_equal(merged_cursor_new(&s->merged, &c), 0);
 	return c;
 }
 
-static int seek(struct layer_cursor *c, unsigned i, bool back)
+static int seek(struct merged_cursor *c, unsigned i, bool back)
 {
 	uint8_t key[KEY_LEN];
 	size_t len = key_of(i, key);
-	return back ? layer_cursor_seek_before(c, key, len) :
-		      layer_cursor_seek(c, key, len);
+	return back ? merged_cursor_seek_before(c, key, len) :
+		      merged_cursor_seek(c, key, len);
 }
 
 static void assert_scans(const struct state *s)
 {
-	struct layer_cursor *c = new_cursor(s);
+	struct merged_cursor *c = new_cursor(s);
 	unsigned at = model_next(s, 0);
-	int rc = layer_cursor_seek(c, "", 0);
+	int rc = merged_cursor_seek(c, "", 0);
 	for (; at < KEYS; at = model_next(s, at + 1)) {
 		assert_at(s, c, rc, at);
-		rc = layer_cursor_next(c);
+		rc = merged_cursor_next(c);
 	}
 	assert_at(s, c, rc, KEYS);
-	rc = layer_cursor_seek_before(c, NULL, 0);
+	rc = merged_cursor_seek_before(c, NULL, 0);
 	for (at = model_before(s, KEYS); at < KEYS; at = model_before(s, at)) {
 		assert_at(s, c, rc, at);
-		rc = layer_cursor_prev(c);
+		rc = merged_cursor_prev(c);
 	}
 	assert_at(s, c, rc, KEYS);
-	layer_cursor_free(c);
+	merged_cursor_free(c);
 }
 
 /* ---- tests ------------------------------------------------------------ */
@@ -247,7 +247,7 @@ static void the_first_layer_that_knows_a_row_decides(void **in)
 {
 	static const unsigned percents[] = { 0, 1, 30, 60, 95, 100 };
 	struct state *s = *in;
-	for (unsigned tables = 0; tables <= LAYERS_TABLES; tables++)
+	for (unsigned tables = 0; tables <= MERGED_TABLES; tables++)
 		for (unsigned i = 0; i < 6; i++) {
 			fill(s, tables, percents[i]);
 			assert_gets(s);
@@ -259,12 +259,12 @@ static void layers_may_differ_in_what_they_know(void **in)
 {
 	struct state *s = *in;
 	for (unsigned round = 0; round < 16; round++) {
-		fill(s, LAYERS_TABLES, 0);
-		for (unsigned i = 0; i < LAYERS_TABLES; i++) {
+		fill(s, MERGED_TABLES, 0);
+		for (unsigned i = 0; i < MERGED_TABLES; i++) {
 			redo_table_unref(s->tables[i]);
 			fill_table(s, i, round >> i & 1 ? 70 : 3);
 		}
-		fill_tree(s, LAYERS_TABLES, round >> 3 & 1 ? 90 : 5);
+		fill_tree(s, MERGED_TABLES, round >> 3 & 1 ? 90 : 5);
 		assert_gets(s);
 		assert_scans(s);
 	}
@@ -274,8 +274,8 @@ static void walks_to_and_fro_from_anywhere(void **in)
 {
 	struct state *s = *in;
 	for (unsigned round = 0; round < 12; round++) {
-		fill(s, round % (LAYERS_TABLES + 1), 20 + 5 * round);
-		struct layer_cursor *c = new_cursor(s);
+		fill(s, round % (MERGED_TABLES + 1), 20 + 5 * round);
+		struct merged_cursor *c = new_cursor(s);
 		for (unsigned n = 0; n < 300; n++) {
 			bool back = test_below(&s->random, 2);
 			unsigned i = (unsigned)test_below(&s->random, KEYS);
@@ -284,14 +284,14 @@ static void walks_to_and_fro_from_anywhere(void **in)
 			assert_at(s, c, rc, i);
 			for (unsigned step = 0; !rc && step < 12; step++) {
 				back = test_below(&s->random, 2);
-				rc = back ? layer_cursor_prev(c) :
-					    layer_cursor_next(c);
+				rc = back ? merged_cursor_prev(c) :
+					    merged_cursor_next(c);
 				i = back ? model_before(s, i) :
 					   model_next(s, i + 1);
 				assert_at(s, c, rc, i);
 			}
 		}
-		layer_cursor_free(c);
+		merged_cursor_free(c);
 	}
 }
 
@@ -299,47 +299,47 @@ static void has_no_position_beyond_the_ends(void **in)
 {
 	struct state *s = *in;
 	fill(s, 2, 60);
-	struct layer_cursor *c = new_cursor(s);
-	assert_int_equal(layer_cursor_next(c), 1);
-	assert_int_equal(layer_cursor_prev(c), 1);
+	struct merged_cursor *c = new_cursor(s);
+	assert_int_equal(merged_cursor_next(c), 1);
+	assert_int_equal(merged_cursor_prev(c), 1);
 	int rc = seek(c, KEYS - 1, false);
 	while (!rc)
-		rc = layer_cursor_next(c);
+		rc = merged_cursor_next(c);
 	assert_int_equal(rc, 1);
-	assert_int_equal(layer_cursor_next(c), 1);
-	assert_int_equal(layer_cursor_prev(c), 1);
-	assert_int_equal(layer_cursor_seek_before(c, "", 0), 1);
-	assert_int_equal(layer_cursor_seek(c, "\xff", 1), 1);
-	assert_at(s, c, layer_cursor_seek_before(c, "\xff", 1),
+	assert_int_equal(merged_cursor_next(c), 1);
+	assert_int_equal(merged_cursor_prev(c), 1);
+	assert_int_equal(merged_cursor_seek_before(c, "", 0), 1);
+	assert_int_equal(merged_cursor_seek(c, "\xff", 1), 1);
+	assert_at(s, c, merged_cursor_seek_before(c, "\xff", 1),
 		  model_before(s, KEYS));
-	layer_cursor_free(c);
-	layer_cursor_free(NULL);
+	merged_cursor_free(c);
+	merged_cursor_free(NULL);
 }
 
 /* The cursor's own key lies in memory that a seek writes to */
 static void seeks_its_own_key(void **in)
 {
 	struct state *s = *in;
-	fill(s, LAYERS_TABLES, 50);
-	struct layer_cursor *c = new_cursor(s);
+	fill(s, MERGED_TABLES, 50);
+	struct merged_cursor *c = new_cursor(s);
 	unsigned at = model_next(s, 0);
-	int rc = layer_cursor_seek(c, "", 0);
+	int rc = merged_cursor_seek(c, "", 0);
 	for (; at < KEYS; at = model_next(s, at + 1)) {
 		size_t len = 0;
 		assert_at(s, c, rc, at);
-		const uint8_t *key = layer_cursor_key(c, &len);
-		rc = layer_cursor_seek_before(c, key, len);
+		const uint8_t *key = merged_cursor_key(c, &len);
+		rc = merged_cursor_seek_before(c, key, len);
 		assert_at(s, c, rc, model_before(s, at));
 		if (!rc) {
-			key = layer_cursor_key(c, &len);
-			assert_at(s, c, layer_cursor_seek(c, key, len),
+			key = merged_cursor_key(c, &len);
+			assert_at(s, c, merged_cursor_seek(c, key, len),
 				  model_before(s, at));
 		}
 		assert_at(s, c, seek(c, at, false), at);
-		rc = layer_cursor_next(c);
+		rc = merged_cursor_next(c);
 	}
 	assert_int_equal(rc, 1);
-	layer_cursor_free(c);
+	merged_cursor_free(c);
 }
 
 /* The struct that it was made from can go, and the rows go on as they were */
@@ -347,11 +347,11 @@ static void a_cursor_sees_the_state_that_it_was_made_for(void **in)
 {
 	struct state *s = *in;
 	fill(s, 2, 60);
-	struct layer_cursor *c = new_cursor(s);
-	struct layers kept = s->layers;
-	memset(&s->layers, 0xee, sizeof(s->layers));
-	s->layers.tables = kept.tables;
-	int rc = layer_cursor_seek(c, "", 0);
+	struct merged_cursor *c = new_cursor(s);
+	struct merged kept = s->merged;
+	memset(&s->merged, 0xee, sizeof(s->merged));
+	s->merged.tables = kept.tables;
+	int rc = merged_cursor_seek(c, "", 0);
 	unsigned at = model_next(s, 0);
 	for (unsigned n = 0; at < KEYS; at = model_next(s, at + 1)) {
 		uint8_t key[KEY_LEN];
@@ -359,10 +359,10 @@ static void a_cursor_sees_the_state_that_it_was_made_for(void **in)
 		size_t len = key_of(n++, key);
 		redo_table_put(s->tables[n % 2], key, len,
 			       n % 3 ? "later" : NULL, 5, 9, NULL);
-		rc = layer_cursor_next(c);
+		rc = merged_cursor_next(c);
 	}
 	assert_int_equal(rc, 1);
-	layer_cursor_free(c);
+	merged_cursor_free(c);
 }
 
 /* Rows of other kinds, deleted or not, end the walk at once */
@@ -371,9 +371,9 @@ static void stays_within_a_prefix(void **in)
 	struct state *s = *in;
 	for (unsigned round = 0; round < 200; round++) {
 		if (round % 20 == 0)
-			fill(s, round / 20 % (LAYERS_TABLES + 1),
+			fill(s, round / 20 % (MERGED_TABLES + 1),
 			     round < 100 ? 40 : 95);
-		struct layer_cursor *c = new_cursor(s);
+		struct merged_cursor *c = new_cursor(s);
 		uint8_t prefix[KEY_LEN];
 		bool back = test_below(&s->random, 2);
 		/* The keys of three numbers, or of 256 times three */
@@ -383,18 +383,18 @@ static void stays_within_a_prefix(void **in)
 		first = len == 8 ? first * 3 : first / 256 * 768;
 		unsigned end = first + count < KEYS ? first + count : KEYS;
 		key_of(first, prefix);
-		assert_int_equal(layer_cursor_within(c, prefix, len), 0);
+		assert_int_equal(merged_cursor_within(c, prefix, len), 0);
 		unsigned i = back ? model_before(s, end) : model_next(s, first);
 		int rc = end == KEYS && back ?
-				 layer_cursor_seek_before(c, NULL, 0) :
+				 merged_cursor_seek_before(c, NULL, 0) :
 				 seek(c, back ? end : first, back);
 		while (i < KEYS && i >= first && i < end) {
 			assert_at(s, c, rc, i);
-			rc = back ? layer_cursor_prev(c) : layer_cursor_next(c);
+			rc = back ? merged_cursor_prev(c) : merged_cursor_next(c);
 			i = back ? model_before(s, i) : model_next(s, i + 1);
 		}
 		assert_at(s, c, rc, KEYS);
-		layer_cursor_free(c);
+		merged_cursor_free(c);
 	}
 }
 
@@ -405,15 +405,15 @@ static void stays_within_a_prefix(void **in)
 static void the_writer_sees_what_readers_would(void **in)
 {
 	struct state *s = *in;
-	struct gap gap = { 0 };
+	struct absent_range gap = { 0 };
 	unsigned in_gap = 0;
 	for (unsigned round = 0; round < 30; round++) {
-		fill(s, LAYERS_TABLES, round % 3 ? 2 : 30);
-		gap_forget(&gap);
-		s->layers.table[0].seq = UINT64_MAX;
-		struct layers own = s->layers;
+		fill(s, MERGED_TABLES, round % 3 ? 2 : 30);
+		absent_range_forget(&gap);
+		s->merged.table[0].seq = UINT64_MAX;
+		struct merged own = s->merged;
 		own.own = s->tables[0];
-		own.gap = &gap;
+		own.absent = &gap;
 		for (unsigned n = 0; n < KEYS; n++) {
 			struct row_value seen;
 			struct row_value wanted;
@@ -424,9 +424,9 @@ static void the_writer_sees_what_readers_would(void **in)
 			key[len] = 0;
 			len += n % 5 != 0;
 			uint32_t used = gap.used;
-			int rc = layers_get(&own, key, len, &seen);
+			int rc = merged_get(&own, key, len, &seen);
 			in_gap += gap.used > used;
-			assert_int_equal(rc, layers_get(&s->layers, key, len,
+			assert_int_equal(rc, merged_get(&s->merged, key, len,
 							&wanted));
 			if (rc == 0) {
 				assert_int_equal(seen.len, wanted.len);
@@ -450,7 +450,7 @@ static void a_failed_read_is_told(void **in)
 	struct state *s = *in;
 	struct row_value got;
 	fill(s, 2, 60);
-	struct layer_cursor *c = new_cursor(s);
+	struct merged_cursor *c = new_cursor(s);
 	cache_set_limit(s->cache, 0);
 	unsigned failed = 0;
 	for (unsigned n = 0; n < 1000; n++) {
@@ -459,17 +459,17 @@ static void a_failed_read_is_told(void **in)
 		atomic_store(&s->file.fail_read_in, 1 + n % 8);
 		int rc = seek(c, from, back);
 		for (unsigned step = 0; !rc && step < 40; step++)
-			rc = back ? layer_cursor_prev(c) : layer_cursor_next(c);
+			rc = back ? merged_cursor_prev(c) : merged_cursor_next(c);
 		atomic_store(&s->file.fail_read_in, 0);
 		assert_true(rc == 0 || rc == 1 || rc == -EIO);
 		failed += rc < 0;
-		assert_int_equal(layer_cursor_next(c) == 1, rc != 0);
+		assert_int_equal(merged_cursor_next(c) == 1, rc != 0);
 		assert_at(s, c, seek(c, 100, false), model_next(s, 100));
 	}
 	assert_true(failed > 20);
-	layer_cursor_free(c);
+	merged_cursor_free(c);
 	atomic_store(&s->file.fail_read_in, 1);
-	assert_int_equal(layers_get(&s->layers, "\0\0\0\0\0\0\1\1x", 9, &got),
+	assert_int_equal(merged_get(&s->merged, "\0\0\0\0\0\0\1\1x", 9, &got),
 			 -EIO);
 }
 

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "linear_run.h"
 
 #define TABLE_SMALL 10000u /* an empty one takes about half of it */

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "random.h"
 #include "slow_file.h"
 #include "temp.h"

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "chores.h"
 #include "crash.h"
 #include "no_memory_main.h"

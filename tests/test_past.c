@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
-#include "../store/buf.h"
+#include "../store/base/buf.h"
 #include "random.h"
 
 #define FREEZES 12u

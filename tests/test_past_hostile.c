@@ -12,8 +12,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "../store/bytes.h"
-#include "../store/format.h"
+#include "../store/base/bytes.h"
+#include "../store/log/format.h"
 #include "random.h"
 
 #define FREEZES 6u /* that were asked for */

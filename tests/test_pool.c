@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "../store/pages.h"
-#include "../store/pool.h"
+#include "../store/base/pages.h"
+#include "../store/base/pool.h"
 #include "random.h"
 
 #define PIECES 2000u

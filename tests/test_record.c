@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../store/record.h"
+#include "../store/record/record.h"
 #include "random.h"
 
 #define FIELDS 20 /* at most, in random schemas */

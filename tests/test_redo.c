@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../store/redo.h"
+#include "../store/table/redo.h"
 #include "encode_table.h"
 #include "random.h"
 

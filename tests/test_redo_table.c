@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "../store/bytes.h"
-#include "../store/redo_table.h"
+#include "../store/base/bytes.h"
+#include "../store/table/redo_table.h"
 #include "random.h"
 
 #define KEYS_MOST 1500u

@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "../store/bytes.h"
-#include "../store/check.h"
-#include "../store/db.h"
-#include "../store/extents.h"
+#include "../store/base/bytes.h"
+#include "../store/repair/check.h"
+#include "../store/engine/db.h"
+#include "../store/model/extents.h"
 #include "clock.h"
 #include "encode_table.h"
 #include "fault_file.h"
@@ -570,13 +570,13 @@ static void add_second_key(banyan *db, uint64_t space, uint64_t id)
 {
 	struct row_key key;
 	struct buf value = BUF_INIT;
-	struct change *c = NULL;
+	struct txn *c = NULL;
 	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &c), 0);
 	row_key_name(&key, space, "zz", 2);
 	assert_int_equal(reference_encode(id, S_IFDIR, &value), 0);
-	assert_int_equal(change_put(c, &key, &value), 0);
+	assert_int_equal(txn_put(c, &key, &value), 0);
 	row_key_link(&key, id, space, "zz", 2);
-	assert_int_equal(change_put_empty(c, &key), 0);
+	assert_int_equal(txn_put_empty(c, &key), 0);
 	assert_int_equal(db_write_end(db, c, 0), 0);
 	buf_free(&value);
 }

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
-#include "../store/row_tools.h"
+#include "../store/engine/db.h"
+#include "../store/repair/row_tools.h"
 #include "encode_table.h"
 #include "fault_file.h"
 #include "random.h"
@@ -122,7 +122,7 @@ static struct file *copy_of(struct file *f)
 
 static void assert_dense(banyan *db, unsigned records)
 {
-	struct snapshot s;
+	struct read_txn s;
 	struct banyan_stat st;
 	struct row_key key;
 	uint8_t value[ROW_VALUE_MAX];
@@ -131,7 +131,7 @@ static void assert_dense(banyan *db, unsigned records)
 	assert_int_equal(st.keys, records);
 	assert_int_equal(st.live_bytes, records * 10);
 	assert_int_equal(st.next_id, 1 + records);
-	db_read_long(db, &s);
+	read_txn_begin_pinned(db, &s);
 	for (unsigned n = 0; n < records; n++) {
 		memset(value, (int)n + 1, sizeof(value));
 		for (unsigned i = 0; i < ROWS; i += 57) {
@@ -143,7 +143,7 @@ static void assert_dense(banyan *db, unsigned records)
 	}
 	dense_key(&key, records, 0);
 	assert_int_equal(rows_get(&s.state, &key, &row), -ENOENT);
-	db_read_end(&s);
+	read_txn_end(&s);
 	buf_free(&row);
 }
 

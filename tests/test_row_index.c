@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "../store/bytes.h"
-#include "../store/row_index.h"
+#include "../store/base/bytes.h"
+#include "../store/table/row_index.h"
 #include "random.h"
 
 #define ROWS 20000u

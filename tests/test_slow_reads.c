@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "clock.h"
 #include "random.h"
 #include "slow_file.h"

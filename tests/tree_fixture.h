@@ -19,9 +19,9 @@
 
 #include <cmocka.h>
 
-#include "../store/btree.h"
-#include "../store/bytes.h"
-#include "../store/crc32c.h"
+#include "../store/tree/btree.h"
+#include "../store/base/bytes.h"
+#include "../store/base/crc32c.h"
 #include "random.h"
 
 struct test_file {

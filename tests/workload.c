@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../store/db.h"
+#include "../store/engine/db.h"
 #include "random.h"
 
 #define TABLE_LIMIT 6000u /* bytes of redo: a few operations */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "db.h"
+#include "engine/db.h"
 #include "honest.h"
 #include "image_file.h"
 
@@ -171,24 +171,24 @@ static void row_seeds(banyan *db)
 {
 	struct rows all = { 0 };
 	struct rows none = { 0 };
-	struct layer_cursor *c = NULL;
-	struct snapshot s;
+	struct merged_cursor *c = NULL;
+	struct read_txn s;
 	unsigned count = 0;
-	db_read_begin(db, &s);
-	if (layer_cursor_new(&s.state.layers, &c))
+	read_txn_begin(db, &s);
+	if (merged_cursor_new(&s.state.merged, &c))
 		fail("no memory");
-	for (int rc = layer_cursor_seek(c, "", 0); rc == 0;
-	     rc = layer_cursor_next(c)) {
+	for (int rc = merged_cursor_seek(c, "", 0); rc == 0;
+	     rc = merged_cursor_next(c)) {
 		size_t key_len = 0;
 		size_t len = 0;
-		const uint8_t *key = layer_cursor_key(c, &key_len);
-		const uint8_t *value = layer_cursor_value(c, &len);
+		const uint8_t *key = merged_cursor_key(c, &key_len);
+		const uint8_t *value = merged_cursor_value(c, &len);
 		row_seed(count++, key, key_len, value, len);
 		add_row(&all, key, key_len, value, len);
 		add_row(&none, key, key_len, NULL, 0);
 	}
-	layer_cursor_free(c);
-	db_read_end(&s);
+	merged_cursor_free(c);
+	read_txn_end(&s);
 	body_seed("all", &all);
 	body_seed("none", &none);
 }

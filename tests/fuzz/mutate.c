@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "../random.h"
-#include "bytes.h"
-#include "format.h"
+#include "base/bytes.h"
+#include "log/format.h"
 #include "image_file.h"
 
 #define RECORDS_MAX 256u

@@ -4,8 +4,8 @@
 
 #include "../random.h"
 #include "mutate.h"
-#include "redo.h"
-#include "rows.h"
+#include "table/redo.h"
+#include "model/rows.h"
 
 #define ROWS_MAX 64u
 

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "db.h"
+#include "engine/db.h"
 #include "exercise.h"
 #include "image_file.h"
 #include "mend.h"

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "db.h"
+#include "engine/db.h"
 #include "exercise.h"
 #include "honest.h"
 #include "image_file.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "crc32c.h"
+#include "base/crc32c.h"
 
 /* A longer value is looked at so far from its beginning and from its end */
 #define LOOK_AT (256u << 10)

@@ -14,7 +14,7 @@
 #include <sys/sysmacros.h>
 
 #include "../fuzz/image_file.h"
-#include "db.h"
+#include "engine/db.h"
 #include "image_text.h"
 #include "listing.h"
 

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/* path.c - the public functions by path: names joined by '/'. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model/contents.h"
+#include "api/handles.h"
+#include "base/umask.h"
+
+/* The next name of the path: false at its end. Slashes before it are skipped. */
+static bool next_name(const char **path, struct name *n)
+{
+	while (**path == '/')
+		++*path;
+	n->bytes = *path;
+	n->len = strcspn(*path, "/");
+	*path += n->len;
+	return n->len > 0;
+}
+
+static void set_root(struct located *l)
+{
+	data_clear(&l->d);
+	l->d.id = BANYAN_ROOT_ID;
+	l->d.mode = S_IFDIR;
+}
+
+/* The Data at a path. The root's attributes are not filled in. */
+static int resolve(const struct state *s, const char *path, struct located *l)
+{
+	struct name n;
+	set_root(l);
+	while (next_name(&path, &n)) {
+		if (!data_is_space(&l->d))
+			return -ENOTDIR;
+		n.space = l->d.id;
+		int rc = name_check(n.space, n.bytes, n.len);
+		if (!rc)
+			rc = names_lookup(s, &n, l);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static struct banyan_new default_make(mode_t mode)
+{
+	return (struct banyan_new){ .mode = mode & ~process_umask(),
+				    .uid = geteuid(),
+				    .gid = getegid() };
+}
+
+static int make_space(struct txn *txn, const struct name *n, struct located *l)
+{
+	struct banyan_new make = default_make(S_IFDIR | 0777);
+	int rc = names_check_new(txn, n);
+	if (!rc)
+		rc = make_data(txn, &make, n->space, &l->d);
+	location_set(&l->at, 0, NULL, 0);
+	return rc ? rc : names_insert(txn, n, &l->d);
+}
+
+/* Names in spaces that are yet to be made: before any row is changed */
+static int check_rest(const char *path)
+{
+	struct name n;
+	int rc = 0;
+	while (!rc && next_name(&path, &n))
+		rc = name_check(0, n.bytes, n.len);
+	return rc;
+}
+
+/*
+ * The key space in which the last name of a path lies, and that name. Makes the
+ * spaces that are missing if asked to. -EBUSY if the path is the root.
+ */
+static int resolve_last(struct txn *txn, const char *path, bool make,
+			struct name *last)
+{
+	struct located l;
+	struct name n;
+	struct name next;
+	set_root(&l);
+	if (!next_name(&path, &n))
+		return -EBUSY;
+	for (;;) {
+		if (!data_is_space(&l.d))
+			return -ENOTDIR;
+		n.space = l.d.id;
+		const char *rest = path;
+		int rc = name_check(n.space, n.bytes, n.len);
+		if (rc)
+			return rc;
+		if (!next_name(&path, &next)) {
+			*last = n;
+			return 0;
+		}
+		rc = names_lookup(&txn->state, &n, &l);
+		if (rc == -ENOENT && make) {
+			rc = check_rest(rest);
+			if (!rc)
+				rc = make_space(txn, &n, &l);
+		}
+		if (rc)
+			return rc;
+		n = next;
+	}
+}
+
+int banyan_find(banyan *db, const char *path, banyan_data **data)
+{
+	struct name n;
+	banyan_data *at = db->root;
+	banyan_hold(at);
+	while (next_name(&path, &n)) {
+		banyan_data *next = NULL;
+		int rc = name_check(at->id, n.bytes, n.len);
+		if (!rc)
+			rc = banyan_search(at, n.bytes, n.len, &next);
+		banyan_release(at, 1);
+		if (rc)
+			return rc;
+		at = next;
+	}
+	*data = at;
+	return 0;
+}
+
+/* ---- putting and getting ---------------------------------------------- */
+
+/* Let the contents of *l be those of source, or the bytes if that is NULL */
+static int fill(struct txn *txn, struct located *l, const void *value,
+		size_t size, struct located *source)
+{
+	uint64_t done = 0;
+	bool source_changed = false;
+	int rc = contents_resize(txn, &l->d, 0);
+	if (rc)
+		return rc;
+	if (!source)
+		return contents_write(txn, &l->d, value, size, 0);
+	if (source->d.size == 0)
+		return 0;
+	rc = contents_clone(txn, &source->d, 0, &l->d, 0, source->d.size,
+			    EXTENTS_PER_OPERATION, &done, &source_changed);
+	if (!rc && done < source->d.size)
+		rc = -E2BIG;
+	if (!rc && source_changed)
+		rc = data_save(txn, source);
+	return rc;
+}
+
+static int put_new(struct txn *txn, const struct name *n, const void *value,
+		   size_t size, struct located *source)
+{
+	struct banyan_new make = default_make(S_IFREG | 0666);
+	struct located l;
+	int rc = make_data(txn, &make, 0, &l.d);
+	if (!rc)
+		rc = fill(txn, &l, value, size, source);
+	return rc ? rc : names_insert(txn, n, &l.d);
+}
+
+static int put_through(struct txn *txn, struct located *l, const void *value,
+		       size_t size, struct located *source)
+{
+	if (data_is_space(&l->d))
+		return -EISDIR;
+	if (!data_is_file(&l->d))
+		return -EINVAL;
+	if (source && source->d.id == l->d.id)
+		return 0;
+	int64_t stored = (int64_t)l->d.stored;
+	int rc = fill(txn, l, value, size, source);
+	if (rc)
+		return rc;
+	txn->op.live += (int64_t)l->d.stored - stored;
+	l->d.ctime = txn_time(txn, l->d.ctime);
+	l->d.mtime = l->d.ctime;
+	return data_save(txn, l);
+}
+
+static int put(banyan *db, const char *path, const void *value, size_t size,
+	       banyan_data *source, unsigned flags)
+{
+	struct txn *txn = NULL;
+	struct name n;
+	struct located l;
+	struct located from;
+	int rc = db_write_begin(db, OPERATION_WRITE, false, &txn);
+	if (rc)
+		return rc;
+	if (source)
+		rc = db_write_data(txn, source, &from);
+	if (!rc && source && data_is_space(&from.d))
+		rc = -EISDIR;
+	if (!rc)
+		rc = resolve_last(txn, path, flags & BANYAN_PARENTS, &n);
+	if (rc)
+		return db_write_end(db, txn, rc);
+	rc = names_lookup(&txn->state, &n, &l);
+	if (rc == -ENOENT)
+		rc = put_new(txn, &n, value, size, source ? &from : NULL);
+	else if (!rc && (flags & BANYAN_NEW_ONLY))
+		rc = -EEXIST;
+	else if (!rc)
+		rc = put_through(txn, &l, value, size, source ? &from : NULL);
+	return db_write_end(db, txn, rc);
+}
+
+int banyan_put(banyan *db, const char *path, const void *value, size_t size,
+	       unsigned flags)
+{
+	return put(db, path, value, size, NULL, flags);
+}
+
+int banyan_put_data(banyan *db, const char *path, banyan_data *source,
+		    unsigned flags)
+{
+	return source->db == db ? put(db, path, NULL, 0, source, flags) :
+				  -EXDEV;
+}
+
+static int get(struct read_txn *rtxn, const char *path, void **value,
+	       size_t *size)
+{
+	struct located l;
+	int rc = resolve(&rtxn->state, path, &l);
+	if (rc)
+		return rc;
+	if (data_is_space(&l.d))
+		return -EISDIR;
+	if (l.d.size >= SIZE_MAX / 2)
+		return -EFBIG;
+	char *bytes = malloc((size_t)l.d.size + 1);
+	if (!bytes)
+		return -ENOMEM;
+	rc = read_txn_contents(rtxn, &l.d, bytes, (size_t)l.d.size, 0);
+	if (rc) {
+		free(bytes);
+		return rc;
+	}
+	bytes[l.d.size] = '\0';
+	*value = bytes;
+	*size = (size_t)l.d.size;
+	return 0;
+}
+
+int banyan_get(banyan *db, const char *path, void **value, size_t *size)
+{
+	struct read_txn rtxn;
+	read_txn_begin(db, &rtxn);
+	int rc = get(&rtxn, path, value, size);
+	read_txn_end(&rtxn);
+	if (is_damage(rc))
+		db_report(db, "damaged: key '%s'", path);
+	return rc;
+}
+
+/* ---- keys ------------------------------------------------------------- */
+
+int banyan_remove(banyan *db, const char *path)
+{
+	struct txn *txn = NULL;
+	struct name n;
+	int rc = db_write_begin(db, OPERATION_DELETE, true, &txn);
+	if (rc)
+		return rc;
+	rc = resolve_last(txn, path, false, &n);
+	if (!rc)
+		rc = names_delete(txn, &n, 0, false, NULL);
+	return db_write_end(db, txn, rc);
+}
+
+int banyan_alias(banyan *db, const char *path, const char *alias)
+{
+	struct txn *txn = NULL;
+	struct name n;
+	struct located l;
+	int rc = db_write_begin(db, OPERATION_ALIAS, false, &txn);
+	if (rc)
+		return rc;
+	rc = resolve(&txn->state, path, &l);
+	if (!rc)
+		rc = resolve_last(txn, alias, false, &n);
+	if (!rc)
+		rc = names_alias(txn, &n, &l);
+	return db_write_end(db, txn, rc);
+}
+
+int banyan_rename(banyan *db, const char *path, const char *new_path,
+		  unsigned flags)
+{
+	struct txn *txn = NULL;
+	struct name from;
+	struct name to;
+	int rc = db_write_begin(db, OPERATION_MOVE, true, &txn);
+	if (rc)
+		return rc;
+	rc = resolve_last(txn, path, false, &from);
+	if (!rc)
+		rc = resolve_last(txn, new_path, false, &to);
+	if (!rc)
+		rc = names_move(txn, &from, &to, flags);
+	return db_write_end(db, txn, rc);
+}
+
+int banyan_make_space(banyan *db, const char *path, unsigned flags)
+{
+	struct txn *txn = NULL;
+	struct name n;
+	struct located l;
+	bool parents = flags & BANYAN_PARENTS;
+	int rc = db_write_begin(db, OPERATION_INSERT, false, &txn);
+	if (rc)
+		return rc;
+	rc = resolve_last(txn, path, parents, &n);
+	if (rc == -EBUSY)
+		rc = parents ? 0 : -EEXIST; /* the root is there */
+	else if (!rc)
+		rc = make_space(txn, &n, &l);
+	if (rc == -EEXIST && parents && !names_lookup(&txn->state, &n, &l) &&
+	    data_is_space(&l.d))
+		rc = 0;
+	return db_write_end(db, txn, rc);
+}
+
+/* ---- walking ---------------------------------------------------------- */
+
+struct walk {
+	banyan_visit *visit;
+	void *arg;
+	bool recursive;
+	struct banyan_range below; /* the order, on the levels below the first */
+	struct buf path; /* of the key at hand, with a NUL behind */
+	unsigned depth;
+};
+
+/* No honest tree of key spaces is deeper; a circle in a hostile one is */
+#define WALK_DEPTH_MAX 4096u
+
+static int set_walk_path(struct walk *w, size_t base,
+			 const struct banyan_entry *e)
+{
+	w->path.len = base;
+	if (base)
+		buf_add_u8(&w->path, '/');
+	buf_add(&w->path, e->name, e->len + 1);
+	return w->path.failed ? -ENOMEM : 0;
+}
+
+static int walk_space(struct walk *w, banyan_data *space, size_t base,
+		      const struct banyan_range *range);
+
+/* What is below the key at hand, if it is a key space */
+static int walk_below(struct walk *w, banyan_cursor *cursor)
+{
+	banyan_data *below = NULL;
+	int rc = scan_check_only_key(cursor);
+	if (!rc)
+		rc = banyan_entry_data(cursor, &below);
+	if (rc)
+		return rc == -ESTALE ? 0 : rc; /* it may have gone since */
+	rc = walk_space(w, below, w->path.len - 1, &w->below);
+	banyan_release(below, 1);
+	return rc;
+}
+
+static int walk_space(struct walk *w, banyan_data *space, size_t base,
+		      const struct banyan_range *range)
+{
+	banyan_cursor *cursor = NULL;
+	struct banyan_entry e;
+	if (w->depth == WALK_DEPTH_MAX)
+		return -ELOOP;
+	w->depth++;
+	int rc = banyan_scan(space, range, &cursor);
+	while (!rc) {
+		rc = banyan_next(cursor, &e);
+		if (rc) {
+			rc = rc < 0 ? rc : 0;
+			break;
+		}
+		rc = set_walk_path(w, base, &e);
+		if (!rc)
+			rc = w->visit(w->arg, (const char *)w->path.data, &e);
+		if (!rc && w->recursive && S_ISDIR(e.attr.mode))
+			rc = walk_below(w, cursor);
+	}
+	banyan_scan_end(cursor);
+	w->depth--;
+	return rc;
+}
+
+int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
+		bool recursive, banyan_visit *visit, void *arg)
+{
+	struct walk w = { .visit = visit, .arg = arg, .recursive = recursive };
+	banyan_data *start = NULL;
+	if (range) {
+		w.below.reverse = range->reverse;
+		w.below.names_only = range->names_only;
+	}
+	int rc = banyan_find(db, path, &start);
+	if (rc)
+		return rc;
+	rc = walk_space(&w, start, 0, range);
+	banyan_release(start, 1);
+	buf_free(&w.path);
+	return rc;
+}

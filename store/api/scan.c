@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* scan.c - cursors over the keys of a key space. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/contents.h"
+#include "api/handles.h"
+
+struct banyan_cursor {
+	banyan_data *space; /* held */
+	struct read_txn s;
+	uint64_t generation; /* of the held table, before that moment */
+	struct merged_cursor *rows;
+	struct row_key prefix; /* all keys that are wanted begin so */
+	struct row_key from;
+	struct row_key to; /* len 0: no bound */
+	bool after;
+	bool reverse;
+	bool names_only;
+	bool values;
+	bool started;
+	bool ended;
+	struct name_row row; /* of the key that was given last */
+	struct located l;
+	char name[BANYAN_NAME_MAX + 1];
+	size_t len;
+	struct buf value; /* of the key, if it lies in several places */
+};
+
+/* The first key behind all that begin with k: false if there is none */
+static bool successor(struct row_key *k)
+{
+	while (k->len && k->bytes[k->len - 1] == 0xff)
+		k->len--;
+	if (k->len == 0)
+		return false;
+	k->bytes[k->len - 1]++;
+	return true;
+}
+
+static int set_range(struct banyan_cursor *c, const struct banyan_range *r)
+{
+	uint64_t id = c->space->id;
+	row_key_name(&c->prefix, id, NULL, 0);
+	c->from = c->prefix;
+	if (!r)
+		return 0;
+	if (r->prefix_len > BANYAN_NAME_MAX || r->from_len > BANYAN_NAME_MAX ||
+	    r->to_len > BANYAN_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (r->prefix)
+		row_key_name(&c->prefix, id, r->prefix, r->prefix_len);
+	if (r->from)
+		row_key_name(&c->from, id, r->from, r->from_len);
+	if (r->to)
+		row_key_name(&c->to, id, r->to, r->to_len);
+	c->after = r->from && r->after;
+	c->reverse = r->reverse;
+	c->names_only = r->names_only;
+	c->values = r->values && !r->names_only;
+	return 0;
+}
+
+int banyan_scan(banyan_data *space, const struct banyan_range *range,
+		banyan_cursor **cursor)
+{
+	struct data d;
+	struct banyan_cursor *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->space = space;
+	banyan_hold(space);
+	c->generation = held_generation(&space->db->held);
+	read_txn_begin_pinned(space->db, &c->s);
+	int rc = set_range(c, range);
+	if (!rc)
+		rc = names_space(&c->s.state, space->id, &d);
+	if (!rc)
+		rc = merged_cursor_new(&c->s.state.merged, &c->rows);
+	if (!rc)
+		rc = merged_cursor_within(c->rows, c->prefix.bytes,
+					  c->prefix.len);
+	if (rc) {
+		banyan_scan_end(c);
+		return rc == -ENOENT ? -ESTALE : rc;
+	}
+	*cursor = c;
+	return 0;
+}
+
+void banyan_scan_end(banyan_cursor *c)
+{
+	if (!c)
+		return;
+	merged_cursor_free(c->rows);
+	read_txn_end(&c->s);
+	banyan_release(c->space, 1);
+	buf_free(&c->value);
+	free(c);
+}
+
+static int compare_keys(const struct row_key *a, const struct row_key *b)
+{
+	return compare_bytes(a->bytes, a->len, b->bytes, b->len);
+}
+
+static int seek_first(struct banyan_cursor *c)
+{
+	const struct row_key *start = &c->from;
+	if (compare_keys(&c->prefix, start) > 0)
+		start = &c->prefix;
+	int rc = merged_cursor_seek(c->rows, start->bytes, start->len);
+	if (rc == 0 && c->after) {
+		size_t len = 0;
+		const uint8_t *key = merged_cursor_key(c->rows, &len);
+		if (compare_bytes(key, len, c->from.bytes, c->from.len) == 0)
+			rc = merged_cursor_next(c->rows);
+	}
+	return rc;
+}
+
+static int seek_last(struct banyan_cursor *c)
+{
+	struct row_key bound = c->prefix;
+	/* A NAME row's key begins with 01: there is always a successor */
+	(void)successor(&bound);
+	if (c->to.len && compare_keys(&c->to, &bound) < 0)
+		bound = c->to;
+	return merged_cursor_seek_before(c->rows, bound.bytes, bound.len);
+}
+
+static int step(struct banyan_cursor *c)
+{
+	if (c->started)
+		return c->reverse ? merged_cursor_prev(c->rows) :
+				    merged_cursor_next(c->rows);
+	c->started = true;
+	return c->reverse ? seek_last(c) : seek_first(c);
+}
+
+/* The cursor over the rows keeps to the prefix by itself */
+static bool in_range(const struct banyan_cursor *c, const uint8_t *key,
+		     size_t len)
+{
+	if (!c->reverse)
+		return !c->to.len ||
+		       compare_bytes(key, len, c->to.bytes, c->to.len) < 0;
+	int order = compare_bytes(key, len, c->from.bytes, c->from.len);
+	return c->after ? order > 0 : order >= 0;
+}
+
+/* What the row at the position says */
+static int decode(struct banyan_cursor *c)
+{
+	size_t len = 0;
+	struct location *home = &c->l.at;
+	const uint8_t *value = merged_cursor_value(c->rows, &len);
+	int rc = name_row_decode(&c->row, &c->l.d, value, len);
+	if (!rc)
+		rc = name_check(c->space->id, c->name, c->len) ? -EUCLEAN : 0;
+	if (rc)
+		return rc;
+	location_set(home, c->row.embedded ? c->space->id : 0, c->name,
+		     c->row.embedded ? c->len : 0);
+	if (c->row.embedded || c->names_only)
+		return 0;
+	rc = data_load(&c->s.state, c->row.id, home, &c->l);
+	return rc == -ESTALE ? -EUCLEAN : rc;
+}
+
+/* The whole value at the position; *value is NULL if it is not to be had */
+static int take_value(struct banyan_cursor *c, const void **value)
+{
+	const struct data *d = &c->l.d;
+	size_t size = (size_t)d->size;
+	uint32_t type = d->mode & S_IFMT;
+	*value = NULL;
+	if ((type != S_IFREG && type != S_IFLNK) ||
+	    d->size > BANYAN_SCAN_VALUE_MAX)
+		return 0;
+	if (d->contents == CONTENTS_INLINE && d->inline_len == d->size) {
+		*value = d->inline_bytes;
+		return 0;
+	}
+	buf_reset(&c->value);
+	uint8_t *to = buf_reserve(&c->value, size + 1);
+	if (!to)
+		return -ENOMEM;
+	*value = to;
+	return contents_read(&c->s.state, d, to, size, 0);
+}
+
+/* The row at the position: 0, 1 if it is out of the range, or an error */
+static int take_row(struct banyan_cursor *c, const void **value)
+{
+	size_t len = 0;
+	const uint8_t *key = merged_cursor_key(c->rows, &len);
+	if (!in_range(c, key, len))
+		return 1;
+	if (len - ROW_ID_LEN > BANYAN_NAME_MAX)
+		return -EUCLEAN;
+	c->len = len - ROW_ID_LEN;
+	memcpy(c->name, key + ROW_ID_LEN, c->len);
+	c->name[c->len] = '\0';
+	int rc = decode(c);
+	if (!rc && c->values)
+		rc = take_value(c, value);
+	return rc;
+}
+
+int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
+{
+	const void *value = NULL;
+	if (c->ended)
+		return 1;
+	int rc = step(c);
+	if (rc == 0)
+		rc = take_row(c, &value);
+	c->ended = rc != 0;
+	if (is_damage(rc))
+		db_report(c->space->db, "damage near key '%s' of space %llu",
+			  c->name, (unsigned long long)c->space->id);
+	if (rc)
+		return rc;
+	*entry = (struct banyan_entry){ .name = c->name,
+					.len = c->len,
+					.value = value };
+	if (c->names_only) {
+		entry->attr.id = c->row.id;
+		entry->attr.mode = c->row.type;
+	} else {
+		fill_attr(&c->l.d, &entry->attr);
+	}
+	return 0;
+}
+
+int banyan_entry_data(banyan_cursor *c, banyan_data **data)
+{
+	banyan *db = c->space->db;
+	banyan_data *held = NULL;
+	int rc = held_hold(&db->held, db, c->row.id, &c->l.at, c->generation,
+			   data);
+	if (rc != -EAGAIN)
+		return rc;
+	/* Something moved since: look where it is now */
+	rc = banyan_search(c->space, c->name, c->len, &held);
+	if (rc)
+		return rc == -ENOENT ? -ESTALE : rc;
+	if (held->id != c->row.id) {
+		banyan_release(held, 1);
+		return -ESTALE;
+	}
+	*data = held;
+	return 0;
+}
+
+/* Does the LINK row at the cursor lead to the key that was given last? */
+static bool leads_here(const struct banyan_cursor *c,
+		       const struct merged_cursor *links)
+{
+	struct row_key link;
+	size_t len = 0;
+	const uint8_t *key = merged_cursor_key(links, &len);
+	row_key_link(&link, c->row.id, c->space->id, c->name, c->len);
+	return compare_bytes(key, len, link.bytes, link.len) == 0;
+}
+
+int scan_check_only_key(banyan_cursor *c)
+{
+	struct merged_cursor *links = NULL;
+	struct row_key prefix;
+	row_key_id(&prefix, ROW_LINK, c->row.id);
+	int rc = merged_cursor_open(&c->s.state.merged, prefix.bytes,
+				    prefix.len, &links);
+	bool here = rc == 0 && leads_here(c, links);
+	if (here)
+		rc = merged_cursor_next(links);
+	merged_cursor_free(links);
+	if (rc < 0)
+		return rc;
+	return here && rc == 1 ? 0 : -EUCLEAN;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * txn.h - a state of the store, and an operation on it in the making.
+ *
+ * A struct state is what rows and values are read from: layers of rows, and the
+ * file in which values lie. A struct txn is an operation, or a batch of
+ * them, that is being built by the one writer: it puts the rows that will differ
+ * into the redo table, with a number that nobody else looks at yet, and stages
+ * payloads in the log. Its own state shows the store as if the operation had
+ * happened. When it is dropped its rows are taken back.
+ *
+ * Each key that is made or deleted changes its key space too. The Data of the
+ * last such space is kept here, and its row is put when another one comes, or
+ * at the end: in a batch, once instead of a thousand times.
+ *
+ * An operation first reads and decides, then changes rows: a failure while it
+ * decides leaves a batch as it was. A failure while it changes rows (no memory)
+ * breaks the whole change.
+ */
+#ifndef STORE_MODEL_TXN_H
+#define STORE_MODEL_TXN_H
+
+#include <stdatomic.h>
+
+#include "model/data.h"
+#include "file/file.h"
+#include "model/held_data.h"
+#include "table/merged.h"
+#include "log/log.h"
+#include "table/redo.h"
+#include "model/rows.h"
+
+struct state {
+	struct merged merged;
+	struct file *file;
+	const struct data *space; /* newer than its DATA row; NULL: none */
+};
+
+/* The row's value, valid for as long as the state is. 0, -ENOENT, error. */
+int state_get(const struct state *s, const struct row_key *key,
+	      struct row_value *value);
+
+struct txn {
+	struct state state;
+	struct redo_table *table; /* where rows are put: layers.table[0] */
+	uint64_t seq; /* the operation's number there */
+	struct index_row **rows; /* that have changed */
+	size_t count;
+	size_t capacity;
+	struct data space; /* state.space, if there is one */
+	struct absent_range absent; /* in the layers below the table */
+	struct log *log;
+	struct operation op;
+	uint64_t stamps; /* changes of rows in this operation of a batch */
+	int64_t keys_before, live_before; /* of op, before this one */
+	size_t memory; /* of the table, at the beginning */
+	size_t encoded; /* bytes of their rows in a record, at the most */
+	bool batch; /* callers' memory does not stay until the commit */
+	bool makes_room; /* as does each operation of a batch, so far */
+	int broken; /* 0, or why the change cannot be committed */
+	struct buf scratch; /* row values on their way into the table */
+	struct buf body; /* of the record */
+
+	banyan *db;
+	struct held_table *held;
+	struct location_undo *undo; /* homes that were told, newest first */
+	size_t undos;
+	size_t undo_capacity;
+	bool leaves_orphans; /* that nobody holds */
+	_Atomic bool *orphans; /* set at the end if so */
+};
+
+/*
+ * Begin on top of the state in *c, whose first table it is to change, with the
+ * number seq; log, db, held and orphans are set too, the rest is zero but for
+ * what an earlier change has left in rows, scratch and body: their memory.
+ */
+void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
+	       uint64_t next_id, int64_t now);
+
+/* Put what is still to be put; the rows are in key order then. 0 or -ENOMEM. */
+int txn_finish(struct txn *txn);
+
+/* Unless it was committed, rows and homes are again what they were. */
+void txn_end(struct txn *txn, bool committed);
+/* Free the memory that is kept for the next one */
+void txn_free(struct txn *txn);
+
+int txn_put(struct txn *txn, const struct row_key *key,
+	    const struct buf *value);
+int txn_put_empty(struct txn *txn, const struct row_key *key);
+int txn_delete(struct txn *txn, const struct row_key *key);
+
+/* The key space is now this; its DATA row is put later */
+int txn_put_space(struct txn *txn, const struct data *space);
+
+uint64_t txn_new_id(struct txn *txn);
+
+/*
+ * The Data has moved from a row to another (NULL: its DATA row), and has a key
+ * or not: tell who holds it. 0 or -ENOMEM.
+ */
+int txn_relocate(struct txn *txn, uint64_t id, const struct location *was,
+		 const struct location *home, bool orphan);
+
+/*
+ * 1: nobody holds the Data, nor can until the change has ended. 0: held.
+ * -ENOMEM.
+ */
+int txn_bar(struct txn *txn, uint64_t id);
+
+/* A time later than the last ctime of the Data */
+int64_t txn_time(const struct txn *txn, int64_t last_ctime);
+
+bool txn_empty(const struct txn *txn);
+
+/* Would one more operation of the usual size make the record too large? */
+bool txn_full(struct txn *txn);
+
+/*
+ * Before an operation changes very many rows: -E2BIG if these, of so many bytes
+ * each at the most, might not fit into the record of a batch. Any other
+ * operation learns that when it is committed.
+ */
+int txn_fits(struct txn *txn, size_t rows, size_t bytes);
+
+/* Encode the record's body. 0, -E2BIG or -ENOMEM. */
+int txn_encode(struct txn *txn);
+
+#endif

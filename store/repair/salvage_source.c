@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * salvage_source.c - the rows of the last state that can be had.
+ *
+ * A tree is walked node by node. What lies below a damaged node is a range of
+ * row keys about which this tree says nothing. For those ranges, and no others,
+ * the tree of the freeze before is asked; where that is damaged too, the one
+ * before, and so on; at last the empty tree with which the log begins. Then the
+ * operations in the log bring the ranges forward, from freeze to freeze, up to
+ * the last one, from where on all operations are taken.
+ *
+ * If no operation is missing on the way nothing is lost at all. Otherwise the
+ * range is told as lost: what was found of it may be old.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "repair/salvage.h"
+
+/* Freezes that are gone back for damaged ranges, before the log is read from
+ * its beginning: each costs a look at every range */
+#define DEPTH_MAX 64
+
+/* The ranges, of those that the freezes after it leave open, that the tree of one
+ * freeze leaves open as well */
+struct depth {
+	struct freeze freeze;
+	struct lost_ranges open;
+};
+
+/* ---- ranges ----------------------------------------------------------- */
+
+static void free_ranges(struct lost_ranges *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		free(r->range[i].lower);
+		free(r->range[i].upper);
+	}
+	free(r->range);
+	*r = (struct lost_ranges){ 0 };
+}
+
+static uint8_t *copy_bytes(const uint8_t *bytes, size_t n)
+{
+	uint8_t *copy = malloc(n + 1);
+	if (copy && n)
+		memcpy(copy, bytes, n);
+	return copy;
+}
+
+static int add_range(struct lost_ranges *r, const struct lost_range *range)
+{
+	if (r->count == r->capacity) {
+		size_t capacity = r->capacity ? r->capacity * 2 : 8;
+		struct lost_range *more =
+			realloc(r->range, capacity * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		r->range = more;
+		r->capacity = capacity;
+	}
+	struct lost_range copy = *range;
+	copy.lower = copy_bytes(range->lower, range->lower_len);
+	copy.upper = range->upper ? copy_bytes(range->upper, range->upper_len) :
+				    NULL;
+	if (!copy.lower || (range->upper && !copy.upper)) {
+		free(copy.lower);
+		free(copy.upper);
+		return -ENOMEM;
+	}
+	r->range[r->count++] = copy;
+	return 0;
+}
+
+static bool below(const struct lost_range *r, const uint8_t *key, size_t len)
+{
+	return r->upper && compare_bytes(r->upper, r->upper_len, key, len) <= 0;
+}
+
+/* The first range that does not lie below the key */
+static size_t find_range(const struct lost_ranges *r, const uint8_t *key,
+			 size_t len)
+{
+	size_t from = 0;
+	size_t to = r->count;
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		if (below(&r->range[middle], key, len))
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+/* r NULL: all keys */
+static bool has_key(const struct lost_ranges *r, const uint8_t *key, size_t len)
+{
+	if (!r)
+		return true;
+	size_t i = find_range(r, key, len);
+	return i < r->count &&
+	       compare_bytes(r->range[i].lower, r->range[i].lower_len, key,
+			     len) <= 0;
+}
+
+static bool touches(const struct lost_ranges *r, const struct lost_range *x)
+{
+	if (!r)
+		return true;
+	size_t i = find_range(r, x->lower, x->lower_len);
+	return i < r->count &&
+	       (!x->upper ||
+		compare_bytes(r->range[i].lower, r->range[i].lower_len,
+			      x->upper, x->upper_len) < 0);
+}
+
+/* ---- the tree --------------------------------------------------------- */
+
+struct tree_walk {
+	struct salvage *s;
+	const struct lost_ranges *within; /* NULL: all */
+	struct lost_ranges *open;
+};
+
+static int put_row(struct salvage *s, const uint8_t *key, size_t len,
+		   const uint8_t *value, size_t value_len)
+{
+	struct row_key k = { .len = len };
+	if (!len)
+		return 0; /* no row of ours */
+	memcpy(k.bytes, key, len);
+	s->collected++;
+	if (value)
+		return rebuild_put(&s->work, &k, value, value_len);
+	return rebuild_delete(&s->work, &k);
+}
+
+static int put_leaf(struct tree_walk *t, const struct node *node)
+{
+	uint8_t key[ROW_KEY_MAX];
+	uint8_t value[ROW_VALUE_MAX];
+	int rc = 0;
+	for (unsigned i = 0; !rc && i < node->count; i++) {
+		size_t len = node_key(node, i, key);
+		if (!has_key(t->within, key, len))
+			continue;
+		rc = put_row(t->s, key, len, value, node_value(node, i, value));
+		if (!rc)
+			rc = salvage_step(t->s, SALVAGE_ROW);
+	}
+	return rc;
+}
+
+static int load_node(struct salvage *s, const struct lost_range *x,
+		     struct node **node)
+{
+	uint8_t bytes[NODE_MAX];
+	struct node *n = NULL;
+	if (x->node.length > sizeof(bytes))
+		return -EUCLEAN;
+	int rc = file_read(s->file, bytes, x->node.length, x->node.offset);
+	if (rc)
+		return rc == -ENODATA ? -EUCLEAN : rc;
+	rc = node_load(bytes, &x->node, x->level, &n);
+	if (!rc)
+		rc = node_check_bounds(n, x->lower, x->lower_len, x->upper,
+				       x->upper_len);
+	if (rc)
+		node_free(n);
+	else
+		*node = n;
+	return rc;
+}
+
+/* What of the range is looked for at all stays open */
+static int leave_open(struct tree_walk *t, const struct lost_range *x)
+{
+	const struct lost_ranges *w = t->within;
+	if (!w)
+		return add_range(t->open, x);
+	for (size_t i = find_range(w, x->lower, x->lower_len); i < w->count;
+	     i++) {
+		const struct lost_range *y = &w->range[i];
+		struct lost_range part = *x;
+		if (x->upper && compare_bytes(y->lower, y->lower_len, x->upper,
+					      x->upper_len) >= 0)
+			break;
+		if (compare_bytes(y->lower, y->lower_len, x->lower,
+				  x->lower_len) > 0) {
+			part.lower = y->lower;
+			part.lower_len = y->lower_len;
+		}
+		if (y->upper &&
+		    (!x->upper || compare_bytes(y->upper, y->upper_len,
+						x->upper, x->upper_len) < 0)) {
+			part.upper = y->upper;
+			part.upper_len = y->upper_len;
+		}
+		int rc = add_range(t->open, &part);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int walk_node(struct tree_walk *t, const struct lost_range *x);
+
+static int walk_children(struct tree_walk *t, const struct node *node,
+			 const struct lost_range *x)
+{
+	uint8_t keys[2][ROW_KEY_MAX];
+	int rc = 0;
+	for (unsigned i = 0; !rc && i < node->count; i++) {
+		struct lost_range child = { .level = x->level - 1 };
+		node_child(node, i, &child.node);
+		child.lower = keys[0];
+		child.lower_len = node_key(node, i, keys[0]);
+		if (i + 1 < node->count) {
+			child.upper = keys[1];
+			child.upper_len = node_key(node, i + 1, keys[1]);
+		} else {
+			child.upper = x->upper;
+			child.upper_len = x->upper_len;
+		}
+		rc = walk_node(t, &child);
+	}
+	return rc;
+}
+
+/* The recursion is as deep as the tree, 16 at most */
+static int walk_node(struct tree_walk *t, const struct lost_range *x)
+{
+	struct node *node = NULL;
+	if (!touches(t->within, x))
+		return 0;
+	int rc = load_node(t->s, x, &node);
+	log_walk_excuse(&t->s->walk, x->node.offset, x->node.length);
+	if (is_damage(rc))
+		return leave_open(t, x);
+	if (!rc)
+		rc = x->level ? walk_children(t, node, x) : put_leaf(t, node);
+	node_free(node);
+	return rc;
+}
+
+/* All rows of the tree that lie within; what is damaged goes to *open */
+static int walk_tree(struct salvage *s, const struct freeze *f,
+		     const struct lost_ranges *within, struct lost_ranges *open)
+{
+	uint8_t none = 0;
+	struct tree_walk t = { s, within, open };
+	struct lost_range all = { .lower = &none, .node = f->root };
+	if (!f->height)
+		return 0;
+	all.level = f->height - 1;
+	return walk_node(&t, &all);
+}
+
+/* ---- operations ------------------------------------------------------- */
+
+struct replay {
+	struct salvage *s;
+	const struct lost_ranges *within; /* NULL: all */
+	bool last; /* the log behind the last freeze */
+	uint64_t stopped_at; /* offset of what ended it; 0: nothing */
+};
+
+/* Is it an operation from end to end? */
+static int check_operation(const struct log_record *rec, struct operation *op)
+{
+	struct redo_reader *r = malloc(sizeof(*r));
+	struct row_change change;
+	int rc = r ? redo_open(r, rec->body, rec->header.body_len, op) :
+		     -ENOMEM;
+	while (!rc)
+		rc = redo_next(r, &change);
+	free(r);
+	if (rc > 0 && op->next_id > INT64_MAX)
+		rc = -EUCLEAN;
+	return rc < 0 ? rc : 0;
+}
+
+static int put_operation(struct replay *p, const struct log_record *rec)
+{
+	struct redo_reader *r = malloc(sizeof(*r));
+	struct row_change c;
+	struct operation op;
+	int rc = r ? redo_open(r, rec->body, rec->header.body_len, &op) :
+		     -ENOMEM;
+	while (!rc && (rc = redo_next(r, &c)) == 0)
+		if (has_key(p->within, c.key, c.key_len))
+			rc = put_row(p->s, c.key, c.key_len, c.value,
+				     c.value_len);
+	free(r);
+	return rc < 0 ? rc : 0;
+}
+
+static int replay_record(void *arg, const struct log_record *rec)
+{
+	struct replay *p = arg;
+	struct salvage *s = p->s;
+	struct operation op = { 0 };
+	int rc = 0;
+	/* Not known to be durable: a crash may have torn it, and it ends there */
+	if (p->last && rec->header.payload_len &&
+	    rec->offset >= s->walk.durable_to)
+		rc = log_verify_payload(s->file, rec);
+	if (rc == -EBADMSG) {
+		p->stopped_at = rec->offset;
+		return 1;
+	}
+	if (rc || rec->header.type != RECORD_OPERATION)
+		return rc ? rc :
+			    salvage_progress(s, rec->offset / SALVAGE_SOURCE);
+	rc = check_operation(rec, &op);
+	if (rc == -EUCLEAN) {
+		salvage_lost(s,
+			     "the operation at offset %" PRIu64
+			     " makes no sense%s",
+			     rec->offset,
+			     p->last ? ": the log from there on" : "");
+		p->stopped_at = rec->offset;
+		return p->last;
+	}
+	if (rc)
+		return rc;
+	if (op.next_id > s->next_id)
+		s->next_id = op.next_id;
+	return put_operation(p, rec);
+}
+
+static uint64_t end_of_log(const struct salvage *s)
+{
+	return s->walk.runs[s->walk.count - 1].to.offset;
+}
+
+/* The operations behind the last freeze, up to the first that may be missing */
+static int replay_last(struct salvage *s, uint64_t from)
+{
+	struct replay p = { .s = s, .last = true };
+	const struct walk_run *stop = NULL;
+	int rc = log_walk_visit(&s->walk, from, UINT64_MAX, &stop,
+				replay_record, &p);
+	if (rc >= 0 && stop)
+		salvage_lost(s,
+			     "the log from offset %" PRIu64 " to %" PRIu64
+			     ": what was done from the damaged operation "
+			     "number %" PRIu64 " on",
+			     stop->broke_at, end_of_log(s), stop[-1].to.seq);
+	return rc < 0 ? rc : 0;
+}
+
+/* Without any freeze: all operations that there are */
+static int replay_all(struct salvage *s)
+{
+	struct replay p = { .s = s };
+	salvage_note(s, "no freeze record is left: the log is read from its "
+			"beginning");
+	for (size_t i = 1; i < s->walk.count; i++)
+		if (s->walk.runs[i].gap == WALK_LOST)
+			salvage_lost(s,
+				     "the log from offset %" PRIu64
+				     " to %" PRIu64
+				     ": what these operations did may be "
+				     "missing or undone",
+				     s->walk.runs[i].broke_at,
+				     s->walk.runs[i].from.offset);
+	if (s->sb.generation > 1)
+		salvage_lost(s, "what was there before the last vacuum");
+	return log_walk_visit(&s->walk, 1, UINT64_MAX, NULL, replay_record, &p);
+}
+
+/* ---- freeze by freeze ------------------------------------------------- */
+
+/* The freeze record before f, if it is sound: 0, 1 if there is none, error */
+static int previous_freeze(struct salvage *s, const struct freeze *f,
+			   struct freeze *previous)
+{
+	struct freeze p;
+	int rc = 1;
+	if (f->previous)
+		rc = log_read_freeze(s->file, s->sb.salt, s->size, f->previous,
+				     &p);
+	if (!rc && p.replay.seq > f->replay.seq)
+		rc = 1;
+	if (!rc)
+		*previous = p;
+	return rc;
+}
+
+/* What these operations may have done cannot be known: tell the last tree's
+ * ranges in which that matters */
+static void mark_lost(struct salvage *s, const struct lost_ranges *open)
+{
+	for (size_t i = 0; s->range_lost && i < s->ranges.count; i++)
+		if (touches(open, &s->ranges.range[i]))
+			s->range_lost[i] = true;
+}
+
+/* Bring the ranges that depth `at` left open forward to its freeze */
+static int bring_forward(struct salvage *s, const struct depth *at,
+			 uint64_t from)
+{
+	uint64_t to = at->freeze.replay.seq;
+	struct replay p = { .s = s, .within = &at->open };
+	if (!log_walk_complete(&s->walk, from, to) ||
+	    (from == 1 && s->sb.generation > 1))
+		mark_lost(s, &at->open);
+	int rc = log_walk_visit(&s->walk, from, to, NULL, replay_record, &p);
+	if (rc >= 0 && p.stopped_at)
+		mark_lost(s, &at->open);
+	return rc < 0 ? rc : 0;
+}
+
+/* Trees, the last first, until one is sound in what those after it left open */
+static int walk_trees(struct salvage *s, struct depth *depths, unsigned *used)
+{
+	unsigned n = 0;
+	int rc = 0;
+	depths[0].freeze = s->walk.freeze;
+	while (!rc) {
+		struct depth *d = &depths[n];
+		rc = walk_tree(s, &d->freeze, n ? &depths[n - 1].open : NULL,
+			       &d->open);
+		n++;
+		if (rc || !d->open.count || n == DEPTH_MAX)
+			break;
+		rc = previous_freeze(s, &d->freeze, &depths[n].freeze);
+	}
+	*used = n;
+	return rc < 0 ? rc : 0;
+}
+
+static int fill_from_trees(struct salvage *s)
+{
+	struct depth *depths = calloc(DEPTH_MAX, sizeof(*depths));
+	unsigned n = 0;
+	int rc = depths ? walk_trees(s, depths, &n) : -ENOMEM;
+	if (!rc && depths[0].open.count) {
+		s->range_lost = calloc(depths[0].open.count, sizeof(bool));
+		if (!s->range_lost)
+			rc = -ENOMEM;
+		s->ranges = depths[0].open;
+	}
+	for (unsigned i = n; !rc && i-- > 0;) {
+		uint64_t from = i + 1 < n ? depths[i + 1].freeze.replay.seq : 1;
+		if (depths[i].open.count)
+			rc = bring_forward(s, &depths[i], from);
+	}
+	/* Those of the last tree stay, to be told of */
+	for (unsigned i = 0; depths && i < n; i++)
+		if (i > 0 || !s->ranges.count)
+			free_ranges(&depths[i].open);
+	free(depths);
+	return rc;
+}
+
+int salvage_source(struct salvage *s)
+{
+	struct row_key root;
+	row_key_data(&root, BANYAN_ROOT_ID);
+	/* A new database has a root: this one is to have the old one's */
+	int rc = rebuild_delete(&s->work, &root);
+	if (rc)
+		return rc;
+	if (!s->walk.freeze_offset)
+		return replay_all(s);
+	s->next_id = s->walk.freeze.next_id;
+	rc = salvage_part(s, 0, s->walk.freeze.replay.offset / SALVAGE_SOURCE,
+			  s->walk.freeze.keys * SALVAGE_ROW);
+	if (!rc)
+		rc = fill_from_trees(s);
+	if (!rc)
+		rc = replay_last(s, s->walk.freeze.replay.seq);
+	return rc;
+}
+
+static void tell_range(struct salvage *s, const struct lost_range *x, bool lost)
+{
+	struct buf text = BUF_INIT;
+	text_add(&text, "from ");
+	text_row(&s->rows, x->lower, x->lower_len, &text);
+	text_add(&text, " up to ");
+	if (x->upper) {
+		text_row(&s->rows, x->upper, x->upper_len, &text);
+		text_add(&text, " (which is not part of it)");
+	} else {
+		text_add(&text, "the last row");
+	}
+	text_add(&text, ": damaged node at offset %" PRIu64, x->node.offset);
+	if (lost)
+		salvage_lost(s,
+			     "rows %s; what the log still tells of them was "
+			     "taken, and may be old",
+			     text_of(&text, &s->no_memory));
+	else
+		salvage_note(s, "rows %s; all of them were found in the log",
+			     text_of(&text, &s->no_memory));
+	buf_free(&text);
+}
+
+void salvage_tell_ranges(struct salvage *s)
+{
+	for (size_t i = 0; i < s->ranges.count; i++)
+		tell_range(s, &s->ranges.range[i], s->range_lost[i]);
+}
+
+void salvage_source_free(struct salvage *s)
+{
+	free_ranges(&s->ranges);
+	free(s->range_lost);
+}
