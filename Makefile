@@ -107,17 +107,22 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $1))
 STORE_OBJS := $(call objects,store/*/*.c)
 FS_OBJS := $(call objects,fs/*.c)
 TOOLS_OBJS := $(call objects,tools/*.c)
-TEST_OBJS := $(call objects,tests/test_*.c)
+# Each folder below tests/ has tests and what only they use; what is used by
+# more than one is in tests/support/
+TEST_DIRS := $(filter-out tests/bench/ tests/mount/ tests/tools/,\
+	$(wildcard tests/*/ tests/unit/*/))
+TEST_OBJS := $(call objects,$(TEST_DIRS:%=%test_*.c))
 # What is fuzzed, which test_corpus runs, too; driver.c is made once for each
 FUZZ_TARGETS := $(patsubst tests/fuzz/target_%.c,%,\
 	$(wildcard tests/fuzz/target_*.c))
-FUZZ_OBJS := $(filter-out %/driver.o %/make_seeds.o,\
+FUZZ_OBJS := $(filter-out %/driver.o %/make_seeds.o $(TEST_OBJS),\
 	$(call objects,tests/fuzz/*.c))
 FUZZERS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%)
 # What test_golden reads golden files with
-GOLDEN_OBJS := $(filter-out %/make_golden.o,$(call objects,tests/golden/*.c))
-HELPER_OBJS := $(filter-out $(TEST_OBJS),$(call objects,tests/*.c)) \
-	$(FUZZ_OBJS) $(GOLDEN_OBJS)
+GOLDEN_OBJS := $(filter-out %/make_golden.o $(TEST_OBJS),\
+	$(call objects,tests/golden/*.c))
+HELPER_OBJS := $(filter-out $(TEST_OBJS) %/driver.o %/make_seeds.o \
+	%/make_golden.o,$(call objects,$(TEST_DIRS:%=%*.c)))
 BENCH_OBJS := $(call objects,tests/bench/bench_*.c)
 BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS),$(call objects,tests/bench/*.c))
 
@@ -131,9 +136,8 @@ TESTS = $(TEST_OBJS:.o=)
 BENCHES = $(BENCH_OBJS:.o=)
 PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 
-SOURCES = $(wildcard store/banyan.h store/*/*.[ch] $(foreach dir,fs tools tests tests/bench \
-	tests/fuzz tests/golden, \
-	$(dir)/*.c $(dir)/*.h))
+SOURCES = $(wildcard store/banyan.h store/*/*.[ch] \
+	$(foreach dir,fs/ tools/ tests/bench/ $(TEST_DIRS),$(dir)*.c $(dir)*.h))
 
 # ---- what people ask for ----------------------------------------------------
 
@@ -289,7 +293,7 @@ bench-programs: $(BENCHES)
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
 
 $(BUILD)/fs/%.o $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
-$(BUILD)/tests/%.o: EXTRA_CFLAGS += $(CMOCKA_CFLAGS)
+$(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . -iquote tests $(CMOCKA_CFLAGS)
 $(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS)
 $(BUILD)/store/%.o: EXTRA_CFLAGS = $(LTO_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = $(JANSSON_CFLAGS) \
@@ -350,23 +354,22 @@ $(TESTS): %: %.o $(TEST_A) $(STORE_A)
 
 # Tests that come between the program and what it calls
 wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
-$(addprefix $(BUILD)/tests/,test_no_memory test_salvage_memory): LINK_MODE = \
-	-pie $(call wrap,malloc calloc realloc aligned_alloc strdup strndup \
-	vasprintf __vasprintf_chk realpath fdopendir mmap64 pthread_create \
-	pool_alloc)
-$(BUILD)/tests/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
+%/test_no_memory %/test_salvage_memory: LINK_MODE = -pie $(call wrap,malloc \
+	calloc realloc aligned_alloc strdup strndup vasprintf __vasprintf_chk \
+	realpath fdopendir mmap64 pthread_create pool_alloc)
+%/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
-$(BUILD)/tests/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
+%/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
 	pwritev64)
 
-$(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/fault_image.o
+$(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/support/fault_image.o
 	@rm -f $@
 	$(call quiet,AR,$@)$(AR) rcs $@ $^
 
 $(BUILD)/tests/fuzz/driver_%.o: tests/fuzz/driver.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call quiet,CC,$@)$(CC) $(BASE_CFLAGS) $(CPPFLAGS) $(CFLAGS) \
-		-DTARGET=fuzz_$* -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(BASE_CFLAGS) -iquote . -iquote tests $(CPPFLAGS) \
+		$(CFLAGS) -DTARGET=fuzz_$* -MMD -MP -c -o $@ $<
 
 $(FUZZERS): $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/driver_%.o \
 		$(BUILD)/fuzz.a $(STORE_A)

@@ -14,7 +14,7 @@
 set -u
 export LC_ALL=C
 top=$(realpath "${0%/*}/..")
-. "$top/tests/lib.sh"
+. "$top/tests/support/lib.sh"
 tree=$(new_work) || exit 1
 trap 'remove_work "$tree"' EXIT
 # So that no file that a failing test keeps is left behind
@@ -62,18 +62,26 @@ change()
 	fi
 }
 
+# binary TEST: the path of its program, below the tree
+binary()
+{
+	local source
+	source=$(cd "$top" && find tests -name "$1.c")
+	echo "build/${source%.c}"
+}
+
 # build TEST; what the compiler says goes to a log
 build()
 {
 	nice make -C "$tree" --no-print-directory -j"$(nproc)" BUILD=build \
-		"build/tests/$1" >"$tree/log.build" 2>&1
+		"$(binary "$1")" >"$tree/log.build" 2>&1
 }
 
 # run TEST: its status, what it says in a log
 run()
 {
 	# The braces: bash need not say that one was aborted
-	{ timeout -k 10 "$limit" "$tree/build/tests/$1" >"$tree/log.run" 2>&1 \
+	{ timeout -k 10 "$limit" "$tree/$(binary "$1")" >"$tree/log.run" 2>&1 \
 		</dev/null; } 2>/dev/null
 }
 

@@ -153,8 +153,8 @@ skip()
 run_unit()
 {
 	local source name
-	for source in tests/test_*.c; do
-		name=${source##*/}
+	for source in tests/*/test_*.c tests/unit/*/test_*.c; do
+		name=${source#tests/}
 		name=${name%.c}
 		# shellcheck disable=SC2086 # a command and its options
 		suite "$name" count_cmocka $UNDER "$BUILD/tests/$name"
@@ -163,15 +163,17 @@ run_unit()
 
 run_tools()
 {
-	[[ ! -e tests/tools_test.sh ]] ||
-		suite tools_test count_shell bash tests/tools_test.sh
-	[[ ! -e tests/import_test.sh ]] ||
-		suite import_test count_shell bash tests/import_test.sh
-	if command -v python3 >/dev/null; then
-		suite test_reader count_shell bash tests/test_reader.sh
-	else
-		skip test_reader "there is no python3"
-	fi
+	local script name
+	for script in tests/tools/*.sh; do
+		name=${script#tests/}
+		name=${name%.sh}
+		if [[ $name != tools/test_reader ]] ||
+			command -v python3 >/dev/null; then
+			suite "$name" count_shell bash "$script"
+		else
+			skip "$name" "there is no python3"
+		fi
+	done
 }
 
 has_fuse()

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../random.h"
+#include "tests/support/random.h"
 
 /* A hostile file may have key spaces in a circle, and values without end */
 #define VISITS_MAX 30u

@@ -11,7 +11,7 @@
 #ifndef TESTS_FUZZ_IMAGE_FILE_H
 #define TESTS_FUZZ_IMAGE_FILE_H
 
-#include "../fault_image.h"
+#include "tests/support/fault_image.h"
 #include "base/buf.h"
 #include "file/file.h"
 

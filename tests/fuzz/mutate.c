@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../random.h"
+#include "tests/support/random.h"
 #include "base/bytes.h"
 #include "log/format.h"
 #include "image_file.h"

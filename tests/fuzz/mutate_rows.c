@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../random.h"
+#include "tests/support/random.h"
 #include "mutate.h"
 #include "table/redo.h"
 #include "model/rows.h"

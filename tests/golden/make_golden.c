@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "../fuzz/image_file.h"
+#include "tests/fuzz/image_file.h"
 #include "engine/db.h"
 #include "image_text.h"
 #include "listing.h"
