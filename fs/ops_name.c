@@ -39,7 +39,7 @@ static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int rc = name_length(name, &len);
 
 	if (!rc)
-		rc = banyan_search(fs_data(fs, parent), name, len, &data);
+		rc = banyan_search(fs_data(fs, parent), name, len, &data, NULL);
 	if (!rc)
 		fs_reply_entry(req, data);
 	else if (rc == -ENOENT && !is_control(parent, name))
@@ -74,7 +74,7 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		if (S_ISDIR(new->mode))
 			new->mode |= S_ISGID;
 	}
-	rc = banyan_insert(space, name, len, new, data);
+	rc = banyan_insert(space, name, len, new, data, NULL);
 	if (!rc)
 		commit_note(fs->commit);
 	return rc;

@@ -23,11 +23,27 @@
  *   -EPROTONOSUPPORT  written by a newer format than this library knows
  *   -E2BIG      the batch is too large for one record
  *   -ESTALE     the Data is gone
+ *   -ECHILD     the handle was made before a fork(2), by the parent process
+ *   -ECANCELED  cancelled; of a batch: its database was closed
+ *   -EINVAL     an argument that is never right: NULL, a flag that is not
+ *               known, a call that this kind of handle does not have
+ *
+ * Handles. A `banyan *` is a database as banyan_open() gave it, a view of it
+ * (banyan_view()) or a batch (banyan_begin()). Functions that read take any of
+ * them. A Data and a cursor belong to the handle through which they were found,
+ * and must be released before it is closed; what is found through one handle
+ * cannot be passed to a function together with what is of another: -EXDEV.
  *
  * Threads. Every function may be called from any thread at any time, with two
- * exceptions: banyan_close() must be the last call, and a cursor belongs to
- * one thread at a time. Writers take turns; readers wait neither for a writer
- * nor for a sync.
+ * exceptions: banyan_close(), banyan_commit() and banyan_abort() must be the last
+ * call on their handle, and a cursor is used by one thread at a time. Writers
+ * take turns. Readers never wait for a writer, a batch, or a sync, and see
+ * nothing that is not committed.
+ *
+ * Processes. After fork(2) only the process that opened a database can use it.
+ * In the child every function fails with -ECHILD and touches neither the file
+ * nor its lock; banyan_close() frees the memory, and returns 0. A program that
+ * becomes a daemon by a fork opens the database afterwards, in the child.
  *
  * Units. Sizes and offsets are bytes, times are nanoseconds since 1970 UTC.
  */
@@ -93,9 +109,13 @@ int banyan_open(const char *path, const struct banyan_options *options,
 		banyan **db);
 
 /*
- * Freeze, sync, and free everything. Every Data must have been released and
- * every cursor ended. The handle is gone even if an error comes back; the
- * error then says that the last operations may not be durable.
+ * Close a handle. Every Data must have been released and every cursor ended. The
+ * handle is gone even if an error comes back. NULL is fine.
+ *
+ * Of a database: freeze and sync; an error says that the last operations may
+ * not be durable. Its batches must have been ended; one that is open is aborted.
+ * Views may still be used until they are closed; the lock of the file is released
+ * with the last of them. A batch that is closed is aborted.
  */
 int banyan_close(banyan *db);
 
@@ -109,13 +129,16 @@ const char *banyan_strerror(int error);
  */
 pid_t banyan_holder(const char *path);
 
-/*
- * Write the hint that banyan_holder() reads. banyan_open() does it; a process
- * that forks after opening calls it again in the child.
- */
-int banyan_claim(banyan *db);
-
+/* The handle cannot write, for ever */
 bool banyan_read_only(const banyan *db);
+
+/*
+ * A read-only handle that shows what is committed now, for as long as it is open,
+ * whatever is written meanwhile. Making one takes microseconds; it shares the
+ * cache with db. Of a view: another one that shows the same. -EINVAL for a batch.
+ * A view keeps the redo tables of its moment in memory until it is closed.
+ */
+int banyan_view(banyan *db, banyan **view);
 
 /* ---- Data ------------------------------------------------------------- */
 
@@ -176,9 +199,12 @@ void banyan_release(banyan_data *data, uint64_t times);
 uint64_t banyan_id(const banyan_data *data);
 banyan *banyan_db(const banyan_data *data);
 
-/* The key called name in a key space. -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
+/*
+ * The Data that the key called name in a key space points to. attr, if not NULL,
+ * gets its attributes. -ENOENT, -ENOTDIR, -ENAMETOOLONG.
+ */
 int banyan_search(banyan_data *space, const char *name, size_t len,
-		  banyan_data **data);
+		  banyan_data **data, struct banyan_attr *attr);
 
 /* Flags of the functions that make, remove and move keys */
 enum {
@@ -190,17 +216,19 @@ enum {
 
 /*
  * Make a key with a new Data. The type bits of make->mode say which kind.
- * -EEXIST if the key exists, -EINVAL for an unfit name. data may be NULL.
+ * -EEXIST if the key exists, -EINVAL for an unfit name. data may be NULL. attr,
+ * if not NULL, gets the attributes.
  */
 int banyan_insert(banyan_data *space, const char *name, size_t len,
-		  const struct banyan_new *make, banyan_data **data);
+		  const struct banyan_new *make, banyan_data **data,
+		  struct banyan_attr *attr);
 
 /*
  * Make a Data that has no key yet: give it one with banyan_insert_data(), or
  * release it and it is gone (after a crash too).
  */
 int banyan_insert_unnamed(banyan *db, const struct banyan_new *make,
-			  banyan_data **data);
+			  banyan_data **data, struct banyan_attr *attr);
 
 /*
  * Make a further key, an alias, of an existing Data (link(2)). Key spaces
@@ -413,20 +441,34 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 /* ---- batches ---------------------------------------------------------- */
 
 /*
- * Between banyan_begin() and banyan_commit() all operations of this thread form
- * one atomic operation; those of other threads wait. Functions that read see
- * the batch from inside and not from outside, except that cursors show the
- * state before it. An operation that fails changes nothing and the batch may
- * go on; -E2BIG when it is full (about 2.5 MiB of keys and of values up to a few
- * hundred bytes; longer values count little). One batch a thread.
+ * A batch: operations that are committed as one. It is a handle, through which
+ * they are made and which sees what they have done so far; nobody else sees
+ * anything of it before it is committed. Any thread may use it, one call at a
+ * time. It belongs to no thread: one that ends leaves it as it is.
  *
- * Where memory, space or the disk fails in the middle of an operation that
- * cannot be taken back alone, the whole batch is lost: this error is what all
- * its operations and banyan_commit() then say, and nothing of it is applied.
+ * banyan_begin() waits for its turn, and all other writers wait until the batch
+ * ends: a thread that has a batch open and writes through another handle waits
+ * for itself, and so does banyan_freeze(). -EROFS, -EINVAL for a batch.
+ *
+ * An operation that fails changes nothing and the batch may go on; -E2BIG when
+ * it is full (about 2.5 MiB of keys and of values up to a few hundred bytes;
+ * longer values count little). Where memory, space or the disk fails in the
+ * middle of an operation that cannot be taken back alone, the whole batch is
+ * lost: this error is what all its operations and banyan_commit() then say, and
+ * nothing of it is applied.
+ *
+ * A cursor shows what the batch has done before the cursor was made; what it does
+ * later may be seen or not.
  */
-int banyan_begin(banyan *db);
-int banyan_commit(banyan *db);
-void banyan_abort(banyan *db);
+int banyan_begin(banyan *db, banyan **batch);
+
+/*
+ * Commit it as one atomic operation, or drop it. The handle is gone, whatever
+ * comes back. What was committed survives the process; banyan_sync() makes it
+ * survive loss of power.
+ */
+int banyan_commit(banyan *batch);
+void banyan_abort(banyan *batch); /* NULL is fine */
 
 /* ---- records ---------------------------------------------------------- */
 
@@ -523,10 +565,16 @@ int banyan_block_next(const struct banyan_schema *schema, const void *block,
 
 /* ---- the whole database ----------------------------------------------- */
 
-/* Make everything that has returned durable (fdatasync) */
+/*
+ * Make everything that has returned durable (fdatasync). Nothing to do for a
+ * view; -EINVAL for a batch.
+ */
 int banyan_sync(banyan *db);
 
-/* Merge the redo table into the tree, durably: the next open starts here */
+/*
+ * Merge the redo table into the tree, durably: the next open starts here. Waits
+ * for an open batch. -EROFS for a view, -EINVAL for a batch.
+ */
 int banyan_freeze(banyan *db);
 
 struct banyan_freeze_info {

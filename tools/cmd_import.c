@@ -69,7 +69,7 @@ static int check_new(struct import *import, const struct row *row)
 		return fail_row(import, row, "is a reserved name");
 	if (!import->space)
 		return 0;
-	error = banyan_search(import->space, row->name, row->len, &data);
+	error = banyan_search(import->space, row->name, row->len, &data, NULL);
 	if (error == -ENOENT)
 		return 0;
 	if (error)
@@ -127,7 +127,7 @@ static int insert(struct import *import, const struct row *row)
 		.size = row->size,
 	};
 	int error =
-		banyan_insert(import->space, row->name, row->len, &make, NULL);
+		banyan_insert(import->space, row->name, row->len, &make, NULL, NULL);
 
 	if (error != -E2BIG || import->in_batch == 0)
 		return error;
@@ -137,7 +137,7 @@ static int insert(struct import *import, const struct row *row)
 		error = banyan_begin(import->store.db);
 	return error ? error :
 		       banyan_insert(import->space, row->name, row->len, &make,
-				     NULL);
+				     NULL, NULL);
 }
 
 /* Is this the row that was read at this place the first time? */

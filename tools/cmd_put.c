@@ -125,7 +125,7 @@ static int put_large(const struct store *store, const char *key, unsigned flags,
 	status = check_early(store, key, flags);
 	if (status)
 		return status;
-	error = banyan_insert_unnamed(store->db, &make, &data);
+	error = banyan_insert_unnamed(store->db, &make, &data, NULL);
 	if (error)
 		return fail_put(store, key, error);
 	status = copy_input(store, key, data, buffer, len);

@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/contents.h"
-#include "api/handles.h"
+#include "api/handle.h"
+#include "api/keys.h"
+#include "api/scan.h"
 #include "base/umask.h"
+#include "model/contents.h"
 
 /* The next name of the path: false at its end. Slashes before it are skipped. */
 static bool next_name(const char **path, struct name *n)
@@ -113,13 +115,16 @@ static int resolve_last(struct txn *txn, const char *path, bool make,
 int banyan_find(banyan *db, const char *path, banyan_data **data)
 {
 	struct name n;
+	int rc = handle_check(db);
+	if (rc || !path || !data)
+		return rc ? rc : -EINVAL;
 	banyan_data *at = db->root;
 	banyan_hold(at);
 	while (next_name(&path, &n)) {
 		banyan_data *next = NULL;
-		int rc = name_check(at->id, n.bytes, n.len);
+		rc = name_check(at->id, n.bytes, n.len);
 		if (!rc)
-			rc = banyan_search(at, n.bytes, n.len, &next);
+			rc = banyan_search(at, n.bytes, n.len, &next, NULL);
 		banyan_release(at, 1);
 		if (rc)
 			return rc;
@@ -190,17 +195,20 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 	struct name n;
 	struct located l;
 	struct located from;
-	int rc = db_write_begin(db, OPERATION_WRITE, false, &txn);
+	int rc = handle_check(db);
+	if (rc || !path || (flags & ~(BANYAN_NEW_ONLY | BANYAN_PARENTS)))
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_WRITE, false, &txn);
 	if (rc)
 		return rc;
 	if (source)
-		rc = db_write_data(txn, source, &from);
+		rc = handle_write_data(txn, source, &from);
 	if (!rc && source && data_is_space(&from.d))
 		rc = -EISDIR;
 	if (!rc)
 		rc = resolve_last(txn, path, flags & BANYAN_PARENTS, &n);
 	if (rc)
-		return db_write_end(db, txn, rc);
+		return handle_write_end(db, rc);
 	rc = names_lookup(&txn->state, &n, &l);
 	if (rc == -ENOENT)
 		rc = put_new(txn, &n, value, size, source ? &from : NULL);
@@ -208,18 +216,23 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 		rc = -EEXIST;
 	else if (!rc)
 		rc = put_through(txn, &l, value, size, source ? &from : NULL);
-	return db_write_end(db, txn, rc);
+	return handle_write_end(db, rc);
 }
 
 int banyan_put(banyan *db, const char *path, const void *value, size_t size,
 	       unsigned flags)
 {
+	if (size && !value)
+		return -EINVAL;
 	return put(db, path, value, size, NULL, flags);
 }
 
 int banyan_put_data(banyan *db, const char *path, banyan_data *source,
 		    unsigned flags)
 {
+	int rc = data_check(source);
+	if (rc)
+		return rc;
 	return source->db == db ? put(db, path, NULL, 0, source, flags) :
 				  -EXDEV;
 }
@@ -252,11 +265,16 @@ static int get(struct read_txn *rtxn, const char *path, void **value,
 int banyan_get(banyan *db, const char *path, void **value, size_t *size)
 {
 	struct read_txn rtxn;
-	read_txn_begin(db, &rtxn);
-	int rc = get(&rtxn, path, value, size);
-	read_txn_end(&rtxn);
+	int rc = handle_check(db);
+	if (rc || !path || !value || !size)
+		return rc ? rc : -EINVAL;
+	rc = handle_read(db, &rtxn);
+	if (rc)
+		return rc;
+	rc = get(&rtxn, path, value, size);
+	handle_read_end(db, &rtxn);
 	if (is_damage(rc))
-		db_report(db, "damaged: key '%s'", path);
+		store_report(db->store, "damaged: key '%s'", path);
 	return rc;
 }
 
@@ -266,13 +284,16 @@ int banyan_remove(banyan *db, const char *path)
 {
 	struct txn *txn = NULL;
 	struct name n;
-	int rc = db_write_begin(db, OPERATION_DELETE, true, &txn);
+	int rc = handle_check(db);
+	if (rc || !path)
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_DELETE, true, &txn);
 	if (rc)
 		return rc;
 	rc = resolve_last(txn, path, false, &n);
 	if (!rc)
-		rc = names_delete(txn, &n, 0, false, NULL);
-	return db_write_end(db, txn, rc);
+		rc = names_delete(txn, &n, 0, false);
+	return handle_write_end(db, rc);
 }
 
 int banyan_alias(banyan *db, const char *path, const char *alias)
@@ -280,7 +301,10 @@ int banyan_alias(banyan *db, const char *path, const char *alias)
 	struct txn *txn = NULL;
 	struct name n;
 	struct located l;
-	int rc = db_write_begin(db, OPERATION_ALIAS, false, &txn);
+	int rc = handle_check(db);
+	if (rc || !path || !alias)
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_ALIAS, false, &txn);
 	if (rc)
 		return rc;
 	rc = resolve(&txn->state, path, &l);
@@ -288,7 +312,7 @@ int banyan_alias(banyan *db, const char *path, const char *alias)
 		rc = resolve_last(txn, alias, false, &n);
 	if (!rc)
 		rc = names_alias(txn, &n, &l);
-	return db_write_end(db, txn, rc);
+	return handle_write_end(db, rc);
 }
 
 int banyan_rename(banyan *db, const char *path, const char *new_path,
@@ -297,7 +321,10 @@ int banyan_rename(banyan *db, const char *path, const char *new_path,
 	struct txn *txn = NULL;
 	struct name from;
 	struct name to;
-	int rc = db_write_begin(db, OPERATION_MOVE, true, &txn);
+	int rc = handle_check(db);
+	if (rc || !path || !new_path)
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_MOVE, true, &txn);
 	if (rc)
 		return rc;
 	rc = resolve_last(txn, path, false, &from);
@@ -305,7 +332,7 @@ int banyan_rename(banyan *db, const char *path, const char *new_path,
 		rc = resolve_last(txn, new_path, false, &to);
 	if (!rc)
 		rc = names_move(txn, &from, &to, flags);
-	return db_write_end(db, txn, rc);
+	return handle_write_end(db, rc);
 }
 
 int banyan_make_space(banyan *db, const char *path, unsigned flags)
@@ -314,7 +341,10 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags)
 	struct name n;
 	struct located l;
 	bool parents = flags & BANYAN_PARENTS;
-	int rc = db_write_begin(db, OPERATION_INSERT, false, &txn);
+	int rc = handle_check(db);
+	if (rc || !path || (flags & ~BANYAN_PARENTS))
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_INSERT, false, &txn);
 	if (rc)
 		return rc;
 	rc = resolve_last(txn, path, parents, &n);
@@ -325,7 +355,7 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags)
 	if (rc == -EEXIST && parents && !names_lookup(&txn->state, &n, &l) &&
 	    data_is_space(&l.d))
 		rc = 0;
-	return db_write_end(db, txn, rc);
+	return handle_write_end(db, rc);
 }
 
 /* ---- walking ---------------------------------------------------------- */
@@ -400,6 +430,8 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 {
 	struct walk w = { .visit = visit, .arg = arg, .recursive = recursive };
 	banyan_data *start = NULL;
+	if (!visit)
+		return -EINVAL;
 	if (range) {
 		w.below.reverse = range->reverse;
 		w.below.names_only = range->names_only;

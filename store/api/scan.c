@@ -5,13 +5,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/attributes.h"
+#include "api/handle.h"
+#include "api/scan.h"
 #include "model/contents.h"
-#include "api/handles.h"
 
 struct banyan_cursor {
 	banyan_data *space; /* held */
-	struct read_txn s;
-	uint64_t generation; /* of the held table, before that moment */
+	struct read_txn rtxn;
 	struct merged_cursor *rows;
 	struct row_key prefix; /* all keys that are wanted begin so */
 	struct row_key from;
@@ -63,39 +64,50 @@ static int set_range(struct banyan_cursor *c, const struct banyan_range *r)
 	return 0;
 }
 
-int banyan_scan(banyan_data *space, const struct banyan_range *range,
-		banyan_cursor **cursor)
+static int open_rows(struct banyan_cursor *c, const struct banyan_range *range)
 {
 	struct data d;
-	struct banyan_cursor *c = calloc(1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
-	c->space = space;
-	banyan_hold(space);
-	c->generation = held_generation(&space->db->held);
-	read_txn_begin_pinned(space->db, &c->s);
 	int rc = set_range(c, range);
 	if (!rc)
-		rc = names_space(&c->s.state, space->id, &d);
+		rc = names_space(&c->rtxn.state, c->space->id, &d);
 	if (!rc)
-		rc = merged_cursor_new(&c->s.state.merged, &c->rows);
+		rc = merged_cursor_new(&c->rtxn.state.merged, &c->rows);
 	if (!rc)
 		rc = merged_cursor_within(c->rows, c->prefix.bytes,
 					  c->prefix.len);
+	return rc == -ENOENT ? -ESTALE : rc;
+}
+
+int banyan_scan(banyan_data *space, const struct banyan_range *range,
+		banyan_cursor **cursor)
+{
+	int rc = data_check(space);
+	if (rc || !cursor)
+		return rc ? rc : -EINVAL;
+	struct banyan_cursor *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	rc = handle_read_pinned(space->db, &c->rtxn);
 	if (rc) {
-		banyan_scan_end(c);
-		return rc == -ENOENT ? -ESTALE : rc;
+		free(c);
+		return rc;
 	}
-	*cursor = c;
-	return 0;
+	c->space = space;
+	banyan_hold(space);
+	rc = open_rows(c, range);
+	if (rc)
+		banyan_scan_end(c);
+	else
+		*cursor = c;
+	return rc;
 }
 
 void banyan_scan_end(banyan_cursor *c)
 {
-	if (!c)
+	if (!c || data_check(c->space))
 		return;
 	merged_cursor_free(c->rows);
-	read_txn_end(&c->s);
+	read_txn_end(&c->rtxn);
 	banyan_release(c->space, 1);
 	buf_free(&c->value);
 	free(c);
@@ -166,8 +178,8 @@ static int decode(struct banyan_cursor *c)
 		     c->row.embedded ? c->len : 0);
 	if (c->row.embedded || c->names_only)
 		return 0;
-	rc = data_load(&c->s.state, c->row.id, home, &c->l);
-	return rc == -ESTALE ? -EUCLEAN : rc;
+	rc = names_data(&c->rtxn.state, c->row.id, &c->l);
+	return rc == -ENOENT ? -EUCLEAN : rc;
 }
 
 /* The whole value at the position; *value is NULL if it is not to be had */
@@ -189,7 +201,7 @@ static int take_value(struct banyan_cursor *c, const void **value)
 	if (!to)
 		return -ENOMEM;
 	*value = to;
-	return contents_read(&c->s.state, d, to, size, 0);
+	return contents_read(&c->rtxn.state, d, to, size, 0);
 }
 
 /* The row at the position: 0, 1 if it is out of the range, or an error */
@@ -213,14 +225,17 @@ static int take_row(struct banyan_cursor *c, const void **value)
 int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 {
 	const void *value = NULL;
+	int rc = c ? data_check(c->space) : -EINVAL;
+	if (rc || !entry)
+		return rc ? rc : -EINVAL;
 	if (c->ended)
 		return 1;
-	int rc = step(c);
+	rc = step(c);
 	if (rc == 0)
 		rc = take_row(c, &value);
 	c->ended = rc != 0;
 	if (is_damage(rc))
-		db_report(c->space->db, "damage near key '%s' of space %llu",
+		store_report(c->space->db->store, "damage near key '%s' of space %llu",
 			  c->name, (unsigned long long)c->space->id);
 	if (rc)
 		return rc;
@@ -238,14 +253,16 @@ int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 
 int banyan_entry_data(banyan_cursor *c, banyan_data **data)
 {
-	banyan *db = c->space->db;
 	banyan_data *held = NULL;
-	int rc = held_hold(&db->held, db, c->row.id, &c->l.at, c->generation,
-			   data);
+	int rc = c ? data_check(c->space) : -EINVAL;
+	if (rc || !data || !c->len)
+		return rc ? rc : -EINVAL;
+	rc = held_hold(c->space->db->held, c->row.id, &c->l.at, c->rtxn.seq,
+		       data);
 	if (rc != -EAGAIN)
 		return rc;
-	/* Something moved since: look where it is now */
-	rc = banyan_search(c->space, c->name, c->len, &held);
+	/* It may have moved since: look where it is now */
+	rc = banyan_search(c->space, c->name, c->len, &held, NULL);
 	if (rc)
 		return rc == -ENOENT ? -ESTALE : rc;
 	if (held->id != c->row.id) {
@@ -272,7 +289,7 @@ int scan_check_only_key(banyan_cursor *c)
 	struct merged_cursor *links = NULL;
 	struct row_key prefix;
 	row_key_id(&prefix, ROW_LINK, c->row.id);
-	int rc = merged_cursor_open(&c->s.state.merged, prefix.bytes,
+	int rc = merged_cursor_open(&c->rtxn.state.merged, prefix.bytes,
 				    prefix.len, &links);
 	bool here = rc == 0 && leads_here(c, links);
 	if (here)

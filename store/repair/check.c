@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/crc32c.h"
+#include "engine/open.h"
 #include "file/file_overlay.h"
 #include "log/log_walk.h"
 #include "repair/row_tools.h"
@@ -186,20 +187,20 @@ static int check_model(struct checker *k, struct file *file)
 				    .freeze = k->options->freeze,
 				    .report = report_found,
 				    .report_arg = k };
-	banyan *db = NULL;
+	struct store *store = NULL;
 	struct file *again = NULL;
 	int64_t before = k->damages;
 	int rc = file_watched(file, watch, NULL, k, &again); /* told once */
 	if (!rc)
-		rc = db_open_file(again, &o, false, &db);
+		rc = store_open(again, &o, false, &store);
 	if (is_damage(rc) && k->damages > before)
 		return 0; /* told of already */
 	if (rc)
 		return rc;
-	rc = check_tree(k, db);
+	rc = check_tree(k, store);
 	if (!rc)
-		rc = check_rows(k, db);
-	int closed = banyan_close(db);
+		rc = check_rows(k, store);
+	int closed = store_close(store);
 	return rc ? rc : closed;
 }
 

@@ -3,7 +3,7 @@
 #ifndef STORE_REPAIR_CHECK_H
 #define STORE_REPAIR_CHECK_H
 
-#include "engine/db.h"
+#include "engine/store.h"
 
 /* Where the rows of a damaged node end */
 struct torn {
@@ -35,7 +35,7 @@ int check_progress(struct checker *k, uint64_t done);
  * Nodes first: those that are damaged are kept in mind. Then rows, without those
  * below damaged nodes, and what they say of each other.
  */
-int check_tree(struct checker *k, banyan *db);
-int check_rows(struct checker *k, banyan *db);
+int check_tree(struct checker *k, struct store *store);
+int check_rows(struct checker *k, struct store *store);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "repair/check.h"
 #include "base/id_set.h"
+#include "engine/read_txn.h"
 #include "repair/row_tools.h"
 #include "model/xattr.h"
 
@@ -16,11 +17,11 @@ struct bound {
 	size_t len;
 };
 
-static int check_node(struct checker *k, banyan *db, const struct node_ref *ref,
+static int check_node(struct checker *k, struct store *store, const struct node_ref *ref,
 		      unsigned level, const struct bound *lower,
 		      const struct bound *upper);
 
-static int check_children(struct checker *k, banyan *db,
+static int check_children(struct checker *k, struct store *store,
 			  const struct node *node, const struct bound *upper)
 {
 	for (unsigned i = 0; i < node->count; i++) {
@@ -32,7 +33,7 @@ static int check_children(struct checker *k, banyan *db,
 		if (!last)
 			to.len = node_key(node, i + 1, to.key);
 		node_child(node, i, &child);
-		int rc = check_node(k, db, &child, node->level - 1, &from,
+		int rc = check_node(k, store, &child, node->level - 1, &from,
 				    last ? upper : &to);
 		if (rc)
 			return rc;
@@ -60,21 +61,21 @@ static int note_torn(struct checker *k, const struct bound *upper)
 }
 
 /* Depth is at most TREE_HEIGHT_MAX; bounds keep a node from being seen twice */
-static int check_node(struct checker *k, banyan *db, const struct node_ref *ref,
+static int check_node(struct checker *k, struct store *store, const struct node_ref *ref,
 		      unsigned level, const struct bound *lower,
 		      const struct bound *upper)
 {
 	const struct node *node = NULL;
-	int rc = cache_get(db->cache, ref, level, &node);
+	int rc = cache_get(store->cache, ref, level, &node);
 	if (!rc) {
 		rc = node_check_bounds(node, lower->key, lower->len,
 				       upper ? upper->key : NULL,
 				       upper ? upper->len : 0);
 		if (!rc && level > 0)
-			rc = check_children(k, db, node, upper);
+			rc = check_children(k, store, node, upper);
 		else if (!rc)
 			rc = check_progress(k, k->done);
-		cache_put(db->cache, node);
+		cache_put(store->cache, node);
 	}
 	if (is_damage(rc)) {
 		check_found(k,
@@ -86,15 +87,15 @@ static int check_node(struct checker *k, banyan *db, const struct node_ref *ref,
 	return rc;
 }
 
-int check_tree(struct checker *k, banyan *db)
+int check_tree(struct checker *k, struct store *store)
 {
 	struct read_txn rtxn;
 	struct bound lower = { .len = 0 };
 	int rc = 0;
-	read_txn_begin_pinned(db, &rtxn);
+	read_txn_begin_pinned(store, &rtxn);
 	const struct tree *t = &rtxn.state.merged.tree;
 	if (t->height)
-		rc = check_node(k, db, &t->root, t->height - 1, &lower, NULL);
+		rc = check_node(k, store, &t->root, t->height - 1, &lower, NULL);
 	read_txn_end(&rtxn);
 	return rc;
 }
@@ -543,20 +544,20 @@ static void check_counts(struct rows *r, uint64_t keys, uint64_t live)
 			    live, r->live);
 }
 
-int check_rows(struct checker *k, banyan *db)
+int check_rows(struct checker *k, struct store *store)
 {
 	struct read_txn rtxn;
 	struct merged_cursor *c = NULL;
 	struct rows *r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	read_txn_begin_pinned(db, &rtxn);
+	read_txn_begin_pinned(store, &rtxn);
 	r->k = k;
 	r->s = &rtxn.state;
-	r->verifier.file = db->file;
-	r->next_id = atomic_load(&db->next_id);
-	uint64_t keys = atomic_load(&db->keys);
-	uint64_t live = atomic_load(&db->live);
+	r->verifier.file = store->file;
+	r->next_id = atomic_load(&store->next_id);
+	uint64_t keys = atomic_load(&store->keys);
+	uint64_t live = atomic_load(&store->live);
 	int rc = merged_cursor_new(&rtxn.state.merged, &c);
 	if (!rc)
 		rc = check_all(r, c, keys);

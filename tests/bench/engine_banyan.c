@@ -64,7 +64,7 @@ static void store_insert(void *store, const char *key, const void *value)
 				   .value = value,
 				   .size = s->value_size };
 
-	check(banyan_insert(s->root, key, KEY_SIZE, &make, NULL), "insert");
+	check(banyan_insert(s->root, key, KEY_SIZE, &make, NULL, NULL), "insert");
 }
 
 static void as_path(char path[KEY_SIZE + 1], const char *key)

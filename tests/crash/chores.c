@@ -225,7 +225,7 @@ static int op_insert(struct op *o)
 		return rc;
 	about(o, name, type == S_IFDIR ? "space" : "", "");
 	rc = see(o, banyan_insert(space, name, strlen(name), &make,
-				  wanted ? &data : NULL));
+				  wanted ? &data : NULL, NULL));
 	if (data && type != S_IFDIR)
 		see(o, banyan_read(data, room, sizeof(room), 0));
 	banyan_release(data, 1);
@@ -244,7 +244,7 @@ static int op_unnamed(struct op *o)
 	int rc = take_space(o, &space, "unnamed");
 	if (rc)
 		return rc;
-	rc = see(o, banyan_insert_unnamed(o->db, &make, &data));
+	rc = see(o, banyan_insert_unnamed(o->db, &make, &data, NULL));
 	for (uint64_t n = below(o, 4); !rc && n; n--) {
 		const uint8_t *bytes = random_bytes(o, &size);
 		rc = see(o, banyan_write(data, bytes, size, 0, BANYAN_APPEND,
@@ -316,7 +316,7 @@ static int op_hold(struct op *o)
 		return 0;
 	}
 	if (chance(o, 30))
-		return see(o, banyan_insert_unnamed(o->db, &make, slot));
+		return see(o, banyan_insert_unnamed(o->db, &make, slot, NULL));
 	return see(o, banyan_find(o->db, path, slot));
 }
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 #include "tests/support/steady.h"
 #include "tests/support/temp.h"
@@ -200,7 +200,7 @@ static size_t look(struct trial *t, struct file *f, const struct history *h,
 	s->said[0] = '\0';
 	s->file = copy;
 	s->found = events;
-	int rc = db_open_file(copy, &o, false, &db);
+	int rc = handle_open_file(copy, &o, false, &db);
 	if (rc)
 		scene_wrong(s, "cannot be opened for reading", rc);
 	size_t seen = scene_see(s, db, h, low, high);

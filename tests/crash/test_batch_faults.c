@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/fault_calls.h"
 #include "tests/support/random.h"
 
@@ -35,7 +35,7 @@ static int set_up(void **state)
 	if (!x || fault_file_new(NULL, 0, &x->below))
 		return -1;
 	x->file = calls_new(x->below);
-	return x->file ? db_open_file(x->file, &o, true, &x->db) : -1;
+	return x->file ? handle_open_file(x->file, &o, true, &x->db) : -1;
 }
 
 static int tear_down(void **state)
@@ -107,7 +107,7 @@ static void what_had_no_space_is_not_in_the_log(void **state)
 					      fault_file_events(x->below),
 					      FAULT_KEEP, 0, &after),
 			 0);
-	assert_int_equal(db_open_file(after, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(after, &o, false, &db), 0);
 	assert_true(there(db, "a"));
 	assert_false(there(db, "b"));
 	assert_true(there(db, "c"));

@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "chores.h"
 #include "crash.h"
 #include "tests/support/fault_calls.h"
@@ -106,7 +106,7 @@ static int open_one(struct twins *t, struct file *file, bool fresh, banyan **db)
 	struct banyan_options o = { .cache_bytes = CACHE_BYTES,
 				    .report = hear,
 				    .report_arg = t };
-	int rc = db_open_file(file, &o, fresh, db);
+	int rc = handle_open_file(file, &o, fresh, db);
 	if (rc)
 		return rc;
 	if (!t->form->thread)

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 #include "tests/support/slow_file.h"
 #include "tests/support/temp.h"
@@ -254,8 +254,8 @@ static void run(const struct slow *slow, unsigned copies)
 	temp_path(s.copy, s.dir, "copy");
 	assert_int_equal(file_create(s.path, 0600, &below), 0);
 	assert_int_equal(slow_file_new(below, true, slow, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &s.db), 0);
-	s.db->table_limit = 200000; /* freezes by the freezer, too */
+	assert_int_equal(handle_open_file(f, &o, true, &s.db), 0);
+	s.db->store->table_limit = 200000; /* freezes by the freezer, too */
 	assert_int_equal(pthread_create(&writer, NULL, write_on, &s), 0);
 	copy_many(&s, copies);
 	s.stop = true;

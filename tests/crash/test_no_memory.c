@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "chores.h"
 #include "crash.h"
 #include "tests/support/no_memory_main.h"
@@ -144,7 +144,7 @@ static void open_db(struct shortage *s)
 		if (rc != -ENOMEM && !(met && rc == -EAGAIN))
 			wrong(s, "cannot be opened", rc);
 	}
-	s->a.db->table_limit = s->thread ? TABLE_LIMIT : UINT64_MAX / 4;
+	s->a.db->store->table_limit = s->thread ? TABLE_LIMIT : UINT64_MAX / 4;
 }
 
 /* Whatever it says: the process lives, so all must be there */
@@ -317,7 +317,7 @@ static void a_freezer_without_memory_says_so_and_tries_again(void **state)
 	unsigned count = 0;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	db->table_limit = TABLE_LIMIT;
+	db->store->table_limit = TABLE_LIMIT;
 	no_memory_elsewhere();
 	int rc = 0;
 	while (!rc && count < 100000)

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 
 #define TABLE_LIMIT 6000u /* bytes of redo: a few operations */
@@ -186,12 +186,12 @@ int workload_open(struct workload *w, bool fresh)
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN,
 				    .report = w->report,
 				    .report_arg = w->report_arg };
-	int rc = db_open_file(w->file, &o, fresh, &w->db);
+	int rc = handle_open_file(w->file, &o, fresh, &w->db);
 	if (rc)
 		return rc;
 	if (!w->thread)
 		freezer_stop(w->db);
-	w->db->table_limit = TABLE_LIMIT;
+	w->db->store->table_limit = TABLE_LIMIT;
 	return 0;
 }
 
@@ -202,7 +202,7 @@ int workload_open(struct workload *w, bool fresh)
 static void let_it_grow(struct workload *w)
 {
 	if (!w->thread)
-		w->db->table_limit = w->db->view->frozen ? UINT64_MAX / 4 :
+		w->db->store->table_limit = w->db->store->view->frozen ? UINT64_MAX / 4 :
 							   TABLE_LIMIT;
 }
 
@@ -305,7 +305,7 @@ static int do_pieces(struct op *o)
 	char path[32];
 	banyan_data *data = NULL;
 	struct banyan_new make = { .mode = 0600 };
-	int rc = banyan_insert_unnamed(o->db, &make, &data);
+	int rc = banyan_insert_unnamed(o->db, &make, &data, NULL);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < 5 && !rc; i++) {
@@ -524,7 +524,7 @@ int workload_settle(struct workload *w, unsigned n)
 {
 	uint64_t random = w->seed * 15485863 + n;
 	bool now = test_below(&random, 3) == 0;
-	if (w->thread || !w->db->view->frozen || !now)
+	if (w->thread || !w->db->store->view->frozen || !now)
 		return 0;
 	return freeze_all(w->db, true);
 }

@@ -52,7 +52,7 @@ static void read_space(banyan_data *space, bool reverse, char *buffer)
 	while (left-- && banyan_next(c, &e) == 0) {
 		banyan_data *d = NULL;
 		assert(e.len > 0 && e.len <= BANYAN_NAME_MAX);
-		if (banyan_search(space, e.name, e.len, &d))
+		if (banyan_search(space, e.name, e.len, &d, NULL))
 			continue;
 		read_data(d, buffer);
 		banyan_release(d, 1);
@@ -174,7 +174,7 @@ static void write_key(uint64_t *random, banyan_data *space,
 				  BANYAN_EXCHANGE);
 		break;
 	case 4:
-		if (!banyan_search(space, e->name, e->len, &gone)) {
+		if (!banyan_search(space, e->name, e->len, &gone, NULL)) {
 			(void)banyan_insert_data(root, "alias", 5, gone);
 			banyan_release(gone, 1);
 		}

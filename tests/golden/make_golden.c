@@ -14,7 +14,7 @@
 #include <sys/sysmacros.h>
 
 #include "tests/fuzz/image_file.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "image_text.h"
 #include "listing.h"
 
@@ -50,7 +50,7 @@ static void open_golden(struct golden *g, const struct image *image)
 {
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
 	MUST(image_file(image, NULL, &g->file));
-	MUST(db_open_file(g->file, &o, image == NULL, &g->db));
+	MUST(handle_open_file(g->file, &o, image == NULL, &g->db));
 }
 
 static FILE *open_text(const char *name, const char *kind)
@@ -87,7 +87,7 @@ static void write_golden(const char *name, const struct image *image,
 	struct file *file = NULL;
 	banyan *db = NULL;
 	MUST(image_file(image, NULL, &file));
-	MUST(db_open_file(file, &o, false, &db));
+	MUST(handle_open_file(file, &o, false, &db));
 	MUST(listing_numbers(db, text));
 	MUST(banyan_close(db));
 	write_text(name, text);
@@ -204,7 +204,7 @@ static void add_kind(banyan *db, const char *name, mode_t mode, uint64_t rdev)
 		make.value = "../in-the-row";
 		make.size = 13;
 	}
-	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL));
+	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL, NULL));
 }
 
 static void add_kinds(banyan *db)
@@ -371,7 +371,7 @@ static void make_redo(struct image *image)
 	banyan_data *held = find(g.db, "before/held");
 	add_xattrs(g.db, "before/held");
 	MUST(banyan_remove(g.db, "before/held"));
-	MUST(banyan_insert_unnamed(g.db, &make, &unnamed));
+	MUST(banyan_insert_unnamed(g.db, &make, &unnamed, NULL));
 	MUST(banyan_sync(g.db));
 	MUST(banyan_rename(g.db, "after/new", "last", 0));
 	list_now(&g, &text);

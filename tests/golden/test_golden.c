@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "golden/image_text.h"
 #include "golden/listing.h"
 #include "tests/support/temp.h"

@@ -81,7 +81,7 @@ static void insert(struct linear_worker *w, struct linear_step *t,
 				   .value = w->bytes,
 				   .size = linear_value_size(t->value) };
 	t->rc = banyan_insert(space_of(w->run, t->key),
-			      linear_keys[t->key].name, 2, &make, data);
+			      linear_keys[t->key].name, 2, &make, data, NULL);
 	if (!t->rc && data)
 		t->id = banyan_id(*data);
 }
@@ -228,7 +228,7 @@ static void hold(struct linear_worker *w)
 		delete_key(w, t, &d);
 	else
 		t->rc = banyan_search(space_of(w->run, t->key),
-				      linear_keys[t->key].name, 2, &d);
+				      linear_keys[t->key].name, 2, &d, NULL);
 	if (t->kind == LINEAR_SEARCH && !t->rc)
 		t->id = banyan_id(d);
 	end(w, op);

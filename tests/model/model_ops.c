@@ -279,7 +279,7 @@ void op_insert(struct run *r)
 	struct banyan_new make = { type | 0640, 1, 2, 0, bytes, size };
 	bool wanted = !r->batch && run_chance(r, 30);
 	int rc = banyan_insert(in, name, strlen(name), &make,
-			       wanted ? &data : NULL);
+			       wanted ? &data : NULL, NULL);
 	run_same(r, "insert", rc,
 		 model_insert(&r->m, space, name, strlen(name), type, bytes,
 			      size, &object));
@@ -296,7 +296,7 @@ void op_unnamed(struct run *r)
 	uint8_t *bytes = random_bytes(r, &size);
 	struct banyan_new make = { 0600, 1, 2, 0, bytes, size };
 	run_same(r, "insert_unnamed",
-		 banyan_insert_unnamed(r->db, &make, &data), 0);
+		 banyan_insert_unnamed(r->db, &make, &data, NULL), 0);
 	uint32_t object = model_unnamed(&r->m, bytes, size);
 	free(bytes);
 	if (!r->batch) {

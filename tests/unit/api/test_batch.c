@@ -23,12 +23,12 @@ static void what_an_aborted_batch_made_is_gone(void **state)
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_begin(db), 0);
-	assert_int_equal(banyan_insert(banyan_root(db), "a", 1, &make, &ghost),
+	assert_int_equal(banyan_insert(banyan_root(db), "a", 1, &make, &ghost, NULL),
 			 0);
 	assert_int_equal(banyan_get_attr(ghost, &attr), 0);
 	banyan_abort(db);
 	assert_int_equal(banyan_get_attr(ghost, &attr), -ESTALE);
-	assert_int_equal(banyan_insert(banyan_root(db), "b", 1, &make, &data),
+	assert_int_equal(banyan_insert(banyan_root(db), "b", 1, &make, &data, NULL),
 			 0);
 	assert_ptr_not_equal(ghost, data);
 	assert_int_equal(banyan_get_attr(data, &attr), 0);

@@ -48,7 +48,7 @@ static void fill(banyan *db, uint8_t *bytes)
 	put(db, "1048577 too long", bytes, BANYAN_SCAN_VALUE_MAX + 1);
 	assert_int_equal(banyan_make_space(db, "a space", 0), 0);
 	assert_int_equal(
-		banyan_insert(banyan_root(db), "6 link", 6, &link, NULL), 0);
+		banyan_insert(banyan_root(db), "6 link", 6, &link, NULL, NULL), 0);
 	assert_int_equal(banyan_alias(db, "100 inline", "100 alias"), 0);
 	/* 100 bytes, and a hole behind them */
 	put(db, "5000 hole", bytes, 100);
@@ -125,7 +125,7 @@ static void a_key_is_fetched_whole_or_in_part(void **in)
 		assert_int_equal(banyan_fetch(root, "s", 1, bytes, 8), -EISDIR);
 		assert_int_equal(banyan_freeze(*in), 0);
 	}
-	assert_int_equal(banyan_search(root, "k", 1, &file), 0);
+	assert_int_equal(banyan_search(root, "k", 1, &file, NULL), 0);
 	assert_int_equal(banyan_fetch(file, "k", 1, bytes, 8), -ENOTDIR);
 	banyan_release(file, 1);
 	assert_int_equal(banyan_begin(*in), 0);

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/clock.h"
 #include "tests/support/fault_file.h"
 
@@ -67,7 +67,7 @@ static void failed_operations_do_not_pile_up(void **state)
 	char value[250] = "";
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	assert_int_equal(file_size(f, &end), 0);
 	fault_file_limit(f, end + LOG_RESERVE / 2);
 	for (unsigned i = 0; i < 100000; i++)
@@ -110,22 +110,22 @@ static void a_frozen_table_goes_when_readers_do(void **state)
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "x", 1, 0), 0);
-	unsigned slot = cache_enter(db->cache); /* as any reader does */
-	const struct view *seen = atomic_load(&db->view);
+	unsigned slot = cache_enter(db->store->cache); /* as any reader does */
+	const struct view *seen = atomic_load(&db->store->view);
 	assert_int_equal(banyan_freeze(db), 0);
 	/* Not before, nor by a writer that comes along */
 	assert_int_equal(banyan_put(db, "b", "x", 1, 0), 0);
-	const struct view *kept = db->retired;
+	const struct view *kept = db->store->retired;
 	while (kept && kept != seen)
 		kept = kept->retired;
 	assert_ptr_equal(kept, seen);
-	cache_leave(db->cache, slot);
+	cache_leave(db->store->cache, slot);
 	for (unsigned i = 0; i < 100; i++) {
 		char path[20];
 		sprintf(path, "b%u", i);
 		assert_int_equal(banyan_put(db, path, "x", 1, 0), 0);
 	}
-	assert_null(db->retired);
+	assert_null(db->store->retired);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -140,7 +140,7 @@ static void nodes_have_what_a_replayed_table_leaves(void **state)
 	char value[250] = "";
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	for (unsigned i = 0; i < 30000; i++) {
 		sprintf(path, "key%u", i * 2654435761u);
 		assert_int_equal(banyan_put(db, path, value, sizeof(value), 0),
@@ -154,9 +154,9 @@ static void nodes_have_what_a_replayed_table_leaves(void **state)
 						      &after),
 				 0);
 		o.flags = i ? 0 : BANYAN_READ_ONLY;
-		assert_int_equal(db_open_file(after, &o, false, &db), 0);
-		size_t table = redo_table_bytes(db->view->active);
-		cache_get_stat(db->cache, &stat);
+		assert_int_equal(handle_open_file(after, &o, false, &db), 0);
+		size_t table = redo_table_bytes(db->store->view->active);
+		cache_get_stat(db->store->cache, &stat);
 		print_message("%zu bytes of rows, nodes may have %zu\n", table,
 			      (size_t)stat.limit);
 		assert_true(table > 8u << 20);
@@ -187,18 +187,18 @@ static void a_reader_needs_one_slot(void **state)
 	unsigned slot[OTHERS];
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	assert_int_equal(banyan_insert(banyan_root(db), "k", 1, &make, &d), 0);
+	assert_int_equal(banyan_insert(banyan_root(db), "k", 1, &make, &d, NULL), 0);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(banyan_write(d, page, sizeof(page), i * 10000,
 					      0, NULL),
 				 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	for (unsigned i = 0; i < OTHERS; i++)
-		slot[i] = cache_enter(db->cache);
+		slot[i] = cache_enter(db->store->cache);
 	assert_int_equal(pthread_create(&t, NULL, read_it, d), 0);
 	int rc = test_join(t, &ok, 3);
 	for (unsigned i = 0; i < OTHERS; i++)
-		cache_leave(db->cache, slot[i]);
+		cache_leave(db->store->cache, slot[i]);
 	if (rc)
 		pthread_join(t, &ok);
 	assert_int_equal(rc, 0);

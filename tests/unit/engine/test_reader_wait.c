@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/clock.h"
 #include "tests/support/random.h"
 #include "tests/support/slow_file.h"
@@ -108,9 +108,9 @@ static void readers_never_wait_for_a_sync(void **in)
 	(void)in;
 	assert_int_equal(file_memory(&below), 0);
 	assert_int_equal(slow_file_new(below, true, &slow, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &s.db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &s.db), 0);
 	assert_int_equal(write_batch(s.db, &random, KEYS), 0);
-	s.db->table_limit = 100000;
+	s.db->store->table_limit = 100000;
 	for (unsigned i = 0; i < 2; i++) {
 		readers[i] = (struct looker){ .s = &s, .random = random + i };
 		assert_int_equal(pthread_create(&threads[i], NULL, read_on,

@@ -16,7 +16,7 @@
 
 #include "base/bytes.h"
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "model/extents.h"
 #include "tests/support/clock.h"
 #include "tests/support/encode_table.h"
@@ -27,7 +27,7 @@ static banyan *open_fault_file(struct file *f, bool fresh)
 {
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
 	banyan *db = NULL;
-	assert_int_equal(db_open_file(f, &o, fresh, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, fresh, &db), 0);
 	return db;
 }
 
@@ -525,7 +525,7 @@ static void bits_that_no_mode_has_are_not_kept(void **state)
 	banyan_data *d = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_insert(banyan_root(db), "a", 1, &make, &d), 0);
+	assert_int_equal(banyan_insert(banyan_root(db), "a", 1, &make, &d, NULL), 0);
 	assert_int_equal(banyan_get_attr(d, &attr), 0);
 	assert_int_equal(attr.mode, S_IFREG | 0640);
 	banyan_release(d, 1);

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "model/extents.h"
 #include "tests/support/fault_file.h"
 #include "tests/support/random.h"
@@ -34,7 +34,7 @@ struct growing {
 static inline void growing_open(struct growing *g, bool fresh)
 {
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
-	assert_int_equal(db_open_file(g->f, &o, fresh, &g->db), 0);
+	assert_int_equal(handle_open_file(g->f, &o, fresh, &g->db), 0);
 	if (fresh)
 		assert_int_equal(banyan_put(g->db, "a", "", 0, 0), 0);
 	assert_int_equal(banyan_find(g->db, "a", &g->d), 0);

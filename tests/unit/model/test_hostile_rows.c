@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 
 #define ROWS_MAX 256
@@ -151,7 +151,7 @@ static void spoil(uint64_t *random, banyan *db, const struct rows *rows)
 			put_row(c, &row);
 	}
 	assert_int_equal(db_write_end(db, c, 0), 0);
-	atomic_store(&db->orphans, true);
+	atomic_store(&db->store->orphans, true);
 }
 
 /* ---- what people then do with it -------------------------------------- */
@@ -316,9 +316,9 @@ static void names_beyond_the_limit_are_refused_by_all(void **in)
 	memset(name, 'x', sizeof(name));
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	banyan_data *root = banyan_root(db);
-	assert_int_equal(banyan_search(root, name, sizeof(name), &d),
+	assert_int_equal(banyan_search(root, name, sizeof(name), &d, NULL),
 			 -ENAMETOOLONG);
-	assert_int_equal(banyan_insert(root, name, sizeof(name), &make, &d),
+	assert_int_equal(banyan_insert(root, name, sizeof(name), &make, &d, NULL),
 			 -ENAMETOOLONG);
 	assert_int_equal(banyan_delete(root, name, sizeof(name), 0, NULL),
 			 -ENAMETOOLONG);

@@ -22,7 +22,7 @@
 #include <cmocka.h>
 
 #include "base/crc32c.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 #include "tests/support/temp.h"
 
@@ -296,7 +296,7 @@ static inline void make_database(banyan *db)
 	assert_int_equal(banyan_alias(db, "one-chunk", "space/alias"), 0);
 	assert_int_equal(banyan_make_space(db, "hollow", 0), 0);
 	assert_int_equal(
-		banyan_insert(banyan_root(db), "symlink", 7, &link, NULL), 0);
+		banyan_insert(banyan_root(db), "symlink", 7, &link, NULL, NULL), 0);
 	banyan_data *d = hold_key(db, "short");
 	assert_int_equal(banyan_set_xattr(d, "user.short", "x", 1, 0), 0);
 	assert_int_equal(

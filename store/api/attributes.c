@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* attributes.c - the public functions on attributes, the size among them. */
+#include "api/attributes.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "api/handle.h"
+#include "model/contents.h"
+
+void fill_attr(const struct data *d, struct banyan_attr *attr)
+{
+	*attr = (struct banyan_attr){
+		.id = d->id,
+		.mode = d->mode,
+		.uid = d->uid,
+		.gid = d->gid,
+		.nlink = d->nlink,
+		.size = d->size,
+		.stored = d->stored,
+		.rdev = d->rdev,
+		.birth = d->birth,
+		.atime = d->atime,
+		.mtime = d->mtime,
+		.ctime = d->ctime,
+	};
+}
+
+int banyan_get_attr(banyan_data *data, struct banyan_attr *attr)
+{
+	struct read_txn rtxn;
+	struct located l;
+	int rc = data_check(data);
+	if (rc || !attr)
+		return rc ? rc : -EINVAL;
+	rc = handle_read_data(data, &rtxn, &l);
+	if (rc)
+		return rc;
+	handle_read_end(data->db, &rtxn);
+	fill_attr(&l.d, attr);
+	return 0;
+}
+
+static int resize(struct txn *txn, struct data *d, uint64_t size)
+{
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if (data_is_space(d))
+		return -EISDIR;
+	if (!data_is_file(d))
+		return -EINVAL;
+	int64_t stored = (int64_t)d->stored;
+	int rc = contents_resize(txn, d, size);
+	txn->op.live += (int64_t)d->stored - stored;
+	return rc;
+}
+
+/* The attributes but the size; the Data's ctime is new already */
+static void apply_attr(struct data *d, const struct banyan_attr *a,
+		       unsigned which)
+{
+	if (which & BANYAN_SET_MODE)
+		d->mode = (d->mode & S_IFMT) | (a->mode & 07777);
+	if (which & BANYAN_SET_UID)
+		d->uid = a->uid;
+	if (which & BANYAN_SET_GID)
+		d->gid = a->gid;
+	if ((which & BANYAN_SET_MTIME_NOW) ||
+	    ((which & BANYAN_SET_SIZE) && !(which & BANYAN_SET_KEEP_MTIME)))
+		d->mtime = d->ctime;
+	if (which & BANYAN_SET_ATIME_NOW)
+		d->atime = d->ctime;
+	if (which & BANYAN_SET_MTIME)
+		d->mtime = a->mtime;
+	if (which & BANYAN_SET_ATIME)
+		d->atime = a->atime;
+}
+
+static int set_attr(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, struct banyan_attr *after)
+{
+	banyan *db = data->db;
+	struct txn *txn = NULL;
+	struct located l;
+	/* What shrinks a value must be possible on a full disk */
+	int rc = handle_write(db, OPERATION_ATTR, true, &txn);
+	if (rc)
+		return rc;
+	rc = handle_write_data(txn, data, &l);
+	if (!rc && (which & BANYAN_SET_SIZE) && attr->size > l.d.size)
+		txn->makes_room = false;
+	if (!rc && (which & BANYAN_SET_SIZE))
+		rc = resize(txn, &l.d, attr->size);
+	if (!rc) {
+		l.d.ctime = txn_time(txn, l.d.ctime);
+		apply_attr(&l.d, attr, which);
+		rc = data_save(txn, &l);
+	}
+	rc = handle_write_end(db, rc);
+	if (!rc && after)
+		fill_attr(&l.d, after);
+	return rc;
+}
+
+/* Cut off as much as one operation can, when all is too much for one; *more:
+ * there was such a part, so all may be less now */
+static int cut_some(banyan_data *data, uint64_t size, bool keep_mtime,
+		    bool *more)
+{
+	struct txn *txn = NULL;
+	struct located l;
+	uint64_t to = 0;
+	int rc = handle_write(data->db, OPERATION_ATTR, true, &txn);
+	if (rc)
+		return rc;
+	rc = handle_write_data(txn, data, &l);
+	if (!rc)
+		rc = contents_can_cut(&txn->state, &l.d, size, &to);
+	*more = !rc && to > size && to < l.d.size;
+	if (*more)
+		rc = resize(txn, &l.d, to);
+	if (*more && !rc) {
+		l.d.ctime = txn_time(txn, l.d.ctime);
+		if (!keep_mtime)
+			l.d.mtime = l.d.ctime;
+		rc = data_save(txn, &l);
+	}
+	return handle_write_end(data->db, rc);
+}
+
+#define SET_ALL ((BANYAN_SET_KEEP_MTIME << 1) - 1u)
+
+int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, struct banyan_attr *after)
+{
+	int rc = data_check(data);
+	if (rc || !attr || (which & ~SET_ALL))
+		return rc ? rc : -EINVAL;
+	rc = set_attr(data, attr, which, after);
+	bool more = (which & BANYAN_SET_SIZE) && handle_can_split(data->db);
+	while (rc == -E2BIG && more) {
+		rc = cut_some(data, attr->size, which & BANYAN_SET_KEEP_MTIME,
+			      &more);
+		if (!rc)
+			rc = set_attr(data, attr, which, after);
+	}
+	return rc;
+}
+
+int banyan_truncate(banyan_data *data, uint64_t size)
+{
+	struct banyan_attr attr = { .size = size };
+	return banyan_set_attr(data, &attr, BANYAN_SET_SIZE, NULL);
+}

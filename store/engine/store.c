@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/store.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+void store_report(const struct store *store, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	if (!store->report)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	store->report(store->report_arg, line);
+}
+
+int64_t store_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void store_lock(struct store *store)
+{
+	while (sem_wait(&store->write_turn) && errno == EINTR)
+		;
+}
+
+bool store_try_lock(struct store *store)
+{
+	return sem_trywait(&store->write_turn) == 0;
+}
+
+void store_unlock(struct store *store)
+{
+	sem_post(&store->write_turn);
+}
+
+void store_set_view(struct store *store, struct view *v)
+{
+	struct view *old = atomic_exchange(&store->view, v);
+	absent_range_forget(&store->txn.absent);
+	if (!old)
+		return;
+	old->mark = epoch_mark(cache_epoch(store->cache));
+	old->retired = store->retired;
+	store->retired = old;
+	store_reap_views(store);
+}
+
+void store_reap_views(struct store *store)
+{
+	struct view **at = &store->retired;
+	while (*at) {
+		struct view *v = *at;
+		if (!epoch_passed(cache_epoch(store->cache), v->mark)) {
+			at = &v->retired;
+			continue;
+		}
+		*at = v->retired;
+		view_unref(v);
+	}
+}
