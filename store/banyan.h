@@ -45,6 +45,10 @@
  * nor its lock; banyan_close() frees the memory, and returns 0. A program that
  * becomes a daemon by a fork opens the database afterwards, in the child.
  *
+ * Structures that a caller fills in begin with struct_size, so that they can grow:
+ * let it be the sizeof of the structure. 0 means the size that it had in version
+ * 0.1. -E2BIG if a program sets a field that this library does not know yet.
+ *
  * Units. Sizes and offsets are bytes, times are nanoseconds since 1970 UTC.
  */
 #ifndef BANYAN_H
@@ -81,6 +85,7 @@ enum {
 };
 
 struct banyan_options {
+	size_t struct_size;
 	unsigned flags; /* BANYAN_CREATE ... */
 	mode_t mode; /* of a new file; 0 means 0644 less the umask */
 	uint64_t cache_bytes; /* limit of RAM in use; 0 means the default */
@@ -121,6 +126,17 @@ int banyan_close(banyan *db);
 
 /* The text for a value returned by this library; never NULL, not to be freed */
 const char *banyan_strerror(int error);
+
+/*
+ * What failed last on this handle, in any thread, as one line with the key or
+ * the place: "put 'people/ada': read-only file system". As snprintf(3): the
+ * length of the text, of which at most size - 1 bytes and a NUL are stored. 0 if
+ * nothing has failed yet.
+ */
+size_t banyan_last_error(banyan *db, char *text, size_t size);
+
+/* The version of the library in use, as BANYAN_VERSION is that of this header */
+const char *banyan_version(void);
 
 /*
  * The process that has the database at path open for writing: its pid, 0 if
@@ -176,6 +192,7 @@ enum {
 
 /* What a new Data is made of */
 struct banyan_new {
+	size_t struct_size;
 	uint32_t mode; /* type and permissions; no type means regular file */
 	uint32_t uid;
 	uint32_t gid;
@@ -341,6 +358,7 @@ int banyan_remove_xattr(banyan_data *data, const char *name);
 
 /* Which keys of a key space, and in which order. All zeros: all, ascending. */
 struct banyan_range {
+	size_t struct_size;
 	const char *prefix; /* only names that begin so; NULL: any */
 	size_t prefix_len;
 	const char *from; /* first name, inclusive; NULL: no bound */
@@ -383,6 +401,19 @@ int banyan_next(banyan_cursor *cursor, struct banyan_entry *entry);
  */
 int banyan_entry_data(banyan_cursor *cursor, banyan_data **data);
 
+enum {
+	BANYAN_SEEK_REVERSE = 1 << 0, /* go down from there */
+};
+
+/*
+ * Let banyan_next() go on at the first key at or behind name, or with
+ * SEEK_REVERSE at the last key at or before it, and from there in that direction.
+ * The cursor keeps to its range, and to the moment that it shows. name NULL: the
+ * first, or last, key of the range. -ENAMETOOLONG.
+ */
+int banyan_seek(banyan_cursor *cursor, const char *name, size_t len,
+		unsigned flags);
+
 void banyan_scan_end(banyan_cursor *cursor); /* NULL is fine */
 
 /* ---- by path, for people ---------------------------------------------- */
@@ -416,10 +447,12 @@ int banyan_put_data(banyan *db, const char *path, banyan_data *source,
 		    unsigned flags);
 
 /*
- * The whole value: *value is to be freed with free(3), and has a NUL behind
- * its *size bytes. -EISDIR for a key space, -EFBIG if it is beyond SIZE_MAX.
+ * The whole value: *value is to be freed with banyan_free(), and has a NUL
+ * behind its *size bytes. -EISDIR for a key space, -EFBIG if it is beyond
+ * SIZE_MAX.
  */
 int banyan_get(banyan *db, const char *path, void **value, size_t *size);
+void banyan_free(void *value); /* NULL is fine */
 
 int banyan_remove(banyan *db, const char *path);
 int banyan_alias(banyan *db, const char *path, const char *alias);
@@ -597,6 +630,7 @@ int banyan_freezes(banyan *db,
 		   void *arg);
 
 struct banyan_stat {
+	size_t struct_size;
 	uint8_t uuid[16]; /* of the database, for ever */
 	uint8_t file_uuid[16]; /* of this file */
 	uint64_t generation; /* grows with each vacuum */
@@ -628,6 +662,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *stat);
  * value if the check could not run.
  */
 struct banyan_check {
+	size_t struct_size;
 	void (*found)(void *arg, const char *line); /* all three may be NULL */
 	void (*note)(void *arg, const char *line);
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -659,6 +694,7 @@ int64_t banyan_check(const char *path, const struct banyan_check *check);
  * negative errno value.
  */
 struct banyan_salvage {
+	size_t struct_size;
 	void (*lost)(void *arg, const char *line); /* all three may be NULL */
 	void (*note)(void *arg, const char *line);
 	int (*progress)(void *arg, uint64_t done, uint64_t total);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "model/contents.h"
 
 void fill_attr(const struct data *d, struct banyan_attr *attr)
@@ -35,10 +36,10 @@ int banyan_get_attr(banyan_data *data, struct banyan_attr *attr)
 		return rc ? rc : -EINVAL;
 	rc = handle_read_data(data, &rtxn, &l);
 	if (rc)
-		return rc;
+		return (int)note_data(data, rc, __func__);
 	handle_read_end(data->db, &rtxn);
 	fill_attr(&l.d, attr);
-	return 0;
+	return (int)note_data(data, 0, __func__);
 }
 
 static int resize(struct txn *txn, struct data *d, uint64_t size)
@@ -144,7 +145,7 @@ int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		if (!rc)
 			rc = set_attr(data, attr, which, after);
 	}
-	return rc;
+	return (int)note_data(data, rc, __func__);
 }
 
 int banyan_truncate(banyan_data *data, uint64_t size)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "base/sized.h"
 #include "engine/freeze.h"
 #include "engine/freezes.h"
 #include "engine/sweep.h"
@@ -87,8 +88,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	st.cache_misses = cache.misses;
 	st.cache_limit = store->cache_limit;
 	st.freezes = atomic_load(&store->freezes);
-	*out = st;
-	return 0;
+	return sized_give(out, &st, sizeof(st), sizeof(st));
 }
 
 int banyan_freezes(banyan *db,
@@ -123,6 +123,11 @@ int banyan_freezes(banyan *db,
 		rc = visit(arg, &info);
 	}
 	return rc;
+}
+
+const char *banyan_version(void)
+{
+	return BANYAN_VERSION;
 }
 
 const char *banyan_strerror(int error)

@@ -39,6 +39,7 @@ int handle_alloc(struct store *store, enum handle_kind kind, banyan **out)
 	db->kind = kind;
 	db->store = store;
 	pthread_mutex_init(&db->lock, NULL);
+	pthread_mutex_init(&db->last_error.lock, NULL);
 	if (kind == HANDLE_STORE) {
 		db->held = &store->held;
 		store->held.db = db;
@@ -61,6 +62,7 @@ void handle_free(banyan *db)
 	view_unref(db->view);
 	store_unref(db->store);
 	pthread_mutex_destroy(&db->lock);
+	pthread_mutex_destroy(&db->last_error.lock);
 	free(db);
 }
 

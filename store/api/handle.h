@@ -27,12 +27,24 @@ enum handle_kind {
 	HANDLE_BATCH,
 };
 
+/* Which call has failed last, and on what: see last_error.h */
+struct last_error {
+	pthread_mutex_t lock;
+	int rc; /* 0: none has */
+	const char *call;
+	bool named; /* by a key or a path; else by its id */
+	uint64_t id;
+	size_t len;
+	char name[512];
+};
+
 struct banyan {
 	enum handle_kind kind;
 	struct store *store; /* one reference */
 	struct held_table *held; /* the store's, or own */
 	struct held_table own; /* of a view, of a batch */
 	banyan_data *root;
+	struct last_error last_error;
 
 	/* Of a view: what it shows; of the others these are the store's */
 	struct view *view;

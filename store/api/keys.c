@@ -8,6 +8,8 @@
 
 #include "api/attributes.h"
 #include "api/handle.h"
+#include "api/last_error.h"
+#include "base/sized.h"
 #include "engine/sweep.h"
 #include "model/contents.h"
 
@@ -104,7 +106,7 @@ int banyan_search(banyan_data *space, const char *name, size_t len,
 	/* Each try that fails is an operation of a writer that has succeeded */
 	while ((rc = try_search(space->db, &n, data, attr)) == -EAGAIN)
 		sched_yield();
-	return rc;
+	return (int)note_key(space->db, rc, __func__, name, len);
 }
 
 /* ---- making ----------------------------------------------------------- */
@@ -114,8 +116,11 @@ static bool has_value(uint32_t type)
 	return type == 0 || type == S_IFREG || type == S_IFLNK;
 }
 
-int check_make(const struct banyan_new *make)
+static int take_new(struct banyan_new *make, const struct banyan_new *from)
 {
+	int rc = sized_take(make, sizeof(*make), sizeof(*make), from);
+	if (rc)
+		return rc;
 	uint32_t type = make->mode & S_IFMT;
 	if (make->size && (!has_value(type) || !make->value))
 		return -EINVAL;
@@ -155,9 +160,8 @@ int make_data(struct txn *txn, const struct banyan_new *make, uint64_t parent,
 	}
 	if (d->id > INT64_MAX - 1)
 		return -ENOSPC;
-	return make->size ?
-		       contents_write(txn, d, make->value, make->size, 0) :
-		       0;
+	return make->size ? contents_write(txn, d, make->value, make->size, 0) :
+			    0;
 }
 
 /* End an operation that has held a Data for the caller, who gets it if all is
@@ -190,22 +194,23 @@ static int insert(struct txn *txn, const struct name *n,
 }
 
 int banyan_insert(banyan_data *space, const char *name, size_t len,
-		  const struct banyan_new *make, banyan_data **data,
+		  const struct banyan_new *new, banyan_data **data,
 		  struct banyan_attr *attr)
 {
+	struct banyan_new make;
 	struct txn *txn = NULL;
 	struct located l;
 	banyan_data *held = NULL;
 	int rc = data_check(space);
-	if (rc || !name || !make)
+	if (rc || !name || !new)
 		return rc ? rc : -EINVAL;
 	struct name n = { space->id, name, len };
-	rc = check_make(make);
+	rc = take_new(&make, new);
 	if (!rc)
 		rc = handle_write(space->db, OPERATION_INSERT, false, &txn);
 	if (rc)
-		return rc;
-	rc = insert(txn, &n, make, &l);
+		return (int)note_key(space->db, rc, __func__, name, len);
+	rc = insert(txn, &n, &make, &l);
 	if (!rc && data) {
 		rc = handle_hold(space->db, &l, &held);
 		if (rc)
@@ -214,7 +219,7 @@ int banyan_insert(banyan_data *space, const char *name, size_t len,
 	rc = end_holding(space->db, rc, held, data);
 	if (!rc && attr)
 		fill_attr(&l.d, attr);
-	return rc;
+	return (int)note_key(space->db, rc, __func__, name, len);
 }
 
 static int insert_unnamed(banyan *db, struct txn *txn,
@@ -231,23 +236,24 @@ static int insert_unnamed(banyan *db, struct txn *txn,
 	return rc ? rc : txn_relocate(txn, l->d.id, NULL, NULL, true);
 }
 
-int banyan_insert_unnamed(banyan *db, const struct banyan_new *make,
+int banyan_insert_unnamed(banyan *db, const struct banyan_new *new,
 			  banyan_data **data, struct banyan_attr *attr)
 {
+	struct banyan_new make;
 	struct txn *txn = NULL;
 	struct located l;
 	banyan_data *held = NULL;
 	int rc = handle_check(db);
-	if (rc || !make || !data)
+	if (rc || !new || !data)
 		return rc ? rc : -EINVAL;
-	rc = check_make(make);
-	if (!rc && (make->mode & S_IFMT) == S_IFDIR)
+	rc = take_new(&make, new);
+	if (!rc && (make.mode & S_IFMT) == S_IFDIR)
 		rc = -EINVAL;
 	if (!rc)
 		rc = handle_write(db, OPERATION_INSERT, false, &txn);
 	if (rc)
 		return rc;
-	rc = insert_unnamed(db, txn, make, &l, &held);
+	rc = insert_unnamed(db, txn, &make, &l, &held);
 	rc = end_holding(db, rc, held, data);
 	if (!rc && attr)
 		fill_attr(&l.d, attr);
@@ -270,11 +276,12 @@ int banyan_insert_data(banyan_data *space, const char *name, size_t len,
 		return -EXDEV;
 	rc = handle_write(db, OPERATION_ALIAS, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_key(space->db, rc, __func__, name, len);
 	rc = handle_write_data(txn, data, &l);
 	if (!rc)
 		rc = names_alias(txn, &n, &l);
-	return handle_write_end(db, rc);
+	return (int)note_key(space->db, handle_write_end(db, rc), __func__,
+			     name, len);
 }
 
 /* ---- deleting and moving ---------------------------------------------- */
@@ -292,7 +299,7 @@ int banyan_delete(banyan_data *space, const char *name, size_t len,
 	banyan *db = space->db;
 	rc = handle_write(db, OPERATION_DELETE, true, &txn);
 	if (rc)
-		return rc;
+		return (int)note_key(space->db, rc, __func__, name, len);
 	if (data) {
 		/* Held before it goes, it lives on */
 		rc = names_lookup(&txn->state, &n, &l);
@@ -301,7 +308,8 @@ int banyan_delete(banyan_data *space, const char *name, size_t len,
 	}
 	if (!rc)
 		rc = names_delete(txn, &n, flags, data != NULL);
-	return end_holding(db, rc, held, data);
+	return (int)note_key(space->db, end_holding(db, rc, held, data),
+			     __func__, name, len);
 }
 
 int banyan_move(banyan_data *space, const char *name, size_t len,
@@ -321,8 +329,11 @@ int banyan_move(banyan_data *space, const char *name, size_t len,
 		return -EXDEV;
 	rc = handle_write(db, OPERATION_MOVE, true, &txn);
 	if (rc)
-		return rc;
-	return handle_write_end(db, names_move(txn, &from, &to, flags));
+		return (int)note_key(space->db, rc, __func__, name, len);
+	return (int)note_key(
+		space->db,
+		handle_write_end(db, names_move(txn, &from, &to, flags)),
+		__func__, name, len);
 }
 
 int banyan_parent(banyan_data *space, uint64_t *id)

@@ -9,7 +9,4 @@
 int make_data(struct txn *txn, const struct banyan_new *make, uint64_t parent,
 	      struct data *d);
 
-/* 0, or -EINVAL: a type or a value that no Data can have */
-int check_make(const struct banyan_new *make);
-
 #endif

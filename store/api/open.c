@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "base/sized.h"
 #include "base/umask.h"
 #include "engine/open.h"
 #include "engine/write.h"
@@ -81,12 +82,13 @@ static int check_options(const struct banyan_options *o)
 int banyan_open(const char *path, const struct banyan_options *options,
 		banyan **db)
 {
-	static const struct banyan_options defaults;
-	const struct banyan_options *o = options ? options : &defaults;
+	struct banyan_options o;
 	if (!path || !db)
 		return -EINVAL;
-	int rc = check_options(o);
-	return rc ? rc : open_path(path, o, db);
+	int rc = sized_take(&o, sizeof(o), sizeof(o), options);
+	if (!rc)
+		rc = check_options(&o);
+	return rc ? rc : open_path(path, &o, db);
 }
 
 int banyan_close(banyan *db)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "api/keys.h"
 #include "api/scan.h"
 #include "base/umask.h"
@@ -195,10 +196,9 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 	struct name n;
 	struct located l;
 	struct located from;
-	int rc = handle_check(db);
-	if (rc || !path || (flags & ~(BANYAN_NEW_ONLY | BANYAN_PARENTS)))
-		return rc ? rc : -EINVAL;
-	rc = handle_write(db, OPERATION_WRITE, false, &txn);
+	if (flags & ~(BANYAN_NEW_ONLY | BANYAN_PARENTS))
+		return -EINVAL;
+	int rc = handle_write(db, OPERATION_WRITE, false, &txn);
 	if (rc)
 		return rc;
 	if (source)
@@ -222,19 +222,23 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 int banyan_put(banyan *db, const char *path, const void *value, size_t size,
 	       unsigned flags)
 {
-	if (size && !value)
-		return -EINVAL;
-	return put(db, path, value, size, NULL, flags);
+	int rc = handle_check(db);
+	if (rc || !path || (size && !value))
+		return rc ? rc : -EINVAL;
+	return (int)note_path(db, put(db, path, value, size, NULL, flags),
+			      __func__, path);
 }
 
 int banyan_put_data(banyan *db, const char *path, banyan_data *source,
 		    unsigned flags)
 {
-	int rc = data_check(source);
-	if (rc)
-		return rc;
-	return source->db == db ? put(db, path, NULL, 0, source, flags) :
-				  -EXDEV;
+	int rc = handle_check(db);
+	if (!rc)
+		rc = data_check(source);
+	if (rc || !path)
+		return rc ? rc : -EINVAL;
+	rc = source->db == db ? put(db, path, NULL, 0, source, flags) : -EXDEV;
+	return (int)note_path(db, rc, __func__, path);
 }
 
 static int get(struct read_txn *rtxn, const char *path, void **value,
@@ -270,12 +274,12 @@ int banyan_get(banyan *db, const char *path, void **value, size_t *size)
 		return rc ? rc : -EINVAL;
 	rc = handle_read(db, &rtxn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = get(&rtxn, path, value, size);
 	handle_read_end(db, &rtxn);
 	if (is_damage(rc))
 		store_report(db->store, "damaged: key '%s'", path);
-	return rc;
+	return (int)note_path(db, rc, __func__, path);
 }
 
 /* ---- keys ------------------------------------------------------------- */
@@ -289,11 +293,11 @@ int banyan_remove(banyan *db, const char *path)
 		return rc ? rc : -EINVAL;
 	rc = handle_write(db, OPERATION_DELETE, true, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve_last(txn, path, false, &n);
 	if (!rc)
 		rc = names_delete(txn, &n, 0, false);
-	return handle_write_end(db, rc);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 int banyan_alias(banyan *db, const char *path, const char *alias)
@@ -306,13 +310,13 @@ int banyan_alias(banyan *db, const char *path, const char *alias)
 		return rc ? rc : -EINVAL;
 	rc = handle_write(db, OPERATION_ALIAS, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve(&txn->state, path, &l);
 	if (!rc)
 		rc = resolve_last(txn, alias, false, &n);
 	if (!rc)
 		rc = names_alias(txn, &n, &l);
-	return handle_write_end(db, rc);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 int banyan_rename(banyan *db, const char *path, const char *new_path,
@@ -326,13 +330,13 @@ int banyan_rename(banyan *db, const char *path, const char *new_path,
 		return rc ? rc : -EINVAL;
 	rc = handle_write(db, OPERATION_MOVE, true, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve_last(txn, path, false, &from);
 	if (!rc)
 		rc = resolve_last(txn, new_path, false, &to);
 	if (!rc)
 		rc = names_move(txn, &from, &to, flags);
-	return handle_write_end(db, rc);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 int banyan_make_space(banyan *db, const char *path, unsigned flags)
@@ -346,7 +350,7 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags)
 		return rc ? rc : -EINVAL;
 	rc = handle_write(db, OPERATION_INSERT, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve_last(txn, path, parents, &n);
 	if (rc == -EBUSY)
 		rc = parents ? 0 : -EEXIST; /* the root is there */
@@ -355,7 +359,7 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags)
 	if (rc == -EEXIST && parents && !names_lookup(&txn->state, &n, &l) &&
 	    data_is_space(&l.d))
 		rc = 0;
-	return handle_write_end(db, rc);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 /* ---- walking ---------------------------------------------------------- */
@@ -443,4 +447,9 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 	banyan_release(start, 1);
 	buf_free(&w.path);
 	return rc;
+}
+
+void banyan_free(void *value)
+{
+	free(value);
 }

@@ -8,6 +8,7 @@
 #include "api/attributes.h"
 #include "api/handle.h"
 #include "api/scan.h"
+#include "base/sized.h"
 #include "model/contents.h"
 
 struct banyan_cursor {
@@ -17,6 +18,8 @@ struct banyan_cursor {
 	struct row_key prefix; /* all keys that are wanted begin so */
 	struct row_key from;
 	struct row_key to; /* len 0: no bound */
+	struct row_key at; /* where to begin, if `sought` */
+	bool sought;
 	bool after;
 	bool reverse;
 	bool names_only;
@@ -41,13 +44,16 @@ static bool successor(struct row_key *k)
 	return true;
 }
 
-static int set_range(struct banyan_cursor *c, const struct banyan_range *r)
+static int set_range(struct banyan_cursor *c, const struct banyan_range *range)
 {
+	struct banyan_range taken;
+	const struct banyan_range *r = &taken;
 	uint64_t id = c->space->id;
+	int rc = sized_take(&taken, sizeof(taken), sizeof(taken), range);
+	if (rc)
+		return rc;
 	row_key_name(&c->prefix, id, NULL, 0);
 	c->from = c->prefix;
-	if (!r)
-		return 0;
 	if (r->prefix_len > BANYAN_NAME_MAX || r->from_len > BANYAN_NAME_MAX ||
 	    r->to_len > BANYAN_NAME_MAX)
 		return -ENAMETOOLONG;
@@ -118,11 +124,14 @@ static int compare_keys(const struct row_key *a, const struct row_key *b)
 	return compare_bytes(a->bytes, a->len, b->bytes, b->len);
 }
 
+/* The first key of the range, but none before `at` */
 static int seek_first(struct banyan_cursor *c)
 {
 	const struct row_key *start = &c->from;
 	if (compare_keys(&c->prefix, start) > 0)
 		start = &c->prefix;
+	if (c->sought && compare_keys(&c->at, start) > 0)
+		start = &c->at;
 	int rc = merged_cursor_seek(c->rows, start->bytes, start->len);
 	if (rc == 0 && c->after) {
 		size_t len = 0;
@@ -133,6 +142,7 @@ static int seek_first(struct banyan_cursor *c)
 	return rc;
 }
 
+/* The last key of the range, but none behind `at` */
 static int seek_last(struct banyan_cursor *c)
 {
 	struct row_key bound = c->prefix;
@@ -140,7 +150,29 @@ static int seek_last(struct banyan_cursor *c)
 	(void)successor(&bound);
 	if (c->to.len && compare_keys(&c->to, &bound) < 0)
 		bound = c->to;
+	if (c->sought) {
+		struct row_key behind = c->at;
+		behind.bytes[behind.len++] = 0;
+		if (compare_keys(&behind, &bound) < 0)
+			bound = behind;
+	}
 	return merged_cursor_seek_before(c->rows, bound.bytes, bound.len);
+}
+
+int banyan_seek(banyan_cursor *c, const char *name, size_t len, unsigned flags)
+{
+	int rc = c ? data_check(c->space) : -EINVAL;
+	if (rc || (flags & ~BANYAN_SEEK_REVERSE))
+		return rc ? rc : -EINVAL;
+	if (len > BANYAN_NAME_MAX)
+		return -ENAMETOOLONG;
+	c->sought = name != NULL;
+	if (name)
+		row_key_name(&c->at, c->space->id, name, len);
+	c->reverse = flags & BANYAN_SEEK_REVERSE;
+	c->started = false;
+	c->ended = false;
+	return 0;
 }
 
 static int step(struct banyan_cursor *c)
@@ -235,8 +267,9 @@ int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 		rc = take_row(c, &value);
 	c->ended = rc != 0;
 	if (is_damage(rc))
-		store_report(c->space->db->store, "damage near key '%s' of space %llu",
-			  c->name, (unsigned long long)c->space->id);
+		store_report(c->space->db->store,
+			     "damage near key '%s' of space %llu", c->name,
+			     (unsigned long long)c->space->id);
 	if (rc)
 		return rc;
 	*entry = (struct banyan_entry){ .name = c->name,

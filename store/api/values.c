@@ -7,6 +7,7 @@
 
 #include "api/attributes.h"
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "model/contents.h"
 
 ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
@@ -19,7 +20,7 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 		return rc ? rc : -EINVAL;
 	rc = handle_read_data(data, &rtxn, &l);
 	if (rc)
-		return rc;
+		return (ssize_t)note_data(data, rc, __func__);
 	if (data_is_space(&l.d)) {
 		rc = -EISDIR;
 	} else if (offset < l.d.size) {
@@ -33,11 +34,12 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 	}
 	handle_read_end(data->db, &rtxn);
 	if (is_damage(rc))
-		store_report(data->db->store,
+		store_report(
+			data->db->store,
 			"damaged value of Data %llu, in the %zu bytes at %llu",
 			(unsigned long long)l.d.id, size,
 			(unsigned long long)offset);
-	return rc ? rc : (ssize_t)size;
+	return (ssize_t)note_data(data, rc ? rc : (ssize_t)size, __func__);
 }
 
 static int fetch(struct read_txn *rtxn, const struct name *n, void *buffer,
@@ -72,13 +74,15 @@ ssize_t banyan_fetch(banyan_data *space, const char *name, size_t len,
 	struct name n = { space->id, name, len };
 	rc = handle_read(space->db, &rtxn);
 	if (rc)
-		return rc;
+		return (ssize_t)note_key(space->db, rc, __func__, name, len);
 	rc = fetch(&rtxn, &n, buffer, size, &whole);
 	handle_read_end(space->db, &rtxn);
 	if (is_damage(rc))
-		store_report(space->db->store, "damaged: key '%.*s' of Data %llu",
-			  (int)len, name, (unsigned long long)n.space);
-	return rc ? rc : (ssize_t)whole;
+		store_report(space->db->store,
+			     "damaged: key '%.*s' of Data %llu", (int)len, name,
+			     (unsigned long long)n.space);
+	return (ssize_t)note_key(space->db, rc ? rc : (ssize_t)whole, __func__,
+				 name, len);
 }
 
 /* Load a regular file for a change of its contents */
@@ -119,8 +123,7 @@ static void kill_priv(struct data *d)
 		d->mode &= ~(uint32_t)S_ISGID;
 }
 
-#define WRITE_FLAGS \
-	(BANYAN_APPEND | BANYAN_KILL_PRIV | BANYAN_KEEP_MTIME)
+#define WRITE_FLAGS (BANYAN_APPEND | BANYAN_KILL_PRIV | BANYAN_KEEP_MTIME)
 
 int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		 uint64_t offset, unsigned flags, struct banyan_attr *after)
@@ -133,7 +136,7 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 	banyan *db = data->db;
 	rc = handle_write(db, OPERATION_WRITE, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_data(data, rc, __func__);
 	rc = load_file(txn, data, &l);
 	if (!rc && (flags & BANYAN_APPEND))
 		offset = l.d.size;
@@ -146,7 +149,8 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		if (flags & BANYAN_KILL_PRIV)
 			kill_priv(&l.d);
 		if (rc)
-			return handle_write_end(db, rc);
+			return (int)note_data(data, handle_write_end(db, rc),
+					      __func__);
 		touch_contents(txn, &l.d, stored);
 		if (flags & BANYAN_KEEP_MTIME)
 			l.d.mtime = mtime;
@@ -155,7 +159,7 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 	rc = handle_write_end(db, rc);
 	if (!rc && after)
 		fill_attr(&l.d, after);
-	return rc;
+	return (int)note_data(data, rc, __func__);
 }
 
 static int punch(banyan_data *data, uint64_t offset, uint64_t size,
@@ -202,7 +206,7 @@ int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
 		size -= part;
 		part = part < size / 2 ? part * 2 : size;
 	} while (!rc && size);
-	return rc;
+	return (int)note_data(data, rc, __func__);
 }
 
 /* Extents that one operation clones of a longer value */
@@ -308,4 +312,3 @@ int64_t banyan_seek_hole(banyan_data *data, uint64_t offset)
 {
 	return seek(data, offset, true);
 }
-

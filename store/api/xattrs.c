@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "model/xattr.h"
 
 static ssize_t give(const struct buf *b, void *to, size_t size)
@@ -27,13 +28,13 @@ ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
 		return rc ? rc : -EINVAL;
 	rc = handle_read(data->db, &rtxn);
 	if (rc)
-		return rc;
+		return (ssize_t)note_data(data, rc, __func__);
 	rc = xattr_get(&rtxn.state, data->id, name, &b);
 	handle_read_end(data->db, &rtxn);
 	if (!rc)
 		rc = give(&b, value, size);
 	buf_free(&b);
-	return rc;
+	return (ssize_t)note_data(data, rc, __func__);
 }
 
 ssize_t banyan_list_xattr(banyan_data *data, char *names, size_t size)
@@ -45,13 +46,13 @@ ssize_t banyan_list_xattr(banyan_data *data, char *names, size_t size)
 		return rc ? rc : -EINVAL;
 	rc = handle_read_pinned(data->db, &rtxn);
 	if (rc)
-		return rc;
+		return (ssize_t)note_data(data, rc, __func__);
 	rc = xattr_list(&rtxn.state, data->id, &b);
 	read_txn_end(&rtxn);
 	if (!rc)
 		rc = give(&b, names, size);
 	buf_free(&b);
-	return rc;
+	return (ssize_t)note_data(data, rc, __func__);
 }
 
 /* The ctime of a Data whose attributes have changed */
@@ -74,13 +75,13 @@ int banyan_set_xattr(banyan_data *data, const char *name, const void *value,
 	banyan *db = data->db;
 	rc = handle_write(db, OPERATION_XATTR, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_data(data, rc, __func__);
 	rc = handle_write_data(txn, data, &l);
 	if (!rc)
 		rc = xattr_set(txn, data->id, name, value, size, flags);
 	if (!rc)
 		rc = touch_data(txn, &l);
-	return handle_write_end(db, rc);
+	return (int)note_data(data, handle_write_end(db, rc), __func__);
 }
 
 int banyan_remove_xattr(banyan_data *data, const char *name)
@@ -93,11 +94,11 @@ int banyan_remove_xattr(banyan_data *data, const char *name)
 	banyan *db = data->db;
 	rc = handle_write(db, OPERATION_XATTR, true, &txn);
 	if (rc)
-		return rc;
+		return (int)note_data(data, rc, __func__);
 	rc = handle_write_data(txn, data, &l);
 	if (!rc)
 		rc = xattr_remove(txn, data->id, name);
 	if (!rc)
 		rc = touch_data(txn, &l);
-	return handle_write_end(db, rc);
+	return (int)note_data(data, handle_write_end(db, rc), __func__);
 }

@@ -52,7 +52,8 @@ static bool in_order(const struct redo_table *t)
 	       redo_table_in_order(t) >= rows / 10 * 9;
 }
 
-bool budget_table_full(const struct store *store, const struct redo_table *active)
+bool budget_table_full(const struct store *store,
+		       const struct redo_table *active)
 {
 	uint64_t limit = store->table_limit;
 	if (in_order(active))
@@ -61,7 +62,8 @@ bool budget_table_full(const struct store *store, const struct redo_table *activ
 	       redo_table_rows(active) >= TABLE_ROWS_MAX;
 }
 
-bool budget_exhausted(const struct store *store, const struct view *v, bool makes_room)
+bool budget_exhausted(const struct store *store, const struct view *v,
+		      bool makes_room)
 {
 	if (!v->frozen)
 		return false;

@@ -31,10 +31,12 @@ uint64_t budget_table(uint64_t limit);
 size_t budget_leaf(uint64_t limit);
 
 /* Is it time to freeze the active table? in the writer's turn. */
-bool budget_table_full(const struct store *store, const struct redo_table *active);
+bool budget_table_full(const struct store *store,
+		       const struct redo_table *active);
 
 /* Must writers wait until the table that is being frozen is gone? */
-bool budget_exhausted(const struct store *store, const struct view *v, bool makes_room);
+bool budget_exhausted(const struct store *store, const struct view *v,
+		      bool makes_room);
 
 /* Tables have grown, or one is gone: give the nodes the rest */
 void budget_follow(struct store *store, const struct view *v);

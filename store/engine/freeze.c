@@ -72,8 +72,8 @@ static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 	/* A freeze that fails leaves room for deletes, however often */
 	int rc = log_has_room(store->log, size + LOG_RESERVE / 4);
 	if (!rc)
-		rc = log_stage_payload(store->log, RECORD_NODES, run, size, true,
-				       &place);
+		rc = log_stage_payload(store->log, RECORD_NODES, run, size,
+				       true, &place);
 	if (rc)
 		log_abort(store->log);
 	else
@@ -87,8 +87,8 @@ static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 }
 
 /* The table that waits goes into the tree */
-static int merge_table(struct store *store, const struct view *v, struct tree *tree,
-		       uint64_t *index_bytes)
+static int merge_table(struct store *store, const struct view *v,
+		       struct tree *tree, uint64_t *index_bytes)
 {
 	struct redo_cursor c;
 	struct merge_stats stats = { 0 };
@@ -96,7 +96,8 @@ static int merge_table(struct store *store, const struct view *v, struct tree *t
 	struct node_sink sink = { write_run, store, RUN_BYTES,
 				  budget_leaf(store->cache_limit) };
 	redo_cursor_init(&c, v->frozen, UINT64_MAX);
-	int rc = btree_merge(store->cache, &v->tree, &source, &sink, tree, &stats);
+	int rc = btree_merge(store->cache, &v->tree, &source, &sink, tree,
+			     &stats);
 	if (rc)
 		return rc;
 	uint64_t bytes = store->last.index_bytes + stats.bytes_written;
@@ -128,7 +129,8 @@ static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
 }
 
 /* The nodes and what they refer to must be durable before the record is */
-static int write_durably(struct store *store, struct freeze *f, uint64_t *offset)
+static int write_durably(struct store *store, struct freeze *f,
+			 uint64_t *offset)
 {
 	int rc = log_sync(store->log, NULL);
 	if (rc)
@@ -288,7 +290,8 @@ static bool no_room(struct store *store, bool makes_room)
 {
 	struct epoch *epoch = cache_epoch(store->cache);
 	unsigned slot = epoch_enter(epoch);
-	bool full = budget_exhausted(store, atomic_load(&store->view), makes_room);
+	bool full =
+		budget_exhausted(store, atomic_load(&store->view), makes_room);
 	epoch_leave(epoch, slot);
 	return full;
 }
@@ -336,7 +339,7 @@ static void *freezer_main(void *arg)
 		reap(store);
 		if (rc)
 			store_report(store, "automatic freeze failed: %s",
-				  banyan_strerror(rc));
+				     banyan_strerror(rc));
 		pthread_mutex_lock(&f->lock);
 		f->rounds++;
 		f->result = rc;
@@ -351,7 +354,8 @@ static void *freezer_main(void *arg)
 
 int freezer_start(struct store *store)
 {
-	int rc = pthread_create(&store->freezer.thread, NULL, freezer_main, store);
+	int rc = pthread_create(&store->freezer.thread, NULL, freezer_main,
+				store);
 	store->freezer.started = rc == 0;
 	return -rc;
 }

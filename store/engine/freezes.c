@@ -11,7 +11,7 @@ static int read_freeze(struct store *store, uint64_t offset, uint64_t size,
 	int rc = log_read_freeze(store->file, store->sb.salt, size, offset, f);
 	if (rc > 0) {
 		store_report(store, "damaged freeze record at offset %llu",
-			  (unsigned long long)offset);
+			     (unsigned long long)offset);
 		rc = -EBADMSG;
 	}
 	return rc;
@@ -25,7 +25,7 @@ int freezes_walk(struct store *store, uint64_t offset, struct freeze_walk *w)
 }
 
 int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
-		     uint64_t *offset)
+		 uint64_t *offset)
 {
 	struct freeze found;
 	if (!w->offset)
@@ -35,7 +35,7 @@ int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
 		return rc;
 	if (found.number >= w->number) {
 		store_report(store, "freezes out of order at offset %llu",
-			  (unsigned long long)w->offset);
+			     (unsigned long long)w->offset);
 		return -EUCLEAN;
 	}
 	*f = found;
@@ -46,7 +46,7 @@ int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
 }
 
 int freezes_find(struct store *store, uint64_t number, uint64_t *offset,
-		   struct freeze *f)
+		 struct freeze *f)
 {
 	struct freeze_walk w;
 	struct freeze found;

@@ -72,6 +72,7 @@ static void free_store(struct store *store)
 	if (owner) {
 		sem_destroy(&store->write_turn);
 		pthread_mutex_destroy(&store->freeze_lock);
+		pthread_mutex_destroy(&store->report_lock);
 		pthread_mutex_destroy(&store->freezer.lock);
 		pthread_cond_destroy(&store->freezer.wake);
 		pthread_cond_destroy(&store->freezer.done);
@@ -98,6 +99,7 @@ static int new_store(const struct banyan_options *o, struct store **out)
 		return -ENOMEM;
 	sem_init(&store->write_turn, 0, 1);
 	pthread_mutex_init(&store->freeze_lock, NULL);
+	pthread_mutex_init(&store->report_lock, NULL);
 	pthread_mutex_init(&store->freezer.lock, NULL);
 	pthread_cond_init(&store->freezer.wake, NULL);
 	pthread_cond_init(&store->freezer.done, NULL);
@@ -184,7 +186,7 @@ static int check_root(struct store *store, const struct tree *tree)
 	int rc = cache_get(store->cache, &tree->root, tree->height - 1, &node);
 	if (is_damage(rc))
 		store_report(store, "damaged root node at offset %llu",
-			  (unsigned long long)tree->root.offset);
+			     (unsigned long long)tree->root.offset);
 	if (!rc)
 		cache_put(store->cache, node);
 	return rc;

@@ -43,14 +43,15 @@ struct replay {
 
 static int stay_in_ram(const struct replay *r, uint64_t bytes)
 {
-	const struct store *store = r->store;
-	if (bytes <=
-	    STAY_LIMITS * store->cache_limit + STAY_MORE + STAY_BODIES * r->bodies)
+	struct store *store = r->store;
+	if (bytes <= STAY_LIMITS * store->cache_limit + STAY_MORE +
+			     STAY_BODIES * r->bodies)
 		return 0;
-	store_report(store,
-		  "the operations since the last freeze take more than %llu MiB"
-		  " of memory: open it for writing, or with a larger cache",
-		  (unsigned long long)bytes >> 20);
+	store_report(
+		store,
+		"the operations since the last freeze take more than %llu MiB"
+		" of memory: open it for writing, or with a larger cache",
+		(unsigned long long)bytes >> 20);
 	return -ENOMEM;
 }
 
@@ -73,7 +74,7 @@ static int settle(struct replay *r, const struct log_position *at)
 	rc = freeze_replayed(store, at);
 	if (rc)
 		store_report(store, "automatic freeze failed: %s",
-			  banyan_strerror(rc));
+			     banyan_strerror(rc));
 	r->stuck = rc != 0;
 	return log_poisoned(store->log) ? rc : 0;
 }
@@ -111,7 +112,7 @@ static int replay_record(struct replay *r, const struct log_record *rec,
 	int rc = replay_rows(r->store, rec);
 	if (is_damage(rc))
 		store_report(r->store, "damaged operation at offset %llu",
-			  (unsigned long long)rec->offset);
+			     (unsigned long long)rec->offset);
 	r->bodies += rec->header.body_len;
 	return rc ? rc : settle(r, behind);
 }

@@ -4,18 +4,28 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
-void store_report(const struct store *store, const char *format, ...)
+void store_report(struct store *store, const char *format, ...)
 {
-	char line[512];
+	char line[REPORT_MAX];
 	va_list args;
-	if (!store->report)
-		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	store->report(store->report_arg, line);
+	pthread_mutex_lock(&store->report_lock);
+	memcpy(store->reported, line, sizeof(line));
+	pthread_mutex_unlock(&store->report_lock);
+	if (store->report)
+		store->report(store->report_arg, line);
+}
+
+void store_reported(struct store *store, char line[REPORT_MAX])
+{
+	pthread_mutex_lock(&store->report_lock);
+	memcpy(line, store->reported, sizeof(store->reported));
+	pthread_mutex_unlock(&store->report_lock);
 }
 
 int64_t store_now(void)

@@ -31,6 +31,9 @@
 #include "model/txn.h"
 #include "table/view.h"
 
+/* Bytes in a line that is reported, with its NUL */
+#define REPORT_MAX 512u
+
 struct freezer {
 	pthread_t thread;
 	bool started;
@@ -60,6 +63,8 @@ struct store {
 	uint64_t trimmed; /* that limit, when the pool was last trimmed */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
+	pthread_mutex_t report_lock; /* protects the next */
+	char reported[REPORT_MAX]; /* the last line */
 	_Atomic unsigned handles; /* that refer to it */
 	struct fork_guard *guard;
 
@@ -72,7 +77,8 @@ struct store {
 	_Atomic uint64_t live;
 	_Atomic uint64_t redo_bytes; /* of operations since the last swap */
 	_Atomic uint64_t index_bytes; /* of the tree's nodes, about */
-	_Atomic uint64_t counted; /* the operation that is counted in keys, live */
+	_Atomic uint64_t
+		counted; /* the operation that is counted in keys, live */
 	_Atomic uint64_t visible; /* operations up to this are seen */
 	_Atomic bool orphans; /* some may wait to be swept */
 	bool replaying; /* being opened: more operations lie in the log */
@@ -91,7 +97,9 @@ struct store {
 };
 
 __attribute__((format(printf, 2, 3))) void
-store_report(const struct store *store, const char *format, ...);
+store_report(struct store *store, const char *format, ...);
+/* The line that was reported last */
+void store_reported(struct store *store, char line[REPORT_MAX]);
 
 /* The time that operations and freezes are stamped with, in ns since 1970 */
 int64_t store_now(void);

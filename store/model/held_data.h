@@ -61,7 +61,8 @@ struct placement {
 
 /* at NULL: a DATA row. NULL: no memory. */
 struct placement *placement_new(const struct location *at);
-void placement_free(struct placement *p); /* those before it, too; NULL is fine */
+void placement_free(
+	struct placement *p); /* those before it, too; NULL is fine */
 
 struct banyan_data {
 	banyan *db;

@@ -17,9 +17,9 @@ struct bound {
 	size_t len;
 };
 
-static int check_node(struct checker *k, struct store *store, const struct node_ref *ref,
-		      unsigned level, const struct bound *lower,
-		      const struct bound *upper);
+static int check_node(struct checker *k, struct store *store,
+		      const struct node_ref *ref, unsigned level,
+		      const struct bound *lower, const struct bound *upper);
 
 static int check_children(struct checker *k, struct store *store,
 			  const struct node *node, const struct bound *upper)
@@ -61,9 +61,9 @@ static int note_torn(struct checker *k, const struct bound *upper)
 }
 
 /* Depth is at most TREE_HEIGHT_MAX; bounds keep a node from being seen twice */
-static int check_node(struct checker *k, struct store *store, const struct node_ref *ref,
-		      unsigned level, const struct bound *lower,
-		      const struct bound *upper)
+static int check_node(struct checker *k, struct store *store,
+		      const struct node_ref *ref, unsigned level,
+		      const struct bound *lower, const struct bound *upper)
 {
 	const struct node *node = NULL;
 	int rc = cache_get(store->cache, ref, level, &node);
@@ -95,7 +95,8 @@ int check_tree(struct checker *k, struct store *store)
 	read_txn_begin_pinned(store, &rtxn);
 	const struct tree *t = &rtxn.state.merged.tree;
 	if (t->height)
-		rc = check_node(k, store, &t->root, t->height - 1, &lower, NULL);
+		rc = check_node(k, store, &t->root, t->height - 1, &lower,
+				NULL);
 	read_txn_end(&rtxn);
 	return rc;
 }

@@ -71,7 +71,8 @@ static int begin(struct rebuild *d)
 	if (d->txn && txn_full(d->txn))
 		rc = flush(d);
 	if (!rc && !d->txn)
-		rc = store_write_begin(d->store, OPERATION_BATCH, false, &d->txn);
+		rc = store_write_begin(d->store, OPERATION_BATCH, false,
+				       &d->txn);
 	if (!rc)
 		d->txn->batch = true; /* nobody's memory stays */
 	return rc;
