@@ -31,8 +31,8 @@ static void put_person(banyan *db, const struct banyan_value *person)
 	size_t size;
 
 	MUST(banyan_record_key(&people, person, name));
-	size = (size_t)MUST(banyan_record_pack(&people, person, packed,
-					       sizeof(packed)));
+	size = (size_t)MUST(
+		banyan_record_pack(&people, person, packed, sizeof(packed)));
 	MUST(banyan_put(db, name, packed, size, 0));
 }
 

@@ -147,6 +147,8 @@ const char *banyan_strerror(int error)
 		return "the Data is gone";
 	case -E2BIG:
 		return "too large for one operation";
+	case -EROFS:
+		return "opened for reading only";
 	case -ECHILD:
 		return "opened by another process, before a fork";
 	case -ECANCELED:
