@@ -304,22 +304,31 @@ int banyan_parent(banyan_data *space, uint64_t *id)
 
 /* ---- attributes ------------------------------------------------------- */
 
+/* Split t, unless it is a time that has been split: most times of a Data are the
+ * same, and a split is a division */
+static void fill_time(timestamp t, timestamp known,
+		      const struct banyan_time *split, struct banyan_time *to)
+{
+	if (t == known)
+		*to = *split;
+	else
+		*to = timestamp_split(t);
+}
+
 void fill_attr(const struct data *d, struct banyan_attr *attr)
 {
-	*attr = (struct banyan_attr){
-		.id = d->id,
-		.mode = d->mode,
-		.uid = d->uid,
-		.gid = d->gid,
-		.nlink = d->nlink,
-		.size = d->size,
-		.stored = d->stored,
-		.rdev = d->rdev,
-		.birth = d->birth,
-		.atime = d->atime,
-		.mtime = d->mtime,
-		.ctime = d->ctime,
-	};
+	attr->id = d->id;
+	attr->mode = d->mode;
+	attr->uid = d->uid;
+	attr->gid = d->gid;
+	attr->nlink = d->nlink;
+	attr->size = d->size;
+	attr->stored = d->stored;
+	attr->rdev = d->rdev;
+	attr->birth = timestamp_split(d->birth);
+	fill_time(d->mtime, d->birth, &attr->birth, &attr->mtime);
+	fill_time(d->atime, d->mtime, &attr->mtime, &attr->atime);
+	fill_time(d->ctime, d->mtime, &attr->mtime, &attr->ctime);
 }
 
 int banyan_get_attr(banyan_data *data, struct banyan_attr *attr)
@@ -364,9 +373,9 @@ static void apply_attr(struct data *d, const struct banyan_attr *a,
 	if (which & BANYAN_SET_ATIME_NOW)
 		d->atime = d->ctime;
 	if (which & BANYAN_SET_MTIME)
-		d->mtime = a->mtime;
+		d->mtime = timestamp_of(a->mtime);
 	if (which & BANYAN_SET_ATIME)
-		d->atime = a->atime;
+		d->atime = timestamp_of(a->atime);
 }
 
 static int set_attr(banyan_data *data, const struct banyan_attr *attr,
@@ -419,9 +428,17 @@ static int cut_some(banyan_data *data, uint64_t size, bool *more)
 	return db_write_end(data->db, txn, rc);
 }
 
+static bool times_valid(const struct banyan_attr *a, unsigned which)
+{
+	return !((which & BANYAN_SET_MTIME) && a->mtime.nsec >= NSEC_PER_SEC) &&
+	       !((which & BANYAN_SET_ATIME) && a->atime.nsec >= NSEC_PER_SEC);
+}
+
 int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after)
 {
+	if (!times_valid(attr, which))
+		return -EINVAL;
 	int rc = set_attr(data, attr, which, after);
 	bool more = (which & BANYAN_SET_SIZE) && !db_in_batch(data->db);
 	while (rc == -E2BIG && more) {

@@ -128,7 +128,7 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		rc = -EFBIG;
 	if (!rc && size) {
 		uint64_t stored = l.d.stored;
-		int64_t mtime = l.d.mtime;
+		timestamp mtime = l.d.mtime;
 		rc = contents_write(txn, &l.d, buffer, size, offset);
 		if (flags & BANYAN_KILL_PRIV)
 			kill_priv(&l.d);

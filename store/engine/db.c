@@ -24,11 +24,12 @@ void db_report(const banyan *db, const char *format, ...)
 	db->report(db->report_arg, line);
 }
 
-int64_t db_now(void)
+timestamp db_now(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return timestamp_of((struct banyan_time){
+		.sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec });
 }
 
 static uintptr_t this_thread(void)

@@ -89,8 +89,8 @@ struct banyan {
 __attribute__((format(printf, 2, 3))) void db_report(const banyan *db,
 						     const char *format, ...);
 
-/* The time that operations and freezes are stamped with, in ns since 1970 */
-int64_t db_now(void);
+/* The time that operations and freezes are stamped with */
+timestamp db_now(void);
 
 /* ---- opening (open.c) ------------------------------------------------- */
 

@@ -76,7 +76,7 @@ struct txn {
  * what an earlier change has left in rows, scratch and body: their memory.
  */
 void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
-	       uint64_t next_id, int64_t now);
+	       uint64_t next_id, timestamp now);
 
 /* Put what is still to be put; the rows are in key order then. 0 or -ENOMEM. */
 int txn_finish(struct txn *txn);
@@ -110,7 +110,7 @@ int txn_relocate(struct txn *txn, uint64_t id, const struct location *was,
 int txn_bar(struct txn *txn, uint64_t id);
 
 /* A time later than the last ctime of the Data */
-int64_t txn_time(const struct txn *txn, int64_t last_ctime);
+timestamp txn_time(const struct txn *txn, timestamp last_ctime);
 
 bool txn_empty(const struct txn *txn);
 
