@@ -131,7 +131,16 @@ struct banyan_time {
 	uint32_t nsec; /* 0 to 999999999 */
 };
 
-/* Attributes of a Data. mode has the type bits of stat(2). */
+/*
+ * Attributes of a Data. mode has the type bits of stat(2).
+ *
+ * The library takes times from CLOCK_REALTIME_COARSE, as the kernel's file
+ * systems do. This clock advances every 1 to 10 ms; two changes of a value in
+ * between have the same mtime. The ctime of a Data is strictly increasing: if the
+ * clock has not advanced, or was set back, the next ctime is 1 ns after the last
+ * one. (Only behind the last time that can be kept there is no later one: the
+ * ctime is that of the clock again.)
+ */
 struct banyan_attr {
 	uint64_t id; /* never changes, is never used again */
 	uint32_t mode;
@@ -144,7 +153,7 @@ struct banyan_attr {
 	struct banyan_time birth;
 	struct banyan_time atime;
 	struct banyan_time mtime;
-	struct banyan_time ctime; /* strictly increasing */
+	struct banyan_time ctime;
 };
 
 /* Which attributes banyan_set_attr() sets */

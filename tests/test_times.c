@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -17,6 +20,20 @@
 #include "fault_file.h"
 
 #define LAST_NSEC 709551615u /* of the last second */
+
+/* What the clock of the kernel's file systems says, if frozen */
+static bool frozen;
+static struct banyan_time clock_says;
+
+/* In place of libc's */
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	if (clock != CLOCK_REALTIME_COARSE || !frozen)
+		return (int)syscall(SYS_clock_gettime, clock, ts);
+	ts->tv_sec = (time_t)clock_says.sec;
+	ts->tv_nsec = clock_says.nsec;
+	return 0;
+}
 
 #define FIRST                      \
 	{                          \
@@ -117,6 +134,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *x = *state;
+	frozen = false;
 	int rc = banyan_close(x->db);
 	fault_file_free(x->file);
 	free(x);
@@ -234,6 +252,337 @@ static void a_second_has_no_more_than_a_thousand_million_ns(void **state)
 	banyan_release(d, 1);
 }
 
+/* ---- the clock -------------------------------------------------------- */
+
+struct held {
+	banyan *db;
+	banyan_data *space; /* "space" */
+	banyan_data *data; /* "space/key" */
+	banyan_data *other; /* "other" */
+};
+
+static int set(banyan_data *d, unsigned which)
+{
+	struct banyan_attr a = { .mode = 0640, .uid = 1, .size = 7 };
+	return banyan_set_attr(d, &a, which, NULL);
+}
+
+static int set_mode(struct held *h)
+{
+	return set(h->data, BANYAN_SET_MODE | BANYAN_SET_UID);
+}
+
+static int set_times(struct held *h)
+{
+	return set(h->data, BANYAN_SET_ATIME | BANYAN_SET_MTIME);
+}
+
+static int set_times_to_now(struct held *h)
+{
+	return set(h->data, BANYAN_SET_ATIME_NOW | BANYAN_SET_MTIME_NOW);
+}
+
+static int set_size(struct held *h)
+{
+	return set(h->data, BANYAN_SET_SIZE);
+}
+
+static int set_mode_of_space(struct held *h)
+{
+	return set(h->space, BANYAN_SET_MODE);
+}
+
+static int write_value(struct held *h)
+{
+	return banyan_write(h->data, "value", 5, 3000, 0, NULL);
+}
+
+static int append(struct held *h)
+{
+	return banyan_write(h->data, "value", 5, 0, BANYAN_APPEND, NULL);
+}
+
+static int cut(struct held *h)
+{
+	return banyan_truncate(h->data, 2000);
+}
+
+static int punch(struct held *h)
+{
+	return banyan_punch(h->data, 10, 100, true);
+}
+
+static int clone_part(struct held *h)
+{
+	int64_t n = banyan_clone(h->other, 0, h->data, 100, 1000);
+	return n < 0 ? (int)n : 0;
+}
+
+static int put(struct held *h)
+{
+	return banyan_put(h->db, "space/key", "value", 5, 0);
+}
+
+static int put_data(struct held *h)
+{
+	return banyan_put_data(h->db, "space/key", h->other, 0);
+}
+
+static int set_xattr(struct held *h)
+{
+	return banyan_set_xattr(h->data, "user.a", "value", 5, 0);
+}
+
+static int remove_xattr(struct held *h)
+{
+	return banyan_remove_xattr(h->data, "user.a");
+}
+
+static int set_xattr_of_space(struct held *h)
+{
+	return banyan_set_xattr(h->space, "user.a", "value", 5, 0);
+}
+
+static int alias(struct held *h)
+{
+	return banyan_alias(h->db, "space/key", "space/alias");
+}
+
+static int remove_alias(struct held *h)
+{
+	return banyan_remove(h->db, "space/alias");
+}
+
+static int move_within(struct held *h)
+{
+	int rc = banyan_rename(h->db, "space/key", "space/moved", 0);
+	return rc ? rc : banyan_rename(h->db, "space/moved", "space/key", 0);
+}
+
+static int move_out(struct held *h)
+{
+	return banyan_rename(h->db, "space/key", "moved", 0);
+}
+
+static int move_back(struct held *h)
+{
+	return banyan_rename(h->db, "moved", "space/key", 0);
+}
+
+static int exchange(struct held *h)
+{
+	int rc = banyan_rename(h->db, "space/key", "other", BANYAN_EXCHANGE);
+	return rc ? rc :
+		    banyan_rename(h->db, "other", "space/key", BANYAN_EXCHANGE);
+}
+
+static int insert(struct held *h)
+{
+	return banyan_put(h->db, "space/new", "value", 5, 0);
+}
+
+static int remove_new(struct held *h)
+{
+	return banyan_remove(h->db, "space/new");
+}
+
+static int make_space(struct held *h)
+{
+	return banyan_make_space(h->db, "space/inner", 0);
+}
+
+static int remove_space(struct held *h)
+{
+	return banyan_remove(h->db, "space/inner");
+}
+
+static int lose_key(struct held *h)
+{
+	return banyan_remove(h->db, "space/key");
+}
+
+static int get_key(struct held *h)
+{
+	return banyan_insert_data(h->space, "key", 3, h->data);
+}
+
+enum { DATA = 1, SPACE = 2, VALUE = 4 /* of the Data */ };
+
+static const struct {
+	int (*run)(struct held *h);
+	unsigned changes;
+} steps[] = {
+	{ set_mode, DATA },
+	{ set_times, DATA },
+	{ set_times_to_now, DATA | VALUE },
+	{ set_size, DATA | VALUE },
+	{ set_mode_of_space, 0 },
+	{ write_value, DATA | VALUE },
+	{ append, DATA | VALUE },
+	{ cut, DATA | VALUE },
+	{ punch, DATA | VALUE },
+	{ clone_part, DATA | VALUE },
+	{ put, DATA | VALUE },
+	{ put_data, DATA | VALUE },
+	{ set_xattr, DATA },
+	{ remove_xattr, DATA },
+	{ set_xattr_of_space, 0 },
+	{ alias, DATA | SPACE },
+	{ remove_alias, DATA | SPACE },
+	{ move_within, DATA | SPACE },
+	{ move_out, DATA | SPACE },
+	{ move_back, DATA | SPACE },
+	{ exchange, DATA | SPACE },
+	{ insert, SPACE },
+	{ remove_new, SPACE },
+	{ make_space, SPACE },
+	{ remove_space, SPACE },
+	{ lose_key, DATA | SPACE },
+	{ get_key, DATA | SPACE },
+};
+
+static timestamp ctime_of(banyan_data *d)
+{
+	return timestamp_of(attributes(d).ctime);
+}
+
+static timestamp mtime_of(banyan_data *d)
+{
+	return timestamp_of(attributes(d).mtime);
+}
+
+/* Each step moves the times that it should, whatever the clock says */
+static void run_steps(struct held *h)
+{
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		unsigned changes = steps[i].changes;
+		timestamp data = ctime_of(h->data);
+		timestamp space = ctime_of(h->space);
+		timestamp other = ctime_of(h->other);
+		assert_int_equal(steps[i].run(h), 0);
+		if (changes & DATA)
+			assert_true(ctime_of(h->data) > data);
+		if (changes & VALUE)
+			assert_true(mtime_of(h->data) ==
+				    timestamp_of(clock_says));
+		if (changes & SPACE)
+			assert_true(ctime_of(h->space) > space &&
+				    mtime_of(h->space) ==
+					    timestamp_of(clock_says));
+		if (!changes)
+			assert_true(ctime_of(h->space) > space);
+		if (steps[i].run == exchange)
+			assert_true(ctime_of(h->other) > other);
+		assert_true(mtime_of(h->space) <= ctime_of(h->space));
+		assert_true(mtime_of(h->data) <= ctime_of(h->data));
+	}
+}
+
+static void hold(struct fixture *x, struct held *h)
+{
+	*h = (struct held){ .db = x->db };
+	h->space = find(x, "space");
+	h->data = find(x, "space/key");
+	h->other = find(x, "other");
+}
+
+static void release(struct held *h)
+{
+	banyan_release(h->space, 1);
+	banyan_release(h->data, 1);
+	banyan_release(h->other, 1);
+}
+
+/* The clock stands still, goes back by an hour, by years, out of all range */
+static const struct banyan_time clocks[] = {
+	{ 1700000000, 5 }, { 1700000000, 5 },	       { 1700000000 - 3600, 0 },
+	{ -1, 999999999 }, { BANYAN_TIME_MIN - 1, 0 }, { 0, 0 },
+};
+
+static void fill(struct fixture *x)
+{
+	static const char bytes[3000] = { 'v' };
+	frozen = true;
+	clock_says = clocks[0];
+	assert_int_equal(banyan_put(x->db, "space/key", bytes, sizeof(bytes),
+				    BANYAN_PARENTS),
+			 0);
+	assert_int_equal(banyan_put(x->db, "other", bytes, sizeof(bytes), 0),
+			 0);
+}
+
+static void ctime_grows_whatever_the_clock_says(void **state)
+{
+	struct fixture *x = *state;
+	struct held h;
+	fill(x);
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+		clock_says = clocks[i];
+		hold(x, &h);
+		timestamp data = ctime_of(h.data);
+		timestamp space = ctime_of(h.space);
+		run_steps(&h);
+		data = ctime_of(h.data);
+		space = ctime_of(h.space);
+		release(&h);
+		/* What the next process goes on from */
+		open_again(x, i % 2);
+		hold(x, &h);
+		assert_true(ctime_of(h.data) == data);
+		assert_true(ctime_of(h.space) == space);
+		release(&h);
+	}
+}
+
+/* All steps of a batch have one time */
+static void ctime_grows_in_a_batch(void **state)
+{
+	struct fixture *x = *state;
+	struct held h;
+	fill(x);
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+		clock_says = clocks[i];
+		hold(x, &h);
+		assert_int_equal(banyan_begin(x->db), 0);
+		run_steps(&h);
+		timestamp data = ctime_of(h.data);
+		assert_int_equal(banyan_commit(x->db), 0);
+		assert_true(ctime_of(h.data) == data);
+		release(&h);
+	}
+}
+
+static void
+a_clock_behind_the_last_time_stops_at_it_and_may_come_back(void **state)
+{
+	struct fixture *x = *state;
+	struct held h;
+	fill(x);
+	hold(x, &h);
+	clock_says = (struct banyan_time){ 16725225600, 0 }; /* 2500 */
+	assert_int_equal(append(&h), 0);
+	assert_time(attributes(h.data).ctime, (struct banyan_time)LAST);
+	assert_time(attributes(h.data).mtime, (struct banyan_time)LAST);
+	clock_says = clocks[0];
+	assert_int_equal(append(&h), 0);
+	assert_time(attributes(h.data).ctime, clocks[0]);
+	run_steps(&h);
+	release(&h);
+}
+
+static void a_new_data_is_as_old_as_the_clock_says(void **state)
+{
+	struct fixture *x = *state;
+	fill(x);
+	banyan_data *d = find(x, "other");
+	struct banyan_attr a = attributes(d);
+	assert_time(a.birth, clock_says);
+	assert_time(a.atime, clock_says);
+	assert_time(a.mtime, clock_says);
+	assert_time(a.ctime, clock_says);
+	banyan_release(d, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +593,16 @@ int main(void)
 			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_second_has_no_more_than_a_thousand_million_ns, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			ctime_grows_whatever_the_clock_says, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ctime_grows_in_a_batch, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_clock_behind_the_last_time_stops_at_it_and_may_come_back,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_new_data_is_as_old_as_the_clock_says, set_up,
 			tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -359,7 +359,7 @@ static int resize(struct txn *txn, struct data *d, uint64_t size)
 
 /* The attributes but the size; the Data's ctime is new already */
 static void apply_attr(struct data *d, const struct banyan_attr *a,
-		       unsigned which)
+		       unsigned which, timestamp now)
 {
 	if (which & BANYAN_SET_MODE)
 		d->mode = (d->mode & S_IFMT) | (a->mode & 07777);
@@ -369,9 +369,9 @@ static void apply_attr(struct data *d, const struct banyan_attr *a,
 		d->gid = a->gid;
 	if ((which & BANYAN_SET_MTIME_NOW) ||
 	    ((which & BANYAN_SET_SIZE) && !(which & BANYAN_SET_KEEP_MTIME)))
-		d->mtime = d->ctime;
+		d->mtime = now;
 	if (which & BANYAN_SET_ATIME_NOW)
-		d->atime = d->ctime;
+		d->atime = now;
 	if (which & BANYAN_SET_MTIME)
 		d->mtime = timestamp_of(a->mtime);
 	if (which & BANYAN_SET_ATIME)
@@ -395,7 +395,7 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 		rc = resize(txn, &l.d, attr->size);
 	if (!rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		apply_attr(&l.d, attr, which);
+		apply_attr(&l.d, attr, which, txn->op.time);
 		rc = data_save(txn, &l);
 	}
 	rc = db_write_end(db, txn, rc);
@@ -422,7 +422,7 @@ static int cut_some(banyan_data *data, uint64_t size, bool *more)
 		rc = resize(txn, &l.d, to);
 	if (*more && !rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		l.d.mtime = l.d.ctime;
+		l.d.mtime = txn->op.time;
 		rc = data_save(txn, &l);
 	}
 	return db_write_end(data->db, txn, rc);

@@ -27,7 +27,7 @@ void db_report(const banyan *db, const char *format, ...)
 timestamp db_now(void)
 {
 	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	return timestamp_of((struct banyan_time){
 		.sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec });
 }

@@ -89,7 +89,11 @@ struct banyan {
 __attribute__((format(printf, 2, 3))) void db_report(const banyan *db,
 						     const char *format, ...);
 
-/* The time that operations and freezes are stamped with */
+/*
+ * The time that operations and freezes are stamped with. It is that of the clock
+ * which the kernel's file systems stamp with, or else a file that is made on one
+ * of them after one that is made here would look older.
+ */
 timestamp db_now(void);
 
 /* ---- opening (open.c) ------------------------------------------------- */

@@ -109,7 +109,14 @@ int txn_relocate(struct txn *txn, uint64_t id, const struct location *was,
  */
 int txn_bar(struct txn *txn, uint64_t id);
 
-/* A time later than the last ctime of the Data */
+/*
+ * The next ctime of a Data: the time of the operation, or 1 ns after the last
+ * ctime if that is not earlier (the clock has not gone on, or was set back). If
+ * the last one is TIMESTAMP_MAX, the time of the operation.
+ *
+ * An mtime is always the time of the operation: programs compare the mtimes of
+ * different files, and a nanosecond more would make the earlier one look newer.
+ */
 timestamp txn_time(const struct txn *txn, timestamp last_ctime);
 
 bool txn_empty(const struct txn *txn);
