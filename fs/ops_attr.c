@@ -32,6 +32,12 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino,
 		reply_attr(req, &attr);
 }
 
+static struct banyan_time time_of(struct timespec t)
+{
+	return (struct banyan_time){ t.tv_sec, (uint32_t)t.tv_nsec };
+}
+
+/* For times of the kernel's clock: those of any other would overflow */
 static int64_t nanoseconds(struct timespec t)
 {
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
@@ -69,8 +75,8 @@ static unsigned translate(const struct stat *st, int to_set,
 		.uid = st->st_uid,
 		.gid = st->st_gid,
 		.size = (uint64_t)st->st_size,
-		.atime = nanoseconds(st->st_atim),
-		.mtime = nanoseconds(st->st_mtim),
+		.atime = time_of(st->st_atim),
+		.mtime = time_of(st->st_mtim),
 	};
 	return which;
 }

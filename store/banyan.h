@@ -49,7 +49,7 @@
  * let it be the sizeof of the structure. 0 means the size that it had in version
  * 0.1. -E2BIG if a program sets a field that this library does not know yet.
  *
- * Units. Sizes and offsets are bytes, times are nanoseconds since 1970 UTC.
+ * Units. Sizes and offsets are bytes, times are struct banyan_time.
  */
 #ifndef BANYAN_H
 #define BANYAN_H
@@ -71,6 +71,12 @@ extern "C" {
 #define BANYAN_ROOT_ID 1 /* the id of the root key space */
 #define BANYAN_CACHE_DEFAULT (256u << 20)
 #define BANYAN_CACHE_MIN (1u << 20)
+/*
+ * The first and the last second that a time can have: 1901-12-13 20:45:52 and
+ * 2486-07-02 20:20:25 UTC. The last one ends after 709551615 ns.
+ */
+#define BANYAN_TIME_MIN INT64_C(-2147483648)
+#define BANYAN_TIME_MAX INT64_C(16299260425)
 
 typedef struct banyan banyan; /* an open database */
 typedef struct banyan_data banyan_data; /* a Data that is held */
@@ -158,9 +164,21 @@ int banyan_view(banyan *db, banyan **view);
 
 /* ---- Data ------------------------------------------------------------- */
 
+/* As struct timespec has it: of times before 1970, too, nsec counts upwards */
+struct banyan_time {
+	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
+	uint32_t nsec; /* 0 to 999999999 */
+};
+
 /*
- * Attributes of a Data. mode has the type bits of stat(2). Time stamps are
- * nanoseconds since the epoch and may be negative.
+ * Attributes of a Data. mode has the type bits of stat(2).
+ *
+ * The library takes times from CLOCK_REALTIME_COARSE, as the kernel's file
+ * systems do. This clock advances every 1 to 10 ms; two changes of a value in
+ * between have the same mtime. The ctime of a Data is strictly increasing: if the
+ * clock has not advanced, or was set back, the next ctime is 1 ns after the last
+ * one. (Only behind the last time that can be kept there is no later one: the
+ * ctime is that of the clock again.)
  */
 struct banyan_attr {
 	uint64_t id; /* never changes, is never used again */
@@ -171,10 +189,10 @@ struct banyan_attr {
 	uint64_t size; /* bytes of the value; of a key space 0 */
 	uint64_t stored; /* bytes that are not holes */
 	uint64_t rdev; /* of a device, as in stat(2) */
-	int64_t birth;
-	int64_t atime;
-	int64_t mtime;
-	int64_t ctime; /* strictly increasing */
+	struct banyan_time birth;
+	struct banyan_time atime;
+	struct banyan_time mtime;
+	struct banyan_time ctime;
 };
 
 /* Which attributes banyan_set_attr() sets */
@@ -277,8 +295,10 @@ int banyan_get_attr(banyan_data *data, struct banyan_attr *attr);
 
 /*
  * Set the attributes named by which (BANYAN_SET_...) in one operation; ctime
- * follows. after, if not NULL, gets all attributes as they are then. A value of
- * more than 100,000 extents is cut in several operations, from its end.
+ * follows. A time before BANYAN_TIME_MIN or after BANYAN_TIME_MAX becomes the
+ * nearest one that can be kept; -EINVAL if its nsec are a second or more. after,
+ * if not NULL, gets all attributes as they are then. A value of more than
+ * 100,000 extents is cut in several operations, from its end.
  */
 int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after);
@@ -612,7 +632,7 @@ int banyan_freeze(banyan *db);
 
 struct banyan_freeze_info {
 	uint64_t number; /* 1, 2, ... */
-	int64_t time; /* when it began: what came later is not in it */
+	struct banyan_time time; /* when it began: what came later is not in it */
 	uint64_t offset; /* of its record in the file */
 	uint64_t file_bytes; /* up to the end of its record */
 	uint64_t keys;

@@ -53,6 +53,6 @@ round() {
 }
 
 round plain ""
-BANYAN_COARSE=1 round writeback writeback
+BANYAN_WRITEBACK=1 round writeback writeback
 round "one thread" threads=1,cache=1M
 finish
