@@ -4,8 +4,8 @@
  *
  * A struct file is an append-only object: bytes are written at or beyond its
  * end, in order, and never change afterwards. Three implementations: a local
- * file (file_posix.c), memory (file_memory.c), and the fault-injecting one of
- * the tests. All return 0 or a negative errno value; short transfers and EINTR
+ * file (file_posix.c, file_name.c), memory (file_memory.c), and the
+ * fault-injecting one of the tests. All return 0 or a negative errno value; short transfers and EINTR
  * stay inside. Reads may run beside an append; appends, sync aside, come from
  * one thread at a time.
  */
