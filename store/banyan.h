@@ -18,11 +18,26 @@
  *   -EBADMSG    checksum mismatch: bytes that are not those once written
  *   -EROFS      opened read-only
  *   -EBUSY      open for writing elsewhere
- *   -EIO        a sync or a write failed earlier; nothing more is written
+ *   -EIO        a sync or a write failed, or another program has cut, deleted
+ *               or replaced the file; nothing more is written
+ *   -ENOSPC, -EDQUOT, -EFBIG  no room: nothing is changed by what did not fit
  *   -EMEDIUMTYPE      not a Banyan database
  *   -EPROTONOSUPPORT  written by a newer format than this library knows
  *   -E2BIG      the batch is too large for one record
  *   -ESTALE     the Data is gone
+ *
+ * The file. Only the library may write to it. Before each append it compares the
+ * file's size with what it has written, and at each sync and close whether the
+ * file has been cut, deleted, or replaced by another one at its path. If so, all
+ * later writes and syncs fail with -EIO, and the report callback (struct
+ * banyan_options) gets the reason. The file may be moved or get further names:
+ * the database goes on in it.
+ *
+ * Signals. The library handles none. A write beyond RLIMIT_FSIZE (ulimit -f)
+ * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still have
+ * room, and with a higher limit writes succeed again. The kernel may send
+ * SIGXFSZ, which ends the process by default: callers should ignore it, as in
+ * signal(SIGXFSZ, SIG_IGN).
  *
  * Threads. Every function may be called from any thread at any time, with two
  * exceptions: banyan_close() must be the last call, and a cursor belongs to

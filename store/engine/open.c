@@ -255,6 +255,8 @@ int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
 		return rc;
 	}
 	db->file = file;
+	file->report = o->report;
+	file->report_arg = o->report_arg;
 	if (fresh)
 		rc = o->freeze ? -ENOENT : create(db); /* it has no past */
 	else

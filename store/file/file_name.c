@@ -143,10 +143,14 @@ static int open_locked(struct posix_file *p, bool *same)
 		rc = lock(fd, F_OFD_SETLK, LOCK_BYTE);
 	if (!rc && p->writable)
 		rc = is_still_named(p->dir, p->name, fd, same);
-	if (rc || !*same)
+	if (rc || !*same) {
 		close(fd);
-	else
-		p->fd = fd;
+		return rc;
+	}
+	p->fd = fd;
+	uint64_t size = 0;
+	rc = posix_size(&p->file, &size);
+	atomic_init(&p->end, size);
 	return rc;
 }
 

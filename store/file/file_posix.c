@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,13 +59,17 @@ static void advance(struct iovec **iov, int *count, size_t n)
 static int posix_append(struct file *f, struct iovec *iov, int count,
 			uint64_t offset, size_t *written)
 {
+	struct posix_file *p = posix_of(f);
 	*written = 0;
 	advance(&iov, &count, 0);
+	int rc = p->writable ? posix_check_end(p) : -EBADF;
+	if (rc)
+		return rc;
 	while (count) {
 		int batch = count < IOV_AT_ONCE ? count : IOV_AT_ONCE;
 		if (offset > INT64_MAX)
 			return -EFBIG;
-		ssize_t n = pwritev(posix_of(f)->fd, iov, batch, (off_t)offset);
+		ssize_t n = pwritev(p->fd, iov, batch, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -73,6 +78,7 @@ static int posix_append(struct file *f, struct iovec *iov, int count,
 			return -EIO;
 		*written += (size_t)n;
 		offset += (uint64_t)n;
+		atomic_store(&p->end, offset);
 		advance(&iov, &count, (size_t)n);
 	}
 	return 0;
@@ -81,10 +87,11 @@ static int posix_append(struct file *f, struct iovec *iov, int count,
 static int posix_sync(struct file *f)
 {
 	/* No second try, not even after EINTR: it might find clean pages */
-	return fdatasync(posix_of(f)->fd) ? -errno : 0;
+	int rc = fdatasync(posix_of(f)->fd) ? -errno : 0;
+	return rc ? rc : posix_verify(f);
 }
 
-static int posix_size(struct file *f, uint64_t *size)
+int posix_size(struct file *f, uint64_t *size)
 {
 	struct stat st;
 	if (fstat(posix_of(f)->fd, &st))
@@ -107,8 +114,6 @@ static int posix_drop_cache(struct file *f, uint64_t offset)
 static int allocate(struct posix_file *p, uint64_t from, uint64_t to)
 {
 	int rc;
-	if (to > INT64_MAX)
-		return -EFBIG;
 	do
 		rc = fallocate(p->fd, FALLOC_FL_KEEP_SIZE, (off_t)from,
 			       (off_t)(to - from)) ?
@@ -125,6 +130,8 @@ static int allocate(struct posix_file *p, uint64_t from, uint64_t to)
 static int give_back(struct posix_file *p, uint64_t size)
 {
 	int rc;
+	if (size != atomic_load(&p->end)) /* what is there is not ours */
+		return -EIO;
 	/* Also what a process that crashed has left, so reserved is no guide */
 	do
 		rc = ftruncate(p->fd, (off_t)size) ? -errno : 0;
@@ -134,12 +141,24 @@ static int give_back(struct posix_file *p, uint64_t size)
 	return rc;
 }
 
+/* Beyond it there is SIGXFSZ, and on some file systems for space as well */
+static uint64_t size_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur > INT64_MAX)
+		return INT64_MAX;
+	return limit.rlim_cur;
+}
+
 static int posix_reserve(struct file *f, uint64_t to)
 {
 	struct posix_file *p = posix_of(f);
 	uint64_t size = 0;
 	if (to && to <= p->reserved)
 		return 0;
+	uint64_t limit = size_limit();
+	if (to > limit)
+		return -EFBIG;
 	if (to && p->cannot_reserve)
 		return -EOPNOTSUPP;
 	int rc = posix_size(f, &size);
@@ -151,10 +170,9 @@ static int posix_reserve(struct file *f, uint64_t to)
 	uint64_t from = p->reserved > size ? p->reserved : size;
 	if (to <= from)
 		return 0;
-	if (to > INT64_MAX)
-		return -EFBIG;
-	uint64_t steps = (to - from + RESERVE_STEP - 1) / RESERVE_STEP;
-	rc = allocate(p, from, from + steps * RESERVE_STEP);
+	uint64_t more = to - from + RESERVE_STEP - 1;
+	more -= more % RESERVE_STEP;
+	rc = allocate(p, from, more < limit - from ? from + more : limit);
 	if (rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG)
 		rc = allocate(p, from, to);
 	p->cannot_reserve = rc == -EOPNOTSUPP;
@@ -182,6 +200,7 @@ const struct file_ops posix_ops = {
 	.read = posix_read,
 	.append = posix_append,
 	.sync = posix_sync,
+	.verify = posix_verify,
 	.size = posix_size,
 	.reserve = posix_reserve,
 	.drop_cache = posix_drop_cache,
