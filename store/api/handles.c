@@ -396,8 +396,10 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 }
 
 /* Cut off as much as one operation can, when all is too much for one; *more:
- * there was such a part, so all may be less now */
-static int cut_some(banyan_data *data, uint64_t size, bool *more)
+ * there was such a part, so all may be less now. The other attributes are set at
+ * once: a set-id bit that is to go does not outlast the first cut. */
+static int cut_some(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, bool *more)
 {
 	struct txn *txn = NULL;
 	struct located l;
@@ -407,13 +409,13 @@ static int cut_some(banyan_data *data, uint64_t size, bool *more)
 		return rc;
 	rc = db_write_data(txn, data, &l);
 	if (!rc)
-		rc = contents_can_cut(&txn->state, &l.d, size, &to);
-	*more = !rc && to > size && to < l.d.size;
+		rc = contents_can_cut(&txn->state, &l.d, attr->size, &to);
+	*more = !rc && to > attr->size && to < l.d.size;
 	if (*more)
 		rc = resize(txn, &l.d, to);
 	if (*more && !rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		l.d.mtime = l.d.ctime;
+		apply_attr(&l.d, attr, which);
 		rc = data_save(txn, &l);
 	}
 	return db_write_end(data->db, txn, rc);
@@ -425,7 +427,7 @@ int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 	int rc = set_attr(data, attr, which, after);
 	bool more = (which & BANYAN_SET_SIZE) && !db_in_batch(data->db);
 	while (rc == -E2BIG && more) {
-		rc = cut_some(data, attr->size, &more);
+		rc = cut_some(data, attr, which, &more);
 		if (!rc)
 			rc = set_attr(data, attr, which, after);
 	}
