@@ -62,6 +62,7 @@ extern "C" {
 
 #define BANYAN_NAME_MAX 255 /* bytes in a name */
 #define BANYAN_XATTR_MAX 65536 /* bytes in the value of an attribute */
+#define BANYAN_XATTR_LIST_MAX 65536 /* bytes of all names of a Data, NULs too */
 #define BANYAN_VALUE_MAX INT64_MAX /* bytes in a value */
 #define BANYAN_ROOT_ID 1 /* the id of the root key space */
 #define BANYAN_CACHE_DEFAULT (256u << 20)
@@ -315,7 +316,10 @@ enum {
 
 /*
  * As getxattr(2) and its family: with size 0 get and list return the size that
- * is needed, -ERANGE if it is more than size. list separates names by NUL.
+ * is needed, -ERANGE if it is more than size. list puts a NUL behind each name.
+ * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes, the
+ * most that the kernel lists. Of a Data that has more, from before there was a
+ * limit, list gives the names that fit.
  */
 ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
 			 size_t size);

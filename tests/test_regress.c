@@ -18,6 +18,7 @@
 #include "../store/repair/check.h"
 #include "../store/engine/db.h"
 #include "../store/model/extents.h"
+#include "../store/model/rows.h"
 #include "clock.h"
 #include "encode_table.h"
 #include "fault_file.h"
@@ -429,6 +430,36 @@ static void a_half_swept_orphan_is_no_damage(void **state)
 	assert_int_equal(banyan_close(db), 0);
 }
 
+static void long_name(char name[BANYAN_NAME_MAX + 1], unsigned i)
+{
+	sprintf(name, "user.%u", i * 2654435761u);
+	memset(name + strlen(name), 'x', BANYAN_NAME_MAX - strlen(name));
+	name[BANYAN_NAME_MAX] = '\0';
+}
+
+/* More attributes than can be set: such as a file has from before there was a
+ * limit to the length of their list */
+static void plant_attributes(banyan *db, uint64_t id, unsigned count)
+{
+	char name[BANYAN_NAME_MAX + 1];
+	struct row_key key;
+	struct buf value = BUF_INIT;
+	struct txn *txn = NULL;
+	for (unsigned i = 0; i < count; i++) {
+		if (i % 1000 == 0)
+			assert_int_equal(db_write_begin(db, OPERATION_XATTR,
+							false, &txn),
+					 0);
+		long_name(name, i);
+		row_key_xattr(&key, id, name, strlen(name));
+		assert_int_equal(buf_set(&value, "\0v", 2), 0);
+		assert_int_equal(txn_put(txn, &key, &value), 0);
+		if (i % 1000 == 999 || i + 1 == count)
+			assert_int_equal(db_write_end(db, txn, 0), 0);
+	}
+	buf_free(&value);
+}
+
 /* All at once they did not fit a record: it could not be deleted at all */
 static void a_data_with_very_many_attributes_can_be_deleted(void **state)
 {
@@ -437,18 +468,73 @@ static void a_data_with_very_many_attributes_can_be_deleted(void **state)
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
 	banyan_data *d = find(db, "a");
-	for (unsigned i = 0; i < 14000; i++) {
-		char name[BANYAN_NAME_MAX + 1];
-		sprintf(name, "user.%u", i * 2654435761u);
-		memset(name + strlen(name), 'x', sizeof(name) - strlen(name));
-		name[BANYAN_NAME_MAX] = '\0';
-		assert_int_equal(banyan_set_xattr(d, name, "", 0, 0), 0);
-	}
+	plant_attributes(db, banyan_id(d), 14000);
 	banyan_release(d, 1);
 	assert_int_equal(banyan_remove(db, "a"), 0);
 	assert_int_equal(damages(db), 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(damages(db), 0);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* Names of more than 64 KiB in all: the kernel lists none of them */
+static void attributes_that_could_not_be_listed_are_refused(void **state)
+{
+	static char names[BANYAN_XATTR_LIST_MAX];
+	char name[BANYAN_NAME_MAX + 1];
+	banyan *db = NULL;
+	unsigned n = 0;
+	int rc = 0;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
+	banyan_data *d = find(db, "a");
+	for (; !rc && n < 300; n++) {
+		long_name(name, n);
+		rc = banyan_set_xattr(d, name, "v", 1, 0);
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(n, sizeof(names) / (BANYAN_NAME_MAX + 1) + 1);
+	assert_int_equal(banyan_list_xattr(d, NULL, 0), sizeof(names));
+	assert_int_equal(banyan_list_xattr(d, names, sizeof(names)),
+			 sizeof(names));
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	/* What is there can be changed, and makes room when it goes */
+	assert_int_equal(banyan_set_xattr(d, names, "longer", 6, 0), 0);
+	assert_int_equal(banyan_remove_xattr(d, names), 0);
+	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	/* In a batch what it has changed counts */
+	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_remove_xattr(d, name), 0);
+	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	assert_int_equal(banyan_commit(db), 0);
+	banyan_release(d, 1);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+static void as_many_as_fit_are_listed(void **state)
+{
+	static char names[BANYAN_XATTR_LIST_MAX];
+	unsigned removed = 0;
+	ssize_t n = 0;
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
+	banyan_data *d = find(db, "a");
+	plant_attributes(db, banyan_id(d), 1000);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	while ((n = banyan_list_xattr(d, names, sizeof(names))) > 0)
+		for (ssize_t at = 0; at < n; at += BANYAN_NAME_MAX + 1) {
+			assert_int_equal(banyan_remove_xattr(d, names + at), 0);
+			removed++;
+		}
+	assert_int_equal(n, 0);
+	assert_int_equal(removed, 1000);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), 0);
+	banyan_release(d, 1);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -629,6 +715,9 @@ int main(void)
 		cmocka_unit_test(a_half_swept_orphan_is_no_damage),
 		cmocka_unit_test(
 			a_data_with_very_many_attributes_can_be_deleted),
+		cmocka_unit_test(
+			attributes_that_could_not_be_listed_are_refused),
+		cmocka_unit_test(as_many_as_fit_are_listed),
 		cmocka_unit_test(a_value_of_very_many_extents_can_be_cut),
 		cmocka_unit_test(a_hole_may_take_very_many_extents),
 		cmocka_unit_test(bits_that_no_mode_has_are_not_kept),
