@@ -422,7 +422,9 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags);
  * Call visit for each key below the key space at path, parents before what is
  * in them, each level in order; path in the call is relative to the start. A
  * visit that returns non-zero ends the walk with that value. range applies to
- * the first level, but its reverse and names_only to all; NULL: all keys.
+ * the first level, but its reverse and names_only to all; NULL: all keys. Any
+ * depth will do; of a level more than 32 above the one at hand what is written
+ * meanwhile may be shown. -ELOOP: a key space of a damaged file lies in itself.
  */
 typedef int banyan_visit(void *arg, const char *path,
 			 const struct banyan_entry *entry);
