@@ -18,7 +18,9 @@
  *   -EBADMSG    checksum mismatch: bytes that are not those once written
  *   -EROFS      opened read-only
  *   -EBUSY      open for writing elsewhere
- *   -EIO        a sync or a write failed earlier; nothing more is written
+ *   -EIO        a sync or a write failed, or another program has cut, deleted
+ *               or replaced the file; nothing more is written
+ *   -ENOSPC, -EDQUOT, -EFBIG  no room: nothing is changed by what did not fit
  *   -EMEDIUMTYPE      not a Banyan database
  *   -EPROTONOSUPPORT  written by a newer format than this library knows
  *   -E2BIG      the batch is too large for one record
@@ -33,6 +35,19 @@
  * them. A Data and a cursor belong to the handle through which they were found,
  * and must be released before it is closed; what is found through one handle
  * cannot be passed to a function together with what is of another: -EXDEV.
+ *
+ * The file. Only the library may write to it. Before each append it compares the
+ * file's size with what it has written, and at each sync and close whether the
+ * file has been cut, deleted, or replaced by another one at its path. If so, all
+ * later writes and syncs fail with -EIO, and the report callback (struct
+ * banyan_options) gets the reason. The file may be moved or get further names:
+ * the database goes on in it.
+ *
+ * Signals. The library handles none. A write beyond RLIMIT_FSIZE (ulimit -f)
+ * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still have
+ * room, and with a higher limit writes succeed again. The kernel may send
+ * SIGXFSZ, which ends the process by default: callers should ignore it, as in
+ * signal(SIGXFSZ, SIG_IGN).
  *
  * Threads. Every function may be called from any thread at any time, with two
  * exceptions: banyan_close(), banyan_commit() and banyan_abort() must be the last
@@ -67,6 +82,7 @@ extern "C" {
 
 #define BANYAN_NAME_MAX 255 /* bytes in a name */
 #define BANYAN_XATTR_MAX 65536 /* bytes in the value of an attribute */
+#define BANYAN_XATTR_LIST_MAX 65536 /* bytes of all names of a Data, NULs too */
 #define BANYAN_VALUE_MAX INT64_MAX /* bytes in a value */
 #define BANYAN_ROOT_ID 1 /* the id of the root key space */
 #define BANYAN_CACHE_DEFAULT (256u << 20)
@@ -365,7 +381,10 @@ enum {
 
 /*
  * As getxattr(2) and its family: with size 0 get and list return the size that
- * is needed, -ERANGE if it is more than size. list separates names by NUL.
+ * is needed, -ERANGE if it is more than size. list puts a NUL behind each name.
+ * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes, the
+ * most that the kernel lists. Of a Data that has more, from before there was a
+ * limit, list gives the names that fit.
  */
 ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
 			 size_t size);
@@ -484,7 +503,9 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags);
  * Call visit for each key below the key space at path, parents before what is
  * in them, each level in order; path in the call is relative to the start. A
  * visit that returns non-zero ends the walk with that value. range applies to
- * the first level, but its reverse and names_only to all; NULL: all keys.
+ * the first level, but its reverse and names_only to all; NULL: all keys. Any
+ * depth will do; of a level more than 32 above the one at hand what is written
+ * meanwhile may be shown. -ELOOP: a key space of a damaged file lies in itself.
  */
 typedef int banyan_visit(void *arg, const char *path,
 			 const struct banyan_entry *entry);

@@ -113,9 +113,10 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 }
 
 /* Cut off as much as one operation can, when all is too much for one; *more:
- * there was such a part, so all may be less now */
-static int cut_some(banyan_data *data, uint64_t size, bool keep_mtime,
-		    bool *more)
+ * there was such a part, so all may be less now. The other attributes are set at
+ * once: a set-id bit that is to go does not outlast the first cut. */
+static int cut_some(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, bool *more)
 {
 	struct txn *txn = NULL;
 	struct located l;
@@ -125,14 +126,13 @@ static int cut_some(banyan_data *data, uint64_t size, bool keep_mtime,
 		return rc;
 	rc = handle_write_data(txn, data, &l);
 	if (!rc)
-		rc = contents_can_cut(&txn->state, &l.d, size, &to);
-	*more = !rc && to > size && to < l.d.size;
+		rc = contents_can_cut(&txn->state, &l.d, attr->size, &to);
+	*more = !rc && to > attr->size && to < l.d.size;
 	if (*more)
 		rc = resize(txn, &l.d, to);
 	if (*more && !rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		if (!keep_mtime)
-			l.d.mtime = txn->op.time;
+		apply_attr(&l.d, attr, which, txn->op.time);
 		rc = data_save(txn, &l);
 	}
 	return handle_write_end(data->db, rc);
@@ -155,8 +155,7 @@ int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 	rc = set_attr(data, attr, which, after);
 	bool more = (which & BANYAN_SET_SIZE) && handle_can_split(data->db);
 	while (rc == -E2BIG && more) {
-		rc = cut_some(data, attr->size, which & BANYAN_SET_KEEP_MTIME,
-			      &more);
+		rc = cut_some(data, attr, which, &more);
 		if (!rc)
 			rc = set_attr(data, attr, which, after);
 	}

@@ -264,6 +264,8 @@ int store_open(struct file *file, const struct banyan_options *o, bool fresh,
 		return rc;
 	}
 	store->file = file;
+	file->report = o->report;
+	file->report_arg = o->report_arg;
 	if (fresh)
 		rc = o->freeze ? -ENOENT : create(store); /* it has no past */
 	else
