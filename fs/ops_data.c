@@ -75,27 +75,6 @@ static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 }
 
 /*
- * With the writeback cache the kernel keeps the time of the last change itself
- * and sets it when it is done; what it writes meanwhile must not touch it. For
- * WRITE, of which many are under way at a time, the library sees to that. Other
- * changes come one at a time, and it is put back after them. A crash in between leaves a time that is a
- * little too late, which is no harm.
- */
-static int remember_time(const struct fs *fs, banyan_data *data,
-			 struct banyan_attr *before)
-{
-	return fs->options->writeback ? banyan_get_attr(data, before) : 0;
-}
-
-static int put_time_back(const struct fs *fs, banyan_data *data,
-			 const struct banyan_attr *before)
-{
-	return fs->options->writeback ?
-		       banyan_set_attr(data, before, BANYAN_SET_MTIME, NULL) :
-		       0;
-}
-
-/*
  * The offset is always the kernel's: it knows the size, and works out where an
  * O_APPEND begins while it holds the inode's lock. The set-id bits are ours to
  * clear (FUSE_HANDLE_KILLPRIV_V2); the request says so in a flag that libfuse
@@ -106,7 +85,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
-	unsigned flags = fs->options->writeback ? BANYAN_KEEP_MTIME : 0;
+	unsigned flags = 0;
 	int rc = 0;
 
 	if (!fi->writepage) { /* else nobody's in particular */
@@ -210,7 +189,6 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
 	uint64_t at = (uint64_t)offset, size = (uint64_t)length;
-	struct banyan_attr before;
 	int rc = 0;
 
 	(void)fi;
@@ -219,13 +197,9 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	else if (at + size > BANYAN_VALUE_MAX)
 		rc = -EFBIG;
 	if (!rc)
-		rc = remember_time(fs, data, &before);
-	if (!rc)
 		rc = drop_rights(req, data);
 	if (!rc)
 		rc = allocate(data, mode, at, size);
-	if (!rc)
-		rc = put_time_back(fs, data, &before);
 	if (!rc)
 		commit_note(fs->commit);
 	fs_reply_error(req, rc);
@@ -238,9 +212,7 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *target = fs_data(fs, to);
-	struct banyan_attr before;
 	int64_t n;
-	int rc;
 
 	(void)from_fi;
 	(void)to_fi;
@@ -250,17 +222,12 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 	}
 	if (size > COPY_MAX)
 		size = COPY_MAX;
-	rc = remember_time(fs, target, &before);
-	if (!rc)
-		rc = drop_rights(req, target);
-	n = rc;
-	if (!rc)
+	n = drop_rights(req, target);
+	if (!n)
 		n = banyan_clone(fs_data(fs, from), (uint64_t)from_at, target,
 				 (uint64_t)to_at, size);
-	if (n >= 0)
-		rc = put_time_back(fs, target, &before);
-	if (n < 0 || rc) {
-		fs_reply_error(req, n < 0 ? (int)n : rc);
+	if (n < 0) {
+		fs_reply_error(req, (int)n);
 		return;
 	}
 	commit_note(fs->commit);

@@ -18,13 +18,6 @@
 #define COMMIT_DEFAULT 5 /* seconds, like ext4 */
 #define COMMIT_MAX 86400
 #define THREADS_DEFAULT 10 /* see workers.c */
-/*
- * With the writeback cache the kernel sends times of its own, beside other
- * changes and without waiting for them: only one worker takes them in the order
- * in which they were sent (see also ops_attr.c). With more, the last change of a
- * file could be too early after a remount.
- */
-#define THREADS_WRITEBACK 1
 #define THREADS_MAX 256
 
 static const char help[] =
@@ -38,16 +31,12 @@ static const char help[] =
 	"  -o cache=SIZE   limit of memory for nodes (K, M, G; default 256M)\n"
 	"  -o commit=N     make changes durable after N seconds at the latest\n"
 	"                  (default 5; 0: only at fsync and at the end)\n"
-	"  -o threads=N    serve up to N requests at a time (default 10; with\n"
-	"                  writeback 1)\n"
+	"  -o threads=N    serve up to N requests at a time (default 10)\n"
 	"  -o uid=N,gid=N  show one owner, one group for everything\n"
 	"  -o allow_other, -o noallow_other\n"
 	"                  let all users in, or only the one who mounts "
 	"(default:\n"
 	"                  all if root mounts)\n"
-	"  -o writeback    let the kernel collect small writes; a crash of "
-	"the\n"
-	"                  daemon then loses what it has not passed on yet\n"
 	"  -o allow_suid, -o allow_dev\n"
 	"                  let set-id bits, device nodes work (mount(8) adds "
 	"suid\n"
@@ -165,7 +154,6 @@ static const struct {
 	{ "ro", offsetof(struct options, read_only), true },
 	{ "rw", offsetof(struct options, read_only), false },
 	{ "create", offsetof(struct options, create), true },
-	{ "writeback", offsetof(struct options, writeback), true },
 	{ "allow_other", offsetof(struct options, allow_other), true },
 	{ "noallow_other", offsetof(struct options, allow_other), false },
 	{ "allow_suid", offsetof(struct options, allow_suid), true },
@@ -319,6 +307,7 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	*o = (struct options){
 		.commit_seconds = COMMIT_DEFAULT,
+		.threads = THREADS_DEFAULT,
 		.allow_other = geteuid() == 0,
 		.args = FUSE_ARGS_INIT(argc, argv),
 	};
@@ -340,8 +329,6 @@ int options_parse(struct options *o, int argc, char **argv)
 		message_about(NULL, "give FILE and DIR; see banyanfs --help");
 		return 2;
 	}
-	if (!o->threads)
-		o->threads = o->writeback ? THREADS_WRITEBACK : THREADS_DEFAULT;
 	if (o->debug)
 		message_libfuse_free();
 	return OPTIONS_RUN;

@@ -55,7 +55,6 @@ static void fs_init(void *arg, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_IOCTL_DIR, true);
 	/* Without OPEN nobody would tell us of O_TRUNC; SETATTR does */
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, false);
-	want(conn, FUSE_CAP_WRITEBACK_CACHE, fs->options->writeback);
 	/* One copy is cheaper than three system calls */
 	want(conn, FUSE_CAP_SPLICE_READ, false);
 	want(conn, FUSE_CAP_SPLICE_WRITE, false);

@@ -46,12 +46,6 @@ def fails(error, function, *args):
     raise AssertionError(f"let through, instead of {errno.errorcode[error]}")
 
 
-def tick():
-    """With the writeback cache times are the kernel's, and its clock is coarse"""
-    if os.environ.get("BANYAN_COARSE"):
-        time.sleep(0.01)
-
-
 def write(path, data=b"", mode="wb"):
     with open(path, mode) as f:
         f.write(data)

@@ -53,6 +53,7 @@ misuse_is_said_in_one_line() {
 	says 2 "give FILE and DIR" "$BANYANFS" "$DB"
 	says 2 "one argument too many" "$BANYANFS" "$DB" "$DIR" more
 	says 2 "nonsense" "$BANYANFS" "$DB" "$DIR" -o nonsense
+	says 2 "writeback" "$BANYANFS" "$DB" "$DIR" -o writeback
 	says 2 "cache=12Q" "$BANYANFS" "$DB" "$DIR" -o cache=12Q
 	says 2 "threads=0" "$BANYANFS" "$DB" "$DIR" -o threads=0
 	says 2 "commit=" "$BANYANFS" "$DB" "$DIR" -o commit=
