@@ -113,14 +113,24 @@ static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int data_only,
 	commit_request(fs_of(req)->commit, req);
 }
 
+/*
+ * SEEK_DATA and SEEK_HOLE. The kernel asks without writing first what programs
+ * have changed in shared mappings, so a hole in the store may be data in the
+ * kernel. Where nothing can be written there is no such data. Elsewhere the
+ * answer ENOSYS makes the kernel say by itself, from then on, that all is data:
+ * copies read the zeros (DESIGN.md has what that costs).
+ */
 static void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		     struct fuse_file_info *fi)
 {
-	banyan_data *data = fs_data(fs_of(req), ino);
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
 	int64_t at = -EINVAL;
 
 	(void)fi;
-	if (offset < 0)
+	if (!fs->options->read_only)
+		at = -ENOSYS;
+	else if (offset < 0)
 		at = -ENXIO;
 	else if (whence == SEEK_DATA)
 		at = banyan_seek_data(data, (uint64_t)offset);

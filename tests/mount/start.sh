@@ -121,6 +121,30 @@ read_only_mounts_refuse_changes() {
 	wait_closed
 }
 
+# Elsewhere the kernel may have data where the database has a hole
+read_only_mounts_tell_of_holes() {
+	new_db
+	"$BANYANFS" "$DB" "$DIR"
+	truncate -s 1G "$DIR/sparse"
+	echo data | dd of="$DIR/sparse" bs=1M seek=500 conv=notrunc status=none
+	"$BANYAN" umount "$DIR"
+	"$BANYANFS" "$DB" "$DIR" -o ro
+	python3 -B - "$DIR/sparse" <<-'END'
+		import os, sys
+		f = os.open(sys.argv[1], os.O_RDONLY)
+		at = os.lseek(f, 0, os.SEEK_DATA)
+		assert 499 << 20 <= at <= 500 << 20, at
+		at = os.lseek(f, 500 << 20, os.SEEK_HOLE)
+		assert (500 << 20) + 5 <= at <= 501 << 20, at
+		try:
+		    sys.exit(os.lseek(f, 502 << 20, os.SEEK_DATA))
+		except OSError as e:
+		    assert e.errno == 6, e
+	END
+	umount "$DIR"
+	wait_closed
+}
+
 one_owner_can_be_shown() {
 	new_db
 	"$BANYAN" put "$DB" a value
@@ -309,6 +333,7 @@ alone bad_mountpoints_are_refused_in_one_line
 alone a_second_mount_is_refused_and_says_where_the_first_is
 alone the_options_of_mount_and_fstab_are_accepted
 alone read_only_mounts_refuse_changes
+alone read_only_mounts_tell_of_holes
 alone one_owner_can_be_shown
 alone an_odd_name_of_the_file_is_no_matter
 alone a_mountpoint_that_is_not_empty_comes_back
