@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options come in three kinds: ours, in a table; those that mount(8) and fstab
- * add, which are for others or say what is so anyway, and are passed over; and
- * all others, which libfuse gets to see and to refuse.
+ * Options come in three kinds: ours, in a table; those that are handed on to
+ * mount(2), by libfuse; and those that mount(8) and fstab add, which are for
+ * others or ask for what is so anyway, and are passed over. All others are
+ * refused, also those that libfuse would take: each of them would be ignored,
+ * or stop the mount from working.
  */
 #include "options.h"
 
@@ -19,6 +21,8 @@
 #define COMMIT_MAX 86400
 #define THREADS_DEFAULT 10 /* see workers.c */
 #define THREADS_MAX 256
+
+#define SELINUX "/sys/fs/selinux"
 
 static const char help[] =
 	"Usage: banyanfs FILE DIR [-o OPTION[,OPTION...]]... [-f]\n"
@@ -44,8 +48,8 @@ static const char help[] =
 	"      --help      show this\n"
 	"      --version   show the version\n"
 	"\n"
-	"Options of libfuse and those that mount(8) and fstab know are "
-	"accepted.\n"
+	"noexec, noatime and the options that mount(8) and fstab add are "
+	"accepted, too.\n"
 	"Unmount with: banyan umount DIR\n";
 
 /* ---- ours ------------------------------------------------------------- */
@@ -160,55 +164,64 @@ static const struct {
 	{ "allow_dev", offsetof(struct options, allow_dev), true },
 };
 
-/* ---- those of mount(8) and fstab -------------------------------------- */
+/* ---- those of others -------------------------------------------------- */
 
+/* In these lists what ends with '=' or '-' is the beginning of an option */
+
+static const char *const handed_on[] = { "exec", "noexec", "noatime", NULL };
+
+/* Handed on where the kernel has SELinux; it refuses them elsewhere */
+static const char *const contexts[] = {
+	"context=", "fscontext=", "defcontext=", "rootcontext=", NULL,
+};
+
+/* Reading never changes the time of access: so norelatime and strictatime are
+ * not among these */
 static const char *const passed_over[] = {
-	"defaults",	 "auto",
-	"noauto",	 "user",
-	"nouser",	 "users",
-	"nousers",	 "owner",
-	"noowner",	 "group",
-	"nogroup",	 "nofail",
-	"_netdev",	 "dev",
-	"nodev",	 "suid",
-	"nosuid",	 "atime",
-	"noatime",	 "diratime",
-	"nodiratime",	 "relatime",
-	"norelatime",	 "strictatime",
-	"nostrictatime", "lazytime",
-	"nolazytime",	 "silent",
-	"loud",		 "iversion",
-	"noiversion",	 "mand",
-	"nomand",	 "default_permissions",
+	"defaults", "auto",
+	"noauto",   "user",
+	"nouser",   "users",
+	"nousers",  "owner",
+	"noowner",  "group",
+	"nogroup",  "nofail",
+	"_netdev",  "dev",
+	"nodev",    "suid",
+	"nosuid",   "atime",
+	"diratime", "nodiratime",
+	"relatime", "nostrictatime",
+	"lazytime", "nolazytime",
+	"async",    "silent",
+	"loud",	    "noiversion",
+	"nomand",   "default_permissions",
+	"x-",	    "X-",
+	"comment=", "user=",
+	"helper=",  "uhelper=",
+	NULL,
 };
 
-static const char *const passed_over_beginning[] = {
-	"x-",
-	"X-",
-	"comment=",
-	"user=",
-	"helper=",
-	"uhelper=",
-	/* these are ours to say */
-	"fsname=",
-	"subtype=",
-};
-
-static bool begins(const char *text, const char *with)
+static bool is_among(const char *arg, const char *const *names)
 {
-	return !strncmp(text, with, strlen(with));
+	for (; *names; names++) {
+		size_t n = strlen(*names);
+		bool begins = strchr("=-", (*names)[n - 1]);
+
+		if (begins ? !strncmp(arg, *names, n) : !strcmp(arg, *names))
+			return true;
+	}
+	return false;
 }
 
-static bool is_passed_over(const char *arg)
+/* 1: left for libfuse, 0: passed over, -1: refused, and said so */
+static int take_others(const char *arg)
 {
-	for (size_t i = 0; i < sizeof(passed_over) / sizeof(char *); i++)
-		if (!strcmp(arg, passed_over[i]))
-			return true;
-	for (size_t i = 0; i < sizeof(passed_over_beginning) / sizeof(char *);
-	     i++)
-		if (begins(arg, passed_over_beginning[i]))
-			return true;
-	return false;
+	if (is_among(arg, handed_on) ||
+	    (is_among(arg, contexts) && !access(SELINUX, F_OK)))
+		return 1;
+	if (!*arg || is_among(arg, passed_over))
+		return 0;
+	message_about(NULL, "option %s: not supported; see banyanfs --help",
+		      arg);
+	return -1;
 }
 
 /* ---- parsing ---------------------------------------------------------- */
@@ -232,7 +245,7 @@ static int take_option(struct options *o, const char *arg)
 		message_about(NULL, "option %s: give %s", arg, valued[i].form);
 		return -1;
 	}
-	return is_passed_over(arg) ? 0 : 1;
+	return take_others(arg);
 }
 
 static int take_argument(struct options *o, const char *arg)
@@ -296,6 +309,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		OWN_KEY("-f", KEY_FOREGROUND),
 		OWN_KEY("-d", KEY_DEBUG),
 		OWN_KEY("debug", KEY_DEBUG),
+		OWN_KEY("--debug", KEY_DEBUG),
 		OWN_KEY("-h", KEY_HELP),
 		OWN_KEY("--help", KEY_HELP),
 		OWN_KEY("-V", KEY_VERSION),

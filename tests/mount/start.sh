@@ -103,10 +103,30 @@ a_second_mount_is_refused_and_says_where_the_first_is() {
 
 the_options_of_mount_and_fstab_are_accepted() {
 	new_db
-	"$BANYANFS" "$DB" "$DIR" -o rw,defaults,auto,nofail,_netdev,x-systemd.automount,comment=a,user,exec,relatime,dev,suid
+	"$BANYANFS" "$DB" "$DIR" -o rw,defaults,auto,nofail,_netdev,x-systemd.automount,comment=a,user,exec,relatime,dev,suid,,async
 	grep -F " $DIR " /proc/self/mountinfo | grep -q 'nosuid,nodev'
 	umount "$DIR"
 	wait_closed
+	"$BANYANFS" "$DB" "$DIR" -o noexec,noatime
+	grep -F " $DIR " /proc/self/mountinfo | grep -q 'nosuid,nodev,noexec,noatime'
+	umount "$DIR"
+	wait_closed
+}
+
+# libfuse takes these, and each would be ignored or stop the mount from working
+options_that_cannot_be_had_are_refused_in_one_line() {
+	new_db
+	local option
+	for option in max_read=4096 blkdev blksize=4096 auto_unmount allow_root \
+		fsname=a subtype=a sync dirsync strictatime norelatime mand \
+		iversion io_uring clone_fd fd=5 user_id=5 rootmode=40000; do
+		says 2 "$option: not supported" timeout 20 "$BANYANFS" "$DB" "$DIR" -o ro,$option
+		says 2 "$option: not supported" timeout 20 "$BANYAN" mount "$DB" "$DIR" -o "$option"
+	done
+	[ -e /sys/fs/selinux ] || for option in context fscontext defcontext rootcontext; do
+		says 2 "$option=a: not supported" "$BANYANFS" "$DB" "$DIR" -o $option=a
+	done
+	says 2 "-n: not supported" "$BANYANFS" "$DB" "$DIR" -n
 }
 
 read_only_mounts_refuse_changes() {
@@ -332,6 +352,7 @@ alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line
 alone a_second_mount_is_refused_and_says_where_the_first_is
 alone the_options_of_mount_and_fstab_are_accepted
+alone options_that_cannot_be_had_are_refused_in_one_line
 alone read_only_mounts_refuse_changes
 alone read_only_mounts_tell_of_holes
 alone one_owner_can_be_shown
