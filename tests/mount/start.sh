@@ -41,6 +41,45 @@ it_starts_with_closed_streams_too() {
 	same hi "$("$BANYAN" get "$DB" a)"
 }
 
+# A lock that the caller has goes with the caller, and a pipe of his ends
+it_keeps_no_files_of_its_caller() {
+	new_db
+	(
+		exec 9>"$T/lock"
+		flock 9
+		"$BANYAN" mount "$DB" "$DIR"
+	)
+	flock -n "$T/lock" true || fail "the lock is held"
+	"$BANYAN" umount "$DIR"
+	("$BANYAN" mount "$DB" "$DIR" 5>&1) | timeout 20 cat || fail "the pipe is open"
+	"$BANYAN" umount "$DIR"
+	# in the foreground, too; a file may be named by its number all the same
+	exec 8<>"$DB" 9>"$T/lock"
+	flock 9
+	"$BANYANFS" /dev/fd/8 "$DIR" -f &
+	local pid=$!
+	exec 8>&- 9>&-
+	for _ in $(seq 100); do is_mounted "$DIR" && break; sleep 0.02; done
+	flock -n "$T/lock" true || fail "the lock is held in the foreground"
+	umount "$DIR"
+	wait $pid
+}
+
+# With a limit on the size of files, a write beyond it fails and the daemon lives
+a_limit_of_the_file_size_is_an_error() {
+	new_db
+	(ulimit -f 20000; "$BANYANFS" "$DB" "$DIR")
+	echo data >"$DIR/a"
+	head -c 30000000 /dev/urandom >"$T/large"
+	refuses cp "$T/large" "$DIR/large" 2>"$T/said"
+	grep -q "File too large" "$T/said" || fail "$(cat "$T/said")"
+	same data "$(cat "$DIR/a")"
+	umount "$DIR"
+	wait_closed
+	same data "$("$BANYAN" get "$DB" a)"
+	"$BANYAN" check "$DB"
+}
+
 help_and_version_go_to_standard_output() {
 	"$BANYANFS" --help 2>&1 >/dev/null | diff /dev/null -
 	"$BANYANFS" --help | grep -q 'commit=N'
@@ -347,6 +386,8 @@ alone help_and_version_go_to_standard_output
 alone misuse_is_said_in_one_line
 alone it_starts_in_the_background_and_serves_at_once
 alone it_starts_with_closed_streams_too
+alone it_keeps_no_files_of_its_caller
+alone a_limit_of_the_file_size_is_an_error
 alone bad_files_are_refused_in_one_line
 alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line
