@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "commit.h"
@@ -164,6 +165,49 @@ static int drop_rights(fuse_req_t req, banyan_data *data)
 	return banyan_set_attr(data, &attr, BANYAN_SET_MODE, NULL);
 }
 
+/* How much of a range is holes; what lies behind the end is one */
+static int count_holes(banyan_data *data, uint64_t at, uint64_t end,
+		       uint64_t *bytes)
+{
+	*bytes = 0;
+	while (at < end) {
+		int64_t from = banyan_seek_hole(data, at), to;
+
+		if (from == -ENXIO)
+			from = (int64_t)at;
+		if (from < 0)
+			return (int)from;
+		if ((uint64_t)from >= end)
+			break;
+		to = banyan_seek_data(data, (uint64_t)from);
+		if (to == -ENXIO)
+			to = (int64_t)end;
+		if (to < 0)
+			return (int)to;
+		at = (uint64_t)to < end ? (uint64_t)to : end;
+		*bytes += at - (uint64_t)from;
+	}
+	return 0;
+}
+
+/* Is there room on the host for what other file systems would allocate? */
+static int check_room(const struct fs *fs, banyan_data *data, uint64_t at,
+		      uint64_t size)
+{
+	struct statvfs host;
+	uint64_t needed;
+	int rc;
+
+	if (fs->host_fd < 0)
+		return 0; /* in memory */
+	if (fstatvfs(fs->host_fd, &host))
+		return -errno;
+	rc = count_holes(data, at, at + size, &needed);
+	if (!rc && needed > host.f_bavail * host.f_frsize)
+		rc = -ENOSPC;
+	return rc;
+}
+
 /* Space is not reserved: there is nothing to do but to grow the file */
 static int grow(banyan_data *data, uint64_t size)
 {
@@ -206,6 +250,8 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 		rc = -EINVAL;
 	else if (at + size > BANYAN_VALUE_MAX)
 		rc = -EFBIG;
+	if (!rc && !(mode & FALLOC_FL_PUNCH_HOLE))
+		rc = check_room(fs, data, at, size);
 	if (!rc)
 		rc = drop_rights(req, data);
 	if (!rc)

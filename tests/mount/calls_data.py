@@ -95,6 +95,10 @@ def space_can_be_allocated_punched_and_zeroed(d, root):
         fallocate(fd, ZERO_RANGE | KEEP_SIZE, 3000, 50000)
         assert os.fstat(fd).st_size == 22000
         fails(errno.EOPNOTSUPP, fallocate, fd, COLLAPSE, 0, 4096)
+        for mode in (0, KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE):
+            fails(errno.ENOSPC, fallocate, fd, mode, 0, 1 << 60)
+        fallocate(fd, PUNCH_HOLE | KEEP_SIZE, 30000, 1 << 60)
+        assert os.fstat(fd).st_size == 22000
         f.seek(0)
         assert f.read() == b"x" * 100 + bytes(1000) + b"x" * 1900 + bytes(19000)
 

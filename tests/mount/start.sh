@@ -339,6 +339,37 @@ a_full_disk_is_an_error_and_no_loss() {
 	umount "$T/small"
 }
 
+# As other file systems do, by what they would allocate: the holes in the range
+space_is_promised_only_if_it_is_there() {
+	mkdir -p "$T/small"
+	mount -t tmpfs -o size=40M none "$T/small"
+	DB=$T/small/db
+	mount_db
+	dd if=/dev/urandom of="$DIR/data" bs=1M count=10 status=none
+	truncate -s 1T "$DIR/sparse"
+	local how free
+	for how in "" -n -z "-z -n"; do
+		: >"$DIR/new"
+		refuses fallocate $how -l 1T "$DIR/new" 2>"$T/said"
+		grep -q "No space left" "$T/said" || fail "$(cat "$T/said")"
+		refuses fallocate $how -l 1T "$DIR/sparse" 2>"$T/said"
+		grep -q "No space left" "$T/said" || fail "$(cat "$T/said")"
+		free=$(($(stat -f -c '%a * %S' "$DIR")))
+		refuses fallocate $how -l $((free + 1)) "$DIR/new" 2>"$T/said"
+		fallocate $how -l "$free" "$DIR/new"
+		rm "$DIR/new"
+	done
+	same 0 "$(du -k "$DIR/sparse" | cut -f 1)"
+	fallocate -p -l 1T "$DIR/sparse"
+	dd if=/dev/urandom of="$DIR/more" bs=1M count=14 status=none
+	free=$(($(stat -f -c '%a * %S' "$DIR")))
+	[ $free -lt 10000000 ] || fail "$free bytes are free"
+	fallocate -l 10M "$DIR/data"
+	umount_db
+	"$BANYAN" check "$DB"
+	umount "$T/small"
+}
+
 # In a mount namespace with a device that everybody may use, as another user
 private_mount() {
 	local user="setpriv --reuid 65534 --regid 65534 --clear-groups"
@@ -409,9 +440,11 @@ if [ "$(id -u)" = 0 ]; then
 	alone a_user_mounts_for_himself_only
 	alone files_of_others_are_refused_in_one_line
 	alone a_full_disk_is_an_error_and_no_loss
+	alone space_is_promised_only_if_it_is_there
 else
 	skip "a user mounts for himself only" "needs root to make a device"
 	skip "files of others are refused in one line" "needs root to be another"
 	skip "a full disk is an error and no loss" "needs root to make a small one"
+	skip "space is promised only if it is there" "needs root to make a small disk"
 fi
 finish
