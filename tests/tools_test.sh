@@ -91,7 +91,8 @@ test_help()
 		refuses "$command without arguments is misuse" 2 \
 			"banyan $command: too few arguments.*" $command
 		refuses "$command with an unknown option is misuse" 2 \
-			"banyan $command: .*'--whatever'.*" $command --whatever
+			"banyan $command: .*'--whatever'; 'banyan $command --help' .*" \
+			$command --whatever
 	done
 	is "no line of help is wider than 80" "" \
 		"$( (banyan help; for command in put ls stat mount check get \
@@ -101,6 +102,8 @@ test_help()
 		"banyan: 'cut' is not a command.*" cut
 	refuses "a surplus argument is misuse" 2 \
 		"banyan get: 'c' is one argument too many.*" get a b c
+	refuses "so is an option without its argument" 2 \
+		"banyan ls: .*'--from' .*; 'banyan ls --help' .*" ls --from
 	refuses "a timeout that is no number is misuse" 2 \
 		"banyan: .*'soon'.*" umount --timeout=soon notes
 }

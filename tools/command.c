@@ -3,12 +3,13 @@
  * command.c - arguments of a subcommand, by argp.
  *
  * argp answers misuse with two lines and an exit of its own. Without an error
- * stream it does neither: getopt's line about an unknown option remains, and
- * what else can be wrong is said here, in one line too.
+ * stream it does neither: getopt's line about a wrong option remains, to which
+ * a hint is added, and what else can be wrong is said here, in one line too.
  */
 #include "command.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,12 @@ struct parsing {
 	void *choices;
 	char **operands;
 	int count;
+	bool explained; /* what is wrong: no hint is needed */
 };
 
-static error_t misuse(const struct parsing *parsing, const char *what)
+static error_t misuse(struct parsing *parsing, const char *what)
 {
+	parsing->explained = true;
 	fprintf(stderr, "banyan %s: %s; usage: banyan %s%s %s\n",
 		parsing->command->name, what, parsing->command->name,
 		parsing->command->options ? " [OPTION...]" : "",
@@ -49,6 +52,18 @@ static error_t take_operands(struct parsing *parsing, struct argp_state *state)
 	return misuse(parsing, what);
 }
 
+static error_t take_option(struct parsing *parsing, int key, char *argument)
+{
+	error_t error = ARGP_ERR_UNKNOWN;
+
+	if (parsing->command->option)
+		error = parsing->command->option(parsing->choices, key,
+						 argument);
+	if (error == EINVAL)
+		parsing->explained = true;
+	return error;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct parsing *parsing = state->input;
@@ -66,10 +81,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			return misuse(parsing, "too few arguments");
 		return 0;
 	default:
-		if (!parsing->command->option)
-			return ARGP_ERR_UNKNOWN;
-		return parsing->command->option(parsing->choices, key,
-						argument);
+		return take_option(parsing, key, argument);
 	}
 }
 
@@ -82,6 +94,31 @@ static char *join_help(const struct command *command)
 		     command->more ? command->more : "") < 0)
 		return NULL;
 	return text;
+}
+
+/* argp_parse(), in whose one line about a wrong option there is a hint, too */
+static error_t parse_with_hint(const struct argp *argp, int argc, char **argv,
+			       struct parsing *parsing)
+{
+	FILE *errors = stderr;
+	char *said = NULL;
+	size_t size = 0;
+	FILE *caught = open_memstream(&said, &size);
+	error_t error;
+
+	if (caught)
+		stderr = caught; /* glibc: a variable like others */
+	error = argp_parse(argp, argc, argv, 0, NULL, parsing);
+	stderr = errors;
+	if (caught)
+		fclose(caught);
+	if (said && error && !parsing->explained)
+		fprintf(stderr, "%.*s; 'banyan %s --help' lists the options\n",
+			(int)strcspn(said, "\n"), said, parsing->command->name);
+	else if (said)
+		fputs(said, stderr);
+	free(said);
+	return error;
 }
 
 int parse_arguments(const struct command *command, int argc, char **argv,
@@ -100,7 +137,7 @@ int parse_arguments(const struct command *command, int argc, char **argv,
 	/* That short options take an argument if the long ones do goes without
 	 * saying */
 	setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
-	error = argp_parse(&argp, argc, argv, 0, NULL, &parsing);
+	error = parse_with_hint(&argp, argc, argv, &parsing);
 	free(help);
 	if (error)
 		return -1;
