@@ -16,6 +16,8 @@
 
 #include "banyan.h"
 #include "quote.h"
+#include "store.h"
+#include "wait.h"
 
 const char *argp_program_version = "banyan " BANYAN_VERSION;
 
@@ -32,7 +34,9 @@ static error_t misuse(struct parsing *parsing, const char *what)
 	parsing->explained = true;
 	fprintf(stderr, "banyan %s: %s; usage: banyan %s%s %s\n",
 		parsing->command->name, what, parsing->command->name,
-		parsing->command->options ? " [OPTION...]" : "",
+		parsing->command->options || parsing->command->writes ?
+			" [OPTION...]" :
+			"",
 		parsing->command->operands);
 	return EINVAL;
 }
@@ -71,6 +75,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->err_stream = NULL;
+		if (parsing->command->writes)
+			state->child_inputs[0] = parsing;
 		return 0;
 	case ARGP_KEY_ARG:
 		return ARGP_ERR_UNKNOWN; /* all at once, by KEY_ARGS */
@@ -84,6 +90,45 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return take_option(parsing, key, argument);
 	}
 }
+
+/* ---- the option of commands that write -------------------------------- */
+
+enum { OPTION_WAIT = 768 };
+
+static error_t parse_wait(int key, char *argument, struct argp_state *state)
+{
+	struct parsing *parsing = state->input;
+	long seconds;
+
+	if (key != OPTION_WAIT)
+		return ARGP_ERR_UNKNOWN;
+	if (take_seconds(parsing->command->name, argument, &seconds)) {
+		parsing->explained = true;
+		return EINVAL;
+	}
+	store_wait(seconds);
+	return 0;
+}
+
+static const struct argp_option wait_options[] = {
+	{ "wait", OPTION_WAIT, "SECONDS", 0,
+	  "Wait at most so long for another process to close the database "
+	  "(default 5; 0: do not wait)",
+	  0 },
+	{ 0 },
+};
+
+static const struct argp wait_argp = {
+	.options = wait_options,
+	.parser = parse_wait,
+};
+
+static const struct argp_child for_writing[] = {
+	{ &wait_argp, 0, NULL, 0 },
+	{ 0 },
+};
+
+/* ---- all of them ------------------------------------------------------ */
 
 /* argp's form of both texts: separated by a vertical tab */
 static char *join_help(const struct command *command)
@@ -131,6 +176,7 @@ int parse_arguments(const struct command *command, int argc, char **argv,
 		.parser = parse,
 		.args_doc = command->operands,
 		.doc = help,
+		.children = command->writes ? for_writing : NULL,
 	};
 	error_t error;
 
