@@ -35,8 +35,10 @@ KINDS ?= # of tests: folders of tests/, layers, planted; see tests/run.sh
 DB ?= notes.banyan
 DIR ?= notes
 
-VERSION = 0.1.0
-SONAME = libbanyan.so.0
+# Of the library and the programs, as store/banyan.h has it
+VERSION = $(call once,VERSION,$(shell \
+	sed -n 's/^.define BANYAN_VERSION "\(.*\)"/\1/p' store/banyan.h))
+SONAME = libbanyan.so.$(firstword $(subst ., ,$(VERSION)))
 
 # ---- flags ------------------------------------------------------------------
 

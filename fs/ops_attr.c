@@ -37,12 +37,6 @@ static struct banyan_time time_of(struct timespec t)
 	return (struct banyan_time){ t.tv_sec, (uint32_t)t.tv_nsec };
 }
 
-/* For times of the kernel's clock: those of any other would overflow */
-static int64_t nanoseconds(struct timespec t)
-{
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* What the kernel asks for in the library's words */
 static unsigned translate(const struct stat *st, int to_set,
 			  struct banyan_attr *attr)
