@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "model/contents.h"
+#include "model/extent_io.h"
 
 /* Longer values go to the log */
 #define XATTR_INLINE_MAX 1024u
@@ -76,7 +76,7 @@ static int decode(const struct state *s, const struct row_value *row,
 		uint8_t *to = buf_reserve(value, e[i].length);
 		if (!to)
 			return -ENOMEM;
-		int rc = contents_read_extent(s, &e[i], 0, e[i].length, to);
+		int rc = extent_read_bytes(s, &e[i], 0, e[i].length, to);
 		if (rc)
 			return rc;
 		value->len += e[i].length;
@@ -107,7 +107,7 @@ static int encode(struct txn *txn, const void *value, size_t size,
 		buf_add(row, value, size);
 		return row->failed ? -ENOMEM : 0;
 	}
-	int rc = contents_stage(txn, value, size, 0, &runs);
+	int rc = extent_stage(txn, value, size, 0, &runs);
 	if (!rc)
 		rc = xattr_put_extents(&runs, row);
 	runs_free(&runs);

@@ -1154,8 +1154,10 @@ test_moved()
 notes.banyan, and has been moved or removed" ls notes
 	refuses "by check, too, which could not run" 3 \
 		"banyan: notes: .* has been moved or removed" check notes
-	gives "the mount can still be written" 0 "" put notes c 3
-	is "and read" 3 "$(<notes/c)"
+	is "the mount can still be read" "a b key" "$(ls notes | xargs)"
+	refuses "but not written, as nothing would be left of it" 1 \
+		"banyan: notes.banyan: .*the last changes may be lost: .*" \
+		put notes c 3
 	gives "and unmounted" 0 "" umount notes
 	gives "and the other by its file" 0 "" umount notes.banyan
 }
