@@ -141,6 +141,10 @@ while IFS= read -r found; do
 done < <(grep -nE '^[ \t]*#[ \t]*include[ \t]*<' /dev/null \
 	store/*.[ch] store/*/*.[ch] fs/*.[ch] tools/*.[ch])
 
+for file in tests/*.[ch]; do
+	say "$file" "is in no folder: it is not built"
+done
+
 if ((files == 0)); then
 	say "$PWD" "there are no sources here"
 fi

@@ -21,7 +21,7 @@ file()
 # includes two headers of its folder, of which one includes the other
 fresh()
 {
-	rm -rf store fs
+	rm -rf store fs tests
 	file store/banyan.h '<stdint.h>'
 	file store/base/buf.h '<stddef.h>'
 	file store/base/buf.c '"base/buf.h"' '<string.h>'
@@ -89,7 +89,10 @@ finds "banyan.h in angle brackets" \
 finds "an include with a comment behind it" \
 	"store/base/buf.c:1: log/log.h is not below base/" \
 	store/base/buf.c '"log/log.h" /* as if that were allowed */'
-rm -r store fs
+finds "a test that the Makefile does not find" \
+	"tests/test_odd.c: is in no folder: it is not built" \
+	tests/test_odd.c '"banyan.h"'
+rm -r store fs tests
 is "no sources are no success" 1 "$(check >out; echo $?)"
 
 finish

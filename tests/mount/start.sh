@@ -18,7 +18,13 @@ says() {
 new_db() { rm -f "$DB"; "$BANYAN" create "$DB"; }
 
 # Wait until the file's lock is free: the daemon of an unmounted one has closed
-wait_closed() { "$BANYAN" freeze "$DB" 2>/dev/null || { sleep 0.2; "$BANYAN" freeze "$DB"; }; }
+wait_closed() {
+	for _ in $(seq 50); do
+		"$BANYAN" freeze "$DB" 2>/dev/null && return 0
+		sleep 0.1
+	done
+	"$BANYAN" freeze "$DB"
+}
 
 it_starts_in_the_background_and_serves_at_once() {
 	new_db
@@ -373,6 +379,8 @@ space_is_promised_only_if_it_is_there() {
 # In a mount namespace with a device that everybody may use, as another user
 private_mount() {
 	local user="setpriv --reuid 65534 --regid 65534 --clear-groups"
+	# The copies of mounts of other suites would keep their daemons
+	umount -a -l -t fuse.banyanfs
 	mkdir "$T/user" "$T/user/dir"
 	mknod -m 666 "$T/fuse" c 10 229
 	mount --bind "$T/fuse" /dev/fuse

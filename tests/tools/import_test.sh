@@ -359,8 +359,8 @@ test_interrupted()
 		"$(banyan check rows.banyan)"
 
 	fresh
-	(echo id; sleep 5) | interrupt TERM 0.3 rows.banyan
-	is "slow input can be interrupted" "143" "${PIPESTATUS[1]}"
+	interrupt TERM 0.3 rows.banyan < <(echo id; exec sleep 5)
+	is "slow input can be interrupted" 143 $?
 	fresh
 	for seconds in 0.2 0.4 0.6; do
 		interrupt KILL $seconds -i new rows.banyan in

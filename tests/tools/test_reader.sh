@@ -343,17 +343,6 @@ test_mount()
 	holds "it is what was on the mount" diff described described.reader
 }
 
-daemon_of()
-{
-	local link
-	for link in /proc/[0-9]*/fd/*; do
-		[[ $(readlink "$link" 2>/dev/null) == "$1" ]] || continue
-		link=${link#/proc/}
-		echo "${link%%/*}"
-		return
-	done
-}
-
 # What a crash leaves of a long value at the end: its record, not its bytes
 test_torn_payload()
 {

@@ -1255,18 +1255,6 @@ test_slow_daemon()
 	gives "who waits writes when it is closed" 0 "" put notes.banyan a 2
 }
 
-# The pid of the daemon that has a file open
-daemon_of()
-{
-	local link
-	for link in /proc/[0-9]*/fd/*; do
-		[[ $(readlink "$link" 2>/dev/null) == "$1" ]] || continue
-		link=${link#/proc/}
-		echo "${link%%/*}"
-		return
-	done
-}
-
 # -----------------------------------------------------------------------------
 
 "$BANYAN" create empty.banyan
