@@ -310,6 +310,18 @@ test_ls_long()
 		"$(banyan ls -lR notes.banyan | wc -l)"
 }
 
+# As deep as mkdir -p and rm -r go
+test_ls_deep()
+{
+	local deep
+	fresh
+	deep=$(printf '%05000d' 0 | sed 's/0/d\//g')
+	banyan mkdir -p notes.banyan "$deep"
+	is "ls -R goes to any depth" "5000 $deep" \
+		"$(banyan ls -R notes.banyan 2>err | wc -l) \
+$(banyan ls -R notes.banyan 2>err | tail -n 1)/"
+}
+
 on_terminal()
 {
 	script -qec "$1" /dev/null </dev/null | tr -d '\r'
@@ -1264,6 +1276,7 @@ test_large_values
 test_names
 test_ls
 test_ls_long
+test_ls_deep
 test_quoting
 test_ln
 test_mv
