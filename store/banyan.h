@@ -591,7 +591,8 @@ struct banyan_value {
 /*
  * Is the schema fit? -EINVAL: no fields or too many, a name that is empty or
  * there twice, an unknown type, or a key field that is not an integer, text or
- * bytes. The functions below want one that is.
+ * bytes. The functions below want one that is; they say -EINVAL, too, for an
+ * argument that is NULL where bytes or values should be.
  */
 int banyan_check_schema(const struct banyan_schema *schema);
 
@@ -700,7 +701,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *stat);
  * to know: bytes behind the end of the log. progress is told how far it is
  * (bytes) and returns non-zero to cancel: -ECANCELED.
  * Returns the number of damages, 0 if the file is sound, or a negative errno
- * value if the check could not run.
+ * value if the check could not run (-EINVAL: path or check is NULL).
  */
 struct banyan_check {
 	size_t struct_size;
@@ -732,7 +733,7 @@ int64_t banyan_check(const char *path, const struct banyan_check *check);
  * lost is told each thing that is lost, one line: the key, and which bytes, or
  * the place. note is told what was damaged and cost nothing. progress as in
  * struct banyan_check. Returns the number of losses, 0 if there were none, or a
- * negative errno value.
+ * negative errno value (-EINVAL: an argument is NULL).
  */
 struct banyan_salvage {
 	size_t struct_size;

@@ -238,6 +238,8 @@ int64_t banyan_check(const char *path, const struct banyan_check *check)
 	struct checker k = { .options = check };
 	struct file *below = NULL;
 	struct file *file = NULL;
+	if (!path || !check)
+		return -EINVAL;
 	int rc = file_open(path, false, &below);
 	if (!rc)
 		rc = file_watched(below, watch, unreadable, &k, &file);

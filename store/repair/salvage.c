@@ -288,6 +288,8 @@ int64_t banyan_salvage(const char *path, const char *out,
 		       const struct banyan_salvage *options)
 {
 	struct file *file = NULL;
+	if (!path || !out || !options)
+		return -EINVAL;
 	struct salvage *s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
