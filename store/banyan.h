@@ -701,7 +701,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *stat);
  * to know: bytes behind the end of the log. progress is told how far it is
  * (bytes) and returns non-zero to cancel: -ECANCELED.
  * Returns the number of damages, 0 if the file is sound, or a negative errno
- * value if the check could not run (-EINVAL: path or check is NULL).
+ * value if the check could not run. check may be NULL.
  */
 struct banyan_check {
 	size_t struct_size;
@@ -733,7 +733,7 @@ int64_t banyan_check(const char *path, const struct banyan_check *check);
  * lost is told each thing that is lost, one line: the key, and which bytes, or
  * the place. note is told what was damaged and cost nothing. progress as in
  * struct banyan_check. Returns the number of losses, 0 if there were none, or a
- * negative errno value (-EINVAL: an argument is NULL).
+ * negative errno value. salvage may be NULL.
  */
 struct banyan_salvage {
 	size_t struct_size;
