@@ -141,8 +141,7 @@ int banyan_open(const char *path, const struct banyan_options *options,
  *
  * Of a database: freeze and sync; an error says that the last operations may
  * not be durable. Its batches must have been ended; one that is open is aborted.
- * Views may still be used until they are closed; the lock of the file is released
- * with the last of them. A batch that is closed is aborted.
+ * Views may still be used until they are closed. A batch that is closed is aborted.
  */
 int banyan_close(banyan *db);
 

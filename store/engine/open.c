@@ -296,6 +296,7 @@ int store_shut(struct store *store)
 	if (!rc)
 		rc = frozen ? frozen : synced;
 	(void)file_reserve(store->file, 0);
+	file_unlock(store->file);
 	return rc;
 }
 

@@ -50,6 +50,9 @@ struct file_ops {
 	int (*drop_cache)(struct file *f, uint64_t offset);
 	/* Put a new file, made durable, in its place: see file_create() */
 	int (*publish)(struct file *f, bool replace);
+	/* Let others write to it, as nothing is appended any more; NULL: there is
+	 * no lock */
+	void (*unlock)(struct file *f);
 	void (*close)(struct file *f); /* drops an unpublished file */
 };
 
@@ -101,6 +104,12 @@ static inline int file_drop_cache(struct file *f, uint64_t offset)
 static inline int file_publish(struct file *f, bool replace)
 {
 	return f->ops->publish(f, replace);
+}
+
+static inline void file_unlock(struct file *f)
+{
+	if (f->ops->unlock)
+		f->ops->unlock(f);
 }
 
 static inline void file_close(struct file *f)

@@ -72,11 +72,14 @@ static int lock(int fd, int command, off_t byte)
 	return 0;
 }
 
-void posix_unlock(struct posix_file *p)
+void posix_unlock(struct file *f)
 {
+	struct flock hint = byte_lock(HINT_BYTE);
 	struct flock l = byte_lock(LOCK_BYTE);
+	hint.l_type = F_UNLCK;
 	l.l_type = F_UNLCK;
-	(void)fcntl(p->fd, F_OFD_SETLK, &l);
+	(void)fcntl(posix_of(f)->fd, F_SETLK, &hint);
+	(void)fcntl(posix_of(f)->fd, F_OFD_SETLK, &l);
 }
 
 /* 1 and the pid (-1 without a name) if the byte is locked, else 0 */

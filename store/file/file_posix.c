@@ -189,7 +189,7 @@ static void posix_close(struct file *f)
 	if (owner && p->temporary)
 		(void)unlinkat(p->dir, p->temporary, 0);
 	if (owner && p->writable && p->fd >= 0)
-		posix_unlock(p);
+		posix_unlock(f);
 	/* Closed even if interrupted: a second try might hit another's */
 	if (p->fd >= 0)
 		close(p->fd);
@@ -209,5 +209,6 @@ const struct file_ops posix_ops = {
 	.reserve = posix_reserve,
 	.drop_cache = posix_drop_cache,
 	.publish = posix_publish,
+	.unlock = posix_unlock,
 	.close = posix_close,
 };

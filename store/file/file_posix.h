@@ -38,7 +38,7 @@ int posix_size(struct file *f, uint64_t *size);
 int posix_publish(struct file *f, bool replace);
 
 /* Let others lock the file, though a child may have the descriptor open */
-void posix_unlock(struct posix_file *p);
+void posix_unlock(struct file *f);
 
 /* -EIO unless the file ends where the last append ended */
 int posix_check_end(struct posix_file *p);
