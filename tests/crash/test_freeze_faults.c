@@ -266,7 +266,7 @@ static struct file *open_before_faults(struct file **below, banyan **db)
 	struct file *f = calls_new(*below);
 	assert_non_null(f);
 	assert_int_equal(handle_open_file(f, &o, false, db), 0);
-	(*db)->table_limit = 20000;
+	(*db)->store->table_limit = 20000;
 	return f;
 }
 
@@ -307,7 +307,7 @@ static void a_close_waits_for_room_to_sweep(void **state)
 				   .lasting = true };
 	struct calls_plan none = { .call = FAULT_CALLS };
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY };
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct file *below = NULL, *after = NULL;
 	banyan_data *held = NULL;
 	banyan *db = NULL;

@@ -84,7 +84,7 @@ static void tear_down(struct linear_run *r)
 static void run(const struct linear_form *form)
 {
 	struct linear_run r;
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	struct linear_row rows[LINEAR_KEYS];
 	set_up(&r, form);
 	open_database(&r, true);

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "repair/check.h"
 #include "api/handle.h"
+#include "engine/write.h"
 #include "model/extents.h"
 #include "tests/support/clock.h"
 #include "tests/support/encode_table.h"
@@ -67,7 +68,7 @@ static int64_t damages(banyan *db)
 {
 	struct banyan_check options = { .found = tell };
 	struct checker k = { .options = &options };
-	assert_int_equal(check_rows(&k, db), 0);
+	assert_int_equal(check_rows(&k, db->store), 0);
 	return k.damages;
 }
 
@@ -129,23 +130,24 @@ static void a_batch_goes_on_after_a_write_that_did_not_fit(void **state)
 	const size_t size = 100000;
 	struct file *f = NULL;
 	struct file *after = NULL;
+	banyan *batch = NULL;
 	uint64_t end = 0;
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
 	banyan *db = open_fault_file(f, true);
 	assert_int_equal(banyan_put(db, "old", "old", 3, 0), 0);
 	assert_int_equal(file_size(f, &end), 0);
-	assert_int_equal(banyan_begin(db), 0);
-	assert_int_equal(banyan_put(db, "a", "a", 1, 0), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
+	assert_int_equal(banyan_put(batch, "a", "a", 1, 0), 0);
 	char *bytes = malloc(size);
 	assert_non_null(bytes);
 	memset(bytes, 'x', size);
 	fault_file_fail(f, FAULT_APPEND, 1, -ENOSPC, false);
 	fault_file_fail_after(f, 50000);
-	assert_int_equal(banyan_put(db, "big", bytes, size, 0), -ENOSPC);
+	assert_int_equal(banyan_put(batch, "big", bytes, size, 0), -ENOSPC);
 	free(bytes);
-	assert_int_equal(banyan_put(db, "b", "b", 1, 0), 0);
-	assert_int_equal(banyan_commit(db), 0);
+	assert_int_equal(banyan_put(batch, "b", "b", 1, 0), 0);
+	assert_int_equal(banyan_commit(batch), 0);
 	assert_value(db, "b", "b", 1);
 	assert_int_equal(fault_file_after_kill(f, fault_file_events(f), &after),
 			 0);
@@ -164,18 +166,22 @@ static void a_batch_goes_on_after_a_write_that_did_not_fit(void **state)
 static void what_an_aborted_batch_has_moved_and_held_is_at_home(void **state)
 {
 	banyan *db = NULL;
+	banyan *batch = NULL;
 	struct banyan_attr attr;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
 	assert_int_equal(banyan_put(db, "c", "value", 5, 0), 0);
-	assert_int_equal(banyan_begin(db), 0);
-	assert_int_equal(banyan_rename(db, "a", "b", 0), 0);
-	assert_int_equal(banyan_alias(db, "c", "d"), 0);
-	banyan_data *moved = find(db, "b");
-	banyan_data *aliased = find(db, "d");
-	assert_int_equal(banyan_rename(db, "b", "e", 0), 0);
-	banyan_abort(db);
+	assert_int_equal(banyan_begin(db, &batch), 0);
+	assert_int_equal(banyan_rename(batch, "a", "b", 0), 0);
+	assert_int_equal(banyan_alias(batch, "c", "d"), 0);
+	banyan_data *moved = find(db, "a");
+	banyan_data *aliased = find(db, "c");
+	banyan_data *moving = find(batch, "b");
+	assert_int_equal(banyan_rename(batch, "b", "e", 0), 0);
+	assert_int_equal(banyan_write(moving, "lost", 4, 0, 0, NULL), 0);
+	banyan_release(moving, 1);
+	banyan_abort(batch);
 	assert_int_equal(banyan_get_attr(moved, &attr), 0);
 	assert_int_equal(banyan_get_attr(aliased, &attr), 0);
 	assert_int_equal(attr.nlink, 1);
@@ -190,16 +196,17 @@ static void what_an_aborted_batch_has_moved_and_held_is_at_home(void **state)
 static void an_orphan_released_in_an_aborted_batch_is_swept(void **state)
 {
 	banyan *db = NULL;
-	struct banyan_stat st;
+	banyan *batch = NULL;
+	struct banyan_stat st = { 0 };
 	banyan_data *d = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
 	assert_int_equal(banyan_delete(banyan_root(db), "a", 1, 0, &d), 0);
 	assert_int_equal(banyan_freeze(db), 0);
-	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
 	banyan_release(d, 1);
-	banyan_abort(db);
+	banyan_abort(batch);
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	assert_int_equal(st.live_bytes, 0);
@@ -222,16 +229,19 @@ static int count_freeze(void *arg, const struct banyan_freeze_info *info)
 static void *stat_in_a_batch(void *arg)
 {
 	banyan *db = arg;
-	struct banyan_stat st;
+	banyan *batch = NULL;
+	struct banyan_stat st = { 0 };
 	unsigned freezes = 0;
 	pthread_t other;
-	assert(banyan_begin(db) == 0);
-	assert(banyan_put(db, "a", "value", 5, 0) == 0);
+	assert(banyan_begin(db, &batch) == 0);
+	assert(banyan_put(batch, "a", "value", 5, 0) == 0);
 	assert(!pthread_create(&other, NULL, freeze_thread, db));
 	usleep(100000);
 	assert(banyan_get_stat(db, &st) == 0);
+	assert(banyan_get_stat(batch, &st) == 0);
 	assert(banyan_freezes(db, count_freeze, &freezes) == 0);
-	assert(banyan_commit(db) == 0);
+	assert(banyan_freezes(batch, count_freeze, &freezes) == 0);
+	assert(banyan_commit(batch) == 0);
 	pthread_join(other, NULL);
 	return NULL;
 }
@@ -423,7 +433,7 @@ static void a_half_swept_orphan_is_no_damage(void **state)
 	assert_int_equal(damages(db), 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(damages(db), 0);
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	assert_int_equal(st.live_bytes, 0);
 	assert_int_equal(banyan_close(db), 0);
@@ -470,7 +480,7 @@ static banyan_data *put_extents(banyan *db, uint64_t count)
 static void a_value_of_very_many_extents_can_be_cut(void **state)
 {
 	const uint64_t count = 2 * EXTENTS_PER_OPERATION + 1000;
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct banyan_attr attr;
 	char bytes[INLINE_MAX + 1] = { 1 };
 	banyan *db = NULL;
@@ -494,7 +504,7 @@ static void a_hole_may_take_very_many_extents(void **state)
 {
 	const uint64_t count = 2 * EXTENTS_PER_OPERATION + 1000;
 	struct banyan_attr attr;
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	banyan *db = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
@@ -571,13 +581,13 @@ static void add_second_key(banyan *db, uint64_t space, uint64_t id)
 	struct row_key key;
 	struct buf value = BUF_INIT;
 	struct txn *c = NULL;
-	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &c), 0);
+	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true, &c), 0);
 	row_key_name(&key, space, "zz", 2);
 	assert_int_equal(reference_encode(id, S_IFDIR, &value), 0);
 	assert_int_equal(txn_put(c, &key, &value), 0);
 	row_key_link(&key, id, space, "zz", 2);
 	assert_int_equal(txn_put_empty(c, &key), 0);
-	assert_int_equal(db_write_end(db, c, 0), 0);
+	assert_int_equal(store_write_end(db->store, 0), 0);
 	buf_free(&value);
 }
 
