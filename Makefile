@@ -29,14 +29,16 @@ COVERAGE ?= # 1: count what is run
 WERROR ?= # 1: warnings are errors
 LTO ?= 1 # empty: compile each file of the store by itself, as tests have them
 V ?= # 1: show commands, and all that the tests print
-KINDS ?= # of tests: unit tools mount layers; all if none is named
+KINDS ?= # of tests: folders of tests/, layers, planted; see tests/run.sh
 
 # Of 'make mount'
 DB ?= notes.banyan
 DIR ?= notes
 
-VERSION = 0.1.0
-SONAME = libbanyan.so.0
+# Of the library and the programs, as store/banyan.h has it
+VERSION = $(call once,VERSION,$(shell \
+	sed -n 's/^.define BANYAN_VERSION "\(.*\)"/\1/p' store/banyan.h))
+SONAME = libbanyan.so.$(firstword $(subst ., ,$(VERSION)))
 
 # ---- flags ------------------------------------------------------------------
 
@@ -136,6 +138,8 @@ TESTS = $(TEST_OBJS:.o=)
 # Small programs for people to read, which a suite runs
 EXAMPLE_OBJS := $(call objects,examples/*.c)
 EXAMPLES = $(EXAMPLE_OBJS:.o=)
+# Folders whose tests are in C
+C_KINDS = unit model crash support fuzz golden
 BENCHES = $(BENCH_OBJS:.o=)
 PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 
@@ -171,7 +175,7 @@ mount: ## Mount database DB on directory DIR, with all that it takes: make mount
 	@tools/mount.sh "$$DB" "$$DIR"
 export DB DIR
 
-check: ## Install what is missing, build, run all tests: under 5 minutes
+check: ## Install what is missing, build, run all tests: under 4 minutes
 	@tools/setup.sh build check
 	@$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
 
@@ -179,7 +183,7 @@ check-long: ## The same tests with many more rounds: 300 000 power cuts, 20 kill
 	@tools/setup.sh build check
 	@BANYAN_LONG=1 BANYAN_ROUNDS=20 TIME_LIMIT=3600 \
 		$(SUBMAKE) BUILD=build/check WERROR=1 \
-		KINDS="$(or $(strip $(KINDS)),layers unit tools mount planted)" \
+		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) tools mount planted)" \
 		run-tests
 
 check-planted: ## Plant bugs in a copy of the sources: a test must fail with each
@@ -192,20 +196,21 @@ check-asan: ## All tests with the address and undefined-behaviour sanitizers
 		WERROR=1 CFLAGS="-O1 -g" run-tests
 
 # Both with BANYAN_SHORT: where a loop is over what is much alike, one in so many
-check-tsan: ## The tests of units and of the mount with the thread sanitizer (the tools have one thread)
+check-tsan: ## The tests in C and of the mount with the thread sanitizer (the tools have one thread)
 	@tools/setup.sh build check
 	@BANYAN_SHORT=1 TIME_LIMIT=300 $(SUBMAKE) BUILD=build/tsan \
 		SANITIZE=thread CFLAGS="-O2 -g" \
-		KINDS="$(or $(strip $(KINDS)),layers unit mount)" run-tests
+		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) mount)" run-tests
 
-check-valgrind: ## The unit tests below valgrind
+check-valgrind: ## The tests in C below valgrind
 	@tools/setup.sh build check valgrind
 	@BANYAN_SHORT=1 TIME_LIMIT=300 UNDER="valgrind -q --fair-sched=try --error-exitcode=99 --leak-check=full" \
-		$(SUBMAKE) BUILD=build/check WERROR=1 KINDS=unit run-tests
+		$(SUBMAKE) BUILD=build/check WERROR=1 \
+		KINDS="$(or $(strip $(KINDS)),$(C_KINDS))" run-tests
 
 cov: ## How much of each file the tests run
 	@tools/setup.sh build check
-	@rm -f build/cov/*/*.gcda
+	@mkdir -p build/cov && find build/cov -name "*.gcda" -delete
 	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/cov COVERAGE=1 CFLAGS="-O0 -g" \
 		run-tests
 	@tests/coverage.sh build/cov
@@ -287,7 +292,7 @@ clean: ## Remove everything that was built
 
 # The tests on a variant; the runner needs its programs by their names
 run-tests: all tests
-	@BUILD=$(BUILD) V=$(V) tests/run.sh $(KINDS)
+	@BUILD=$(BUILD) JOBS=$(JOBS) V=$(V) tests/run.sh $(KINDS)
 
 tests: $(TESTS) examples
 examples: $(EXAMPLES) ## Build the programs in examples/
@@ -298,7 +303,7 @@ bench-programs: $(BENCHES)
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
 
 $(BUILD)/fs/%.o $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
-$(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . -iquote tests $(CMOCKA_CFLAGS)
+$(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . $(CMOCKA_CFLAGS)
 $(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS)
 $(BUILD)/store/%.o: EXTRA_CFLAGS = $(LTO_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = $(JANSSON_CFLAGS) \
@@ -373,8 +378,8 @@ $(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/support/fault_image.o
 
 $(BUILD)/tests/fuzz/driver_%.o: tests/fuzz/driver.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call quiet,CC,$@)$(CC) $(BASE_CFLAGS) -iquote . -iquote tests $(CPPFLAGS) \
-		$(CFLAGS) -DTARGET=fuzz_$* -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(BASE_CFLAGS) -iquote . $(CPPFLAGS) $(CFLAGS) \
+		-DTARGET=fuzz_$* -MMD -MP -c -o $@ $<
 
 $(FUZZERS): $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/driver_%.o \
 		$(BUILD)/fuzz.a $(STORE_A)

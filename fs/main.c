@@ -48,6 +48,7 @@ static void block_signals(sigset_t *set)
 	sigaddset(set, ENDED);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL); /* the write says EFBIG then */
 }
 
 static void signal_ended(void *arg)
@@ -217,6 +218,9 @@ static int run(struct fs *fs, const char *file, const char *dir)
 	int ready = -1;
 	int rc;
 
+	/* The caller's files, with their locks and pipes, are not ours to keep
+	 */
+	closefrom(STDERR_FILENO + 1);
 	if (!fs->options->foreground) {
 		ready = daemon_fork();
 		if (ready < 0) {

@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,105 +23,34 @@
 
 extern char **environ;
 
-/* ---- /proc/self/mountinfo --------------------------------------------- */
-
-struct mount_line {
-	char *device; /* "0:123" */
-	char *dir;
-	char *type;
-	char *source;
-	bool read_only;
-};
-
-/* Names there have \040 for a space, and so on: undo it in place */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] &&
-		    s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
-				       (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
-/* id parent device root dir options [optional]... - type source options */
-static bool parse_line(char *line, struct mount_line *m)
-{
-	char *field[6] = { 0 }, *save = NULL, *word, *options;
-	unsigned n = 0;
-
-	for (word = strtok_r(line, " \n", &save); word && n < 6;
-	     word = strtok_r(NULL, " \n", &save))
-		field[n++] = word;
-	while (word && strcmp(word, "-") != 0)
-		word = strtok_r(NULL, " \n", &save);
-	if (!word)
-		return false;
-	m->device = field[2];
-	m->dir = field[4];
-	m->type = strtok_r(NULL, " \n", &save);
-	m->source = strtok_r(NULL, " \n", &save);
-	options = strtok_r(NULL, " \n", &save);
-	if (!m->type || !m->source || !options)
-		return false;
-	m->read_only = !strncmp(options, "ro", 2) &&
-		       (!options[2] || options[2] == ',');
-	unescape(m->dir);
-	unescape(m->source);
-	return true;
-}
-
-/*
- * The last mount of ours that writes to this source, or that is on this
- * directory (NULL: any). Which of dir and device is wanted is copied, to be
- * freed.
- */
-static char *find_mount(const char *source, const char *dir, bool want_device)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, *found = NULL;
-	size_t room = 0;
-
-	if (!f)
-		return NULL;
-	while (getline(&line, &room, f) > 0) {
-		struct mount_line m;
-
-		if (!parse_line(line, &m) || strcmp(m.type, TYPE) != 0 ||
-		    (source &&
-		     (m.read_only || strcmp(m.source, source) != 0)) ||
-		    (dir && strcmp(m.dir, dir) != 0))
-			continue;
-		free(found);
-		found = strdup(want_device ? m.device : m.dir);
-	}
-	free(line);
-	fclose(f);
-	return found;
-}
+/* ---- mounts there are ------------------------------------------------- */
 
 char *mountpoint_of(const char *file)
 {
-	return find_mount(file, NULL, false);
+	FILE *list = setmntent("/proc/self/mounts", "re");
+	const struct mntent *m;
+	char *found = NULL;
+
+	if (!list)
+		return NULL;
+	while (!found && (m = getmntent(list)))
+		if (!strcmp(m->mnt_type, TYPE) && !hasmntopt(m, "ro") &&
+		    !strcmp(m->mnt_fsname, file))
+			found = strdup(m->mnt_dir);
+	endmntent(list);
+	return found;
 }
 
 void mountpoint_tune(const char *dir)
 {
-	char *device = find_mount(NULL, dir, true);
 	char path[128];
+	struct stat st;
 	int fd;
 
-	if (!device)
+	if (stat(dir, &st))
 		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
-	free(device);
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		 major(st.st_dev), minor(st.st_dev));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return; /* not root: it stays as it is */

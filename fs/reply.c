@@ -13,18 +13,9 @@
  */
 #define PREFERRED_TRANSFER (128 * 1024)
 
-static struct timespec timespec_of(int64_t ns)
+static struct timespec timespec_of(struct banyan_time t)
 {
-	struct timespec t = {
-		.tv_sec = (time_t)(ns / 1000000000),
-		.tv_nsec = (long)(ns % 1000000000),
-	};
-
-	if (t.tv_nsec < 0) {
-		t.tv_sec--;
-		t.tv_nsec += 1000000000;
-	}
-	return t;
+	return (struct timespec){ .tv_sec = (time_t)t.sec, .tv_nsec = t.nsec };
 }
 
 void fs_reply_error(fuse_req_t req, int error)

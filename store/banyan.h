@@ -18,7 +18,9 @@
  *   -EBADMSG    checksum mismatch: bytes that are not those once written
  *   -EROFS      opened read-only
  *   -EBUSY      open for writing elsewhere
- *   -EIO        a sync or a write failed earlier; nothing more is written
+ *   -EIO        a sync or a write failed, or another program has cut, deleted
+ *               or replaced the file; nothing more is written
+ *   -ENOSPC, -EDQUOT, -EFBIG  no room: nothing is changed by what did not fit
  *   -EMEDIUMTYPE      not a Banyan database
  *   -EPROTONOSUPPORT  written by a newer format than this library knows
  *   -E2BIG      the batch is too large for one record
@@ -33,6 +35,19 @@
  * them. A Data and a cursor belong to the handle through which they were found,
  * and must be released before it is closed; what is found through one handle
  * cannot be passed to a function together with what is of another: -EXDEV.
+ *
+ * The file. Only the library may write to it. Before each append it compares the
+ * file's size with what it has written, and at each sync and close whether the
+ * file has been cut, deleted, or replaced by another one at its path. If so, all
+ * later writes and syncs fail with -EIO, and the report callback (struct
+ * banyan_options) gets the reason. The file may be moved or get further names:
+ * the database goes on in it.
+ *
+ * Signals. The library handles none. A write beyond RLIMIT_FSIZE (ulimit -f)
+ * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still have
+ * room, and with a higher limit writes succeed again. The kernel may send
+ * SIGXFSZ, which ends the process by default: callers should ignore it, as in
+ * signal(SIGXFSZ, SIG_IGN).
  *
  * Threads. Every function may be called from any thread at any time, with two
  * exceptions: banyan_close(), banyan_commit() and banyan_abort() must be the last
@@ -49,7 +64,7 @@
  * let it be the sizeof of the structure. 0 means the size that it had in version
  * 0.1. -E2BIG if a program sets a field that this library does not know yet.
  *
- * Units. Sizes and offsets are bytes, times are nanoseconds since 1970 UTC.
+ * Units. Sizes and offsets are bytes, times are struct banyan_time.
  */
 #ifndef BANYAN_H
 #define BANYAN_H
@@ -67,10 +82,17 @@ extern "C" {
 
 #define BANYAN_NAME_MAX 255 /* bytes in a name */
 #define BANYAN_XATTR_MAX 65536 /* bytes in the value of an attribute */
+#define BANYAN_XATTR_LIST_MAX 65536 /* bytes of all names of a Data, NULs too */
 #define BANYAN_VALUE_MAX INT64_MAX /* bytes in a value */
 #define BANYAN_ROOT_ID 1 /* the id of the root key space */
 #define BANYAN_CACHE_DEFAULT (256u << 20)
 #define BANYAN_CACHE_MIN (1u << 20)
+/*
+ * The first and the last second that a time can have: 1901-12-13 20:45:52 and
+ * 2486-07-02 20:20:25 UTC. The last one ends after 709551615 ns.
+ */
+#define BANYAN_TIME_MIN INT64_C(-2147483648)
+#define BANYAN_TIME_MAX INT64_C(16299260425)
 
 typedef struct banyan banyan; /* an open database */
 typedef struct banyan_data banyan_data; /* a Data that is held */
@@ -119,8 +141,7 @@ int banyan_open(const char *path, const struct banyan_options *options,
  *
  * Of a database: freeze and sync; an error says that the last operations may
  * not be durable. Its batches must have been ended; one that is open is aborted.
- * Views may still be used until they are closed; the lock of the file is released
- * with the last of them. A batch that is closed is aborted.
+ * Views may still be used until they are closed. A batch that is closed is aborted.
  */
 int banyan_close(banyan *db);
 
@@ -158,9 +179,21 @@ int banyan_view(banyan *db, banyan **view);
 
 /* ---- Data ------------------------------------------------------------- */
 
+/* As struct timespec has it: of times before 1970, too, nsec counts upwards */
+struct banyan_time {
+	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
+	uint32_t nsec; /* 0 to 999999999 */
+};
+
 /*
- * Attributes of a Data. mode has the type bits of stat(2). Time stamps are
- * nanoseconds since the epoch and may be negative.
+ * Attributes of a Data. mode has the type bits of stat(2).
+ *
+ * The library takes times from CLOCK_REALTIME_COARSE, as the kernel's file
+ * systems do. This clock advances every 1 to 10 ms; two changes of a value in
+ * between have the same mtime. The ctime of a Data is strictly increasing: if the
+ * clock has not advanced, or was set back, the next ctime is 1 ns after the last
+ * one. (Only behind the last time that can be kept there is no later one: the
+ * ctime is that of the clock again.)
  */
 struct banyan_attr {
 	uint64_t id; /* never changes, is never used again */
@@ -171,10 +204,10 @@ struct banyan_attr {
 	uint64_t size; /* bytes of the value; of a key space 0 */
 	uint64_t stored; /* bytes that are not holes */
 	uint64_t rdev; /* of a device, as in stat(2) */
-	int64_t birth;
-	int64_t atime;
-	int64_t mtime;
-	int64_t ctime; /* strictly increasing */
+	struct banyan_time birth;
+	struct banyan_time atime;
+	struct banyan_time mtime;
+	struct banyan_time ctime;
 };
 
 /* Which attributes banyan_set_attr() sets */
@@ -277,8 +310,10 @@ int banyan_get_attr(banyan_data *data, struct banyan_attr *attr);
 
 /*
  * Set the attributes named by which (BANYAN_SET_...) in one operation; ctime
- * follows. after, if not NULL, gets all attributes as they are then. A value of
- * more than 100,000 extents is cut in several operations, from its end.
+ * follows. A time before BANYAN_TIME_MIN or after BANYAN_TIME_MAX becomes the
+ * nearest one that can be kept; -EINVAL if its nsec are a second or more. after,
+ * if not NULL, gets all attributes as they are then. A value of more than
+ * 100,000 extents is cut in several operations, from its end.
  */
 int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after);
@@ -345,7 +380,10 @@ enum {
 
 /*
  * As getxattr(2) and its family: with size 0 get and list return the size that
- * is needed, -ERANGE if it is more than size. list separates names by NUL.
+ * is needed, -ERANGE if it is more than size. list puts a NUL behind each name.
+ * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes, the
+ * most that the kernel lists. Of a Data that has more, from before there was a
+ * limit, list gives the names that fit.
  */
 ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
 			 size_t size);
@@ -464,7 +502,9 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags);
  * Call visit for each key below the key space at path, parents before what is
  * in them, each level in order; path in the call is relative to the start. A
  * visit that returns non-zero ends the walk with that value. range applies to
- * the first level, but its reverse and names_only to all; NULL: all keys.
+ * the first level, but its reverse and names_only to all; NULL: all keys. Any
+ * depth will do; of a level more than 32 above the one at hand what is written
+ * meanwhile may be shown. -ELOOP: a key space of a damaged file lies in itself.
  */
 typedef int banyan_visit(void *arg, const char *path,
 			 const struct banyan_entry *entry);
@@ -550,7 +590,8 @@ struct banyan_value {
 /*
  * Is the schema fit? -EINVAL: no fields or too many, a name that is empty or
  * there twice, an unknown type, or a key field that is not an integer, text or
- * bytes. The functions below want one that is.
+ * bytes. The functions below want one that is; they say -EINVAL, too, for an
+ * argument that is NULL where bytes or values should be.
  */
 int banyan_check_schema(const struct banyan_schema *schema);
 
@@ -612,7 +653,7 @@ int banyan_freeze(banyan *db);
 
 struct banyan_freeze_info {
 	uint64_t number; /* 1, 2, ... */
-	int64_t time; /* when it began: what came later is not in it */
+	struct banyan_time time; /* when it began: what came later is not in it */
 	uint64_t offset; /* of its record in the file */
 	uint64_t file_bytes; /* up to the end of its record */
 	uint64_t keys;
@@ -659,7 +700,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *stat);
  * to know: bytes behind the end of the log. progress is told how far it is
  * (bytes) and returns non-zero to cancel: -ECANCELED.
  * Returns the number of damages, 0 if the file is sound, or a negative errno
- * value if the check could not run.
+ * value if the check could not run. check may be NULL.
  */
 struct banyan_check {
 	size_t struct_size;
@@ -691,7 +732,7 @@ int64_t banyan_check(const char *path, const struct banyan_check *check);
  * lost is told each thing that is lost, one line: the key, and which bytes, or
  * the place. note is told what was damaged and cost nothing. progress as in
  * struct banyan_check. Returns the number of losses, 0 if there were none, or a
- * negative errno value.
+ * negative errno value. salvage may be NULL.
  */
 struct banyan_salvage {
 	size_t struct_size;

@@ -9,6 +9,7 @@
 #include "interrupt.h"
 #include "progress.h"
 #include "quote.h"
+#include "store.h"
 
 struct choices {
 	const char *out; /* salvage to this file; NULL: do not */
@@ -207,8 +208,12 @@ static int run(int argc, char **argv)
 	output_exits_with(EXIT_NOT_RUN);
 	if (target_find(&target, operands[0]))
 		return EXIT_NOT_RUN;
-	status = choices.out ? salvage(&target, &choices) :
-			       check(&target, choices.freeze);
+	if (target_has_file(&target))
+		status = EXIT_NOT_RUN;
+	else if (choices.out)
+		status = salvage(&target, &choices);
+	else
+		status = check(&target, choices.freeze);
 	target_free(&target);
 	end_if_interrupted();
 	return status;

@@ -2,6 +2,7 @@
 /* main.c - the banyan command: a table of subcommands, which makes the help */
 #include <argp.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 
 	guard_streams();
+	signal(SIGXFSZ, SIG_IGN); /* the write says EFBIG */
 	setlocale(LC_CTYPE, "");
 	argp_err_exit_status = EXIT_MISUSE;
 

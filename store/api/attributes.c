@@ -9,22 +9,31 @@
 #include "api/last_error.h"
 #include "model/contents.h"
 
+/* Split t, unless it is a time that has been split: most times of a Data are the
+ * same, and a split is a division */
+static void fill_time(timestamp t, timestamp known,
+		      const struct banyan_time *split, struct banyan_time *to)
+{
+	if (t == known)
+		*to = *split;
+	else
+		*to = timestamp_split(t);
+}
+
 void fill_attr(const struct data *d, struct banyan_attr *attr)
 {
-	*attr = (struct banyan_attr){
-		.id = d->id,
-		.mode = d->mode,
-		.uid = d->uid,
-		.gid = d->gid,
-		.nlink = d->nlink,
-		.size = d->size,
-		.stored = d->stored,
-		.rdev = d->rdev,
-		.birth = d->birth,
-		.atime = d->atime,
-		.mtime = d->mtime,
-		.ctime = d->ctime,
-	};
+	attr->id = d->id;
+	attr->mode = d->mode;
+	attr->uid = d->uid;
+	attr->gid = d->gid;
+	attr->nlink = d->nlink;
+	attr->size = d->size;
+	attr->stored = d->stored;
+	attr->rdev = d->rdev;
+	attr->birth = timestamp_split(d->birth);
+	fill_time(d->mtime, d->birth, &attr->birth, &attr->mtime);
+	fill_time(d->atime, d->mtime, &attr->mtime, &attr->atime);
+	fill_time(d->ctime, d->mtime, &attr->mtime, &attr->ctime);
 }
 
 int banyan_get_attr(banyan_data *data, struct banyan_attr *attr)
@@ -58,7 +67,7 @@ static int resize(struct txn *txn, struct data *d, uint64_t size)
 
 /* The attributes but the size; the Data's ctime is new already */
 static void apply_attr(struct data *d, const struct banyan_attr *a,
-		       unsigned which)
+		       unsigned which, timestamp now)
 {
 	if (which & BANYAN_SET_MODE)
 		d->mode = (d->mode & S_IFMT) | (a->mode & 07777);
@@ -68,13 +77,13 @@ static void apply_attr(struct data *d, const struct banyan_attr *a,
 		d->gid = a->gid;
 	if ((which & BANYAN_SET_MTIME_NOW) ||
 	    ((which & BANYAN_SET_SIZE) && !(which & BANYAN_SET_KEEP_MTIME)))
-		d->mtime = d->ctime;
+		d->mtime = now;
 	if (which & BANYAN_SET_ATIME_NOW)
-		d->atime = d->ctime;
+		d->atime = now;
 	if (which & BANYAN_SET_MTIME)
-		d->mtime = a->mtime;
+		d->mtime = timestamp_of(a->mtime);
 	if (which & BANYAN_SET_ATIME)
-		d->atime = a->atime;
+		d->atime = timestamp_of(a->atime);
 }
 
 static int set_attr(banyan_data *data, const struct banyan_attr *attr,
@@ -94,7 +103,7 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 		rc = resize(txn, &l.d, attr->size);
 	if (!rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		apply_attr(&l.d, attr, which);
+		apply_attr(&l.d, attr, which, txn->op.time);
 		rc = data_save(txn, &l);
 	}
 	rc = handle_write_end(db, rc);
@@ -104,9 +113,10 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 }
 
 /* Cut off as much as one operation can, when all is too much for one; *more:
- * there was such a part, so all may be less now */
-static int cut_some(banyan_data *data, uint64_t size, bool keep_mtime,
-		    bool *more)
+ * there was such a part, so all may be less now. The other attributes are set at
+ * once: a set-id bit that is to go does not outlast the first cut. */
+static int cut_some(banyan_data *data, const struct banyan_attr *attr,
+		    unsigned which, bool *more)
 {
 	struct txn *txn = NULL;
 	struct located l;
@@ -116,17 +126,22 @@ static int cut_some(banyan_data *data, uint64_t size, bool keep_mtime,
 		return rc;
 	rc = handle_write_data(txn, data, &l);
 	if (!rc)
-		rc = contents_can_cut(&txn->state, &l.d, size, &to);
-	*more = !rc && to > size && to < l.d.size;
+		rc = contents_can_cut(&txn->state, &l.d, attr->size, &to);
+	*more = !rc && to > attr->size && to < l.d.size;
 	if (*more)
 		rc = resize(txn, &l.d, to);
 	if (*more && !rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		if (!keep_mtime)
-			l.d.mtime = l.d.ctime;
+		apply_attr(&l.d, attr, which, txn->op.time);
 		rc = data_save(txn, &l);
 	}
 	return handle_write_end(data->db, rc);
+}
+
+static bool times_valid(const struct banyan_attr *a, unsigned which)
+{
+	return !((which & BANYAN_SET_MTIME) && a->mtime.nsec >= NSEC_PER_SEC) &&
+	       !((which & BANYAN_SET_ATIME) && a->atime.nsec >= NSEC_PER_SEC);
 }
 
 #define SET_ALL ((BANYAN_SET_KEEP_MTIME << 1) - 1u)
@@ -135,13 +150,12 @@ int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after)
 {
 	int rc = data_check(data);
-	if (rc || !attr || (which & ~SET_ALL))
+	if (rc || !attr || (which & ~SET_ALL) || !times_valid(attr, which))
 		return rc ? rc : -EINVAL;
 	rc = set_attr(data, attr, which, after);
 	bool more = (which & BANYAN_SET_SIZE) && handle_can_split(data->db);
 	while (rc == -E2BIG && more) {
-		rc = cut_some(data, attr->size, which & BANYAN_SET_KEEP_MTIME,
-			      &more);
+		rc = cut_some(data, attr, which, &more);
 		if (!rc)
 			rc = set_attr(data, attr, which, after);
 	}

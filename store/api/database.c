@@ -113,7 +113,7 @@ int banyan_freezes(banyan *db,
 			return rc < 0 ? rc : 0;
 		struct banyan_freeze_info info = {
 			.number = f.number,
-			.time = f.time,
+			.time = timestamp_split(f.time),
 			.offset = at,
 			.file_bytes = at + record_size(FREEZE_BODY_SIZE, 0),
 			.keys = f.keys,

@@ -272,15 +272,14 @@ int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 			     (unsigned long long)c->space->id);
 	if (rc)
 		return rc;
-	*entry = (struct banyan_entry){ .name = c->name,
-					.len = c->len,
-					.value = value };
-	if (c->names_only) {
-		entry->attr.id = c->row.id;
-		entry->attr.mode = c->row.type;
-	} else {
+	entry->name = c->name;
+	entry->len = c->len;
+	entry->value = value;
+	if (c->names_only)
+		entry->attr = (struct banyan_attr){ .id = c->row.id,
+						    .mode = c->row.type };
+	else
 		fill_attr(&c->l.d, &entry->attr);
-	}
 	return 0;
 }
 

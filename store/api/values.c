@@ -101,7 +101,7 @@ static void touch_contents(struct txn *txn, struct data *d, uint64_t old_stored)
 {
 	txn->op.live += (int64_t)d->stored - (int64_t)old_stored;
 	d->ctime = txn_time(txn, d->ctime);
-	d->mtime = d->ctime;
+	d->mtime = txn->op.time;
 }
 
 static int save_file(struct txn *txn, struct located *l, uint64_t old_stored)
@@ -144,7 +144,7 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		rc = -EFBIG;
 	if (!rc && size) {
 		uint64_t stored = l.d.stored;
-		int64_t mtime = l.d.mtime;
+		timestamp mtime = l.d.mtime;
 		rc = contents_write(txn, &l.d, buffer, size, offset);
 		if (flags & BANYAN_KILL_PRIV)
 			kill_priv(&l.d);

@@ -264,6 +264,8 @@ int store_open(struct file *file, const struct banyan_options *o, bool fresh,
 		return rc;
 	}
 	store->file = file;
+	file->report = o->report;
+	file->report_arg = o->report_arg;
 	if (fresh)
 		rc = o->freeze ? -ENOENT : create(store); /* it has no past */
 	else
@@ -294,6 +296,7 @@ int store_shut(struct store *store)
 	if (!rc)
 		rc = frozen ? frozen : synced;
 	(void)file_reserve(store->file, 0);
+	file_unlock(store->file);
 	return rc;
 }
 

@@ -28,11 +28,12 @@ void store_reported(struct store *store, char line[REPORT_MAX])
 	pthread_mutex_unlock(&store->report_lock);
 }
 
-int64_t store_now(void)
+timestamp store_now(void)
 {
 	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return timestamp_of((struct banyan_time){
+		.sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec });
 }
 
 void store_lock(struct store *store)

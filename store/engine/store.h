@@ -101,8 +101,12 @@ store_report(struct store *store, const char *format, ...);
 /* The line that was reported last */
 void store_reported(struct store *store, char line[REPORT_MAX]);
 
-/* The time that operations and freezes are stamped with, in ns since 1970 */
-int64_t store_now(void);
+/*
+ * The time that operations and freezes are stamped with: the coarse clock, with
+ * which the kernel's file systems stamp, so that a file that is made on one of
+ * them after one that is made here is not the older one.
+ */
+timestamp store_now(void);
 
 /* Take and give back the writer's turn */
 void store_lock(struct store *store);

@@ -26,7 +26,7 @@ int state_get(const struct state *s, const struct row_key *key,
 }
 
 void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
-	       uint64_t next_id, int64_t now)
+	       uint64_t next_id, timestamp now)
 {
 	txn->seq = seq;
 	txn->count = 0;
@@ -263,9 +263,9 @@ int txn_finish(struct txn *txn)
 	return rc;
 }
 
-int64_t txn_time(const struct txn *txn, int64_t last_ctime)
+timestamp txn_time(const struct txn *txn, timestamp last_ctime)
 {
-	if (txn->op.time > last_ctime || last_ctime == INT64_MAX)
+	if (txn->op.time > last_ctime || last_ctime == TIMESTAMP_MAX)
 		return txn->op.time;
 	return last_ctime + 1;
 }

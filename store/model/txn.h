@@ -77,7 +77,7 @@ struct txn {
  * what an earlier change has left in rows, scratch and body: their memory.
  */
 void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
-	       uint64_t next_id, int64_t now);
+	       uint64_t next_id, timestamp now);
 
 /* Put what is still to be put; the rows are in key order then. 0 or -ENOMEM. */
 int txn_finish(struct txn *txn);
@@ -134,8 +134,15 @@ int txn_visit_drops(struct txn *txn,
  */
 int txn_remove(struct txn *txn, uint64_t id);
 
-/* A time later than the last ctime of the Data */
-int64_t txn_time(const struct txn *txn, int64_t last_ctime);
+/*
+ * The next ctime of a Data: the time of the operation, or 1 ns after the last
+ * ctime if that is not earlier (the clock has not gone on, or was set back). If
+ * the last one is TIMESTAMP_MAX, the time of the operation.
+ *
+ * An mtime is always the time of the operation: programs compare the mtimes of
+ * different files, and a nanosecond more would make the earlier one look newer.
+ */
+timestamp txn_time(const struct txn *txn, timestamp last_ctime);
 
 bool txn_empty(const struct txn *txn);
 

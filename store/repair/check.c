@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/crc32c.h"
+#include "base/sized.h"
 #include "engine/open.h"
 #include "file/file_overlay.h"
 #include "log/log_walk.h"
@@ -235,10 +236,17 @@ static int check_file(struct checker *k, struct file *below, struct file *file)
 
 int64_t banyan_check(const char *path, const struct banyan_check *check)
 {
-	struct checker k = { .options = check };
+	struct banyan_check options;
+	struct checker k = { .options = &options };
 	struct file *below = NULL;
 	struct file *file = NULL;
-	int rc = file_open(path, false, &below);
+	int rc = path ? 0 : -EINVAL;
+	if (!rc)
+		rc = sized_take(&options, sizeof(options), sizeof(options),
+				check);
+	if (rc)
+		return rc;
+	rc = file_open(path, false, &below);
 	if (!rc)
 		rc = file_watched(below, watch, unreadable, &k, &file);
 	if (!rc)

@@ -5,7 +5,7 @@
 
 #include "engine/open.h"
 #include "engine/write.h"
-#include "model/contents.h"
+#include "model/extent_io.h"
 #include "file/file_overlay.h"
 #include "repair/row_tools.h"
 
@@ -102,7 +102,7 @@ int rebuild_stage(struct rebuild *d, const void *bytes, size_t size,
 		  uint64_t at, struct runs *runs)
 {
 	int rc = begin(d);
-	return rc ? rc : contents_stage(d->txn, bytes, size, at, runs);
+	return rc ? rc : extent_stage(d->txn, bytes, size, at, runs);
 }
 
 int rebuild_read(struct rebuild *d, struct read_txn *rtxn)

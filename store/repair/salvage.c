@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/crc32c.h"
+#include "base/sized.h"
 #include "file/file_overlay.h"
 #include "base/umask.h"
 
@@ -285,14 +286,21 @@ static void free_all(struct salvage *s)
 }
 
 int64_t banyan_salvage(const char *path, const char *out,
-		       const struct banyan_salvage *options)
+		       const struct banyan_salvage *salvage)
 {
+	struct banyan_salvage options;
 	struct file *file = NULL;
+	int rc = path && out ? 0 : -EINVAL;
+	if (!rc)
+		rc = sized_take(&options, sizeof(options), sizeof(options),
+				salvage);
+	if (rc)
+		return rc;
 	struct salvage *s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->options = options;
-	int rc = check_out(out);
+	s->options = &options;
+	rc = check_out(out);
 	if (!rc)
 		rc = file_open(path, false, &file);
 	if (!rc)

@@ -25,7 +25,7 @@ static int put_data_row(struct salvage *s, const struct data *d)
 /* A key space with this id, as far as its own row goes */
 static struct data new_space(uint64_t id)
 {
-	int64_t now = store_now();
+	timestamp now = store_now();
 	return (struct data){ .id = id,
 			      .mode = S_IFDIR | 0755,
 			      .uid = geteuid(),

@@ -76,9 +76,9 @@ struct sums {
 	uint64_t counted[FAULT_CALLS];
 };
 
-static const char *const call_names[] = { "read",    "append",	"sync",
-					  "size",    "reserve", "drop_cache",
-					  "publish", "any" };
+static const char *const call_names[] = { "read",	"append",  "sync",
+					  "verify",	"size",	   "reserve",
+					  "drop_cache", "publish", "any" };
 
 static void wrong(const struct twins *t, const char *what, long long n)
 {
@@ -201,7 +201,7 @@ static void step(struct twins *t)
 static bool is_poison(const struct twins *t)
 {
 	const struct calls_plan *p = &t->plan;
-	return p->call == FAULT_SYNC ||
+	return p->call == FAULT_SYNC || p->call == FAULT_VERIFY ||
 	       (p->call == FAULT_APPEND && p->error != -ENOSPC &&
 		p->error != -EDQUOT && p->error != -EFBIG);
 }

@@ -27,7 +27,8 @@ static _Atomic int64_t went_by;
 int clock_gettime(clockid_t clock, struct timespec *ts)
 {
 	int rc = (int)syscall(SYS_clock_gettime, clock, ts);
-	if (rc == 0 && clock == CLOCK_REALTIME)
+	if (rc == 0 &&
+	    (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
 		ts->tv_sec -= atomic_load(&set_back);
 	if (rc == 0)
 		ts->tv_sec += atomic_load(&went_by);

@@ -109,11 +109,12 @@ void exercise_read(banyan *db)
 static void write_data(uint64_t *random, banyan_data *d)
 {
 	static const uint8_t bytes[20000] = { 'b', 'a', 'n', 'y', 'a', 'n' };
-	struct banyan_attr a = { .mode = 0600, .uid = 7, .mtime = -1 };
+	struct banyan_attr a = { .mode = 0600, .uid = 7 };
 	uint64_t at = 0;
 	(void)banyan_get_attr(d, &a);
 	if (a.size)
 		at = test_below(random, a.size);
+	a.mtime = (struct banyan_time){ .sec = (int64_t)test_random(random) };
 	switch (test_below(random, 9)) {
 	case 0:
 		(void)banyan_write(d, bytes, test_below(random, sizeof(bytes)),

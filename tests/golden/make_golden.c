@@ -256,8 +256,8 @@ static void set_attrs(banyan *db)
 	struct banyan_attr a = { .mode = 0400,
 				 .uid = 4294967294u,
 				 .gid = 1,
-				 .atime = INT64_MAX,
-				 .mtime = INT64_MIN };
+				 .atime = { .sec = INT64_MAX },
+				 .mtime = { .sec = INT64_MIN } };
 	banyan_data *d = find(db, "one");
 	MUST(banyan_set_attr(d, &a,
 			     BANYAN_SET_MODE | BANYAN_SET_UID | BANYAN_SET_GID |

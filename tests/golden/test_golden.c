@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "api/handle.h"
-#include "golden/image_text.h"
-#include "golden/listing.h"
+#include "image_text.h"
+#include "listing.h"
 #include "tests/support/temp.h"
 
 #define DIRECTORY "tests/golden"

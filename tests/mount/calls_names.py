@@ -17,7 +17,6 @@ def aliases_are_one_inode_with_one_content(d, root):
     a, b = os.stat(d + "/a"), os.stat(d + "/b")
     assert a.st_ino == b.st_ino and a.st_nlink == b.st_nlink == 2
     before = b.st_ctime_ns
-    tick()
     write(d + "/b", b"longer than one")
     assert read(d + "/a") == b"longer than one"
     assert os.stat(d + "/a").st_size == 15
@@ -63,7 +62,6 @@ def a_file_replaced_by_rename_lives_on_while_open(d, root):
 def rename_changes_the_ctime_and_keeps_the_rest(d, root):
     write(d + "/a", b"x")
     before = os.stat(d + "/a")
-    tick()
     os.rename(d + "/a", d + "/b")
     after = os.stat(d + "/b")
     assert after.st_ino == before.st_ino and after.st_mtime_ns == before.st_mtime_ns

@@ -67,6 +67,13 @@ finish()
 
 can_mount() { [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; }
 
+# daemon_of FILE: prints the id of a process that has the file open
+daemon_of()
+{
+	find /proc/[0-9]*/fd -lname "$1" -printf '%h\n' 2>/dev/null |
+		sed -n '1s|^/proc/\([0-9]*\)/fd$|\1|p'
+}
+
 # Prints a new directory; its name tells which suite has made it
 new_work()
 {

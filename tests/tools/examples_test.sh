@@ -15,7 +15,7 @@ prints()
 {
 	is "examples/$1.c" "$2" "$("$BUILD/examples/$1" "$dir/$1.banyan" 2>&1)"
 	is "the database of examples/$1.c is sound" 0 \
-		"$("$BANYAN" check -q "$dir/$1.banyan" >/dev/null 2>&1; echo $?)"
+		"$("$BANYAN" check "$dir/$1.banyan" >/dev/null 2>&1; echo $?)"
 }
 
 prints records 'Ada Lovelace, born 1815

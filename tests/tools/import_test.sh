@@ -4,7 +4,7 @@
 # import_test.sh - banyan import and export from outside: rows that come back
 # as they were, and input that leaves nothing behind.
 #
-# BANYAN names the binary. Prints "ok" or "not ok" and a sentence for each test
+# BANYAN and BANYANFS name the binaries. Prints "ok" or "not ok" and a sentence for each test
 # and at last how many passed and failed; exits 1 if any failed.
 
 set -u
@@ -12,6 +12,8 @@ export LC_ALL=C TZ=UTC
 unset ARGP_HELP_FMT
 
 BANYAN=$(realpath "${BANYAN:-build/banyan}")
+BANYANFS=$(realpath "${BANYANFS:-build/banyanfs}")
+export PATH=${BANYANFS%/*}:$PATH
 . "${0%/*}/../support/lib.sh"
 enter_work
 
@@ -19,10 +21,15 @@ enter_work
 
 banyan() { "$BANYAN" "$@"; }
 
+# The directory that fresh mounts the database on; empty: it does not
+through=
+
 fresh()
 {
+	[[ -z $through ]] || banyan umount rows.banyan 2>/dev/null
 	rm -f rows.banyan
 	banyan create rows.banyan
+	[[ -z $through ]] || banyan mount rows.banyan $through
 }
 
 # same SENTENCE FORMAT KEY: an import of the file `in`, whose rows are in the
@@ -352,8 +359,8 @@ test_interrupted()
 		"$(banyan check rows.banyan)"
 
 	fresh
-	(echo id; sleep 5) | interrupt TERM 0.3 rows.banyan
-	is "slow input can be interrupted" "143" "${PIPESTATUS[1]}"
+	interrupt TERM 0.3 rows.banyan < <(echo id; exec sleep 5)
+	is "slow input can be interrupted" 143 $?
 	fresh
 	for seconds in 0.2 0.4 0.6; do
 		interrupt KILL $seconds -i new rows.banyan in
@@ -365,19 +372,43 @@ test_interrupted()
 	esac
 }
 
-# full_disk SPACE: an import into this key space ends because the disk is full
+# The disk fails, and Ctrl-C is pressed, when a batch has been committed: what it
+# holds cannot be deleted again
+test_failed_roll_back()
+{
+	command -v strace >/dev/null || return
+	rows 60000 >in
+	fresh
+	banyan mkdir rows.banyan old
+	(ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 exec strace -f -qq \
+		-o trace -e trace=pwritev \
+		-e inject=pwritev:error=EIO:signal=TERM:when=2+ \
+		"$BANYAN" import -f csv -k id -i old rows.banyan in) 2>err
+	like "a roll-back that fails says what is left" \
+		"banyan: rows.banyan: key 'old': Input/output error
+banyan: rows.banyan: interrupted; [1-9][0-9]* of 60000 rows are in key space \
+'old' and could not be deleted again: Input/output error" "$(<err)"
+	is "which is there" \
+		"$(sed -n 's/.* \([0-9]*\) of 60000 .*/\1/p' err)" \
+		"$(banyan ls rows.banyan old | wc -l)"
+}
+
+# full_disk SPACE SIZE: an import into this key space ends because the disk, of
+# this size, is full. Through a mount a row takes more space to be deleted.
 full_disk()
 {
-	mount -t tmpfs -o size=24m tmpfs small || return
+	mount -t tmpfs -o size=$2 tmpfs small || return
 	banyan create small/rows.banyan
 	banyan mkdir small/rows.banyan old
+	[[ -z $through ]] || banyan mount small/rows.banyan $through
 	banyan import -f csv -k id -i "$1" small/rows.banyan in >out 2>err
 	is "a full disk ends an import into $1" \
-		"1 banyan: small/rows.banyan: key '$1': no space left on the \
-disk; nothing was changed" "$? $(head -n 1 err)"
+		"1 banyan: small/rows.banyan: key '$1': no space left on the disk
+banyan: small/rows.banyan: nothing was imported" "$? $(<err)"
 	is "which is taken back" old "$(banyan ls -R small/rows.banyan)"
 	is "whole" "small/rows.banyan: sound" \
 		"$(banyan check small/rows.banyan)"
+	[[ -z $through ]] || banyan umount $through
 	umount small
 }
 
@@ -386,9 +417,47 @@ test_full_disk()
 	mkdir -p small
 	mount -t tmpfs -o size=1m tmpfs small 2>/dev/null || return
 	umount small
-	rows 300000 >in
-	full_disk new
-	full_disk old
+	rows ${2:-300000} >in
+	full_disk new ${1:-24m}
+	full_disk old ${1:-24m}
+}
+
+# Through a mount each row is there by itself, until it is taken back
+test_through_mount()
+{
+	local into i wrong=""
+	mkdir -p mnt
+	through=mnt
+	test_csv
+	test_ndjson
+	test_refused_csv
+	test_refused_json
+	test_misuse
+
+	rows 5000 >in
+	(head -n 1 in; tail -n +2 in | sort) >sorted
+	fresh
+	banyan import -f csv -k id -i t rows.banyan in
+	banyan export -f csv rows.banyan t | cmp - sorted
+	is "many rows come back" "0 0" "${PIPESTATUS[*]}"
+	is "and there is nothing else" "t" "$(ls -A mnt)"
+	for into in new old; do
+		for i in 0.1 0.2 0.4; do
+			banyan rm -rf rows.banyan old new
+			banyan mkdir rows.banyan old
+			interrupt TERM $i -i $into rows.banyan in
+			case $(find mnt/$into 2>/dev/null | wc -l) in
+			0 | 1 | 5001) ;;
+			*) wrong+=" $into after $i s;" ;;
+			esac
+			[[ $(ls -A mnt | xargs) =~ ^(new )?old\ t$ ]] ||
+				wrong+=" other keys after $i s;"
+		done
+	done
+	is "an import that is interrupted leaves nothing behind" "" "$wrong"
+	banyan umount mnt
+	test_full_disk 11m 50000
+	through=
 }
 
 test_terminal()
@@ -414,7 +483,14 @@ test_refused_csv
 test_refused_json
 test_misuse
 test_interrupted
+test_failed_roll_back
 test_full_disk
 test_terminal
+if can_mount; then
+	echo "# the same through a mount"
+	test_through_mount
+else
+	echo "# no use of /dev/fuse: the tests that mount are left out"
+fi
 
 finish

@@ -198,7 +198,7 @@ static void a_reader_needs_one_slot(void **state)
 	for (unsigned i = 0; i < OTHERS; i++)
 		slot[i] = cache_enter(db->store->cache);
 	assert_int_equal(pthread_create(&t, NULL, read_it, d), 0);
-	int rc = test_join(t, &ok, 3);
+	int rc = test_join(t, &ok, 30);
 	for (unsigned i = 0; i < OTHERS; i++)
 		cache_leave(db->store->cache, slot[i]);
 	if (rc)

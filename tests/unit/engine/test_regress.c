@@ -23,6 +23,7 @@
 #include "tests/support/encode_table.h"
 #include "tests/support/fault_file.h"
 #include "tests/support/temp.h"
+#include "model/rows.h"
 
 static banyan *open_fault_file(struct file *f, bool fresh)
 {
@@ -439,6 +440,36 @@ static void a_half_swept_orphan_is_no_damage(void **state)
 	assert_int_equal(banyan_close(db), 0);
 }
 
+static void long_name(char name[BANYAN_NAME_MAX + 1], unsigned i)
+{
+	sprintf(name, "user.%u", i * 2654435761u);
+	memset(name + strlen(name), 'x', BANYAN_NAME_MAX - strlen(name));
+	name[BANYAN_NAME_MAX] = '\0';
+}
+
+/* More attributes than can be set: such as a file has from before there was a
+ * limit to the length of their list */
+static void plant_attributes(banyan *db, uint64_t id, unsigned count)
+{
+	char name[BANYAN_NAME_MAX + 1];
+	struct row_key key;
+	struct buf value = BUF_INIT;
+	struct txn *txn = NULL;
+	for (unsigned i = 0; i < count; i++) {
+		if (i % 1000 == 0)
+			assert_int_equal(db_write_begin(db, OPERATION_XATTR,
+							false, &txn),
+					 0);
+		long_name(name, i);
+		row_key_xattr(&key, id, name, strlen(name));
+		assert_int_equal(buf_set(&value, "\0v", 2), 0);
+		assert_int_equal(txn_put(txn, &key, &value), 0);
+		if (i % 1000 == 999 || i + 1 == count)
+			assert_int_equal(db_write_end(db, txn, 0), 0);
+	}
+	buf_free(&value);
+}
+
 /* All at once they did not fit a record: it could not be deleted at all */
 static void a_data_with_very_many_attributes_can_be_deleted(void **state)
 {
@@ -447,18 +478,73 @@ static void a_data_with_very_many_attributes_can_be_deleted(void **state)
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
 	banyan_data *d = find(db, "a");
-	for (unsigned i = 0; i < 14000; i++) {
-		char name[BANYAN_NAME_MAX + 1];
-		sprintf(name, "user.%u", i * 2654435761u);
-		memset(name + strlen(name), 'x', sizeof(name) - strlen(name));
-		name[BANYAN_NAME_MAX] = '\0';
-		assert_int_equal(banyan_set_xattr(d, name, "", 0, 0), 0);
-	}
+	plant_attributes(db, banyan_id(d), 14000);
 	banyan_release(d, 1);
 	assert_int_equal(banyan_remove(db, "a"), 0);
 	assert_int_equal(damages(db), 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(damages(db), 0);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* Names of more than 64 KiB in all: the kernel lists none of them */
+static void attributes_that_could_not_be_listed_are_refused(void **state)
+{
+	static char names[BANYAN_XATTR_LIST_MAX];
+	char name[BANYAN_NAME_MAX + 1];
+	banyan *db = NULL;
+	unsigned n = 0;
+	int rc = 0;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
+	banyan_data *d = find(db, "a");
+	for (; !rc && n < 300; n++) {
+		long_name(name, n);
+		rc = banyan_set_xattr(d, name, "v", 1, 0);
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(n, sizeof(names) / (BANYAN_NAME_MAX + 1) + 1);
+	assert_int_equal(banyan_list_xattr(d, NULL, 0), sizeof(names));
+	assert_int_equal(banyan_list_xattr(d, names, sizeof(names)),
+			 sizeof(names));
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	/* What is there can be changed, and makes room when it goes */
+	assert_int_equal(banyan_set_xattr(d, names, "longer", 6, 0), 0);
+	assert_int_equal(banyan_remove_xattr(d, names), 0);
+	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	/* In a batch what it has changed counts */
+	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_remove_xattr(d, name), 0);
+	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	assert_int_equal(banyan_commit(db), 0);
+	banyan_release(d, 1);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+static void as_many_as_fit_are_listed(void **state)
+{
+	static char names[BANYAN_XATTR_LIST_MAX];
+	unsigned removed = 0;
+	ssize_t n = 0;
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
+	banyan_data *d = find(db, "a");
+	plant_attributes(db, banyan_id(d), 1000);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	while ((n = banyan_list_xattr(d, names, sizeof(names))) > 0)
+		for (ssize_t at = 0; at < n; at += BANYAN_NAME_MAX + 1) {
+			assert_int_equal(banyan_remove_xattr(d, names + at), 0);
+			removed++;
+		}
+	assert_int_equal(n, 0);
+	assert_int_equal(removed, 1000);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), 0);
+	banyan_release(d, 1);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -487,9 +573,18 @@ static void a_value_of_very_many_extents_can_be_cut(void **state)
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	banyan_data *d = put_extents(db, count);
-	assert_int_equal(banyan_truncate(d, 100), 0);
+	assert_int_equal(banyan_get_attr(d, &attr), 0);
+	int64_t mtime = attr.mtime;
+	/* What the caller says about times holds for each operation that it
+	 * takes */
+	attr.size = 100;
+	assert_int_equal(
+		banyan_set_attr(d, &attr,
+				BANYAN_SET_SIZE | BANYAN_SET_KEEP_MTIME, NULL),
+		0);
 	assert_int_equal(banyan_get_attr(d, &attr), 0);
 	assert_int_equal(attr.size, 100);
+	assert_true(attr.mtime == mtime);
 	assert_int_equal(attr.stored, 100);
 	assert_value(db, "a", bytes, 100);
 	assert_int_equal(damages(db), 0);
@@ -613,6 +708,106 @@ static void a_walk_ends_where_a_space_has_two_keys(void **state)
 	assert_int_equal(banyan_close(db), 0);
 }
 
+/* ---- deep trees ------------------------------------------------------- */
+
+#define LEVELS 10000u
+
+/* In each key space "a", "m" and "z", where m is the next key space */
+static void make_deep(banyan *db)
+{
+	struct banyan_new file = { .mode = S_IFREG | 0644 };
+	struct banyan_new space = { .mode = S_IFDIR | 0755 };
+	banyan_data *at = banyan_root(db);
+	banyan_data *below = NULL;
+	for (unsigned i = 0; i < LEVELS; i++) {
+		assert_int_equal(banyan_insert(at, "a", 1, &file, NULL, NULL), 0);
+		assert_int_equal(banyan_insert(at, "z", 1, &file, NULL, NULL), 0);
+		assert_int_equal(banyan_insert(at, "m", 1, &space, &below, NULL), 0);
+		banyan_release(at, 1);
+		at = below;
+	}
+	banyan_release(at, 1);
+}
+
+/* The keys in the order in which a walk comes to them */
+struct deep_walk {
+	bool reverse;
+	bool up; /* it is on its way up again */
+	unsigned level;
+	uint64_t visits;
+};
+
+static int visit_deep(void *arg, const char *path,
+		      const struct banyan_entry *entry)
+{
+	struct deep_walk *w = arg;
+	char name = w->reverse == w->up ? 'a' : 'z';
+	bool space = entry->name[0] == 'm';
+	if (space) {
+		assert_true(w->visits % 2 && !w->up);
+		w->level++;
+		w->up = w->level == LEVELS;
+	} else {
+		assert_int_equal(entry->name[0], name);
+		w->level -= w->up;
+	}
+	w->visits++;
+	assert_int_equal(strlen(path), 2 * (w->level - space) + 1);
+	return 0;
+}
+
+static void a_walk_goes_as_deep_as_the_tree(void **state)
+{
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	make_deep(db);
+	for (unsigned i = 0; i < 2; i++) {
+		struct deep_walk w = { .reverse = i };
+		struct banyan_range r = { .reverse = i, .names_only = true };
+		assert_int_equal(banyan_walk(db, "", &r, true, visit_deep, &w),
+				 0);
+		assert_int_equal(w.visits, 3 * LEVELS);
+		assert_int_equal(w.level, 0);
+	}
+	/* What of the first level is wanted holds when it is come back to */
+	struct deep_walk w = { 0 };
+	struct banyan_range r = {
+		.from = "m", .from_len = 1, .to = "n", .to_len = 1
+	};
+	w.visits = 1;
+	assert_int_equal(banyan_walk(db, "", &r, true, visit_deep, &w), 0);
+	assert_int_equal(w.visits, 1 + 3 * LEVELS - 2);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* A hostile file: the key space with which a walk begins lies below itself, and
+ * each key space on the way has one key */
+static void a_walk_ends_where_it_comes_back_to_its_beginning(void **state)
+{
+	struct row_key link;
+	struct txn *txn = NULL;
+	banyan *db = NULL;
+	unsigned visits = 0;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_make_space(db, "a/b/c", BANYAN_PARENTS), 0);
+	banyan_data *a = find(db, "a");
+	banyan_data *c = find(db, "a/b/c");
+	add_second_key(db, banyan_id(c), banyan_id(a));
+	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &txn), 0);
+	row_key_link(&link, banyan_id(a), BANYAN_ROOT_ID, "a", 1);
+	assert_int_equal(txn_delete(txn, &link), 0);
+	assert_int_equal(db_write_end(db, txn, 0), 0);
+	assert_int_equal(banyan_walk(db, "a", NULL, true, count_visits,
+				     &visits),
+			 -ELOOP);
+	assert_int_equal(visits, 3);
+	banyan_release(a, 1);
+	banyan_release(c, 1);
+	assert_int_equal(banyan_close(db), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -630,6 +825,9 @@ int main(void)
 		cmocka_unit_test(a_half_swept_orphan_is_no_damage),
 		cmocka_unit_test(
 			a_data_with_very_many_attributes_can_be_deleted),
+		cmocka_unit_test(
+			attributes_that_could_not_be_listed_are_refused),
+		cmocka_unit_test(as_many_as_fit_are_listed),
 		cmocka_unit_test(a_value_of_very_many_extents_can_be_cut),
 		cmocka_unit_test(a_hole_may_take_very_many_extents),
 		cmocka_unit_test(bits_that_no_mode_has_are_not_kept),
@@ -637,6 +835,9 @@ int main(void)
 		cmocka_unit_test(
 			figures_can_be_asked_for_in_a_batch_beside_a_freeze),
 		cmocka_unit_test(a_walk_ends_where_a_space_has_two_keys),
+		cmocka_unit_test(a_walk_goes_as_deep_as_the_tree),
+		cmocka_unit_test(
+			a_walk_ends_where_it_comes_back_to_its_beginning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,10 +185,9 @@ static bool watch_memory(void)
 #endif
 }
 
-/* On a disk: what is in a fault file is in memory */
-static struct file *on_disk(struct file *f)
+/* On a disk, at this path: what is in a fault file is in memory */
+static struct file *on_disk(struct file *f, char path[TEMP_MAX])
 {
-	char path[TEMP_MAX];
 	size_t size = fault_file_size(f);
 	uint8_t *bytes = malloc(size);
 	struct file *out = NULL;
@@ -200,7 +199,6 @@ static struct file *on_disk(struct file *f)
 	close(fd);
 	free(bytes);
 	assert_int_equal(file_open(path, true, &out), 0);
-	unlink(path);
 	return out;
 }
 
@@ -227,9 +225,11 @@ static void a_few_bytes_do_not_take_gigabytes(void **state)
 	struct file *f = dense_file(RECORDS);
 	struct file *again = NULL;
 	banyan *db = NULL;
+	char path[TEMP_MAX];
 	(void)state;
 	assert_true(fault_file_size(f) < 1u << 20);
-	open_watched(on_disk(f), 0);
+	open_watched(on_disk(f, path), 0);
+	unlink(path);
 	assert_int_equal(open_db(f, 0, LIMIT, &db), 0);
 	assert_int_equal(banyan_close(db), 0);
 	again = copy_of(f);

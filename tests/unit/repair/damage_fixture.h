@@ -174,13 +174,15 @@ static inline int dump_key(void *arg, const char *path,
 	assert_int_equal(banyan_find(out->db, path, &d), 0);
 	bool file = S_ISREG(e->attr.mode);
 	snprintf(line, sizeof(line),
-		 "%s\t%llu %o %u %u %u %llu %llu %lld %lld %lld %lld %x %x",
+		 "%s\t%llu %o %u %u %u %llu %llu %llu %llu %llu %llu %x %x",
 		 path, (unsigned long long)e->attr.id, e->attr.mode,
 		 e->attr.uid, e->attr.gid, e->attr.nlink,
 		 (unsigned long long)e->attr.size,
-		 (unsigned long long)e->attr.stored, (long long)e->attr.birth,
-		 (long long)e->attr.atime, (long long)e->attr.mtime,
-		 (long long)e->attr.ctime,
+		 (unsigned long long)e->attr.stored,
+		 (unsigned long long)timestamp_of(e->attr.birth),
+		 (unsigned long long)timestamp_of(e->attr.atime),
+		 (unsigned long long)timestamp_of(e->attr.mtime),
+		 (unsigned long long)timestamp_of(e->attr.ctime),
 		 file ? value_sum(d, e->attr.size) : 0, xattr_sum(d));
 	add_line(&out->text, line);
 	banyan_release(d, 1);

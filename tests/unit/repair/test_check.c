@@ -146,6 +146,24 @@ static void what_cannot_be_opened_is_told_with_its_place(void **in)
 	free(bytes);
 }
 
+static void what_is_missing_is_refused(void **in)
+{
+	struct scene *s = *in;
+	struct banyan_check check = { .arg = NULL };
+	struct banyan_salvage salvage = { .arg = NULL };
+	write_whole(SOURCE, s->bytes, s->size);
+	assert_int_equal(banyan_check(NULL, &check), -EINVAL);
+	assert_int_equal(banyan_salvage(NULL, OUT, &salvage), -EINVAL);
+	assert_int_equal(banyan_salvage(SOURCE, NULL, &salvage), -EINVAL);
+	assert_int_not_equal(access(OUT, F_OK), 0);
+	/* But nobody needs to be told */
+	assert_int_equal(banyan_check(SOURCE, &check), 0);
+	assert_int_equal(banyan_check(SOURCE, NULL), 0);
+	assert_int_equal(banyan_salvage(SOURCE, OUT, &salvage), 0);
+	assert_int_equal(unlink(OUT), 0);
+	assert_int_equal(banyan_salvage(SOURCE, OUT, NULL), 0);
+}
+
 static void it_can_be_cancelled_at_every_read(void **in)
 {
 	struct scene *s = *in;
@@ -556,6 +574,7 @@ int main(void)
 		TEST(a_damaged_value_is_told_by_key_and_bytes),
 		TEST(rows_beside_a_damaged_node_are_checked),
 		TEST(what_cannot_be_opened_is_told_with_its_place),
+		TEST(what_is_missing_is_refused),
 		TEST(it_can_be_cancelled_at_every_read),
 		TEST(a_damaged_segment_header_is_told_and_passed),
 		TEST(a_segment_full_of_records_costs_no_more_than_others),
