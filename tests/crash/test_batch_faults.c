@@ -15,6 +15,7 @@
 
 #include "api/handle.h"
 #include "tests/support/fault_calls.h"
+#include "tests/support/plant.h"
 #include "tests/support/random.h"
 
 #define EXTENTS 60000u
@@ -296,15 +297,9 @@ static void nor_loses_it_to_many_attributes(void **state)
 {
 	struct fixture *x = *state;
 	banyan_data *data = NULL;
-	char name[220] = "user.";
 	assert_int_equal(banyan_put(x->db, "tagged", "x", 1, 0), 0);
 	assert_int_equal(banyan_find(x->db, "tagged", &data), 0);
-	for (unsigned i = 0; i < 4000; i++) {
-		const uint8_t *random = some_bytes(i);
-		for (unsigned k = 0; k < 100; k++)
-			sprintf(name + 5 + 2 * (size_t)k, "%02x", random[k]);
-		assert_int_equal(banyan_set_xattr(data, name, "", 0, 0), 0);
-	}
+	plant_attributes(x->db, banyan_id(data), 4000);
 	banyan_release(data, 1);
 	unsigned full = room_in_a_batch(x->db);
 	banyan *batch = nearly_fill(x->db, 0, full - full / 100);

@@ -112,7 +112,8 @@ static int open_one(struct twins *t, struct file *file, bool fresh, banyan **db)
 		return rc;
 	if (!t->form->thread)
 		freezer_stop((*db)->store);
-	(*db)->store->table_limit = t->form->thread ? TABLE_LIMIT : UINT64_MAX / 4;
+	(*db)->store->table_limit = t->form->thread ? TABLE_LIMIT :
+						      UINT64_MAX / 4;
 	return 0;
 }
 

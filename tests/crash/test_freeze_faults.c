@@ -205,10 +205,12 @@ static uint64_t leaf_of(banyan *db, const char *name)
 	struct node_ref ref = db->store->view->tree.root;
 	struct row_key key;
 	row_key_name(&key, BANYAN_ROOT_ID, name, strlen(name));
-	for (unsigned level = db->store->view->tree.height - 1; level; level--) {
+	for (unsigned level = db->store->view->tree.height - 1; level;
+	     level--) {
 		const struct node *node = NULL;
 		unsigned i = 1;
-		assert_int_equal(cache_get(db->store->cache, &ref, level, &node), 0);
+		assert_int_equal(
+			cache_get(db->store->cache, &ref, level, &node), 0);
 		while (i < node->count &&
 		       node_compare(node, i, key.bytes, key.len) <= 0)
 			i++;

@@ -203,8 +203,9 @@ int workload_open(struct workload *w, bool fresh)
 static void let_it_grow(struct workload *w)
 {
 	if (!w->thread)
-		w->db->store->table_limit = w->db->store->view->frozen ? UINT64_MAX / 4 :
-							   TABLE_LIMIT;
+		w->db->store->table_limit = w->db->store->view->frozen ?
+						    UINT64_MAX / 4 :
+						    TABLE_LIMIT;
 }
 
 /* As after a proper end: the history goes on in a file of its own */

@@ -204,7 +204,8 @@ static void add_kind(banyan *db, const char *name, mode_t mode, uint64_t rdev)
 		make.value = "../in-the-row";
 		make.size = 13;
 	}
-	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL, NULL));
+	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL,
+			   NULL));
 }
 
 static void add_kinds(banyan *db)

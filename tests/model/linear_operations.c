@@ -80,8 +80,8 @@ static void insert(struct linear_worker *w, struct linear_step *t,
 	struct banyan_new make = { .mode = S_IFREG | 0600,
 				   .value = w->bytes,
 				   .size = linear_value_size(t->value) };
-	t->rc = banyan_insert(space_of(w, t->key),
-			      linear_keys[t->key].name, 2, &make, data, NULL);
+	t->rc = banyan_insert(space_of(w, t->key), linear_keys[t->key].name, 2,
+			      &make, data, NULL);
 	if (!t->rc && data)
 		t->id = banyan_id(*data);
 }
@@ -101,9 +101,9 @@ static void rename_key(struct linear_worker *w, struct linear_step *t)
 	static const unsigned flags[] = { 0, 0, BANYAN_NO_REPLACE,
 					  BANYAN_EXCHANGE };
 	t->flags = flags[linear_number(w, 4)];
-	t->rc = banyan_move(space_of(w, t->key), linear_keys[t->key].name,
-			    2, space_of(w, t->to), linear_keys[t->to].name,
-			    2, t->flags);
+	t->rc = banyan_move(space_of(w, t->key), linear_keys[t->key].name, 2,
+			    space_of(w, t->to), linear_keys[t->to].name, 2,
+			    t->flags);
 }
 
 /* One of the steps that a batch can have, too */

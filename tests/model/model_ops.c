@@ -207,7 +207,8 @@ void op_put_data(struct run *r)
 		return;
 	banyan_data *data = run_take(r, source);
 	random_path(r, path, false);
-	run_same(r, "put_data", banyan_put_data(run_through(r), path, data, flags),
+	run_same(r, "put_data",
+		 banyan_put_data(run_through(r), path, data, flags),
 		 model_put_data(&r->m, path, source, flags));
 	run_give_back(r, source, data);
 }
@@ -249,7 +250,8 @@ void op_make_space(struct run *r)
 	char path[MODEL_PATH_MAX];
 	unsigned flags = run_chance(r, 50) ? BANYAN_PARENTS : 0;
 	random_path(r, path, false);
-	run_same(r, "make_space", banyan_make_space(run_through(r), path, flags),
+	run_same(r, "make_space",
+		 banyan_make_space(run_through(r), path, flags),
 		 model_make_space(&r->m, path, flags));
 }
 
@@ -263,7 +265,8 @@ void op_get(struct run *r)
 	int want = model_find(&r->m, path, &object);
 	if (!want && model_is_space(&r->m, object))
 		want = -EISDIR;
-	run_same(r, "get", banyan_get(run_through(r), path, &value, &size), want);
+	run_same(r, "get", banyan_get(run_through(r), path, &value, &size),
+		 want);
 	if (want)
 		return;
 	const struct value *v = r->m.object[object].value;
@@ -323,11 +326,9 @@ void op_unnamed(struct run *r)
 	size_t size = 0;
 	banyan_data *data = NULL;
 	uint8_t *bytes = random_bytes(r, &size);
-	struct banyan_new make = { .mode = 0600,
-				   .uid = 1,
-				   .gid = 2,
-				   .value = bytes,
-				   .size = size };
+	struct banyan_new make = {
+		.mode = 0600, .uid = 1, .gid = 2, .value = bytes, .size = size
+	};
 	run_same(r, "insert_unnamed",
 		 banyan_insert_unnamed(run_through(r), &make, &data, NULL), 0);
 	keep(r, model_unnamed(&r->m, bytes, size), data);

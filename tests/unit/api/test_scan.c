@@ -47,8 +47,9 @@ static void fill(banyan *db, uint8_t *bytes)
 	put(db, "1048576 longest", bytes, BANYAN_SCAN_VALUE_MAX);
 	put(db, "1048577 too long", bytes, BANYAN_SCAN_VALUE_MAX + 1);
 	assert_int_equal(banyan_make_space(db, "a space", 0), 0);
-	assert_int_equal(
-		banyan_insert(banyan_root(db), "6 link", 6, &link, NULL, NULL), 0);
+	assert_int_equal(banyan_insert(banyan_root(db), "6 link", 6, &link,
+				       NULL, NULL),
+			 0);
 	assert_int_equal(banyan_alias(db, "100 inline", "100 alias"), 0);
 	/* 100 bytes, and a hole behind them */
 	put(db, "5000 hole", bytes, 100);

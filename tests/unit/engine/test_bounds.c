@@ -189,7 +189,8 @@ static void a_reader_needs_one_slot(void **state)
 	unsigned slot[OTHERS];
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	assert_int_equal(banyan_insert(banyan_root(db), "k", 1, &make, &d, NULL), 0);
+	assert_int_equal(
+		banyan_insert(banyan_root(db), "k", 1, &make, &d, NULL), 0);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(banyan_write(d, page, sizeof(page), i * 10000,
 					      0, NULL),

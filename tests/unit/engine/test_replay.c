@@ -69,8 +69,8 @@ static void add_dense(banyan *db, unsigned record)
 	}
 	assert_int_equal(encode_table(&op, table, &body), 0);
 	log_begin(db->store->log, true);
-	assert_int_equal(log_stage_body(db->store->log, RECORD_OPERATION, body.data,
-					body.len, &offset),
+	assert_int_equal(log_stage_body(db->store->log, RECORD_OPERATION,
+					body.data, body.len, &offset),
 			 0);
 	assert_int_equal(log_commit(db->store->log), 0);
 	redo_table_unref(table);

@@ -130,7 +130,8 @@ static void spoil(uint64_t *random, banyan *db, const struct rows *rows)
 {
 	struct txn *c = NULL;
 	unsigned n = 1 + (unsigned)test_below(random, 4);
-	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true, &c), 0);
+	assert_int_equal(
+		store_write_begin(db->store, OPERATION_BATCH, true, &c), 0);
 	while (n--) {
 		struct row row = rows->row[test_below(random, rows->count)];
 		const struct row *other =
@@ -298,7 +299,9 @@ static void a_name_in_a_row_may_be_too_long(void **in)
 	row.value[1] = S_IFREG >> 12;
 	row.value[2] = 2;
 	row.value_len = 3;
-	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true, &change), 0);
+	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true,
+					   &change),
+			 0);
 	put_row(change, &row);
 	assert_int_equal(store_write_end(db->store, 0), 0);
 	assert_int_equal(banyan_scan(banyan_root(db), &range, &c), 0);
@@ -319,7 +322,8 @@ static void names_beyond_the_limit_are_refused_by_all(void **in)
 	banyan_data *root = banyan_root(db);
 	assert_int_equal(banyan_search(root, name, sizeof(name), &d, NULL),
 			 -ENAMETOOLONG);
-	assert_int_equal(banyan_insert(root, name, sizeof(name), &make, &d, NULL),
+	assert_int_equal(banyan_insert(root, name, sizeof(name), &make, &d,
+				       NULL),
 			 -ENAMETOOLONG);
 	assert_int_equal(banyan_delete(root, name, sizeof(name), 0, NULL),
 			 -ENAMETOOLONG);

@@ -298,8 +298,9 @@ static inline void make_database(banyan *db)
 	make_values(db);
 	assert_int_equal(banyan_alias(db, "one-chunk", "space/alias"), 0);
 	assert_int_equal(banyan_make_space(db, "hollow", 0), 0);
-	assert_int_equal(
-		banyan_insert(banyan_root(db), "symlink", 7, &link, NULL, NULL), 0);
+	assert_int_equal(banyan_insert(banyan_root(db), "symlink", 7, &link,
+				       NULL, NULL),
+			 0);
 	banyan_data *d = hold_key(db, "short");
 	assert_int_equal(banyan_set_xattr(d, "user.short", "x", 1, 0), 0);
 	assert_int_equal(

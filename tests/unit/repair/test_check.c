@@ -281,7 +281,8 @@ static banyan *open_source(struct scene *s, struct txn **c)
 	banyan *db = NULL;
 	write_whole(SOURCE, s->bytes, s->size);
 	assert_int_equal(banyan_open(SOURCE, NULL, &db), 0);
-	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true, c), 0);
+	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true, c),
+			 0);
 	return db;
 }
 
