@@ -44,6 +44,8 @@ int banyan_freeze(banyan *db)
 
 /* ---- what there is to know -------------------------------------------- */
 
+/* While reading. What a batch deletes is live until its commit: only then is it
+ * known whether anybody holds it. */
 static void count(const banyan *db, struct banyan_stat *st)
 {
 	const struct store *store = db->store;
@@ -51,6 +53,11 @@ static void count(const banyan *db, struct banyan_stat *st)
 	st->live_bytes = view ? db->live : atomic_load(&store->live);
 	st->keys = view ? db->keys : atomic_load(&store->keys);
 	st->next_id = view ? db->next_id : atomic_load(&store->next_id);
+	if (db->kind == HANDLE_BATCH) {
+		st->live_bytes += (uint64_t)db->txn->op.live;
+		st->keys += (uint64_t)db->txn->op.keys;
+		st->next_id = db->txn->op.next_id;
+	}
 }
 
 int banyan_get_stat(banyan *db, struct banyan_stat *out)
@@ -72,13 +79,13 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	for (unsigned i = 0; i < rtxn.state.merged.tables; i++)
 		st.redo_rows +=
 			redo_table_rows(rtxn.state.merged.table[i].table);
+	count(db, &st);
 	handle_read_end(db, &rtxn);
 	memcpy(st.uuid, store->sb.uuid, sizeof(st.uuid));
 	memcpy(st.file_uuid, store->sb.file_uuid, sizeof(st.file_uuid));
 	st.generation = store->sb.generation;
 	st.format = store->sb.version;
 	st.file_bytes = size;
-	count(db, &st);
 	st.durable_to = store->log ? log_durable_to(store->log) :
 				     store->durable_to;
 	st.redo_bytes = atomic_load(&store->redo_bytes);

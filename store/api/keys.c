@@ -33,8 +33,10 @@ void banyan_release(banyan_data *data, uint64_t times)
 	/* Nobody holds an orphan any more: its rows can go. What goes wrong, and
 	 * the rest of a long one, is left to the sweep before the next freeze.
 	 * So is all of it in a batch, which may be aborted. */
-	if (db->kind == HANDLE_BATCH || store_sweep_data(db->store, id))
+	if (db->kind == HANDLE_BATCH)
 		atomic_store(&db->store->orphans, true);
+	else
+		store_sweep_released(db->store, id);
 }
 
 uint64_t banyan_id(const banyan_data *data)

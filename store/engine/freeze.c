@@ -286,21 +286,21 @@ static bool cannot_read(int rc)
 	return rc == -EIO || is_damage(rc);
 }
 
-static bool no_room(struct store *store, bool makes_room)
+bool freeze_has_room(struct store *store, bool makes_room)
 {
 	struct epoch *epoch = cache_epoch(store->cache);
 	unsigned slot = epoch_enter(epoch);
 	bool full =
 		budget_exhausted(store, atomic_load(&store->view), makes_room);
 	epoch_leave(epoch, slot);
-	return full;
+	return !full;
 }
 
 int freeze_wait_for_room(struct store *store, bool makes_room)
 {
 	struct freezer *f = &store->freezer;
 	int rc = 0;
-	while (rc == 0 && no_room(store, makes_room)) {
+	while (rc == 0 && !freeze_has_room(store, makes_room)) {
 		pthread_mutex_lock(&f->lock);
 		if (f->wasted && cannot_read(f->result) &&
 		    f->failures > TRIES_AT_ONCE && steady_now() < f->again) {

@@ -47,6 +47,23 @@ bool store_try_lock(struct store *store)
 	return sem_trywait(&store->write_turn) == 0;
 }
 
+/* Long enough for an append or two */
+#define SOON_TRIES 200
+#define SOON_PAUSE 50000 /* ns */
+
+bool store_lock_soon(struct store *store)
+{
+	const struct timespec pause = { .tv_nsec = SOON_PAUSE };
+	bool taken = store_try_lock(store);
+	for (unsigned i = 0; !taken && i < SOON_TRIES; i++) {
+		if (atomic_load(&store->batch))
+			return false;
+		nanosleep(&pause, NULL);
+		taken = store_try_lock(store);
+	}
+	return taken;
+}
+
 void store_unlock(struct store *store)
 {
 	sem_post(&store->write_turn);

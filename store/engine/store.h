@@ -70,7 +70,7 @@ struct store {
 
 	sem_t write_turn;
 	struct txn txn; /* in the making; under write_turn */
-	banyan *batch; /* that has the turn; NULL: none */
+	banyan *_Atomic batch; /* that has the turn; NULL: none */
 	_Atomic bool mark_wanted; /* whoever has the turn appends it */
 	_Atomic uint64_t next_id; /* written under write_turn, as are: */
 	_Atomic uint64_t keys;
@@ -111,6 +111,8 @@ timestamp store_now(void);
 /* Take and give back the writer's turn */
 void store_lock(struct store *store);
 bool store_try_lock(struct store *store);
+/* Take it unless that takes long, as it does while a batch is open */
+bool store_lock_soon(struct store *store);
 void store_unlock(struct store *store);
 
 /* Let a view be the current one, in the writer's turn or while opening */

@@ -31,20 +31,34 @@ static int next_orphan(struct store *store, uint64_t *id)
 	return rc;
 }
 
-int store_sweep_data(struct store *store, uint64_t id)
+/* Sweep in the operation that was begun, and end it */
+static int sweep(struct store *store, struct txn *txn, uint64_t id)
 {
-	struct txn *txn = NULL;
 	int more = 0;
-	int rc = store_write_begin(store, OPERATION_SWEEP, true, &txn);
-	if (rc)
-		return rc;
 	int removed = txn_remove(txn, id);
 	if (removed > 0)
 		more = names_sweep(txn, id);
 	else if (removed < 0)
 		more = removed;
-	rc = store_write_end(store, more < 0 ? more : 0);
+	int rc = store_write_end(store, more < 0 ? more : 0);
 	return rc ? rc : more;
+}
+
+int store_sweep_data(struct store *store, uint64_t id)
+{
+	struct txn *txn = NULL;
+	int rc = store_write_begin(store, OPERATION_SWEEP, true, &txn);
+	return rc ? rc : sweep(store, txn, id);
+}
+
+void store_sweep_released(struct store *store, uint64_t id)
+{
+	struct txn *txn = NULL;
+	int rc = store_write_begin_soon(store, OPERATION_SWEEP, true, &txn);
+	if (!rc)
+		rc = sweep(store, txn, id);
+	if (rc)
+		atomic_store(&store->orphans, true);
 }
 
 int store_sweep(struct store *store)

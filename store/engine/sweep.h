@@ -11,6 +11,12 @@
  */
 int store_sweep_data(struct store *store, uint64_t id);
 
+/*
+ * Likewise for a reader that has released it: what fails, or would have to wait
+ * for a batch or a freeze, is left to store_sweep().
+ */
+void store_sweep_released(struct store *store, uint64_t id);
+
 /* Sweep all orphans that nobody holds */
 int store_sweep(struct store *store);
 

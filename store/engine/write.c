@@ -32,16 +32,11 @@ static void start(struct store *store, enum operation_kind kind)
 		  atomic_load(&store->next_id), store_now());
 }
 
-int store_write_begin(struct store *store, enum operation_kind kind,
-		      bool makes_room, struct txn **txn)
+/* In the writer's turn, which is given back on failure */
+static int begin(struct store *store, enum operation_kind kind, bool makes_room,
+		 struct txn **txn)
 {
-	if (store->read_only)
-		return -EROFS;
-	int rc = freeze_wait_for_room(store, makes_room);
-	if (rc)
-		return rc;
-	store_lock(store);
-	rc = log_poisoned(store->log);
+	int rc = log_poisoned(store->log);
 	if (rc) {
 		store_unlock(store);
 		return rc;
@@ -51,6 +46,28 @@ int store_write_begin(struct store *store, enum operation_kind kind,
 	store->txn.makes_room = makes_room;
 	*txn = &store->txn;
 	return 0;
+}
+
+int store_write_begin(struct store *store, enum operation_kind kind,
+		      bool makes_room, struct txn **txn)
+{
+	if (store->read_only)
+		return -EROFS;
+	int rc = freeze_wait_for_room(store, makes_room);
+	if (rc)
+		return rc;
+	store_lock(store);
+	return begin(store, kind, makes_room, txn);
+}
+
+int store_write_begin_soon(struct store *store, enum operation_kind kind,
+			   bool makes_room, struct txn **txn)
+{
+	if (store->read_only)
+		return -EROFS;
+	if (!freeze_has_room(store, makes_room) || !store_lock_soon(store))
+		return -EAGAIN;
+	return begin(store, kind, makes_room, txn);
 }
 
 /* The record is in the log: now everybody may see it */

@@ -18,6 +18,10 @@
 int store_write_begin(struct store *store, enum operation_kind kind,
 		      bool makes_room, struct txn **txn);
 
+/* Likewise, but -EAGAIN rather than to wait for a batch or a freeze */
+int store_write_begin_soon(struct store *store, enum operation_kind kind,
+			   bool makes_room, struct txn **txn);
+
 /*
  * Commit the transaction if rc is 0, else drop it. Returns rc, or why it could
  * not be committed.

@@ -316,12 +316,12 @@ int held_close(struct held_table *t, uint64_t id)
 	if (!d) {
 		rc = add_at(t, s, id, NULL, &d);
 		if (!rc) {
-			d->closed = true;
+			d->closed++;
 			rc = 1;
 		}
 	} else if (d->holds == 0) {
 		/* In the table for what this very operation did before */
-		d->closed = true;
+		d->closed++;
 		rc = 1;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -375,7 +375,7 @@ void held_reopen(struct held_table *t, uint64_t id, uint64_t seq,
 	pthread_mutex_lock(&s->lock);
 	banyan_data *d = *slot(s, id);
 	assert(d && d->closed);
-	d->closed = false;
+	d->closed--;
 	if (committed)
 		d->moved = seq;
 	drop_unused(s, d);

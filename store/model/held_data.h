@@ -73,7 +73,7 @@ struct banyan_data {
 	struct placement *_Atomic place; /* the newest */
 	uint64_t moved; /* the last operation that has moved it; 0: none */
 	bool orphan; /* has no key: to be swept when it is released */
-	bool closed; /* held by nobody, and being removed */
+	unsigned closed; /* held by nobody, and being removed so many times */
 };
 
 #define HELD_SHARDS 16u
@@ -141,7 +141,10 @@ bool held_replace(struct held_table *t, uint64_t id, struct placement *now,
 int held_move(struct held_table *t, uint64_t id, struct placement **was,
 	      struct placement **now, uint64_t seq);
 
-/* Close the id if nobody holds it: 1. Somebody does: 0. -ENOMEM. */
+/*
+ * Close the id if nobody holds it: 1. Somebody does: 0. -ENOMEM. In a damaged
+ * file two keys may have one id: it can be closed more than once.
+ */
 int held_close(struct held_table *t, uint64_t id);
 
 /*

@@ -157,9 +157,9 @@ void scene_expect_sound(struct scene *s, banyan *db)
 {
 	struct banyan_check options = { .found = scene_hear, .arg = s };
 	struct checker k = { .options = &options };
-	int rc = check_tree(&k, db);
+	int rc = check_tree(&k, db->store);
 	if (!rc)
-		rc = check_rows(&k, db);
+		rc = check_rows(&k, db->store);
 	if (rc || k.damages)
 		scene_wrong(s, "unsound", rc ? rc : k.damages);
 }

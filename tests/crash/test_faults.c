@@ -21,6 +21,7 @@
 
 #include "repair/check.h"
 #include "api/handle.h"
+#include "engine/freeze.h"
 #include "chores.h"
 #include "crash.h"
 #include "tests/support/fault_calls.h"
@@ -110,8 +111,9 @@ static int open_one(struct twins *t, struct file *file, bool fresh, banyan **db)
 	if (rc)
 		return rc;
 	if (!t->form->thread)
-		freezer_stop(*db);
-	(*db)->table_limit = t->form->thread ? TABLE_LIMIT : UINT64_MAX / 4;
+		freezer_stop((*db)->store);
+	(*db)->store->table_limit = t->form->thread ? TABLE_LIMIT :
+						      UINT64_MAX / 4;
 	return 0;
 }
 
@@ -161,7 +163,7 @@ static void compare(struct twins *t)
 /* A freeze that went well has left nothing to be replayed */
 static void expect_frozen(struct twins *t)
 {
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	assert_int_equal(banyan_get_stat(t->a.db, &stat), 0);
 	if (stat.redo_rows)
 		wrong(t, "rows that a freeze has left",
@@ -220,7 +222,8 @@ static void expect_poisoned(struct twins *t)
 	rc = banyan_freeze(db);
 	if (rc != -EIO)
 		wrong(t, "a freeze after it", rc);
-	rc = banyan_begin(db);
+	banyan *batch = NULL;
+	rc = banyan_begin(db, &batch);
 	if (rc != -EIO)
 		wrong(t, "a batch after it", rc);
 	compare(t);
@@ -244,9 +247,9 @@ static void expect_sound(struct twins *t, banyan *db)
 {
 	struct banyan_check options = { .found = hear, .arg = t };
 	struct checker k = { .options = &options };
-	int rc = check_tree(&k, db);
+	int rc = check_tree(&k, db->store);
 	if (!rc)
-		rc = check_rows(&k, db);
+		rc = check_rows(&k, db->store);
 	if (rc || k.damages)
 		wrong(t, "unsound", rc ? rc : k.damages);
 }

@@ -205,10 +205,12 @@ static uint64_t leaf_of(banyan *db, const char *name)
 	struct node_ref ref = db->store->view->tree.root;
 	struct row_key key;
 	row_key_name(&key, BANYAN_ROOT_ID, name, strlen(name));
-	for (unsigned level = db->store->view->tree.height - 1; level; level--) {
+	for (unsigned level = db->store->view->tree.height - 1; level;
+	     level--) {
 		const struct node *node = NULL;
 		unsigned i = 1;
-		assert_int_equal(cache_get(db->store->cache, &ref, level, &node), 0);
+		assert_int_equal(
+			cache_get(db->store->cache, &ref, level, &node), 0);
 		while (i < node->count &&
 		       node_compare(node, i, key.bytes, key.len) <= 0)
 			i++;
@@ -266,7 +268,7 @@ static struct file *open_before_faults(struct file **below, banyan **db)
 	struct file *f = calls_new(*below);
 	assert_non_null(f);
 	assert_int_equal(handle_open_file(f, &o, false, db), 0);
-	(*db)->table_limit = 20000;
+	(*db)->store->table_limit = 20000;
 	return f;
 }
 
@@ -307,7 +309,7 @@ static void a_close_waits_for_room_to_sweep(void **state)
 				   .lasting = true };
 	struct calls_plan none = { .call = FAULT_CALLS };
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY };
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct file *below = NULL, *after = NULL;
 	banyan_data *held = NULL;
 	banyan *db = NULL;

@@ -283,7 +283,7 @@ static void count_failures(void *arg, const char *line)
 /* Keys k0 ... that one has put, and no others */
 static void expect_keys(banyan *db, unsigned count)
 {
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	for (unsigned i = 0; i < count; i++) {
 		char key[16];
 		void *value = NULL;
@@ -312,7 +312,7 @@ static void a_freezer_without_memory_says_so_and_tries_again(void **state)
 	_Atomic unsigned failures = 0;
 	struct banyan_options o = { .report = count_failures,
 				    .report_arg = &failures };
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	banyan *db = NULL;
 	unsigned count = 0;
 	(void)state;

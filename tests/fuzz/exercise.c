@@ -92,7 +92,7 @@ static int visit_freeze(void *arg, const struct banyan_freeze_info *f)
 void exercise_read(banyan *db)
 {
 	struct walk w = { db, malloc(BUFFER), VISITS_MAX };
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	uint64_t last = UINT64_MAX;
 	if (!w.buffer)
 		return;
@@ -209,12 +209,16 @@ static void write_space(uint64_t *random, banyan_data *space, unsigned depth)
 void exercise_write(banyan *db, uint64_t choices)
 {
 	uint64_t random = choices;
-	bool batch = test_below(&random, 4) == 0 && banyan_begin(db) == 0;
-	write_space(&random, banyan_root(db), 0);
-	(void)banyan_put(db, "space/below/fresh", "x", 1, BANYAN_PARENTS);
-	(void)banyan_rename(db, "space", "few/space", 0);
-	if (batch)
-		(void)banyan_commit(db);
+	banyan *to = db;
+	bool batch = test_below(&random, 4) == 0 && banyan_begin(db, &to) == 0;
+	write_space(&random, banyan_root(to), 0);
+	(void)banyan_put(to, "space/below/fresh", "x", 1, BANYAN_PARENTS);
+	(void)banyan_rename(to, "space", "few/space", 0);
+	if (batch) {
+		exercise_read(to);
+		exercise_read(db);
+		(void)banyan_commit(to);
+	}
 	if (test_below(&random, 2))
 		(void)banyan_freeze(db);
 	write_space(&random, banyan_root(db), 0);

@@ -68,15 +68,16 @@ static void fill_high(banyan *db)
 {
 	char name[16];
 	char value[120] = { 0 };
-	if (banyan_begin(db))
+	banyan *to = NULL;
+	if (banyan_begin(db, &to))
 		fail("cannot begin");
 	for (unsigned i = 0; i < 60; i++) {
 		snprintf(name, sizeof(name), "key%u", i);
 		value[i] = 'v';
-		if (banyan_put(db, name, value, sizeof(value), 0))
+		if (banyan_put(to, name, value, sizeof(value), 0))
 			fail("cannot put");
 	}
-	if (banyan_commit(db))
+	if (banyan_commit(to))
 		fail("cannot commit");
 }
 

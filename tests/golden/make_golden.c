@@ -204,7 +204,8 @@ static void add_kind(banyan *db, const char *name, mode_t mode, uint64_t rdev)
 		make.value = "../in-the-row";
 		make.size = 13;
 	}
-	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL, NULL));
+	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL,
+			   NULL));
 }
 
 static void add_kinds(banyan *db)
@@ -282,12 +283,13 @@ static void move_about(banyan *db)
 static void batch(banyan *db, const char *prefix)
 {
 	char name[64];
-	MUST(banyan_begin(db));
+	banyan *to = NULL;
+	MUST(banyan_begin(db, &to));
 	for (unsigned i = 0; i < 6; i++) {
 		snprintf(name, sizeof(name), "%s%u", prefix, i);
-		put(db, name, 'x', i * 60);
+		put(to, name, 'x', i * 60);
 	}
-	MUST(banyan_commit(db));
+	MUST(banyan_commit(to));
 }
 
 static void fill(banyan *db)
@@ -328,16 +330,17 @@ static void make_tree(void)
 {
 	char name[150];
 	struct golden g;
+	banyan *to = NULL;
 	open_golden(&g, NULL);
-	MUST(banyan_begin(g.db));
+	MUST(banyan_begin(g.db, &to));
 	for (unsigned i = 0; i < 31; i++) {
 		memset(name, 'k', sizeof(name));
 		snprintf(name, sizeof(name), "key%03u", i * 7 % 31);
 		name[strlen(name)] = '-';
 		name[sizeof(name) - 1] = '\0';
-		MUST(banyan_put(g.db, name, name, i, 0));
+		MUST(banyan_put(to, name, name, i, 0));
 	}
-	MUST(banyan_commit(g.db));
+	MUST(banyan_commit(to));
 	MUST(banyan_freeze(g.db));
 	/* A part of the tree is written anew, the rest is shared */
 	MUST(banyan_put(g.db, "zzz", "last", 4, 0));

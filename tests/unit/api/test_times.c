@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "../store/engine/db.h"
+#include "api/handle.h"
 #include "tests/support/fault_file.h"
 
 #define LAST_NSEC 709551615u /* of the last second */
@@ -478,12 +478,13 @@ static void run_steps(struct held *h)
 	}
 }
 
-static void hold(struct fixture *x, struct held *h)
+/* Through the database, or a batch */
+static void hold(banyan *db, struct held *h)
 {
-	*h = (struct held){ .db = x->db };
-	h->space = find(x, "space");
-	h->data = find(x, "space/key");
-	h->other = find(x, "other");
+	*h = (struct held){ .db = db };
+	assert_int_equal(banyan_find(db, "space", &h->space), 0);
+	assert_int_equal(banyan_find(db, "space/key", &h->data), 0);
+	assert_int_equal(banyan_find(db, "other", &h->other), 0);
 }
 
 static void release(struct held *h)
@@ -518,7 +519,7 @@ static void ctime_grows_whatever_the_clock_says(void **state)
 	fill(x);
 	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
 		clock_says = clocks[i];
-		hold(x, &h);
+		hold(x->db, &h);
 		timestamp data = ctime_of(h.data);
 		timestamp space = ctime_of(h.space);
 		run_steps(&h);
@@ -527,7 +528,7 @@ static void ctime_grows_whatever_the_clock_says(void **state)
 		release(&h);
 		/* What the next process goes on from */
 		open_again(x, i % 2);
-		hold(x, &h);
+		hold(x->db, &h);
 		assert_true(ctime_of(h.data) == data);
 		assert_true(ctime_of(h.space) == space);
 		release(&h);
@@ -538,15 +539,18 @@ static void ctime_grows_whatever_the_clock_says(void **state)
 static void ctime_grows_in_a_batch(void **state)
 {
 	struct fixture *x = *state;
+	banyan *batch = NULL;
 	struct held h;
 	fill(x);
 	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
 		clock_says = clocks[i];
-		hold(x, &h);
-		assert_int_equal(banyan_begin(x->db), 0);
+		assert_int_equal(banyan_begin(x->db, &batch), 0);
+		hold(batch, &h);
 		run_steps(&h);
 		timestamp data = ctime_of(h.data);
-		assert_int_equal(banyan_commit(x->db), 0);
+		release(&h);
+		assert_int_equal(banyan_commit(batch), 0);
+		hold(x->db, &h);
 		assert_true(ctime_of(h.data) == data);
 		release(&h);
 	}
@@ -558,7 +562,7 @@ a_clock_behind_the_last_time_stops_at_it_and_may_come_back(void **state)
 	struct fixture *x = *state;
 	struct held h;
 	fill(x);
-	hold(x, &h);
+	hold(x->db, &h);
 	clock_says = (struct banyan_time){ 16725225600, 0 }; /* 2500 */
 	assert_int_equal(append(&h), 0);
 	assert_time(attributes(h.data).ctime, (struct banyan_time)LAST);

@@ -21,7 +21,7 @@
 static size_t table_bytes(banyan *db)
 {
 	struct read_txn s;
-	read_txn_begin_pinned(db, &s);
+	read_txn_begin_pinned(db->store, &s);
 	size_t bytes = redo_table_bytes(s.view->active);
 	read_txn_end(&s);
 	return bytes;
@@ -31,6 +31,7 @@ static size_t table_bytes(banyan *db)
 static void aborted_batches_do_not_pile_up(void **state)
 {
 	banyan *db = NULL;
+	banyan *batch = NULL;
 	struct banyan_options o = { .flags = BANYAN_CREATE,
 				    .cache_bytes = 4u << 20 };
 	char path[32];
@@ -39,14 +40,14 @@ static void aborted_batches_do_not_pile_up(void **state)
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
 	for (unsigned i = 0; i < 60; i++) {
-		assert_int_equal(banyan_begin(db), 0);
+		assert_int_equal(banyan_begin(db, &batch), 0);
 		for (unsigned k = 0; k < 5000; k++) {
 			sprintf(path, "key%u", k);
-			assert_int_equal(banyan_put(db, path, value,
+			assert_int_equal(banyan_put(batch, path, value,
 						    sizeof(value), 0),
 					 0);
 		}
-		banyan_abort(db);
+		banyan_abort(batch);
 		size_t bytes = table_bytes(db);
 		if (bytes > most)
 			most = bytes;
@@ -85,6 +86,7 @@ static void failed_operations_do_not_pile_up(void **state)
 static void a_batch_has_a_limit_of_memory(void **state)
 {
 	banyan *db = NULL;
+	banyan *batch = NULL;
 	struct banyan_options o = { .flags = BANYAN_CREATE,
 				    .cache_bytes = BANYAN_CACHE_MIN };
 	char value[250] = "";
@@ -92,13 +94,13 @@ static void a_batch_has_a_limit_of_memory(void **state)
 	unsigned n = 0;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
 	for (n = 0; !rc && n < 1000000; n++)
-		rc = banyan_put(db, "a", value, sizeof(value), 0);
+		rc = banyan_put(batch, "a", value, sizeof(value), 0);
 	size_t bytes = table_bytes(db);
 	print_message("%u puts of one key, %d: %zu MB\n", n, rc, bytes >> 20);
 	assert_true(bytes < 64u << 20);
-	banyan_abort(db);
+	banyan_abort(batch);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -187,7 +189,8 @@ static void a_reader_needs_one_slot(void **state)
 	unsigned slot[OTHERS];
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	assert_int_equal(banyan_insert(banyan_root(db), "k", 1, &make, &d, NULL), 0);
+	assert_int_equal(
+		banyan_insert(banyan_root(db), "k", 1, &make, &d, NULL), 0);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(banyan_write(d, page, sizeof(page), i * 10000,
 					      0, NULL),

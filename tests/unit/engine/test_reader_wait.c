@@ -83,15 +83,16 @@ static void *read_on(void *arg)
 static int write_batch(banyan *db, uint64_t *random, unsigned keys)
 {
 	char value[100] = { 0 };
-	int rc = banyan_begin(db);
+	banyan *batch = NULL;
+	int rc = banyan_begin(db, &batch);
 	for (unsigned i = 0; !rc && i < keys; i++) {
 		char name[32];
 		sprintf(name, "key%u",
 			keys == KEYS ? i : (unsigned)test_below(random, KEYS));
 		value[0] = (char)i;
-		rc = banyan_put(db, name, value, sizeof(value), 0);
+		rc = banyan_put(batch, name, value, sizeof(value), 0);
 	}
-	return rc ? rc : banyan_commit(db);
+	return rc ? rc : banyan_commit(batch);
 }
 
 static void readers_never_wait_for_a_sync(void **in)

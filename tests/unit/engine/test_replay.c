@@ -69,8 +69,8 @@ static void add_dense(banyan *db, unsigned record)
 	}
 	assert_int_equal(encode_table(&op, table, &body), 0);
 	log_begin(db->store->log, true);
-	assert_int_equal(log_stage_body(db->store->log, RECORD_OPERATION, body.data,
-					body.len, &offset),
+	assert_int_equal(log_stage_body(db->store->log, RECORD_OPERATION,
+					body.data, body.len, &offset),
 			 0);
 	assert_int_equal(log_commit(db->store->log), 0);
 	redo_table_unref(table);
@@ -123,7 +123,7 @@ static struct file *copy_of(struct file *f)
 static void assert_dense(banyan *db, unsigned records)
 {
 	struct read_txn s;
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct row_key key;
 	uint8_t value[ROW_VALUE_MAX];
 	struct buf row = BUF_INIT;
@@ -131,7 +131,7 @@ static void assert_dense(banyan *db, unsigned records)
 	assert_int_equal(st.keys, records);
 	assert_int_equal(st.live_bytes, records * 10);
 	assert_int_equal(st.next_id, 1 + records);
-	read_txn_begin_pinned(db, &s);
+	read_txn_begin_pinned(db->store, &s);
 	for (unsigned n = 0; n < records; n++) {
 		memset(value, (int)n + 1, sizeof(value));
 		for (unsigned i = 0; i < ROWS; i += 57) {
@@ -497,25 +497,26 @@ static void put_keys(banyan *db)
 {
 	char path[300];
 	char value[256];
+	banyan *batch = NULL;
 	memset(value, 'v', sizeof(value));
 	memset(path, 'p', sizeof(path));
 	for (unsigned i = 0; i < all_keys(); i++) {
 		if (i % 1000 == 0)
-			assert_int_equal(banyan_begin(db), 0);
+			assert_int_equal(banyan_begin(db, &batch), 0);
 		sprintf(path + 230, "%08x", i * 2654435761u);
-		assert_int_equal(banyan_put(db, path, value, sizeof(value), 0),
-				 0);
+		assert_int_equal(
+			banyan_put(batch, path, value, sizeof(value), 0), 0);
 		if (i % 7 == 0)
-			assert_int_equal(banyan_remove(db, path), 0);
+			assert_int_equal(banyan_remove(batch, path), 0);
 		if (i % 1000 == 999)
-			assert_int_equal(banyan_commit(db), 0);
+			assert_int_equal(banyan_commit(batch), 0);
 	}
 }
 
 static void assert_keys(banyan *db)
 {
 	char path[300];
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	uint64_t keys = 0;
 	memset(path, 'p', sizeof(path));
 	for (unsigned i = 0; i < all_keys(); i++) {

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "../store/engine/db.h"
+#include "api/handle.h"
 #include "tests/support/fault_file.h"
 #include "tests/support/temp.h"
 
@@ -390,7 +390,7 @@ static void fill_and_empty(struct scene *s)
 
 static void assert_values(banyan *db, unsigned keys)
 {
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	void *value = NULL;
 	size_t size = 0;
 	assert_int_equal(banyan_get(db, "before", &value, &size), 0);

@@ -6,7 +6,7 @@
 
 static uint64_t file_bytes(banyan *db)
 {
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	return st.file_bytes;
 }
@@ -334,19 +334,20 @@ static void a_batch_joins_and_can_be_undone(void **state)
 	growing_to(&g, 3000, 100);
 	size_t size = g.size;
 	unsigned extents = shape_of(g.d).extents;
-	assert_int_equal(banyan_begin(g.db), 0);
+	growing_enter_batch(&g);
 	growing_to(&g, 70000, 100);
 	assert_true(shape_of(g.d).extents < 60);
 	assert_bytes(g.d, g.want, g.size);
-	banyan_abort(g.db);
+	assert_bytes(g.outside, g.want, size);
+	growing_leave_batch(&g, false);
 	memset(g.want + size, 0, g.size - size);
 	g.size = size;
 	assert_int_equal(shape_of(g.d).extents, extents);
 	assert_int_equal(live_bytes(g.db), size);
 	growing_check(&g);
-	assert_int_equal(banyan_begin(g.db), 0);
+	growing_enter_batch(&g);
 	growing_to(&g, 70000, 100);
-	assert_int_equal(banyan_commit(g.db), 0);
+	growing_leave_batch(&g, true);
 	assert_true(shape_of(g.d).extents < 60);
 	assert_int_equal(live_bytes(g.db), g.size);
 	growing_check(&g);
@@ -383,11 +384,11 @@ static uint64_t place_of(banyan_data *d, uint64_t at)
 	struct located l;
 	struct extent_iter it;
 	struct run run;
-	assert_int_equal(read_txn_data(d, &s, &l), 0);
+	assert_int_equal(handle_read_data(d, &s, &l), 0);
 	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, at), 0);
 	assert_int_equal(extent_iter_next(&it, &run), 0);
 	extent_iter_close(&it);
-	read_txn_end(&s);
+	handle_read_end(d->db, &s);
 	return run.e.payload + run.e.start + (at - run.at);
 }
 

@@ -193,7 +193,7 @@ static inline int dump_key(void *arg, const char *path,
 static inline char *dump_db(banyan *db)
 {
 	struct dump out = { .db = db };
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	char line[128];
 
 	assert_int_equal(banyan_get_stat(db, &st), 0);
@@ -293,12 +293,14 @@ static inline void make_database(banyan *db)
 				   .value = "space/long",
 				   .size = 10 };
 	char path[32];
+	banyan *batch = NULL;
 
 	make_values(db);
 	assert_int_equal(banyan_alias(db, "one-chunk", "space/alias"), 0);
 	assert_int_equal(banyan_make_space(db, "hollow", 0), 0);
-	assert_int_equal(
-		banyan_insert(banyan_root(db), "symlink", 7, &link, NULL, NULL), 0);
+	assert_int_equal(banyan_insert(banyan_root(db), "symlink", 7, &link,
+				       NULL, NULL),
+			 0);
 	banyan_data *d = hold_key(db, "short");
 	assert_int_equal(banyan_set_xattr(d, "user.short", "x", 1, 0), 0);
 	assert_int_equal(
@@ -308,12 +310,12 @@ static inline void make_database(banyan *db)
 	assert_int_equal(banyan_set_xattr(d, "user.of", "a space", 7, 0), 0);
 	banyan_release(d, 1);
 	/* Enough for a tree of two levels */
-	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
 	for (unsigned i = 0; i < 300; i++) {
 		snprintf(path, sizeof(path), "many/key-%03u", i);
-		put_random(db, path, 40, 1000 + i);
+		put_random(batch, path, 40, 1000 + i);
 	}
-	assert_int_equal(banyan_commit(db), 0);
+	assert_int_equal(banyan_commit(batch), 0);
 }
 
 static inline void keep_state(struct scene *s, banyan *db)

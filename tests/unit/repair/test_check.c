@@ -6,6 +6,7 @@
  */
 #include "damage_fixture.h"
 
+#include "engine/write.h"
 #include "repair/check.h"
 
 /* ---- damage of the file ----------------------------------------------- */
@@ -280,7 +281,8 @@ static banyan *open_source(struct scene *s, struct txn **c)
 	banyan *db = NULL;
 	write_whole(SOURCE, s->bytes, s->size);
 	assert_int_equal(banyan_open(SOURCE, NULL, &db), 0);
-	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, c), 0);
+	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true, c),
+			 0);
 	return db;
 }
 
@@ -292,9 +294,9 @@ static uint64_t id_of(banyan *db, const char *path)
 	return id;
 }
 
-static void end_source(banyan *db, struct txn *c)
+static void end_source(banyan *db)
 {
-	assert_int_equal(db_write_end(db, c, 0), 0);
+	assert_int_equal(store_write_end(db->store, 0), 0);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -326,7 +328,7 @@ static void rows_without_an_owner_are_found(void **in)
 	put(c, &key, v.data, v.len);
 	row_key_extent(&key, 100000, 10);
 	put(c, &key, v.data, v.len);
-	end_source(db, c);
+	end_source(db);
 	assert_int_equal(check_path(s, SOURCE), 2);
 	assert_found(s, "XATTR rows of Data 100000, which is not there");
 	assert_damage(s, "EXTENT rows of Data 100000, which has no contents",
@@ -348,7 +350,7 @@ static void a_data_in_two_places_is_found(void **in)
 	row_key_name(&key, BANYAN_ROOT_ID, "twice", 5);
 	put(c, &key, copy, v.len);
 	c->op.keys++;
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "at key twice is also elsewhere",
 		      "key twice: its Data is another key's");
 }
@@ -374,7 +376,7 @@ static void lone_datas_and_spaces_are_found(void **in)
 	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_link(&key, space, BANYAN_ROOT_ID, "space", 5);
 	assert_int_equal(txn_delete(c, &key), 0);
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "says that it has 2 links, it has 0",
 		      "which is in lost+found now");
 	char *got = dump_file(OUT);
@@ -397,7 +399,7 @@ static void a_space_without_its_row_is_made_anew(void **in)
 	banyan *db = open_source(s, &c);
 	row_key_data(&key, id_of(db, "space"));
 	assert_int_equal(txn_delete(c, &key), 0);
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "key space refers to Data ",
 		      "mode, owner and times of key space key space");
 	char *got = dump_file(OUT);
@@ -434,7 +436,7 @@ static void key_spaces_in_a_circle_are_found(void **in)
 	put(c, &key, v.data, v.len);
 	row_key_link(&key, hollow, space, "hollow", 6);
 	put(c, &key, "", 0);
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "lies below itself", "which is in lost+found now");
 	buf_free(&v);
 }
@@ -457,7 +459,7 @@ static void one_value_under_many_keys_is_read_once(void **in)
 		row_key_name(&key, BANYAN_ROOT_ID, name, (size_t)n);
 		put(c, &key, copy, v.len);
 	}
-	end_source(db, c);
+	end_source(db);
 	assert_true(check_path(s, SOURCE) >= 3000);
 	assert_true(s->calls < 2000);
 	assert_int_equal(salvage_source_file(s, false), 3000);
@@ -540,7 +542,7 @@ static void whatever_the_rows_say_a_salvage_is_sound(void **in)
 		collect(all, &c->state);
 		for (uint64_t n = 1 + test_below(&random, 6); n; n--)
 			spoil_row(&random, c, all);
-		assert_int_equal(db_write_end(db, c, 0), 0);
+		assert_int_equal(store_write_end(db->store, 0), 0);
 		/* As it is, neither swept nor frozen */
 		log_poison(db->store->log);
 		(void)banyan_close(db);
