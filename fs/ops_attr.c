@@ -34,7 +34,7 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino,
 
 static struct banyan_time time_of(struct timespec t)
 {
-	return (struct banyan_time){ t.tv_sec, (uint32_t)t.tv_nsec };
+	return (struct banyan_time){ t.tv_sec, (uint64_t)t.tv_nsec };
 }
 
 /* What the kernel asks for in the library's words */

@@ -182,7 +182,7 @@ int banyan_view(banyan *db, banyan **view);
 /* As struct timespec has it: of times before 1970, too, nsec counts upwards */
 struct banyan_time {
 	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
-	uint32_t nsec; /* 0 to 999999999 */
+	uint64_t nsec; /* 0 to 999999999 */
 };
 
 /*

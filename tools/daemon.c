@@ -45,7 +45,7 @@ bool daemon_holds(const char *file)
 
 static bool same_time(const struct timespec *a, const struct banyan_time *b)
 {
-	return a->tv_sec == b->sec && a->tv_nsec == b->nsec;
+	return a->tv_sec == b->sec && (uint64_t)a->tv_nsec == b->nsec;
 }
 
 /* ctime never repeats: two databases share it only if one is a copy */
