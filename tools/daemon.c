@@ -52,8 +52,7 @@ static bool same_time(const struct timespec *a, const struct banyan_time *b)
 static bool same_root(const struct stat *a, const struct banyan_attr *b)
 {
 	return same_time(&a->st_ctim, &b->ctime) &&
-	       same_time(&a->st_mtim, &b->mtime) &&
-	       a->st_nlink == b->nlink;
+	       same_time(&a->st_mtim, &b->mtime) && a->st_nlink == b->nlink;
 }
 
 static bool read_root(const char *file, struct banyan_attr *attr)
