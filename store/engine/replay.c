@@ -100,6 +100,7 @@ static int replay_rows(struct store *store, const struct log_record *rec)
 	atomic_fetch_add(&store->keys, (uint64_t)op.keys);
 	atomic_fetch_add(&store->live, (uint64_t)op.live);
 	atomic_fetch_add(&store->redo_bytes, rec->header.body_len);
+	atomic_store(&store->counted, seq);
 	atomic_store(&store->visible, seq);
 	return 0;
 }
