@@ -168,8 +168,7 @@ test_large()
 		printf '"}\n'
 	done >in
 	same "rows may be megabytes" ndjson id
-	is "check finds nothing wrong" "rows.banyan: sound" \
-		"$(banyan check rows.banyan)"
+	sound "check finds nothing wrong" rows.banyan
 
 	fresh
 	(echo id,x; printf '1,'
@@ -348,8 +347,7 @@ test_interrupted()
 	is "an import that is interrupted leaves nothing behind" "" "$wrong"
 	((cut)) && ok "and ends by the signal ($cut of 8 were interrupted)" ||
 		not_ok "none was interrupted"
-	is "check finds nothing wrong then" "rows.banyan: sound" \
-		"$(banyan check rows.banyan)"
+	sound "check finds nothing wrong then" rows.banyan
 
 	fresh
 	(echo id; sleep 5) | interrupt TERM 0.3 rows.banyan
@@ -376,8 +374,7 @@ full_disk()
 		"1 banyan: small/rows.banyan: key '$1': no space left on the \
 disk; nothing was changed" "$? $(head -n 1 err)"
 	is "which is taken back" old "$(banyan ls -R small/rows.banyan)"
-	is "whole" "small/rows.banyan: sound" \
-		"$(banyan check small/rows.banyan)"
+	sound "whole" small/rows.banyan
 	umount small
 }
 

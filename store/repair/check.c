@@ -20,6 +20,7 @@
 #include "base/crc32c.h"
 #include "file/file_overlay.h"
 #include "log/log_walk.h"
+#include "repair/log_end.h"
 #include "repair/row_tools.h"
 
 void check_found(struct checker *k, const char *format, ...)
@@ -96,16 +97,6 @@ static int check_record(void *arg, const struct log_record *rec)
 	return check_progress(k, rec->offset + rec->size);
 }
 
-static void note_tail(struct checker *k, const struct log_state *st)
-{
-	if (st->size > st->end.offset)
-		note(k,
-		     "%" PRIu64 " bytes behind offset %" PRIu64
-		     ", where the log ends, are no records: a write that is "
-		     "under way or was never completed",
-		     st->size - st->end.offset, st->end.offset);
-}
-
 struct payloads {
 	struct checker *k;
 	struct file *file;
@@ -123,6 +114,21 @@ static int check_payload(void *arg, const struct log_record *rec)
 		rc = 0;
 	}
 	return rc ? rc : check_record(p->k, rec);
+}
+
+static int note_end(struct checker *k, const struct log_walk *w,
+		    const struct log_state *st)
+{
+	struct banyan_log_end end;
+	char text[LOG_END_TEXT];
+	int rc = log_end_find(w, st, &end);
+	if (rc)
+		return rc;
+	if (log_end_text(&end, k->in_use, text))
+		note(k, "%s", text);
+	if (k->options->end)
+		*k->options->end = end;
+	return 0;
 }
 
 /* st: what opening found, or NULL if it failed */
@@ -144,6 +150,8 @@ static int check_log(struct checker *k, struct file *file, uint64_t salt,
 		log_walk_cut(&w, st->end.seq);
 	tell_gaps(k, &w);
 	rc = log_walk_visit(&w, 1, UINT64_MAX, NULL, check_payload, &p);
+	if (!rc && st)
+		rc = note_end(k, &w, st);
 	log_walk_close(&w);
 	return rc;
 }
@@ -221,10 +229,8 @@ static int check_file(struct checker *k, struct file *below, struct file *file)
 	rc = check_log(k, file, salt, size, opened ? NULL : &st);
 	if (rc)
 		return rc;
-	if (!opened) {
-		note_tail(k, &st);
+	if (!opened)
 		return check_model(k, below);
-	}
 	/* It cannot be opened: if that is not for what was found, say why */
 	if (k->damages == 0 &&
 	    log_recover(file, false, &st, report_found, k) == -ENOMEM)
@@ -239,6 +245,7 @@ int64_t banyan_check(const char *path, const struct banyan_check *check)
 	struct file *file = NULL;
 	if (!path || !check)
 		return -EINVAL;
+	k.in_use = file_in_use(path);
 	int rc = file_open(path, false, &below);
 	if (!rc)
 		rc = file_watched(below, watch, unreadable, &k, &file);

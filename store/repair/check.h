@@ -15,6 +15,7 @@ struct torn {
 struct checker {
 	const struct banyan_check *options;
 	int64_t damages;
+	bool in_use; /* somebody has the file open for writing */
 	uint64_t done; /* bytes of work, for progress */
 	uint64_t total;
 	bool cancelled;

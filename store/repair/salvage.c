@@ -12,6 +12,7 @@
 
 #include "base/crc32c.h"
 #include "file/file_overlay.h"
+#include "repair/log_end.h"
 #include "base/umask.h"
 
 /* ---- telling ---------------------------------------------------------- */
@@ -174,19 +175,33 @@ static int tell_gaps(struct salvage *s)
 	return 0;
 }
 
+static int note_end(struct salvage *s, const struct log_state *st)
+{
+	struct banyan_log_end end;
+	char text[LOG_END_TEXT];
+	int rc = log_end_find(&s->walk, st, &end);
+	if (!rc && log_end_text(&end, s->in_use, text))
+		salvage_note(s, "%s", text);
+	return rc;
+}
+
 static int read_log(struct salvage *s)
 {
 	struct log_state st = { 0 };
 	int rc = log_walk_open(&s->walk, s->file, s->sb.salt, s->size);
 	if (rc)
 		return rc;
-	/* If it can be opened, it ends where it ends for everybody */
-	rc = log_recover(s->file, false, &st, NULL, NULL);
-	if (rc == -ENOMEM)
-		return rc; /* which says nothing about it */
-	if (!rc)
+	/* If normal recovery works, use the end of log that it found */
+	int opened = log_recover(s->file, false, &st, NULL, NULL);
+	if (opened == -ENOMEM)
+		return opened; /* which says nothing about it */
+	if (!opened) {
 		log_walk_cut(&s->walk, st.end.seq);
-	if (s->walk.cut)
+		rc = note_end(s, &st);
+	}
+	if (rc)
+		return rc;
+	if (s->walk.cut && opened)
 		salvage_note(s,
 			     "the log ends at offset %" PRIu64
 			     ": nothing says that the records behind it were "
@@ -295,6 +310,7 @@ int64_t banyan_salvage(const char *path, const char *out,
 		return -ENOMEM;
 	s->options = options;
 	int rc = check_out(out);
+	s->in_use = file_in_use(path);
 	if (!rc)
 		rc = file_open(path, false, &file);
 	if (!rc)

@@ -41,6 +41,7 @@ struct shared_payload;
 struct salvage {
 	const struct banyan_salvage *options;
 	int64_t losses;
+	bool in_use; /* somebody has the file open for writing */
 	uint64_t done; /* of the file's bytes, for progress */
 	struct {
 		uint64_t from, to; /* of these bytes */
