@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "../store/engine/db.h"
-#include "../store/repair/row_tools.h"
+#include "../store/repair/row_lookup.h"
 #include "encode_table.h"
 #include "fault_file.h"
 #include "random.h"

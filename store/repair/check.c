@@ -21,7 +21,7 @@
 #include "file/file_overlay.h"
 #include "log/log_walk.h"
 #include "repair/log_end.h"
-#include "repair/row_tools.h"
+#include "repair/row_text.h"
 
 void check_found(struct checker *k, const char *format, ...)
 {

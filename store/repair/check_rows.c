@@ -6,7 +6,9 @@
 
 #include "repair/check.h"
 #include "base/id_set.h"
-#include "repair/row_tools.h"
+#include "repair/row_lookup.h"
+#include "repair/row_text.h"
+#include "repair/verify.h"
 #include "model/xattr.h"
 
 /* ---- nodes ------------------------------------------------------------ */

@@ -18,7 +18,9 @@
 #include "repair/rebuild.h"
 #include "base/id_set.h"
 #include "log/log_walk.h"
-#include "repair/row_tools.h"
+#include "repair/row_lookup.h"
+#include "repair/row_text.h"
+#include "repair/verify.h"
 
 /* Rows from lower on, below upper, that a damaged node had */
 struct lost_range {

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* row_text.h - which key, Data or attribute a row is about, in words. */
+#ifndef STORE_REPAIR_ROW_TEXT_H
+#define STORE_REPAIR_ROW_TEXT_H
+
+#include <stdarg.h>
+
+#include "model/txn.h"
+
+/*
+ * Append a key as people write it, "space/space/name", by the LINK rows of the
+ * key spaces. Where these do not lead to the root it begins with "(space N)".
+ * Never fails but for lack of memory, which *text notes.
+ */
+void text_key(const struct state *s, uint64_t space, const void *name,
+	      size_t len, struct buf *text);
+
+/* "key PATH" by the first LINK row of the Data, or "Data N" */
+void text_data(const struct state *s, uint64_t id, struct buf *text);
+
+/* What a row of this key is about */
+void text_row(const struct state *s, const uint8_t *key, size_t len,
+	      struct buf *text);
+
+/* printf to the end of a buffer, no NUL behind it */
+__attribute__((format(printf, 2, 3))) void text_add(struct buf *text,
+						    const char *format, ...);
+/* The text with a NUL behind it; "" if memory ran out, which is noted */
+const char *text_of(struct buf *text, bool *no_memory);
+
+/*
+ * Tell somebody, who may be NULL, one line. Once memory has run out nothing is
+ * told any more: a line that lacks a name is worse than none.
+ */
+__attribute__((format(printf, 4, 0))) void
+text_tell(void (*to)(void *arg, const char *line), void *arg, bool *no_memory,
+	  const char *format, va_list args);
+
+#endif
