@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,31 +23,6 @@ void text_add(struct buf *text, const char *format, ...)
 		buf_add(text, line,
 			(size_t)n < sizeof(line) ? (size_t)n :
 						   sizeof(line) - 1);
-}
-
-const char *text_of(struct buf *text, bool *no_memory)
-{
-	buf_add_u8(text, 0);
-	if (text->failed) {
-		*no_memory = true;
-		return "";
-	}
-	text->len--;
-	return (const char *)text->data;
-}
-
-void text_tell(void (*to)(void *arg, const char *line), void *arg,
-	       bool *no_memory, const char *format, va_list args)
-{
-	char *line = NULL;
-	if (!to || *no_memory)
-		return;
-	if (vasprintf(&line, format, args) < 0) {
-		*no_memory = true;
-		return;
-	}
-	to(arg, line);
-	free(line);
 }
 
 /* Damage shows in the words; a lack of memory must not look like that */

@@ -3,8 +3,6 @@
 #ifndef STORE_REPAIR_ROW_TEXT_H
 #define STORE_REPAIR_ROW_TEXT_H
 
-#include <stdarg.h>
-
 #include "model/txn.h"
 
 /*
@@ -25,15 +23,5 @@ void text_row(const struct state *s, const uint8_t *key, size_t len,
 /* printf to the end of a buffer, no NUL behind it */
 __attribute__((format(printf, 2, 3))) void text_add(struct buf *text,
 						    const char *format, ...);
-/* The text with a NUL behind it; "" if memory ran out, which is noted */
-const char *text_of(struct buf *text, bool *no_memory);
-
-/*
- * Tell somebody, who may be NULL, one line. Once memory has run out nothing is
- * told any more: a line that lacks a name is worse than none.
- */
-__attribute__((format(printf, 4, 0))) void
-text_tell(void (*to)(void *arg, const char *line), void *arg, bool *no_memory,
-	  const char *format, va_list args);
 
 #endif
