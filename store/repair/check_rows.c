@@ -126,28 +126,18 @@ static int beside_torn(const struct rows *r, int rc)
 struct value {
 	struct rows *r;
 	const char *what; /* whose it is */
-	uint64_t start;
-	uint64_t end; /* 0: no damage so far */
 	uint64_t size;
+	bool bad;
 };
 
-static void tell_value(const struct value *v)
-{
-	if (v->end)
-		tell_bad(&v->r->k->tell,
-			 "damaged value of %s: bytes %" PRIu64 " to %" PRIu64
-			 " of %" PRIu64,
-			 v->what, v->start, v->end - 1, v->size);
-}
-
-static int note_value(void *arg, uint64_t start, uint64_t end)
+static int bad_value(void *arg, uint64_t start, uint64_t end)
 {
 	struct value *v = arg;
-	if (!v->end || start > v->end) {
-		tell_value(v);
-		v->start = start;
-	}
-	v->end = end > start ? end : start + 1;
+	v->bad = true;
+	tell_bad(&v->r->k->tell,
+		 "damaged value of %s: bytes %" PRIu64 " to %" PRIu64
+		 " of %" PRIu64,
+		 v->what, start, end - 1, v->size);
 	return 0;
 }
 
@@ -156,15 +146,14 @@ static int check_value(struct rows *r, const struct data *d, const char *what)
 	struct value v = { .r = r, .what = what, .size = d->size };
 	uint64_t stored = 0;
 	uint64_t own = 0;
-	int rc = verify_value(&r->verifier, r->s, d, note_value, &v, &stored,
+	int rc = verify_value(&r->verifier, r->s, d, bad_value, &v, &stored,
 			      &own);
 	if (rc)
 		return rc;
-	tell_value(&v);
 	bool in_extents = d->contents == CONTENTS_EXTENTS ||
 			  d->contents == CONTENTS_ROWS;
 	/* Of an orphan some may have been swept already */
-	if (in_extents && d->nlink && stored != d->stored && !v.end)
+	if (in_extents && d->nlink && stored != d->stored && !v.bad)
 		tell_bad(&r->k->tell,
 			 "damaged value of %s: %" PRIu64
 			 " bytes are stored, it says %" PRIu64,
@@ -344,8 +333,7 @@ static int check_data(struct rows *r, const uint8_t *key, size_t len,
 {
 	struct data d;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1))
+	if (rows_decode_data(key, len, value, value_len, &d))
 		return -EUCLEAN;
 	int rc = beside_torn(r, check_nlink(r, &d));
 	if (rc >= 0 && data_is_space(&d))

@@ -29,6 +29,15 @@ int rows_data(const struct state *s, uint64_t id, struct data *d)
 	return !rc && d->id != id ? -EUCLEAN : rc;
 }
 
+int rows_decode_data(const uint8_t *key, size_t len, const uint8_t *value,
+		     size_t value_len, struct data *d)
+{
+	if (len != ROW_ID_LEN || data_decode(d, value, value_len) ||
+	    d->id != get_be64(key + 1))
+		return -EUCLEAN;
+	return 0;
+}
+
 int rows_visit(const struct state *s, const void *prefix, size_t prefix_len,
 	       row_visit *visit, void *arg)
 {

@@ -16,6 +16,10 @@ int rows_has(const struct state *s, const struct row_key *key);
 /* The Data in the DATA row with this id. -ENOENT, -EUCLEAN. */
 int rows_data(const struct state *s, uint64_t id, struct data *d);
 
+/* The same from a DATA row that is at hand: 0, or -EUCLEAN */
+int rows_decode_data(const uint8_t *key, size_t len, const uint8_t *value,
+		     size_t value_len, struct data *d);
+
 /* Visit rows whose keys begin so, in order; non-zero ends it and comes back */
 typedef int row_visit(void *arg, const uint8_t *key, size_t len,
 		      const uint8_t *value, size_t value_len);

@@ -43,6 +43,7 @@ void text_key(const struct state *s, uint64_t space, const void *name,
 			space = row_link_space(links[depth++].bytes);
 	}
 	note_failure(text, rc);
+	text_add(text, "key ");
 	if (space != BANYAN_ROOT_ID)
 		text_add(text, "(space %" PRIu64 ")/", space);
 	while (depth--) {
@@ -62,7 +63,6 @@ void text_data(const struct state *s, uint64_t id, struct buf *text)
 	if (id == BANYAN_ROOT_ID) {
 		text_add(text, "the root key space");
 	} else if (rc == 1) {
-		text_add(text, "key ");
 		text_key(s, row_link_space(link.bytes),
 			 link.bytes + ROW_LINK_LEN, link.len - ROW_LINK_LEN,
 			 text);
@@ -84,7 +84,6 @@ void text_row(const struct state *s, const uint8_t *key, size_t len,
 	size_t n = len - ROW_ID_LEN;
 	switch (key[0]) {
 	case ROW_NAME:
-		text_add(text, "key ");
 		text_key(s, id, rest, n, text);
 		break;
 	case ROW_DATA:

@@ -6,8 +6,8 @@
 #include "model/txn.h"
 
 /*
- * Append a key as people write it, "space/space/name", by the LINK rows of the
- * key spaces. Where these do not lead to the root it begins with "(space N)".
+ * Append "key" and the key as people write it, "space/space/name", by the LINK rows of the
+ * key spaces. Where these do not lead to the root the key begins with "(space N)".
  * Never fails but for lack of memory, which *text notes.
  */
 void text_key(const struct state *s, uint64_t space, const void *name,

@@ -53,35 +53,18 @@ struct damage {
 	struct salvage *s;
 	const char *what;
 	uint64_t size;
-	uint64_t start; /* of the range that is growing */
-	uint64_t end;
 	bool any;
 };
 
-static void tell_damage(struct damage *x)
+static int bad_value(void *arg, uint64_t start, uint64_t end)
 {
-	if (x->end == x->start && x->any)
-		return;
-	bool zeros = x->s->options->zeros;
+	struct damage *x = arg;
+	x->any = true;
 	tell_bad(&x->s->tell,
 		 "%s: bytes %" PRIu64 " to %" PRIu64 " of %" PRIu64
 		 " are damaged%s",
-		 x->what, x->start, x->end ? x->end - 1 : 0, x->size,
-		 zeros ? ": zeros in their place" : "");
-}
-
-static int note_damage(void *arg, uint64_t start, uint64_t end)
-{
-	struct damage *x = arg;
-	if (x->any && start <= x->end) {
-		x->end = end > x->end ? end : x->end;
-		return 0;
-	}
-	if (x->any)
-		tell_damage(x);
-	x->any = true;
-	x->start = start;
-	x->end = end > start ? end : start + 1;
+		 x->what, start, end - 1, x->size,
+		 x->s->options->zeros ? ": zeros in their place" : "");
 	return 0;
 }
 
@@ -91,14 +74,12 @@ static int verify(struct salvage *s, const struct data *d, const char *what)
 	struct damage x = { .s = s, .what = what, .size = d->size };
 	uint64_t stored = 0;
 	uint64_t own = 0;
-	int rc = verify_value(&s->verifier, &s->rows, d, note_damage, &x,
-			      &stored, &own);
+	int rc = verify_value(&s->verifier, &s->rows, d, bad_value, &x, &stored,
+			      &own);
 	if (rc)
 		return rc;
-	if (x.any) {
-		tell_damage(&x);
+	if (x.any)
 		return 1;
-	}
 	if ((d->contents == CONTENTS_EXTENTS || d->contents == CONTENTS_ROWS) &&
 	    stored != d->stored) {
 		tell_bad(&s->tell,

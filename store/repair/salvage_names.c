@@ -11,13 +11,6 @@
 
 #include "repair/salvage.h"
 
-static void text_lost_key(struct salvage *s, uint64_t space, const void *name,
-			  size_t len, struct buf *text)
-{
-	text_add(text, "key ");
-	text_key(&s->rows, space, name, len, text);
-}
-
 int salvage_put_key(struct salvage *s, uint64_t space, const void *name,
 		    size_t len, uint64_t id, uint32_t mode)
 {
@@ -86,8 +79,8 @@ static int lose_alias(void *arg, const uint8_t *key, size_t len,
 	if (len <= ROW_LINK_LEN)
 		return 0;
 	if (a->any) {
-		text_lost_key(a->s, row_link_space(key), key + ROW_LINK_LEN,
-			      len - ROW_LINK_LEN, &text);
+		text_key(&a->s->rows, row_link_space(key), key + ROW_LINK_LEN,
+			 len - ROW_LINK_LEN, &text);
 		tell_bad(&a->s->tell, "%s: its value is the damaged one of %s",
 			 tell_text(&a->s->tell, &text), a->first);
 	}
@@ -135,8 +128,8 @@ static int take_data(void *arg, const uint8_t *key, size_t len,
 	struct row_key k = { .len = len };
 	struct data d;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1) || !salvage_note_id(s, d.id)) {
+	if (rows_decode_data(key, len, value, value_len, &d) ||
+	    !salvage_note_id(s, d.id)) {
 		text_row(&s->rows, key, len, &text);
 		tell_bad(&s->tell, "%s: a row that makes no sense",
 			 tell_text(&s->tell, &text));
@@ -164,7 +157,7 @@ static void lose_key(struct salvage *s, const struct key_row *k,
 		     const char *why)
 {
 	struct buf text = BUF_INIT;
-	text_lost_key(s, k->space, k->name, k->len, &text);
+	text_key(&s->rows, k->space, k->name, k->len, &text);
 	tell_bad(&s->tell, "%s: %s", tell_text(&s->tell, &text), why);
 	buf_free(&text);
 }
@@ -183,7 +176,7 @@ static int take_embedded(struct salvage *s, const struct key_row *k,
 			lose_key(s, k, "its Data is another key's");
 		return rc < 0 ? rc : 0;
 	}
-	text_lost_key(s, k->space, k->name, k->len, &text);
+	text_key(&s->rows, k->space, k->name, k->len, &text);
 	rc = salvage_value(s, d, tell_text(&s->tell, &text));
 	if (!rc) {
 		rc = salvage_put_data(s, &k->key, d);
@@ -350,7 +343,7 @@ static int take_link(void *arg, const uint8_t *row, size_t len,
 		return rc < 0 ? rc : 0;
 	rc = mode_of(s, id, &mode);
 	if (!rc && mode) {
-		text_lost_key(s, k.space, k.name, k.len, &text);
+		text_key(&s->rows, k.space, k.name, k.len, &text);
 		tell_note(&s->tell, "%s was lost, and found again by its link",
 			  tell_text(&s->tell, &text));
 		rc = salvage_put_key(s, k.space, k.name, k.len, id, mode);

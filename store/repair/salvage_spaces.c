@@ -91,8 +91,8 @@ static int take_space(void *arg, const uint8_t *key, size_t len,
 	struct data d;
 	struct row_key orphan;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1) || !data_is_space(&d))
+	if (rows_decode_data(key, len, value, value_len, &d) ||
+	    !data_is_space(&d))
 		return 0;
 	row_key_orphan(&orphan, d.id);
 	int rc = 0;

@@ -85,40 +85,59 @@ int verify_extent(struct verifier *v, const struct extent *e,
 	return 0;
 }
 
-struct in_value {
-	uint64_t at;
-	int (*bad)(void *arg, uint64_t start, uint64_t end);
+/* Damage of a value: what lies side by side is told as one range */
+struct damage {
+	verify_bad *bad;
 	void *arg;
+	uint64_t at; /* of the extent in the value */
+	uint64_t start; /* of the range that may still grow */
+	uint64_t end; /* 0: there is none */
 };
+
+static int end_range(struct damage *x)
+{
+	return x->end ? x->bad(x->arg, x->start, x->end) : 0;
+}
+
+static int add_range(struct damage *x, uint64_t start, uint64_t end)
+{
+	if (!x->end || start > x->end) {
+		int rc = end_range(x);
+		if (rc)
+			return rc;
+		x->start = start;
+	}
+	x->end = end > start ? end : start + 1;
+	return 0;
+}
 
 static int bad_in_value(void *arg, uint32_t start, uint32_t end)
 {
-	struct in_value *in = arg;
-	return in->bad(in->arg, in->at + start, in->at + end);
+	struct damage *x = arg;
+	return add_range(x, x->at + start, x->at + end);
 }
 
 int verify_value(struct verifier *v, const struct state *s,
-		 const struct data *d,
-		 int (*bad)(void *arg, uint64_t start, uint64_t end), void *arg,
+		 const struct data *d, verify_bad *bad, void *arg,
 		 uint64_t *stored, uint64_t *own)
 {
 	struct extent_iter it;
 	struct run run = { 0 };
-	struct in_value in = { .bad = bad, .arg = arg };
+	struct damage x = { .bad = bad, .arg = arg };
 	uint64_t end = 0;
 	*stored = *own = 0;
 	int rc = extent_iter_open(&it, s, d, 0);
 	while (!rc && (rc = extent_iter_next(&it, &run)) == 0) {
-		in.at = run.at;
+		x.at = run.at;
 		end = run.at + run.e.length;
 		*stored += run.e.length;
 		*own += run.e.shared ? 0 : run.e.length;
-		rc = verify_extent(v, &run.e, bad_in_value, &in);
+		rc = verify_extent(v, &run.e, bad_in_value, &x);
 		if (!rc && v->step)
 			rc = v->step(v->arg, run.e.length);
 	}
 	extent_iter_close(&it);
 	if (is_damage(rc))
-		rc = bad(arg, end, d->size);
-	return rc < 0 ? rc : 0;
+		rc = add_range(&x, end, d->size);
+	return rc < 0 ? rc : end_range(&x);
 }

@@ -35,13 +35,14 @@ int verify_extent(struct verifier *v, const struct extent *e,
 		  void *arg);
 
 /*
- * Read the extents of a value. bad is told which bytes of the value are damaged,
- * in order; where rows make no sense, all from there on. *stored gets the sum
- * of the extents, *own that of those that nobody else may refer to.
+ * Read the extents of a value. bad is told which ranges of the value are damaged,
+ * in order and none beside another; where rows make no sense, all from there on.
+ * What it returns must be 0. *stored gets the sum of the extents, *own that of
+ * those that nobody else may refer to.
  */
+typedef int verify_bad(void *arg, uint64_t start, uint64_t end);
 int verify_value(struct verifier *v, const struct state *s,
-		 const struct data *d,
-		 int (*bad)(void *arg, uint64_t start, uint64_t end), void *arg,
+		 const struct data *d, verify_bad *bad, void *arg,
 		 uint64_t *stored, uint64_t *own);
 
 #endif
