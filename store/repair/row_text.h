@@ -6,9 +6,9 @@
 #include "model/txn.h"
 
 /*
- * Append "key" and the key as people write it, "space/space/name", by the LINK rows of the
- * key spaces. Where these do not lead to the root the key begins with "(space N)".
- * Never fails but for lack of memory, which *text notes.
+ * Append "key SPACE/SPACE/NAME", by the LINK rows of the key spaces. Where these
+ * do not lead to the root the path begins with "(space N)". Only a lack of memory
+ * makes it fail, which *text notes.
  */
 void text_key(const struct state *s, uint64_t space, const void *name,
 	      size_t len, struct buf *text);

@@ -18,16 +18,9 @@
 
 #include "repair/salvage.h"
 
-/* Freezes that are gone back for damaged ranges, before the log is read from
- * its beginning: each costs a look at every range */
+/* Trees that are looked into for damaged ranges, before the log is read from its
+ * beginning: each costs a look at every range */
 #define DEPTH_MAX 64
-
-/* The ranges, of those that the freezes after it leave open, that the tree of one
- * freeze leaves open as well */
-struct depth {
-	struct freeze freeze;
-	struct lost_ranges open;
-};
 
 /* ---- ranges ----------------------------------------------------------- */
 
@@ -399,62 +392,53 @@ static void mark_lost(struct salvage *s, const struct lost_ranges *open)
 			s->range_lost[i] = true;
 }
 
-/* Bring the ranges that depth `at` left open forward to its freeze */
-static int bring_forward(struct salvage *s, const struct depth *at,
-			 uint64_t from)
+/* Bring these ranges forward, from sequence number `from` to the freeze */
+static int bring_forward(struct salvage *s, const struct lost_ranges *open,
+			 uint64_t from, const struct freeze *f)
 {
-	uint64_t to = at->freeze.replay.seq;
-	struct replay p = { .s = s, .within = &at->open };
-	if (!log_walk_complete(&s->src.walk, from, to) ||
+	struct replay p = { .s = s, .within = open };
+	if (!log_walk_complete(&s->src.walk, from, f->replay.seq) ||
 	    (from == 1 && s->src.sb.generation > 1))
-		mark_lost(s, &at->open);
-	int rc =
-		log_walk_visit(&s->src.walk, from, to, NULL, replay_record, &p);
+		mark_lost(s, open);
+	int rc = log_walk_visit(&s->src.walk, from, f->replay.seq, NULL,
+				replay_record, &p);
 	if (rc >= 0 && p.stopped_at)
-		mark_lost(s, &at->open);
+		mark_lost(s, open);
 	return rc < 0 ? rc : 0;
 }
 
-/* Trees, the last first, until one is sound in what those after it left open */
-static int walk_trees(struct salvage *s, struct depth *depths, unsigned *used)
+static int fill_from_freeze(struct salvage *s, const struct freeze *f,
+			    const struct lost_ranges *within, unsigned depth);
+
+/* What the tree of a freeze leaves open, from the one before, or else from the
+ * empty tree, and from the operations since */
+static int fill_open(struct salvage *s, const struct freeze *f,
+		     const struct lost_ranges *open, unsigned depth)
 {
-	unsigned n = 0;
-	int rc = 0;
-	depths[0].freeze = s->src.walk.freeze;
-	while (!rc) {
-		struct depth *d = &depths[n];
-		rc = walk_tree(s, &d->freeze, n ? &depths[n - 1].open : NULL,
-			       &d->open);
-		n++;
-		if (rc || !d->open.count || n == DEPTH_MAX)
-			break;
-		rc = previous_freeze(s, &d->freeze, &depths[n].freeze);
-	}
-	*used = n;
-	return rc < 0 ? rc : 0;
+	struct freeze previous = { .replay.seq = 1 };
+	int rc = depth < DEPTH_MAX ? previous_freeze(s, f, &previous) : 1;
+	if (!rc)
+		rc = fill_from_freeze(s, &previous, open, depth + 1);
+	return rc < 0 ? rc : bring_forward(s, open, previous.replay.seq, f);
 }
 
-static int fill_from_trees(struct salvage *s)
+/* All rows within as they were at this freeze. within NULL: it is the last one,
+ * and all rows are wanted. */
+static int fill_from_freeze(struct salvage *s, const struct freeze *f,
+			    const struct lost_ranges *within, unsigned depth)
 {
-	struct depth *depths = calloc(DEPTH_MAX, sizeof(*depths));
-	unsigned n = 0;
-	int rc = depths ? walk_trees(s, depths, &n) : -ENOMEM;
-	if (!rc && depths[0].open.count) {
-		s->range_lost = calloc(depths[0].open.count, sizeof(bool));
-		if (!s->range_lost)
-			rc = -ENOMEM;
-		s->ranges = depths[0].open;
+	struct lost_ranges open = { 0 };
+	int rc = walk_tree(s, f, within, &open);
+	if (!rc && open.count && !within) {
+		s->range_lost = calloc(open.count, sizeof(bool));
+		rc = s->range_lost ? 0 : -ENOMEM;
 	}
-	for (unsigned i = n; !rc && i-- > 0;) {
-		uint64_t from = i + 1 < n ? depths[i + 1].freeze.replay.seq : 1;
-		if (depths[i].open.count)
-			rc = bring_forward(s, &depths[i], from);
-	}
-	/* Those of the last tree stay, to be told of */
-	for (unsigned i = 0; depths && i < n; i++)
-		if (i > 0 || !s->ranges.count)
-			free_ranges(&depths[i].open);
-	free(depths);
+	if (!within)
+		s->ranges = open; /* to be told of later */
+	if (!rc && open.count)
+		rc = fill_open(s, f, &open, depth);
+	if (within)
+		free_ranges(&open);
 	return rc;
 }
 
@@ -473,7 +457,7 @@ int salvage_source(struct salvage *s)
 			  s->src.walk.freeze.replay.offset / SALVAGE_SOURCE,
 			  s->src.walk.freeze.keys * SALVAGE_ROW);
 	if (!rc)
-		rc = fill_from_trees(s);
+		rc = fill_from_freeze(s, &s->src.walk.freeze, NULL, 1);
 	if (!rc)
 		rc = replay_last(s, s->src.walk.freeze.replay.seq);
 	return rc;
