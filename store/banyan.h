@@ -694,13 +694,29 @@ struct banyan_stat {
 int banyan_get_stat(banyan *db, struct banyan_stat *stat);
 
 /*
+ * Where the log of a file ends. All before is there; nothing in a file tells of
+ * what came behind it, so a file that was cut short where a record ends looks
+ * like one that was never longer.
+ */
+struct banyan_log_end {
+	uint64_t freeze; /* the number of the last one */
+	struct banyan_time freeze_time;
+	uint64_t operations; /* that are not in it */
+	struct banyan_time operation_time; /* of the last of them, if any */
+	uint64_t offset;
+	uint64_t tail_bytes; /* behind offset: no whole record */
+	bool closed; /* a freeze is the last thing in it, as after a close */
+};
+
+/*
  * Read everything in the file at path and verify every checksum and every
  * cross-reference. Each damage goes to found as one line that names the place
  * and, where it can be told, the key. note is told what is no damage, but good
- * to know: bytes behind the end of the log. progress is told how far it is
- * (bytes) and returns non-zero to cancel: -ECANCELED.
- * Returns the number of damages, 0 if the file is sound, or a negative errno
- * value if the check could not run. check may be NULL.
+ * to know: signs that the file was cut short, which a file in use or one that a
+ * crash has left has as well. progress is told how far it is (bytes) and returns
+ * non-zero to cancel: -ECANCELED.
+ * Returns the number of damages, 0 if the file is sound as far as *end says, or a
+ * negative errno value if the check could not run. check may be NULL.
  */
 struct banyan_check {
 	size_t struct_size;
@@ -712,6 +728,8 @@ struct banyan_check {
 	/* Of the tree and what it refers to: the state at this freeze, as in
 	 * struct banyan_options. The log is checked as a whole. */
 	uint64_t freeze;
+	/* Filled in unless damage hides it; may be NULL */
+	struct banyan_log_end *end;
 };
 int64_t banyan_check(const char *path, const struct banyan_check *check);
 

@@ -138,6 +138,13 @@ int file_memory(struct file **f);
 /* Who has the local file at path locked; see banyan_holder() */
 pid_t file_holder(const char *path);
 
+/* Has somebody, who may be this process, the local file at path locked? */
+static inline bool file_in_use(const char *path)
+{
+	pid_t holder = file_holder(path);
+	return holder > 0 || holder == -1;
+}
+
 /* Leave this process' pid with a locked local file; 0 on any other file */
 int file_claim(struct file *f);
 

@@ -7,7 +7,7 @@
 #include "engine/write.h"
 #include "model/extent_io.h"
 #include "file/file_overlay.h"
-#include "repair/row_tools.h"
+#include "repair/row_lookup.h"
 
 int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
 		 uint64_t cache_bytes, int (*watch)(void *arg), void *arg)

@@ -156,12 +156,13 @@ void scene_expect_poisoned(struct scene *s, banyan *db)
 void scene_expect_sound(struct scene *s, banyan *db)
 {
 	struct banyan_check options = { .found = scene_hear, .arg = s };
-	struct checker k = { .options = &options };
+	struct checker k;
+	checker_init(&k, &options);
 	int rc = check_tree(&k, db->store);
 	if (!rc)
 		rc = check_rows(&k, db->store);
-	if (rc || k.damages)
-		scene_wrong(s, "unsound", rc ? rc : k.damages);
+	if (rc || k.tell.count)
+		scene_wrong(s, "unsound", rc ? rc : k.tell.count);
 }
 
 /* ---- trials ----------------------------------------------------------- */

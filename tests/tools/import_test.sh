@@ -175,8 +175,7 @@ test_large()
 		printf '"}\n'
 	done >in
 	same "rows may be megabytes" ndjson id
-	is "check finds nothing wrong" "rows.banyan: sound" \
-		"$(banyan check rows.banyan)"
+	sound "check finds nothing wrong" rows.banyan
 
 	fresh
 	(echo id,x; printf '1,'
@@ -355,8 +354,7 @@ test_interrupted()
 	is "an import that is interrupted leaves nothing behind" "" "$wrong"
 	((cut)) && ok "and ends by the signal ($cut of 8 were interrupted)" ||
 		not_ok "none was interrupted"
-	is "check finds nothing wrong then" "rows.banyan: sound" \
-		"$(banyan check rows.banyan)"
+	sound "check finds nothing wrong then" rows.banyan
 
 	fresh
 	interrupt TERM 0.3 rows.banyan < <(echo id; exec sleep 5)
@@ -406,8 +404,7 @@ full_disk()
 		"1 banyan: small/rows.banyan: key '$1': no space left on the disk
 banyan: small/rows.banyan: nothing was imported" "$? $(<err)"
 	is "which is taken back" old "$(banyan ls -R small/rows.banyan)"
-	is "whole" "small/rows.banyan: sound" \
-		"$(banyan check small/rows.banyan)"
+	sound "whole" small/rows.banyan
 	[[ -z $through ]] || banyan umount $through
 	umount small
 }
