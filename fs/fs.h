@@ -44,7 +44,7 @@ struct fs {
 	struct commit *commit; /* syncs */
 	struct transport *transport; /* where requests come from */
 	uint64_t seed; /* of the cookies of listings */
-	int host_fd; /* the directory that the database file lies in, or -1 */
+	int file; /* the database file, by O_PATH, or -1: it is in memory */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
 };
 
@@ -95,6 +95,9 @@ void fs_reply_create(fuse_req_t req, banyan_data *data,
  */
 int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 #define FS_XATTR_CAPABILITY "security.capability"
+
+/* An attribute of the root: the name that the database file has now */
+#define FS_XATTR_FILE "system.banyan.file"
 
 /* A file's mode less its set-id bits; without group execution the set-group-id
  * bit means something else and stays */

@@ -159,7 +159,7 @@ static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 	int rc = banyan_get_stat(fs->db, &stat);
 
 	(void)ino;
-	if (!rc && fs->host_fd >= 0 && fstatvfs(fs->host_fd, &host))
+	if (!rc && fs->file >= 0 && fstatvfs(fs->file, &host))
 		rc = -errno;
 	if (rc) {
 		fs_reply_error(req, rc);
