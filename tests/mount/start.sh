@@ -433,10 +433,14 @@ private_mount() {
 	mknod -m 666 "$T/fuse" c 10 229
 	mount --bind "$T/fuse" /dev/fuse
 	chown -R 65534:65534 "$T/user"
-	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create
+	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create,noatime,noexec
+	grep -F " $T/user/dir " /proc/self/mountinfo | grep -q 'nosuid,nodev,noexec,noatime'
 	$user sh -c "echo mine >$T/user/dir/a; mkfifo $T/user/dir/p"
 	same "65534 mine" "$($user stat -c %u "$T/user/dir/a") $($user cat "$T/user/dir/a")"
 	refuses cat "$T/user/dir/a" # not even root
+	# nobody else may unmount it, and is told who may
+	setpriv --reuid 65533 --clear-groups "$BANYAN" umount "$T/user/dir" 2>"$T/said" && fail "unmounted"
+	same "banyan: $T/user/dir: cannot be unmounted: not permitted; user nobody has mounted it" "$(cat "$T/said")"
 	$user fusermount3 -u "$T/user/dir"
 	$user "$BANYAN" umount "$T/user/dir" 2>/dev/null || true
 	sleep 0.3
