@@ -80,13 +80,16 @@ void fs_fill_entry(const struct fs *fs, banyan_data *data,
 		   const struct banyan_attr *attr, struct fuse_entry_param *e);
 
 /*
- * Answer with an entry for data. Takes over one hold of the caller's, which
- * becomes the kernel's, or is released if the answer cannot be given.
+ * Fill in an entry that is to be answered for data. One hold of the caller's
+ * becomes the kernel's; on an error it is released.
  */
-void fs_reply_entry(fuse_req_t req, banyan_data *data);
+int fs_make_entry(struct fs *fs, banyan_data *data, struct fuse_entry_param *e);
+
+/* Answer with it. The hold is released if the answer does not get through. */
+void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e);
 
 /* Likewise for CREATE */
-void fs_reply_create(fuse_req_t req, banyan_data *data,
+void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 		     struct fuse_file_info *fi);
 
 /*
