@@ -22,6 +22,15 @@ static bool is_control(fuse_ino_t parent, const char *name)
 	return parent == FUSE_ROOT_ID && !strcmp(name, ".banyan");
 }
 
+/*
+ * The name that a key is to get. The library says EINVAL for the reserved one,
+ * and mv takes that for a directory that is moved below itself.
+ */
+static int new_name_length(fuse_ino_t parent, const char *name, size_t *len)
+{
+	return is_control(parent, name) ? -EPERM : name_length(name, len);
+}
+
 /* There is no such key; the kernel makes it known to itself when that changes
  */
 static void reply_absent(fuse_req_t req)
@@ -82,7 +91,7 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct banyan_attr attr;
 	banyan_data *data;
 	size_t len;
-	int rc = name_length(name, &len);
+	int rc = new_name_length(parent, name, &len);
 
 	if (!rc)
 		rc = banyan_get_attr(space, &attr);
@@ -161,7 +170,7 @@ static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 	banyan_data *data = fs_data(fs, ino);
 	struct fuse_entry_param e;
 	size_t len;
-	int rc = name_length(name, &len);
+	int rc = new_name_length(parent, name, &len);
 
 	if (!rc)
 		rc = banyan_insert_data(fs_data(fs, parent), name, len, data);
@@ -218,7 +227,7 @@ static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		how |= BANYAN_EXCHANGE;
 	rc = name_length(name, &len);
 	if (!rc)
-		rc = name_length(new_name, &new_len);
+		rc = new_name_length(new_parent, new_name, &new_len);
 	if (!rc)
 		rc = banyan_move(fs_data(fs, parent), name, len,
 				 fs_data(fs, new_parent), new_name, new_len,
