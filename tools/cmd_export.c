@@ -12,6 +12,7 @@
 #include "command.h"
 #include "common.h"
 #include "format.h"
+#include "json_text.h"
 #include "keys.h"
 #include "progress.h"
 #include "quote.h"
@@ -117,7 +118,7 @@ static int visit_data(struct export *export, const char *name,
 	if (error)
 		return fail_error(export, name, error);
 	row = trim(export->buffer, len);
-	row.object = parse_object(row.text, row.len, &why);
+	row.object = json_text_parse(row.text, row.len, &why);
 	if (!row.object)
 		return fail_row(export, name, why);
 	error = visit(export, &row);
