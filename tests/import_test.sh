@@ -537,6 +537,10 @@ test_terminal()
 			'^importing \[#* *\]  *[0-9]* %  [0-9]* rows/s  [0-9]*:[0-9]* left')"
 	banyan import -f csv -k id -i u rows.banyan in >out 2>&1
 	is "a file sees nothing" "" "$(<out)"
+	script -qec "timeout -s INT 0.4 '$BANYAN' export -f csv rows.banyan t \
+		>rest" /dev/null >out 2>&1 </dev/null
+	like "an export that is interrupted clears its line" \
+		$'.*looking for fields .*\r\e\\[K' "$(<out)"
 }
 
 # -----------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "common.h"
 #include "format.h"
+#include "interrupt.h"
 #include "json_text.h"
 #include "keys.h"
 #include "progress.h"
@@ -156,6 +157,8 @@ static int visit_space(struct export *export, row_out_visit *visit)
 		return fail_error(export, NULL, rc);
 	while (!status && (rc = banyan_next(cursor, &entry)) == 0) {
 		status = visit_entry(export, cursor, &entry, visit);
+		if (interrupted())
+			status = EXIT_FAILURE;
 		if (output_failed())
 			break;
 	}
@@ -266,7 +269,7 @@ static int run(int argc, char **argv)
 {
 	struct export export = { .key = "" };
 	char **operands;
-	int count;
+	int count, status;
 
 	count = parse_arguments(&command_export, argc, argv, &export,
 				&operands);
@@ -279,7 +282,10 @@ static int run(int argc, char **argv)
 		export.key = operands[1];
 	if (check_key(operands[0], export.key, true))
 		return EXIT_FAILURE;
-	return export_from(&export, operands[0]);
+	catch_interrupts(); /* a line of progress has to be cleared */
+	status = export_from(&export, operands[0]);
+	end_if_interrupted();
+	return status;
 }
 
 static const struct argp_option options[] = {
