@@ -49,21 +49,31 @@ static void fail_memory(struct csv_reading *r)
 	r->status = fail_line(r->input, r->row.line, "%s", strerror(ENOMEM));
 }
 
+/* For one name more: doubles where the count is a power of two */
+static bool make_room(struct csv_reading *r)
+{
+	char **names = r->names;
+
+	if ((r->count & (r->count - 1)) == 0)
+		names = reallocarray(names, 2 * r->count + 1, sizeof(*names));
+	if (names)
+		r->names = names;
+	return names != NULL;
+}
+
 static void take_name(struct csv_reading *r, const char *text, size_t len)
 {
 	json_t *checked = json_stringn(text, len);
-	char *name = NULL, **names;
+	char *name;
 
 	if (!checked || memchr(text, '\0', len)) {
+		json_decref(checked);
 		r->status = fail_line(r->input, r->row.line,
 				      "field name %zu is not UTF-8 text",
 				      r->count + 1);
-		goto out;
+		return;
 	}
-	names = reallocarray(r->names, r->count + 1, sizeof(*names));
-	if (names)
-		r->names = names;
-	name = names ? strndup(text, len) : NULL;
+	name = make_room(r) ? strndup(text, len) : NULL;
 	if (!name) {
 		fail_memory(r);
 	} else if (json_object_get(r->object, name)) {
@@ -77,7 +87,6 @@ static void take_name(struct csv_reading *r, const char *text, size_t len)
 		r->names[r->count++] = name;
 		name = NULL;
 	}
-out:
 	free(name);
 	json_decref(checked);
 }
@@ -187,6 +196,8 @@ static int parse_line(struct csv_reading *r, struct csv_parser *parser)
 				 "the row is longer than %u MiB (is a quote "
 				 "missing?)",
 				 ROW_MAX >> 20);
+	/* By which a field grows: one of megabytes is not to be copied often */
+	csv_set_blk_size(parser, 16384 + r->bytes);
 	if (csv_parse(parser, input->bytes, input->len, take_field, take_end,
 		      r) == input->len)
 		return r->status;
@@ -237,7 +248,6 @@ static int read_csv(struct input *input, const char *key, row_visit *visit,
 		return fail_line(input, 1, "%s", strerror(ENOMEM));
 	}
 	csv_set_space_func(&parser, no_space);
-	csv_set_blk_size(&parser, 16384);
 	status = parse_all(&r, &parser);
 	csv_free(&parser);
 	for (size_t i = 0; i < r.count; i++)

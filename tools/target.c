@@ -153,8 +153,8 @@ static void take_point(struct target *target, const struct mounts *mounts,
 	if (target->lost)
 		target->file = strdup("");
 	if (target->file)
-		target->shown = relative(target->lost ? mount->source :
-							target->file);
+		target->shown =
+			relative(target->lost ? mount->source : target->file);
 }
 
 /*
