@@ -310,6 +310,7 @@ const struct command command_export = {
 	.more = "The columns of csv are the fields of all rows in the order in "
 		"which they first appear; a field that is null or not there is "
 		"empty, and one that holds an object or an array is its JSON. "
+		"Numbers are as they were written, with all their digits. "
 		"Fields are in quotes where they must be. In ndjson a row is "
 		"as it was imported; one of several lines becomes one line.",
 	.least = 1,
