@@ -80,22 +80,6 @@ static int read_value(struct export *export, banyan_data *data, uint64_t size,
 	return 0;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct row_out trim(const char *text, size_t len)
-{
-	while (len && is_blank(text[len - 1]))
-		len--;
-	while (len && is_blank(*text)) {
-		text++;
-		len--;
-	}
-	return (struct row_out){ .text = text, .len = len };
-}
-
 /* name is NULL for the key that the command was given */
 static int visit_data(struct export *export, const char *name,
 		      banyan_data *data, const struct banyan_attr *attr,
@@ -104,7 +88,6 @@ static int visit_data(struct export *export, const char *name,
 	struct row_out row;
 	char what[60];
 	const char *why;
-	size_t len = 0;
 	int error;
 
 	if (!S_ISREG(attr->mode)) {
@@ -115,10 +98,11 @@ static int visit_data(struct export *export, const char *name,
 	if (attr->size == 0 || attr->size > ROW_MAX)
 		return fail_row(export, name,
 				attr->size ? "is too long" : "is empty");
-	error = read_value(export, data, attr->size, &len);
+	error = read_value(export, data, attr->size, &row.len);
 	if (error)
 		return fail_error(export, name, error);
-	row = trim(export->buffer, len);
+	row.text = export->buffer;
+	json_text_trim(&row.text, &row.len);
 	row.object = json_text_parse(row.text, row.len, &why);
 	if (!row.object)
 		return fail_row(export, name, why);

@@ -18,6 +18,16 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+void json_text_trim(const char **text, size_t *len)
+{
+	while (*len && is_blank((*text)[*len - 1]))
+		--*len;
+	while (*len && is_blank(**text)) {
+		++*text;
+		--*len;
+	}
+}
+
 /* Behind the string that begins at a quote */
 static size_t skip_string(const char *text, size_t len, size_t at)
 {

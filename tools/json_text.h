@@ -21,6 +21,9 @@
  */
 json_t *json_text_parse(const char *text, size_t len, const char **why);
 
+/* Cut blanks off both ends */
+void json_text_trim(const char **text, size_t *len);
+
 /* The length of the JSON number at the beginning of a text; 0 if it is none */
 size_t json_text_number(const char *text, size_t len);
 

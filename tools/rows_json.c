@@ -11,11 +11,6 @@
 #include "quote.h"
 #include "rows.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 static int name_row(const struct input *input, struct row *row, json_t *object,
 		    const char *key)
 {
@@ -46,24 +41,20 @@ static int name_row(const struct input *input, struct row *row, json_t *object,
 static int read_object(struct input *input, const char *key, row_visit *visit,
 		       void *arg)
 {
-	struct row row = { .line = input->line };
+	struct row row = { .line = input->line, .value = input->bytes };
 	const char *why = NULL;
-	size_t len = input->len, at = 0;
+	size_t len = input->len;
 	json_t *object;
 	int status;
 
-	while (at < len && is_blank(input->bytes[at]))
-		at++;
-	while (len > at && is_blank(input->bytes[len - 1]))
-		len--;
-	if (at == len)
+	json_text_trim(&row.value, &len);
+	if (len == 0)
 		return 0;
-	object = json_text_parse(input->bytes + at, len - at, &why);
+	object = json_text_parse(row.value, len, &why);
 	if (!object)
 		return fail_line(input, row.line, "%s", why);
-	input->bytes[len] = '\n';
-	row.value = input->bytes + at;
-	row.size = len + 1 - at;
+	input->bytes[row.value - input->bytes + (ptrdiff_t)len] = '\n';
+	row.size = len + 1;
 	status = name_row(input, &row, object, key);
 	json_decref(object);
 	return status ? status : visit(arg, &row);
