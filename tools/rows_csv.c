@@ -74,12 +74,10 @@ static void take_name(struct csv_reading *r, const char *text, size_t len)
 		return;
 	}
 	name = make_room(r) ? strndup(text, len) : NULL;
-	if (!name) {
-		fail_memory(r);
-	} else if (json_object_get(r->object, name)) {
+	if (name && json_object_get(r->object, name)) {
 		r->status = fail_line(r->input, r->row.line,
 				      "field '%s' is there twice", quote(name));
-	} else if (json_object_set(r->object, name, checked) != 0) {
+	} else if (!name || json_object_set(r->object, name, checked) != 0) {
 		fail_memory(r);
 	} else {
 		if (strcmp(name, r->key) == 0)
