@@ -11,34 +11,26 @@
 #include <unistd.h>
 
 #include "banyan.h"
+#include "common.h"
 
 #define DAEMON "banyanfs"
 #define TRIES 10 /* while others change the root */
 
-/* path: /proc/PID/comm. True if in doubt. */
-static bool is_daemon(const char *path)
+static bool is_daemon(pid_t pid)
 {
-	FILE *file = fopen(path, "re");
-	char name[32] = DAEMON;
+	char name[32];
 
-	if (file) {
-		if (!fgets(name, sizeof(name), file))
-			name[0] = '\0';
-		fclose(file);
-	}
-	name[strcspn(name, "\n")] = '\0';
-	return strcmp(name, DAEMON) == 0;
+	return !process_name(pid, name, sizeof(name)) ||
+	       strcmp(name, DAEMON) == 0;
 }
 
 bool daemon_holds(const char *file)
 {
 	pid_t holder = banyan_holder(file);
-	char path[40];
 
 	if (holder <= 0)
 		return holder != 0 && holder != -ENOENT;
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)holder);
-	return is_daemon(path);
+	return is_daemon(holder);
 }
 
 /* ---- by what it looks like -------------------------------------------- */
@@ -90,7 +82,7 @@ bool daemon_shows(const struct mount *mount, const char *file)
 
 /* ---- among open files ------------------------------------------------- */
 
-/* link: /proc/PID/fd/N. The path of malloc if this is the file, else NULL. */
+/* link: of an open file in /proc. The path of malloc if this is the file, else NULL. */
 static char *match_file(const struct mount *mount, const char *link)
 {
 	char path[PATH_MAX];
@@ -106,14 +98,12 @@ static char *match_file(const struct mount *mount, const char *link)
 	return daemon_shows(mount, path) ? strdup(path) : NULL;
 }
 
-/* comm: /proc/PID/comm. The same for all files of the process. */
-static char *search_process(const struct mount *mount, const char *comm)
+static char *search_process(const struct mount *mount, const char *directory)
 {
 	char pattern[80], *found = NULL;
 	glob_t files;
 
-	snprintf(pattern, sizeof(pattern), "%.*s/fd/*",
-		 (int)(strlen(comm) - strlen("/comm")), comm);
+	snprintf(pattern, sizeof(pattern), "%s/fd/*", directory);
 	if (glob(pattern, 0, NULL, &files) != 0)
 		return NULL;
 	for (size_t i = 0; i < files.gl_pathc && !found; i++)
@@ -126,12 +116,16 @@ char *daemon_find_file(const struct mount *mount)
 {
 	char *found = NULL;
 	glob_t processes;
+	long pid;
 
-	if (glob("/proc/[0-9]*/comm", 0, NULL, &processes) != 0)
+	if (glob("/proc/[0-9]*", 0, NULL, &processes) != 0)
 		return NULL;
-	for (size_t i = 0; i < processes.gl_pathc && !found; i++)
-		if (is_daemon(processes.gl_pathv[i]))
+	for (size_t i = 0; i < processes.gl_pathc && !found; i++) {
+		pid = strtol(processes.gl_pathv[i] + strlen("/proc/"), NULL,
+			     10);
+		if (is_daemon((pid_t)pid))
 			found = search_process(mount, processes.gl_pathv[i]);
+	}
 	globfree(&processes);
 	return found;
 }

@@ -108,13 +108,18 @@ static int locate(const struct store *store, const char *key, bool make,
 	return dir < 0 ? dir : 0;
 }
 
+static bool is_root(const char *key)
+{
+	return key[strspn(key, "/")] == '\0';
+}
+
 /* The directory that a key points to, which may be the root */
 static int open_space(const struct store *store, const char *key)
 {
 	struct place place;
 	int rc;
 
-	if (!key[strspn(key, "/")])
+	if (is_root(key))
 		return open_root(store);
 	rc = locate(store, key, false, &place);
 	return rc ? rc : enter(store, place.dir, place.name, false);
@@ -125,24 +130,23 @@ static int find(const struct store *store, const char *key,
 {
 	struct place place = { .name = "" };
 	struct stat status;
-	int rc;
+	int rc = 0;
 
-	if (!key[strspn(key, "/")])
+	if (is_root(key))
 		place.dir = open_root(store);
 	else
 		rc = locate(store, key, false, &place);
-	if (place.dir < 0)
-		return place.dir;
-	rc = fstatat(place.dir, place.name, &status,
-		     AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ?
-		     last_error() :
-		     0;
-	close(place.dir);
-	if (!rc && status.st_dev != store->target.device)
+	if (rc || place.dir < 0)
+		return rc ? rc : place.dir;
+	if (fstatat(place.dir, place.name, &status,
+		    AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
+		rc = last_error();
+	else if (status.st_dev != store->target.device)
 		rc = -EXDEV;
-	if (!rc)
+	else
 		*info = (struct key_info){ .id = status.st_ino,
 					   .mode = status.st_mode };
+	close(place.dir);
 	return rc;
 }
 
@@ -473,17 +477,18 @@ static int unlink_entries(int dir, char name[BANYAN_NAME_MAX + 1])
 static int go_down(const struct store *store, int *dir, struct level **top,
 		   const char *name)
 {
-	struct level *level = malloc(sizeof(*level));
+	struct level *level;
 	struct stat info;
 
+	if (fstat(*dir, &info) != 0)
+		return last_error();
+	level = malloc(sizeof(*level));
 	if (!level)
 		return -ENOMEM;
 	level->above = *top;
+	level->from = info.st_ino;
 	copy_name(level->name, name, strlen(name));
 	*top = level;
-	if (fstat(*dir, &info) != 0)
-		return last_error();
-	level->from = info.st_ino;
 	*dir = enter(store, *dir, name, false);
 	return *dir < 0 ? *dir : 0;
 }

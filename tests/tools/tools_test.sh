@@ -572,6 +572,10 @@ test_completion()
 	is "commands are completed" "$(lines freeze freezes)" \
 		"$(complete_words banyan fre)"
 	is "options are" "--at" "$(complete_words banyan get --a)"
+	is "that of all commands that write, too" "--wait" \
+		"$(complete_words banyan ln --w)"
+	is "its argument is no operand" plans \
+		"$(complete_words banyan ln --wait 3 notes.banyan p)"
 	is "files are" notes.banyan "$(complete_words banyan get notes.b)"
 	is "keys are" plans/new \
 		"$(complete_words banyan get notes.banyan plans/)"
