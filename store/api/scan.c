@@ -289,10 +289,14 @@ int banyan_entry_data(banyan_cursor *c, banyan_data **data)
 	int rc = c ? data_check(c->space) : -EINVAL;
 	if (rc || !data || !c->len)
 		return rc ? rc : -EINVAL;
-	rc = held_hold(c->space->db->held, c->row.id, &c->l.at, c->rtxn.seq,
-		       data);
-	if (rc != -EAGAIN)
-		return rc;
+	banyan *db = c->space->db;
+	/* The table of a batch knows nothing of moves of what nobody held */
+	if (db->kind != HANDLE_BATCH) {
+		rc = held_hold(db->held, c->row.id, &c->l.at, c->rtxn.seq,
+			       data);
+		if (rc != -EAGAIN)
+			return rc;
+	}
 	/* It may have moved since: look where it is now */
 	rc = banyan_search(c->space, c->name, c->len, &held, NULL);
 	if (rc)

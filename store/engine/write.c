@@ -73,10 +73,11 @@ int store_write_begin_soon(struct store *store, enum operation_kind kind,
 /* The record is in the log: now everybody may see it */
 static void publish(struct store *store, const struct txn *txn)
 {
-	/* Before the counters change: see store_counters() */
+	/* Before the counters change: see count_view() */
 	atomic_store(&store->counted, txn->seq);
 	atomic_fetch_add(&store->keys, (uint64_t)txn->op.keys);
 	atomic_fetch_add(&store->live, (uint64_t)txn->op.live);
+	atomic_store(&store->next_id, txn->op.next_id);
 	atomic_fetch_add(&store->redo_bytes, txn->body.len);
 	atomic_store(&store->visible, txn->seq);
 }

@@ -48,8 +48,9 @@ void placement_free(struct placement *p)
 const struct placement *held_place(const banyan_data *data, uint64_t seq)
 {
 	const struct placement *p = atomic_load(&data->place);
-	/* The last is for all operations that somebody may still look for */
-	while (p->before && atomic_load(&p->seq) > seq)
+	/* The last is for all operations that somebody may still look for. What
+	 * is behind the one that is wanted may be freed just now. */
+	while (atomic_load(&p->seq) > seq && p->before)
 		p = p->before;
 	return p;
 }

@@ -156,8 +156,8 @@ static void freezes_do_not_change_it(void **state)
 }
 
 /* A row of the redo table keeps the version that the view shows */
-static void a_key_that_is_overwritten_ten_thousand_times_is_as_it_was(
-	void **state)
+static void
+a_key_that_is_overwritten_ten_thousand_times_is_as_it_was(void **state)
 {
 	banyan *db = open_memory();
 	char value[16];
@@ -518,8 +518,7 @@ static void there_are_views_of_what_was_replayed(void **state)
 static void there_are_views_of_the_past_and_of_nothing(void **state)
 {
 	struct banyan_options o = { .flags = BANYAN_CREATE };
-	struct banyan_options past = { .flags = BANYAN_READ_ONLY,
-				       .freeze = 2 };
+	struct banyan_options past = { .flags = BANYAN_READ_ONLY, .freeze = 2 };
 	char dir[TEMP_MAX];
 	char path[TEMP_FILE_MAX];
 	banyan *db = NULL;
@@ -654,8 +653,8 @@ static void *write_beside(void *arg)
 			rc |= banyan_remove(batch, "odd");
 		rc |= banyan_commit(batch);
 		/* By itself, so that few operations go by between two views */
-		rc |= banyan_rename(s->db, n % 2 ? "x" : "y",
-				    n % 2 ? "y" : "x", 0);
+		rc |= banyan_rename(s->db, n % 2 ? "x" : "y", n % 2 ? "y" : "x",
+				    0);
 		if (rc)
 			atomic_fetch_add(&s->wrong, 1);
 	}
@@ -681,7 +680,7 @@ static bool look_at_view(banyan *view)
 	struct banyan_entry e;
 	banyan_cursor *c = NULL;
 	unsigned keys = 0, moving = 0;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, last_id = 0;
 	int sum = 0;
 	if (banyan_scan(banyan_root(view), &range, &c))
 		return false;
@@ -689,6 +688,7 @@ static bool look_at_view(banyan *view)
 		int number = 0;
 		keys++;
 		bytes += e.attr.size;
+		last_id = e.attr.id > last_id ? e.attr.id : last_id;
 		moving += e.name[0] == 'x' || e.name[0] == 'y';
 		if (e.name[0] == 'n')
 			memcpy(&number, e.value, sizeof(number));
@@ -696,7 +696,8 @@ static bool look_at_view(banyan *view)
 	}
 	banyan_scan_end(c);
 	return sum == SUM && moving == 1 && !banyan_get_stat(view, &st) &&
-	       st.keys == keys && st.live_bytes == bytes;
+	       st.keys == keys && st.live_bytes == bytes &&
+	       st.next_id > last_id;
 }
 
 static void *view_beside(void *arg)
