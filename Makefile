@@ -35,8 +35,10 @@ KINDS ?= # of tests: folders of tests/, layers, planted; see tests/run.sh
 DB ?= notes.banyan
 DIR ?= notes
 
-VERSION = 0.1.0
-SONAME = libbanyan.so.0
+# Of the library and the programs, as store/banyan.h has it
+VERSION = $(call once,VERSION,$(shell \
+	sed -n 's/^.define BANYAN_VERSION "\(.*\)"/\1/p' store/banyan.h))
+SONAME = libbanyan.so.$(firstword $(subst ., ,$(VERSION)))
 
 # ---- flags ------------------------------------------------------------------
 
@@ -133,19 +135,22 @@ LIB_SO = $(BUILD)/libbanyan.so
 STORE_A = $(BUILD)/store.a
 TEST_A = $(BUILD)/tests.a
 TESTS = $(TEST_OBJS:.o=)
+# Small programs for people to read, which a suite runs
+EXAMPLE_OBJS := $(call objects,examples/*.c)
+EXAMPLES = $(EXAMPLE_OBJS:.o=)
 # Folders whose tests are in C
 C_KINDS = unit model crash support fuzz golden
 BENCHES = $(BENCH_OBJS:.o=)
 PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 
 SOURCES = $(wildcard store/banyan.h store/*/*.[ch] \
-	$(foreach dir,fs/ tools/ tests/bench/ $(TEST_DIRS),$(dir)*.c $(dir)*.h))
+	$(foreach dir,fs/ tools/ examples/ tests/bench/ $(TEST_DIRS),$(dir)*.c $(dir)*.h))
 
 # ---- what people ask for ----------------------------------------------------
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help tests mount check check-long check-planted check-asan \
+.PHONY: all help tests examples mount check check-long check-planted check-asan \
 	check-tsan check-valgrind run-tests cov fuzz fuzzers golden check-layers lint \
 	format bench bench-store bench-kill bench-mount bench-programs install uninstall \
 	clean
@@ -241,6 +246,7 @@ bench-store: ## This library and LMDB, SQLite, RocksDB, Berkeley DB: make bench-
 		$(if $(KEYS),--keys $(KEYS)) \
 		$(if $(VALUE_SIZE),--value-size $(VALUE_SIZE)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+	@$(BUILD)/tests/bench/bench_held
 
 bench-kill: ## Kill loads half-way: is every batch there that had returned, how long does the next open take? KEYS=10000000 CACHE=256 ROUNDS=3
 	@tools/setup.sh build bench
@@ -288,7 +294,8 @@ clean: ## Remove everything that was built
 run-tests: all tests
 	@BUILD=$(BUILD) JOBS=$(JOBS) V=$(V) tests/run.sh $(KINDS)
 
-tests: $(TESTS)
+tests: $(TESTS) examples
+examples: $(EXAMPLES) ## Build the programs in examples/
 fuzzers: $(FUZZERS) $(BUILD)/tests/fuzz/make_seeds
 bench-programs: $(BENCHES)
 
@@ -362,6 +369,9 @@ wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
 	realpath fdopendir mmap64 pthread_create pool_alloc)
 %/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
+%/test_replies: LINK_MODE = -pie $(call wrap,fuse_req_userdata fuse_req_ctx \
+	fuse_reply_err fuse_reply_entry fuse_reply_create nodes_add \
+	banyan_delete)
 %/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
 	pwritev64)
 
@@ -390,12 +400,15 @@ $(BUILD)/bench.a: $(BENCH_HELPER_OBJS)
 	@rm -f $@
 	$(call quiet,AR,$@)$(AR) rcs $@ $^
 
+$(EXAMPLES): %: %.o $(LIB_A)
+	$(link) $^
+
 $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 	$(link) $^ $(PEER_LIBS)
 
 # clang-tidy, a file at a time so that -j helps. Not of the tests: what it says
 # about fixtures and assertions is nearly always wrong.
-TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/%,$(filter %.c,$(SOURCES))))
+TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/% examples/%,$(filter %.c,$(SOURCES))))
 .PHONY: tidy
 tidy: $(TIDY)
 	@:
@@ -411,5 +424,5 @@ $(BUILD)/%.tidy: %.c .clang-tidy $(filter %.h,$(SOURCES))
 	@touch $@
 
 -include $(patsubst %.o,%.d,$(STORE_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
-	$(TEST_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS) \
+	$(TEST_OBJS) $(EXAMPLE_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS) \
 	$(BUILD)/tests/fuzz/make_seeds.o $(BUILD)/tests/golden/make_golden.o)

@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "common.h"
+#include "store.h"
 
 static int run(int argc, char **argv)
 {
@@ -27,5 +28,6 @@ const struct command command_create = {
 		"one.",
 	.least = 1,
 	.most = 1,
+	.writes = true,
 	.run = run,
 };

@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "common.h"
+#include "store.h"
 
 static int run(int argc, char **argv)
 {
@@ -13,7 +14,7 @@ static int run(int argc, char **argv)
 	if (parse_arguments(&command_freeze, argc, argv, NULL, &operands) < 0)
 		return EXIT_MISUSE;
 
-	status = store_open_writing(&store, operands[0], 0);
+	status = store_open_unmounted(&store, operands[0], 0);
 	if (status)
 		return status;
 	error = banyan_freeze(store.db);
@@ -31,5 +32,6 @@ const struct command command_freeze = {
 		"freezes' lists the moment.",
 	.least = 1,
 	.most = 1,
+	.writes = true,
 	.run = run,
 };

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "common.h"
 #include "format.h"
+#include "store.h"
 
 static int print_freeze(void *arg, const struct banyan_freeze_info *info)
 {

@@ -2,9 +2,10 @@
 /*
  * banyan import. The input is read twice: the first time only to find whatever
  * is wrong with it, the second time to insert. What fits in a batch is one
- * operation. More goes to several; a key space that is made for it is filled
- * under a temporary name, so that it too appears at once and whole. If the
- * second reading fails, or is interrupted, what it has inserted is deleted.
+ * operation, but through a mount, where each row is one. More goes to several;
+ * a key space that is made for it is filled under a temporary name, so that it
+ * too appears at once and whole. If the second reading fails, or is interrupted,
+ * what it has inserted is deleted.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -36,12 +37,13 @@ struct import {
 	struct input input;
 	struct progress progress;
 	struct name_set names; /* of all rows, from the first reading */
-	banyan_data *space; /* NULL: there is none yet */
+	bool is_new; /* the key space has to be made */
 	char *temporary; /* path of the one that is filled instead, or NULL */
 	bool in_root;
-	mode_t umask;
-	size_t done; /* rows inserted and committed */
-	size_t in_batch; /* rows inserted behind these */
+	struct batch batch;
+	bool has_batch;
+	size_t done; /* rows inserted, or then deleted, and committed */
+	size_t in_batch; /* rows behind these */
 };
 
 static int fail_row(struct import *import, const struct row *row,
@@ -62,20 +64,22 @@ static int fail_insert(struct import *import, int error)
 
 static int check_new(struct import *import, const struct row *row)
 {
-	banyan_data *data;
+	struct key_info info;
+	char *key;
 	int error;
 
 	if (import->in_root && strcmp(row->name, ".banyan") == 0)
 		return fail_row(import, row, "is a reserved name");
-	if (!import->space)
+	if (import->is_new)
 		return 0;
-	error = banyan_search(import->space, row->name, row->len, &data);
+	key = join_key(import->into, row->name, row->len);
+	error = key ? import->store.ops->find(&import->store, key, &info) :
+		      -ENOMEM;
+	free(key);
 	if (error == -ENOENT)
 		return 0;
-	if (error)
-		return fail_insert(import, error);
-	banyan_release(data, 1);
-	return fail_row(import, row, "exists already");
+	return error ? fail_insert(import, error) :
+		       fail_row(import, row, "exists already");
 }
 
 static int check_row(void *arg, const struct row *row)
@@ -107,37 +111,45 @@ static int check_row(void *arg, const struct row *row)
 
 /* ---- the second ------------------------------------------------------- */
 
+static int begin(struct import *import)
+{
+	const char *key = import->temporary ? import->temporary : import->into;
+	int error = import->store.ops->batch_begin(&import->store, key,
+						   &import->batch);
+
+	import->has_batch = !error;
+	return error;
+}
+
 static int commit(struct import *import)
 {
-	int error = banyan_commit(import->store.db);
+	int error = import->store.ops->batch_commit(&import->batch);
 
+	import->has_batch = false;
 	if (!error)
 		import->done += import->in_batch;
 	import->in_batch = 0;
 	return error;
 }
 
-static int insert(struct import *import, const struct row *row)
+/* Through a mount rows are there as soon as they are inserted */
+static void abort_batch(struct import *import)
 {
-	const struct banyan_new make = {
-		.mode = S_IFREG | (0666 & ~import->umask),
-		.uid = geteuid(),
-		.gid = getegid(),
-		.value = row->value,
-		.size = row->size,
-	};
-	int error =
-		banyan_insert(import->space, row->name, row->len, &make, NULL);
+	if (import->has_batch && import->store.ops->batch_abort(&import->batch))
+		import->done += import->in_batch;
+	import->has_batch = false;
+	import->in_batch = 0;
+}
 
-	if (error != -E2BIG || import->in_batch == 0)
-		return error;
-	/* The batch is full: the row goes to the next */
-	error = commit(import);
-	if (!error)
-		error = banyan_begin(import->store.db);
-	return error ? error :
-		       banyan_insert(import->space, row->name, row->len, &make,
-				     NULL);
+/* Is the batch full, but not with a single row? Then begin another. */
+static bool is_full(struct import *import, int *error)
+{
+	if (*error != -E2BIG || import->in_batch == 0)
+		return false;
+	*error = commit(import);
+	if (!*error)
+		*error = begin(import);
+	return !*error;
 }
 
 /* Is this the row that was read at this place the first time? */
@@ -162,7 +174,11 @@ static int insert_row(void *arg, const struct row *row)
 	if (!is_same(import, row))
 		return fail_row(import, row,
 				"was another when it was read before");
-	error = insert(import, row);
+	do
+		error = import->store.ops->batch_insert(&import->batch,
+							row->name, row->len,
+							row->value, row->size);
+	while (is_full(import, &error));
 	if (error)
 		return fail_insert(import, error);
 	import->in_batch++;
@@ -178,51 +194,52 @@ static int delete_row(struct import *import, size_t index)
 {
 	size_t len;
 	const char *name = name_set_get(&import->names, index, &len);
-	int error = banyan_delete(import->space, name, len, 0, NULL);
+	int error;
 
-	if (error != -E2BIG)
-		return error == -ENOENT ? 0 : error;
-	error = banyan_commit(import->store.db);
-	if (!error)
-		error = banyan_begin(import->store.db);
-	return error ? error : banyan_delete(import->space, name, len, 0, NULL);
+	do
+		error = import->store.ops->batch_delete(&import->batch, name,
+							len);
+	while (is_full(import, &error));
+	import->in_batch++;
+	return error == -ENOENT ? 0 : error;
 }
 
-static int delete_rows(struct import *import)
+/* The first rows: import->done counts those that are deleted now */
+static int delete_rows(struct import *import, size_t rows)
 {
-	int error = banyan_begin(import->store.db);
+	int error;
 
-	if (error)
-		return error;
-	for (size_t i = 0; i < import->done && !error; i++)
+	import->done = 0;
+	error = begin(import);
+	for (size_t i = 0; i < rows && !error; i++)
 		error = delete_row(import, i);
-	if (error) {
-		banyan_abort(import->store.db);
-		return error;
-	}
-	return banyan_commit(import->store.db);
+	if (!error)
+		return commit(import);
+	abort_batch(import);
+	return error;
 }
 
 static void take_back(struct import *import)
 {
+	const char *name = quote(import->store.name);
+	const char *signal = interrupted() ? "interrupted; " : "";
+	size_t rows = import->done;
 	int error = 0;
 
-	if (import->done)
-		error = delete_rows(import);
-	if (import->temporary) {
-		banyan_release(import->space, 1);
-		import->space = NULL;
-		if (!error)
-			error = banyan_remove(import->store.db,
-					      import->temporary);
-	}
+	if (rows)
+		error = delete_rows(import, rows);
+	if (import->temporary && !error)
+		error = import->store.ops->remove(&import->store,
+						  import->temporary);
 	if (!error)
-		return;
-	complain("%s: what was imported could not be deleted again; it is in "
-		 "key space '%s'",
-		 quote(import->store.name),
-		 quote(import->temporary ? import->temporary : import->into));
-	fail_insert(import, error);
+		complain("%s: %snothing was imported", name, signal);
+	else
+		complain("%s: %s%zu of %zu rows are in key space '%s' and "
+			 "could not be deleted again: %s",
+			 name, signal, rows - import->done, import->names.count,
+			 quote(import->temporary ? import->temporary :
+						   import->into),
+			 file_text(error));
 }
 
 /* ---- all of it -------------------------------------------------------- */
@@ -239,26 +256,24 @@ static char *parent_of(const char *key)
 
 static int find_space(struct import *import)
 {
-	struct banyan_attr attr;
+	const struct store *store = &import->store;
+	struct key_info info;
 	char *parent;
 	int error, status = 0;
 
-	error = banyan_find(import->store.db, import->into, &import->space);
-	if (!error)
-		error = banyan_get_attr(import->space, &attr);
-	if (!error && !S_ISDIR(attr.mode))
+	error = store->ops->find(store, import->into, &info);
+	if (!error && !S_ISDIR(info.mode))
 		error = -ENOTDIR;
 	if (!error)
-		import->in_root = attr.id == BANYAN_ROOT_ID;
+		import->in_root = info.id == BANYAN_ROOT_ID;
 	if (error != -ENOENT)
-		return error ? fail_key(import->store.name, import->into,
-					error) :
-			       0;
+		return error ? fail_key(store->name, import->into, error) : 0;
+	import->is_new = true;
 	parent = parent_of(import->into);
 	if (!parent)
 		status = fail_insert(import, -ENOMEM);
-	else if (!is_space(&import->store, parent))
-		status = fail_new_key(&import->store, import->into, -ENOENT,
+	else if (!is_space(store, parent))
+		status = fail_new_key(store, import->into, -ENOENT,
 				      " ('banyan mkdir -p' makes it)");
 	free(parent);
 	return status;
@@ -267,6 +282,7 @@ static int find_space(struct import *import)
 /* A new key space beside the place where it is to be in the end */
 static int make_temporary(struct import *import)
 {
+	const struct store *store = &import->store;
 	char *parent = parent_of(import->into);
 	char name[40];
 	int error;
@@ -277,23 +293,22 @@ static int make_temporary(struct import *import)
 	free(parent);
 	if (!import->temporary)
 		return -ENOMEM;
-	error = banyan_make_space(import->store.db, import->temporary, 0);
+	error = store->ops->make_space(store, import->temporary, 0);
 	if (error) {
 		free(import->temporary);
 		import->temporary = NULL;
-		return error;
 	}
-	return banyan_find(import->store.db, import->temporary, &import->space);
+	return error;
 }
 
 static int insert_all(struct import *import)
 {
 	int status, error = 0;
 
-	if (!import->space)
+	if (import->is_new)
 		error = make_temporary(import);
 	if (!error)
-		error = banyan_begin(import->store.db);
+		error = begin(import);
 	if (error)
 		return fail_insert(import, error);
 	status = import->format->read(&import->input, import->key, insert_row,
@@ -304,18 +319,18 @@ static int insert_all(struct import *import)
 			 quote(import->input.name));
 		status = EXIT_FAILURE;
 	}
-	if (status) {
-		banyan_abort(import->store.db);
+	if (status)
 		return status;
-	}
 	error = commit(import);
 	if (!error && import->temporary)
-		error = banyan_rename(import->store.db, import->temporary,
-				      import->into, BANYAN_NO_REPLACE);
+		error = import->store.ops->rename(&import->store,
+						  import->temporary,
+						  import->into,
+						  BANYAN_NO_REPLACE);
 	return error ? fail_insert(import, error) : 0;
 }
 
-static int import_rows(struct import *import)
+static int check_rows(struct import *import)
 {
 	int status = find_space(import);
 
@@ -325,15 +340,23 @@ static int import_rows(struct import *import)
 	status = import->format->read(&import->input, import->key, check_row,
 				      import);
 	progress_clear(&import->progress);
-	if (!status)
-		status = input_rewind(&import->input);
-	if (status)
-		return status;
+	if (status && interrupted())
+		complain("%s: interrupted; nothing was imported",
+			 quote(import->store.name));
+	return status ? status : input_rewind(&import->input);
+}
+
+static int insert_rows(struct import *import)
+{
+	int status;
+
 	progress_begin(&import->progress, "importing", import->input.size);
 	status = insert_all(import);
 	progress_clear(&import->progress);
-	if (status)
+	if (status) {
+		abort_batch(import);
 		take_back(import);
+	}
 	return status;
 }
 
@@ -343,14 +366,9 @@ static int import_into(struct import *import, const char *file)
 
 	if (status)
 		return status;
-	import->umask = umask(0);
-	umask(import->umask);
-	status = import_rows(import);
-	if (import->space)
-		banyan_release(import->space, 1);
-	if (status && interrupted())
-		complain("%s: interrupted; nothing was imported",
-			 quote(import->store.name));
+	status = check_rows(import);
+	if (!status)
+		status = insert_rows(import);
 	name_set_free(&import->names);
 	free(import->temporary);
 	return store_close(&import->store, status);
@@ -435,17 +453,19 @@ const struct command command_import = {
 		"UTF-8, and the key field must be there, not empty, different "
 		"in each row, and fit for a name; no key may exist already. Of "
 		"CSV all fields become strings, and empty lines are passed "
-		"over. Of ndjson a row is kept as it is written; integers "
-		"beyond 64 bits and fields that are there twice are refused. A "
-		"row has 64 MiB at most.\n\n"
+		"over. Of ndjson a row is kept as it is written; fields that "
+		"are there twice are refused. A row has 64 MiB at most.\n\n"
 		"If import fails or is interrupted it deletes what it has "
 		"inserted. If it is killed or the power fails, a new key space "
 		"is there as a whole or not at all (then '.import-' and a "
 		"number beside it can be removed), and so are a few thousand "
-		"rows in one that was there before; of more, a part may be.\n\n"
+		"rows in one that was there before; of more, a part may be. If "
+		"the database is mounted each row appears by itself, but in a "
+		"new key space.\n\n"
 		"  banyan import -f csv -k name -i people notes.banyan p.csv",
 	.least = 1,
 	.most = 2,
+	.writes = true,
 	.options = options,
 	.option = take_option,
 	.run = run,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "command.h"
 #include "common.h"
@@ -10,13 +11,12 @@
 static int fail_alias(const struct store *store, const char *key,
 		      const char *alias, int error)
 {
-	banyan_data *data;
-	int found = banyan_find(store->db, key, &data);
+	struct key_info info;
+	int found = store->ops->find(store, key, &info);
 
 	if (found)
 		return fail_key(store->name, key, found);
-	banyan_release(data, 1);
-	if (is_space(store, key)) {
+	if (S_ISDIR(info.mode)) {
 		complain("%s: key '%s': a key space cannot have aliases",
 			 quote(store->name), quote(key));
 		return EXIT_FAILURE;
@@ -39,7 +39,7 @@ static int run(int argc, char **argv)
 	status = store_open_writing(&store, operands[0], 0);
 	if (status)
 		return status;
-	error = banyan_alias(store.db, operands[1], operands[2]);
+	error = store.ops->alias(&store, operands[1], operands[2]);
 	if (error)
 		status = fail_alias(&store, operands[1], operands[2], error);
 	return store_close(&store, status);
@@ -55,5 +55,6 @@ const struct command command_ln = {
 		"removed. An ALIAS that exists is an error.",
 	.least = 3,
 	.most = 3,
+	.writes = true,
 	.run = run,
 };

@@ -20,7 +20,7 @@ static int take_option(void *choices, int key, const char *argument)
 static int make_space(const struct store *store, const char *key,
 		      unsigned flags)
 {
-	int error = banyan_make_space(store->db, key, flags);
+	int error = store->ops->make_space(store, key, flags);
 
 	if (error == -EEXIST && (flags & BANYAN_PARENTS) &&
 	    is_space(store, key))
@@ -62,6 +62,7 @@ const struct command command_mkdir = {
 	.help = "Make KEY a new, empty key space: on a mount, a directory.",
 	.least = 2,
 	.most = 2,
+	.writes = true,
 	.options = options,
 	.option = take_option,
 	.run = run,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "command.h"
 #include "common.h"
@@ -12,14 +13,9 @@
 /* The id of what a key points to, 0 if there is none */
 static uint64_t find_id(const struct store *store, const char *key)
 {
-	banyan_data *data;
-	uint64_t id;
+	struct key_info info;
 
-	if (banyan_find(store->db, key, &data) != 0)
-		return 0;
-	id = banyan_id(data);
-	banyan_release(data, 1);
-	return id;
+	return store->ops->find(store, key, &info) ? 0 : info.id;
 }
 
 static int say(const struct store *store, const char *old, const char *new,
@@ -55,20 +51,13 @@ static int fail_move(const struct store *store, const char *old,
 /* Do two paths name the same key? Their slashes may differ. */
 static bool same_key(const char *a, const char *b)
 {
-	for (;;) {
-		size_t a_len, b_len;
+	const char *a_name, *b_name;
+	size_t a_len, b_len;
 
-		a += strspn(a, "/");
-		b += strspn(b, "/");
-		a_len = strcspn(a, "/");
-		b_len = strcspn(b, "/");
-		if (a_len != b_len || memcmp(a, b, a_len) != 0)
+	while (next_name(&a, &a_name, &a_len) & next_name(&b, &b_name, &b_len))
+		if (a_len != b_len || memcmp(a_name, b_name, a_len) != 0)
 			return false;
-		if (!a_len)
-			return true;
-		a += a_len;
-		b += b_len;
-	}
+	return a_len == b_len;
 }
 
 static int move(const struct store *store, const char *old, const char *new)
@@ -80,9 +69,9 @@ static int move(const struct store *store, const char *old, const char *new)
 		return say(store, old, new, "is the same key as");
 	/* rename(2) does nothing between aliases: mv(1) removes the old one */
 	if (id && id == find_id(store, new))
-		error = banyan_remove(store->db, old);
+		error = store->ops->remove(store, old);
 	else
-		error = banyan_rename(store->db, old, new, 0);
+		error = store->ops->rename(store, old, new, 0);
 	return error ? fail_move(store, old, new, error) : EXIT_SUCCESS;
 }
 
@@ -90,15 +79,14 @@ static int move(const struct store *store, const char *old, const char *new)
 static int move_to(const struct store *store, const char *old, const char *new)
 {
 	size_t new_len = strlen(new), len;
+	struct key_info info;
 	const char *name;
-	banyan_data *data;
 	char *inside;
 	int status, error;
 
-	error = banyan_find(store->db, old, &data);
+	error = store->ops->find(store, old, &info);
 	if (error)
 		return fail_key(store->name, old, error);
-	banyan_release(data, 1);
 	if (is_space(store, new) && !same_key(old, new)) {
 		last_name(old, &name, &len);
 		inside = join_key(new, name, len);
@@ -107,7 +95,7 @@ static int move_to(const struct store *store, const char *old, const char *new)
 		free(inside);
 		return status;
 	}
-	if (new_len && new[new_len - 1] == '/' && !is_space(store, old)) {
+	if (new_len && new[new_len - 1] == '/' && !S_ISDIR(info.mode)) {
 		complain("%s: there is no key space '%s'", quote(store->name),
 			 quote(new));
 		return EXIT_FAILURE;
@@ -146,5 +134,6 @@ const struct command command_mv = {
 		"  banyan mv notes.banyan letters/final /",
 	.least = 3,
 	.most = 3,
+	.writes = true,
 	.run = run,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * banyan put. A value from standard input of up to SMALL bytes is put in one
- * operation; a larger one goes to a Data without a key first, piece by piece,
- * so that memory is bounded and readers never see half of it.
+ * banyan put. A value from standard input of less than PUT_MAX bytes is put in
+ * one operation; a larger one is written to a draft first, piece by piece, so
+ * that memory is bounded and readers never see half of it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,17 +13,19 @@
 #include "command.h"
 #include "common.h"
 #include "format.h"
+#include "interrupt.h"
 #include "keys.h"
 #include "quote.h"
-
-#define SMALL (1u << 20)
 
 struct put {
 	unsigned open_flags;
 	unsigned put_flags;
 };
 
-/* Fill the buffer unless input ends earlier: bytes read, or -1 with errno */
+/*
+ * Fill the buffer unless input ends earlier: bytes read, or -1 with errno, which
+ * is EINTR if the process was interrupted.
+ */
 static ssize_t read_input(char *buffer, size_t size)
 {
 	size_t done = 0;
@@ -31,7 +33,7 @@ static ssize_t read_input(char *buffer, size_t size)
 	while (done < size) {
 		ssize_t got = read(STDIN_FILENO, buffer + done, size - done);
 
-		if (got < 0 && errno == EINTR)
+		if (got < 0 && errno == EINTR && !interrupted())
 			continue;
 		if (got < 0)
 			return -1;
@@ -44,25 +46,20 @@ static ssize_t read_input(char *buffer, size_t size)
 
 static int fail_input(int error)
 {
-	complain("standard input: %s", strerror(error));
+	if (!interrupted())
+		complain("standard input: %s", strerror(error));
 	return EXIT_FAILURE;
 }
 
 /* Only files have a value that can be set: symlinks and devices are not */
 static int fail_kind(const struct store *store, const char *key, int error)
 {
-	struct banyan_attr attr;
-	banyan_data *data;
-	int rc = banyan_find(store->db, key, &data);
+	struct key_info info;
 
-	if (!rc) {
-		rc = banyan_get_attr(data, &attr);
-		banyan_release(data, 1);
-	}
-	if (rc || S_ISREG(attr.mode))
+	if (store->ops->find(store, key, &info) || S_ISREG(info.mode))
 		return fail_key(store->name, key, error);
 	complain("%s: key '%s': is not a file but a %s", quote(store->name),
-		 quote(key), format_type(attr.mode));
+		 quote(key), format_type(info.mode));
 	return EXIT_FAILURE;
 }
 
@@ -80,61 +77,54 @@ static int fail_put(const struct store *store, const char *key, int error)
 static int check_early(const struct store *store, const char *key,
 		       unsigned flags)
 {
-	banyan_data *data;
+	struct key_info info;
 
-	if (is_space(store, key))
-		return fail_key(store->name, key, -EISDIR);
-	if (!(flags & BANYAN_NEW_ONLY))
+	if (store->ops->find(store, key, &info))
 		return 0;
-	if (banyan_find(store->db, key, &data) != 0)
-		return 0;
-	banyan_release(data, 1);
-	return fail_key(store->name, key, -EEXIST);
+	if (flags & BANYAN_NEW_ONLY)
+		return fail_key(store->name, key, -EEXIST);
+	return S_ISDIR(info.mode) ? fail_key(store->name, key, -EISDIR) : 0;
 }
 
-/* Append the buffer, and all further input by way of it, to a Data */
+/* The buffer, and all further input by way of it */
 static int copy_input(const struct store *store, const char *key,
-		      banyan_data *data, char *buffer, size_t len)
+		      struct draft *draft, char *buffer, size_t len)
 {
 	uint64_t offset = 0;
 	ssize_t got = (ssize_t)len;
 	int error;
 
 	while (got > 0) {
-		error = banyan_write(data, buffer, (size_t)got, offset, 0,
-				     NULL);
+		error = store->ops->draft_write(draft, buffer, (size_t)got,
+						offset);
 		if (error)
 			return fail_key(store->name, key, error);
 		offset += (uint64_t)got;
-		got = read_input(buffer, SMALL);
+		got = read_input(buffer, PUT_MAX);
 	}
-	return got < 0 ? fail_input(errno) : 0;
+	return got < 0 || interrupted() ? fail_input(errno) : 0;
 }
 
 static int put_large(const struct store *store, const char *key, unsigned flags,
 		     char *buffer, size_t len)
 {
-	const struct banyan_new make = {
-		.mode = S_IFREG | 0600,
-		.uid = geteuid(),
-		.gid = getegid(),
-	};
-	banyan_data *data;
+	struct draft draft;
 	int status, error;
 
 	status = check_early(store, key, flags);
 	if (status)
 		return status;
-	error = banyan_insert_unnamed(store->db, &make, &data);
+	catch_interrupts(); /* through a mount a draft has to be removed */
+	error = store->ops->draft_begin(store, key, flags, &draft);
 	if (error)
 		return fail_put(store, key, error);
-	status = copy_input(store, key, data, buffer, len);
+	status = copy_input(store, key, &draft, buffer, len);
 	if (!status) {
-		error = banyan_put_data(store->db, key, data, flags);
+		error = store->ops->draft_put(store, &draft, key, flags);
 		if (error)
 			status = fail_put(store, key, error);
 	}
-	banyan_release(data, 1);
+	store->ops->draft_end(&draft);
 	return status;
 }
 
@@ -148,10 +138,11 @@ static int put(const struct put *put, char **operands, char *buffer, size_t len)
 	status = store_open_writing(&store, operands[0], put->open_flags);
 	if (status)
 		return status;
-	if (!operands[2] && len == SMALL) {
+	if (!operands[2] && len == PUT_MAX) {
 		status = put_large(&store, key, put->put_flags, buffer, len);
 	} else {
-		error = banyan_put(store.db, key, buffer, len, put->put_flags);
+		error = store.ops->put(&store, key, buffer, len,
+				       put->put_flags);
 		if (error)
 			status = fail_put(&store, key, error);
 	}
@@ -160,17 +151,19 @@ static int put(const struct put *put, char **operands, char *buffer, size_t len)
 
 static int put_input(const struct put *choices, char **operands)
 {
-	char *buffer = malloc(SMALL);
+	char *buffer = malloc(PUT_MAX);
 	ssize_t len;
 	int status;
 
 	if (!buffer)
 		return fail_file(operands[0], -ENOMEM);
 	/* Before the database is opened: nobody has to wait for slow input */
-	len = read_input(buffer, SMALL);
+	len = read_input(buffer, PUT_MAX);
 	status = len < 0 ? fail_input(errno) :
 			   put(choices, operands, buffer, (size_t)len);
 	free(buffer);
+	if (status)
+		end_if_interrupted();
 	return status;
 }
 
@@ -228,10 +221,17 @@ const struct command command_put = {
 		"happens, readers see the old value or the new one.",
 	.more = "VALUE is taken as it is, with no newline added. A VALUE that "
 		"begins with '-' goes after '--'.\n\n"
+		"If the database is mounted this goes through the mount. Then "
+		"a VALUE that is shorter than the old one takes two steps: for "
+		"a moment, or if the command is killed between them, the rest "
+		"of the old value is still behind the new one. So does one of "
+		"more than 2 GiB. Key spaces that -p has made stay if the put "
+		"fails.\n\n"
 		"  banyan put -c notes.banyan colour green\n"
 		"  banyan put -p notes.banyan music/song <song.mp3",
 	.least = 2,
 	.most = 3,
+	.writes = true,
 	.options = options,
 	.option = take_option,
 	.run = run,

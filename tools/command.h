@@ -7,6 +7,7 @@
 #define TOOLS_COMMAND_H
 
 #include <argp.h>
+#include <stdbool.h>
 
 /* Exit statuses beside EXIT_SUCCESS and EXIT_FAILURE (1: the operation failed,
  * of check: damage was found) */
@@ -22,6 +23,7 @@ struct command {
 	const char *help; /* what --help says above the options */
 	const char *more; /* and below them; may be NULL */
 	int least, most; /* number of operands */
+	bool writes; /* to a database: has an option to wait for others */
 	const struct argp_option *options; /* NULL: none */
 
 	/* Take one option: 0, EINVAL after complaining about its argument, or

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -31,7 +29,7 @@ void complain(const char *format, ...)
 	va_end(arguments);
 }
 
-static const char *file_text(int error)
+const char *file_text(int error)
 {
 	switch (-error) {
 	case ENOENT:
@@ -54,6 +52,10 @@ static const char *file_text(int error)
 		return "damaged: wrong checksum";
 	case EROFS:
 		return "read-only file system";
+	case EFBIG:
+		return "the file may not become so large (see 'ulimit -f')";
+	case ENOTCONN:
+		return "the daemon of the mount has died";
 	default:
 		return banyan_strerror(error);
 	}
@@ -64,30 +66,24 @@ static const char *key_text(int error)
 	switch (-error) {
 	case ENOENT:
 		return "not found";
-	case EEXIST:
-		return "exists already";
 	case EISDIR:
 		return "is a key space";
 	case ENOTDIR:
 		return "is not a key space";
 	case ENOTEMPTY:
 		return "is a key space with keys in it";
-	case EUCLEAN:
-		return "damaged: its structure makes no sense";
-	case EBADMSG:
-		return "damaged: wrong checksum";
+	case EXDEV:
+		return "another file system is mounted there";
 	case ENOSPC:
-		return "no space left on the disk; nothing was changed";
-	default:
+		return "no space left on the disk";
+	case EINVAL:
 		return banyan_strerror(error);
+	default:
+		return file_text(error);
 	}
 }
 
-/*
- * What the library reports usually is the place of the damage that it is about
- * to return an error for. It is kept until that error is complained about, for
- * both to be one line.
- */
+/* What keep_report() was told last */
 static struct {
 	pthread_mutex_t lock;
 	char line[400]; /* quoted; empty: none */
@@ -101,7 +97,7 @@ static void take_kept(char *line, size_t size)
 	pthread_mutex_unlock(&kept.lock);
 }
 
-static void say_kept(const char *file)
+void say_kept(const char *file)
 {
 	char line[sizeof(kept.line)];
 
@@ -110,13 +106,19 @@ static void say_kept(const char *file)
 		complain("%s: %s", quote(file), line);
 }
 
-/* arg: the file as people know it. Called from any thread. */
-static void keep_report(void *arg, const char *line)
+void keep_report(void *arg, const char *line)
 {
 	say_kept(arg);
 	pthread_mutex_lock(&kept.lock);
 	snprintf(kept.line, sizeof(kept.line), "%s", quote(line));
 	pthread_mutex_unlock(&kept.lock);
+}
+
+static int complained; /* the error of the last complaint */
+
+bool has_complained(int error)
+{
+	return complained == error;
 }
 
 /* Of damage its place says all; else what went wrong comes first */
@@ -125,6 +127,7 @@ static void complain_with(const char *subject, int error, const char *text)
 	bool damage = error == -EUCLEAN || error == -EBADMSG;
 	char line[sizeof(kept.line)];
 
+	complained = error;
 	take_kept(line, sizeof(line));
 	if (*line && damage)
 		complain("%s: %s", subject, line);
@@ -159,28 +162,54 @@ int fail_create(const char *file, int error)
 	return EXIT_FAILURE;
 }
 
+bool process_name(pid_t pid, char *name, size_t size)
+{
+	char path[40];
+	FILE *file;
+
+	name[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(name, (int)size, file))
+		name[0] = '\0';
+	fclose(file);
+	name[strcspn(name, "\n")] = '\0';
+	return *name != '\0';
+}
+
 const char *process_text(pid_t pid)
 {
 	static char text[200];
-	char path[40], name[32] = "";
-	FILE *file;
+	char name[32];
 
 	if (pid <= 0)
 		return "another process";
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	file = fopen(path, "re");
-	if (file) {
-		if (!fgets(name, sizeof(name), file))
-			name[0] = '\0';
-		fclose(file);
-	}
-	name[strcspn(name, "\n")] = '\0';
-	if (*name)
+	if (process_name(pid, name, sizeof(name)))
 		snprintf(text, sizeof(text), "process %ld (%s)", (long)pid,
 			 quote(name));
 	else
 		snprintf(text, sizeof(text), "process %ld", (long)pid);
 	return text;
+}
+
+int take_number(const char *command, const char *argument, const char *what,
+		uint64_t least, uint64_t most, uint64_t *number)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(argument, &end, 10);
+	/* strtoull() takes signs and blanks */
+	if (errno || *argument < '0' || *argument > '9' || *end ||
+	    value < least || value > most) {
+		complain("%s: '%s' is not %s", command, quote(argument), what);
+		return EINVAL;
+	}
+	*number = value;
+	return 0;
 }
 
 /* ---- standard streams ------------------------------------------------- */
@@ -237,140 +266,4 @@ void guard_streams(void)
 			_exit(EXIT_FAILURE);
 	}
 	atexit(close_output);
-}
-
-/* ---- databases -------------------------------------------------------- */
-
-/* The daemon of a mount that nobody serves any more is not "there" */
-static bool is_dead(const struct target *target)
-{
-	struct statfs info;
-
-	return statfs(target->point, &info) != 0 &&
-	       (errno == ENOTCONN || errno == ECONNABORTED);
-}
-
-int refuse_mounted(const struct target *target)
-{
-	const char *file, *mount;
-
-	if (!target->mount)
-		return 0;
-	file = quote(target->shown);
-	mount = quote(target->mount);
-	if (is_dead(target))
-		complain("%s is mounted on %s, but its daemon has died: "
-			 "'banyan umount %s' first",
-			 file, mount, mount);
-	else if (target->read_only)
-		complain("%s is mounted read-only on %s: 'banyan umount %s' "
-			 "first",
-			 file, mount, mount);
-	else
-		complain("%s is mounted on %s: work there", file, mount);
-	return EXIT_FAILURE;
-}
-
-static int fail_open(const struct store *store, unsigned flags, int error)
-{
-	const char *name = store->name;
-
-	if (error == -EBUSY) {
-		complain("%s: is open in %s", quote(name),
-			 process_text(banyan_holder(store->target.file)));
-		return EXIT_FAILURE;
-	}
-	return flags & BANYAN_CREATE ? fail_create(name, error) :
-				       fail_file(name, error);
-}
-
-int fail_freeze(const struct target *target, uint64_t freeze, int error)
-{
-	/* Of the file it would say the same */
-	if (error != -ENOENT || !freeze || access(target->file, F_OK) != 0)
-		return fail_file(target->shown, error);
-	complain("%s: has no freeze %" PRIu64 " ('banyan freezes' lists them)",
-		 quote(target->shown), freeze);
-	return EXIT_FAILURE;
-}
-
-int take_at(const char *command, const char *argument, uint64_t *freeze)
-{
-	char *end;
-	unsigned long long number;
-
-	errno = 0;
-	number = strtoull(argument, &end, 10);
-	/* strtoull() takes signs and blanks, and 0 is the present */
-	if (errno || *argument < '0' || *argument > '9' || *end || !number) {
-		complain("%s: '%s' is not the number of a freeze", command,
-			 quote(argument));
-		return EINVAL;
-	}
-	*freeze = number;
-	return 0;
-}
-
-static int open_target(struct store *store, unsigned flags, uint64_t freeze)
-{
-	struct banyan_options options = {
-		.flags = flags,
-		.freeze = freeze,
-		.report = keep_report,
-		.report_arg = store->target.shown,
-	};
-	int error;
-
-	store->name = store->target.shown;
-	error = banyan_open(store->target.file, &options, &store->db);
-	if (!error)
-		say_kept(store->name); /* what recovery did */
-	else if (freeze)
-		return fail_freeze(&store->target, freeze, error);
-	return error ? fail_open(store, flags, error) : 0;
-}
-
-static int open_argument(struct store *store, const char *argument,
-			 unsigned flags, uint64_t freeze)
-{
-	int status;
-
-	memset(store, 0, sizeof(*store));
-	status = target_find(&store->target, argument);
-	if (status)
-		return status;
-	if (!(flags & BANYAN_READ_ONLY))
-		status = refuse_mounted(&store->target);
-	if (!status)
-		status = open_target(store, flags, freeze);
-	if (status)
-		target_free(&store->target);
-	return status;
-}
-
-int store_open_reading(struct store *store, const char *argument,
-		       uint64_t freeze)
-{
-	return open_argument(store, argument, BANYAN_READ_ONLY, freeze);
-}
-
-int store_open_writing(struct store *store, const char *argument,
-		       unsigned flags)
-{
-	return open_argument(store, argument, flags, 0);
-}
-
-int store_close(struct store *store, int status)
-{
-	int error = banyan_close(store->db);
-
-	say_kept(store->name);
-	if (error) {
-		complain("%s: could not be closed properly, the last changes "
-			 "may be lost: %s",
-			 quote(store->name), file_text(error));
-		status = EXIT_FAILURE;
-	}
-	target_free(&store->target);
-	return status;
 }

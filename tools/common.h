@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * common.h - what all subcommands share: how they complain, open and close.
+ * common.h - what all subcommands share: how they complain, and what they print.
  *
  * Whatever fails says so itself, in one line on standard error that begins with
  * "banyan: " and names the file and the key, and returns an exit status.
@@ -23,18 +23,45 @@
 
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What an error means that is about a database file; never NULL */
+const char *file_text(int error);
+
 /* An error about a database file, or about a key in it. EXIT_FAILURE. */
 int fail_file(const char *file, int error);
 int fail_key(const char *file, const char *key, int error);
 
+/* Has this error been complained about by one of these already? */
+bool has_complained(int error);
+
 /* The same about a database file that is to be made */
 int fail_create(const char *file, int error);
+
+/*
+ * Most of what the library reports is the place of the damage that it is about
+ * to return an error for. keep_report(), which takes the file's name as arg and
+ * may be called from any thread, keeps it until that error is complained about,
+ * for both to be one line; say_kept() prints what is left.
+ */
+void keep_report(void *arg, const char *line);
+void say_kept(const char *file);
+
+/* What a process is called; false if nobody knows */
+bool process_name(pid_t pid, char *name, size_t size);
 
 /*
  * "process 12 (banyanfs)" for what banyan_holder() returned, or "another
  * process" where it cannot be named. Valid until the next call.
  */
 const char *process_text(pid_t pid);
+
+/* ---- arguments -------------------------------------------------------- */
+
+/*
+ * Take the argument of an option that is a number within these bounds; what: "a
+ * number of seconds". 0, or EINVAL after complaining.
+ */
+int take_number(const char *command, const char *argument, const char *what,
+		uint64_t least, uint64_t most, uint64_t *number);
 
 /* ---- standard streams ------------------------------------------------- */
 
@@ -56,50 +83,5 @@ void output_exits_with(int status);
  * has just gone away. EXIT_FAILURE.
  */
 int fail_output(int error);
-
-/* ---- databases -------------------------------------------------------- */
-
-struct store {
-	struct target target;
-	const char *name; /* of the file, for messages; lives in target */
-	banyan *db;
-};
-
-/*
- * Find and open the database that an argument means. Reading works beside a
- * mount, also of the past: freeze is the number of a freeze, 0 the present.
- * Writing is refused on a mounted database. flags: BANYAN_CREATE,
- * BANYAN_EXCLUSIVE. 0, or an exit status: there is nothing to close then.
- */
-int store_open_reading(struct store *store, const char *argument,
-		       uint64_t freeze);
-int store_open_writing(struct store *store, const char *argument,
-		       unsigned flags);
-
-/*
- * Close it: returns status, or EXIT_FAILURE if closing failed, which means that
- * what was written may be lost.
- */
-int store_close(struct store *store, int status);
-
-/* An error about a file opened at a freeze (0: the present). EXIT_FAILURE. */
-int fail_freeze(const struct target *target, uint64_t freeze, int error);
-
-/*
- * The option of the commands that can read the past: an entry for a table of
- * options, and what takes its argument. 0, or EINVAL after complaining.
- */
-enum { OPTION_AT = 512 };
-#define AT_OPTION                                                        \
-	{                                                                \
-		"at", OPTION_AT, "NUMBER", 0,                            \
-			"As it was at the freeze with this number (see " \
-			"'banyan freezes')",                             \
-			0                                                \
-	}
-int take_at(const char *command, const char *argument, uint64_t *freeze);
-
-/* Refuse if the database is mounted. 0 or EXIT_FAILURE. */
-int refuse_mounted(const struct target *target);
 
 #endif

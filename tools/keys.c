@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common.h"
 #include "quote.h"
 
-/* Cut the next name off a path: false at its end */
-static bool next_name(const char **path, const char **name, size_t *len)
+bool next_name(const char **path, const char **name, size_t *len)
 {
 	const char *at = *path + strspn(*path, "/");
 
@@ -61,15 +61,16 @@ int check_key(const char *file, const char *key, bool root)
 
 bool is_space(const struct store *store, const char *key)
 {
-	struct banyan_attr attr;
-	banyan_data *data;
-	int error;
+	struct key_info info;
 
-	if (banyan_find(store->db, key, &data) != 0)
-		return false;
-	error = banyan_get_attr(data, &attr);
-	banyan_release(data, 1);
-	return !error && S_ISDIR(attr.mode);
+	return store->ops->find(store, key, &info) == 0 && S_ISDIR(info.mode);
+}
+
+bool is_there(const struct store *store, const char *key)
+{
+	struct key_info info;
+
+	return store->ops->find(store, key, &info) == 0;
 }
 
 void last_name(const char *key, const char **name, size_t *len)
@@ -124,14 +125,12 @@ int fail_new_key(const struct store *store, const char *key, int error,
 		 const char *hint)
 {
 	char *gap = NULL;
-	banyan_data *data;
 
 	if (error == -ENOENT || error == -ENOTDIR)
 		gap = find_gap(store, key);
 	if (!gap)
 		return fail_key(store->name, key, error);
-	if (banyan_find(store->db, gap, &data) == 0) {
-		banyan_release(data, 1);
+	if (is_there(store, gap)) {
 		complain("%s: key '%s': '%s' is not a key space",
 			 quote(store->name), quote(key), quote(gap));
 	} else {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common.h"
+#include "store.h"
 
 /*
  * Are the names in a path of a key fit? An empty path is the root key space,
@@ -25,8 +25,17 @@ int check_key(const char *file, const char *key, bool root);
 int fail_new_key(const struct store *store, const char *key, int error,
 		 const char *hint);
 
+/*
+ * Cut the next name off a path, which need not be fit; false at its end.
+ * Slashes before it are skipped.
+ */
+bool next_name(const char **path, const char **name, size_t *len);
+
 /* Is there a key space at this path? False if anything is wrong, too. */
 bool is_space(const struct store *store, const char *key);
+
+/* Is there anything? */
+bool is_there(const struct store *store, const char *key);
 
 /* The last name of a path: *name points into key and is *len bytes long */
 void last_name(const char *key, const char **name, size_t *len);

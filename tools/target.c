@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * target.c - from an argument to a database file and its mount.
- *
- * The kernel's list of mounts is what counts: it also knows mounts whose
- * daemon has died, and answers without asking any daemon. banyanfs mounts with
- * the type fuse.banyanfs and the absolute path of the database as the source.
+ * target.c - from an argument to a database file and its mount. banyanfs mounts
+ * with the absolute path of the database as the source.
  */
 #include "target.h"
 
@@ -18,68 +15,15 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "daemon.h"
+#include "mounts.h"
 #include "quote.h"
 
-#define MOUNT_LIST "/proc/self/mountinfo"
-#define MOUNT_TYPE "fuse.banyanfs"
-
-/* A line of the list, cut into the fields that matter; they point into it */
-struct mount_line {
-	char *root; /* what of the mounted tree: "/" is all of it */
-	char *point;
-	char *type;
-	char *source;
-	char *super_options;
-};
-
-/* Blanks, newlines and backslashes are written there as \ooo */
-static void unescape(char *text)
+static bool is_directory(const char *argument)
 {
-	char *to = text;
+	struct stat info;
 
-	for (const char *from = text; *from; to++) {
-		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' &&
-		    from[2] >= '0' && from[2] <= '7' && from[3] >= '0' &&
-		    from[3] <= '7') {
-			*to = (char)((from[1] - '0') << 6 |
-				     (from[2] - '0') << 3 | (from[3] - '0'));
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
-
-/*
- * "36 35 98:0 /root /point rw,nodev shared:1 - type source rw,...": a field of
- * a single '-' ends a list of optional ones.
- */
-static bool cut_line(char *line, struct mount_line *mount)
-{
-	char *rest = line, *field = NULL;
-	char *fields[6];
-
-	for (size_t i = 0; i < 6; i++) {
-		fields[i] = strsep(&rest, " \n");
-		if (!rest)
-			return false;
-	}
-	do {
-		field = strsep(&rest, " \n");
-	} while (field && strcmp(field, "-") != 0);
-
-	mount->root = fields[3];
-	mount->point = fields[4];
-	mount->type = strsep(&rest, " \n");
-	mount->source = strsep(&rest, " \n");
-	mount->super_options = strsep(&rest, " \n");
-	if (!mount->super_options)
-		return false;
-	unescape(mount->root);
-	unescape(mount->point);
-	unescape(mount->source);
-	return true;
+	return stat(argument, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 static bool same_file(const char *a, const char *b)
@@ -128,140 +72,161 @@ static char *relative(const char *path)
 	return strdup(path);
 }
 
-static bool is_read_only(const struct mount_line *mount)
-{
-	return strncmp(mount->super_options, "ro", 2) == 0 &&
-	       (mount->super_options[2] == ',' ||
-		mount->super_options[2] == '\0');
-}
-
-/* Take over from a line that is about the target. by_mount is set before. */
-static void adopt(struct target *target, const struct mount_line *mount,
-		  const char *argument)
-{
-	free(target->point);
-	free(target->mount);
-	target->point = strdup(mount->point);
-	target->read_only = is_read_only(mount);
-	if (!target->by_mount) {
-		target->mount = relative(mount->point);
-		return;
-	}
-	free(target->file);
-	free(target->shown);
-	target->file = strdup(mount->source);
-	target->shown = relative(mount->source);
-	target->mount = strdup(argument);
-}
-
-static void forget(struct target *target)
-{
-	target_free(target);
-	memset(target, 0, sizeof(*target));
-}
-
-/*
- * Is the argument a directory that a database is mounted on? Of several mounts
- * on one directory the last is the one that is seen.
- */
-static void find_by_mount(struct target *target, const char *argument,
-			  const char *real, FILE *list)
-{
-	struct mount_line mount;
-	char *line = NULL;
-	size_t size = 0;
-
-	while (getline(&line, &size, list) > 0) {
-		if (!cut_line(line, &mount) || strcmp(mount.point, real) != 0)
-			continue;
-		forget(target);
-		if (strcmp(mount.type, MOUNT_TYPE) == 0 &&
-		    strcmp(mount.root, "/") == 0) {
-			target->by_mount = true;
-			adopt(target, &mount, argument);
-		}
-	}
-	free(line);
-}
-
-/*
- * Is the argument a file that is mounted somewhere? A mount that can be written
- * counts before read-only ones beside it, then the last.
- */
-static void find_by_file(struct target *target, const char *argument,
-			 const char *real, FILE *list)
-{
-	struct mount_line mount;
-	char *line = NULL;
-	size_t size = 0;
-
-	rewind(list);
-	while (getline(&line, &size, list) > 0) {
-		if (!cut_line(line, &mount) ||
-		    strcmp(mount.type, MOUNT_TYPE) != 0)
-			continue;
-		if (target->mount && !target->read_only && is_read_only(&mount))
-			continue;
-		if (strcmp(mount.source, real) == 0 ||
-		    same_file(mount.source, real))
-			adopt(target, &mount, argument);
-	}
-	free(line);
-}
-
 /* ":memory:" would not be a file for the library */
 static char *as_file(const char *argument)
 {
 	return strdup(strcmp(argument, ":memory:") ? argument : "./:memory:");
 }
 
-static int find_mounts(struct target *target, const char *argument,
-		       const char *real, FILE *list)
-{
-	struct stat info;
+/* ---- the file of a mount ---------------------------------------------- */
 
-	if (list)
-		find_by_mount(target, argument, real, list);
-	if (target->by_mount)
-		return 0;
-	if (stat(argument, &info) == 0 && S_ISDIR(info.st_mode)) {
-		complain("%s is a directory, not a database (none is mounted "
-			 "there)",
-			 quote(argument));
-		return EXIT_FAILURE;
+/*
+ * Is the source of a mount still the file that is mounted? Its daemon has that
+ * locked, unless the mount is read-only. So if several mounts have one source,
+ * the file had been moved away before the last of them was made.
+ */
+static bool has_source(const struct mounts *mounts, const struct mount *mount)
+{
+	const struct mount *end = mounts->list + mounts->count;
+
+	if (mount->read_only)
+		return access(mount->source, F_OK) == 0;
+	if (!daemon_holds(mount->source))
+		return access(mount->source, F_OK) == 0 &&
+		       mount_is_dead(mount->point);
+	for (const struct mount *later = mount + 1; later < end; later++)
+		if (later->database && !later->read_only &&
+		    later->device != mount->device &&
+		    strcmp(later->source, mount->source) == 0)
+			return false;
+	return true;
+}
+
+static bool serves(const struct mounts *mounts, const struct mount *mount,
+		   const char *file)
+{
+	if (same_file(mount->source, file))
+		return has_source(mounts, mount);
+	return !mount->read_only && daemon_holds(file) &&
+	       !has_source(mounts, mount) && daemon_shows(mount, file);
+}
+
+/* ---- from an argument ------------------------------------------------- */
+
+static void adopt(struct target *target, const struct mount *mount,
+		  const char *shown)
+{
+	free(target->point);
+	free(target->mount);
+	target->point = strdup(mount->point);
+	target->mount = strdup(shown);
+	target->device = mount->device;
+	target->read_only = mount->read_only;
+}
+
+/*
+ * The mount on a directory, if it is one of a database. Of several on one
+ * directory the last is the one that is seen.
+ */
+static const struct mount *find_point(const struct mounts *mounts,
+				      const char *real)
+{
+	const struct mount *found = NULL;
+
+	for (size_t i = 0; i < mounts->count; i++)
+		if (strcmp(mounts->list[i].point, real) == 0)
+			found = &mounts->list[i];
+	return found && found->database ? found : NULL;
+}
+
+static void take_point(struct target *target, const struct mounts *mounts,
+		       const struct mount *mount, const char *argument)
+{
+	target->by_mount = true;
+	adopt(target, mount, argument);
+	if (has_source(mounts, mount)) {
+		target->file = strdup(mount->source);
+	} else {
+		target->file = daemon_find_file(mount);
+		target->lost = !target->file;
 	}
+	if (target->lost)
+		target->file = strdup("");
+	if (target->file)
+		target->shown =
+			relative(target->lost ? mount->source : target->file);
+}
+
+/*
+ * The argument is a file, which may be mounted. A mount that can be written
+ * counts before read-only ones beside it, then the last.
+ */
+static void take_file(struct target *target, const struct mounts *mounts,
+		      const char *argument)
+{
 	target->file = as_file(argument);
 	target->shown = strdup(argument);
-	if (list)
-		find_by_file(target, argument, real, list);
-	return 0;
+	for (size_t i = 0; i < mounts->count && target->file; i++) {
+		const struct mount *mount = &mounts->list[i];
+		char *shown;
+
+		if (!mount->database ||
+		    (target->mount && !target->read_only && mount->read_only))
+			continue;
+		if (!serves(mounts, mount, target->file))
+			continue;
+		shown = relative(mount->point);
+		if (shown)
+			adopt(target, mount, shown);
+		free(shown);
+	}
 }
 
 int target_find(struct target *target, const char *argument)
 {
 	char *real = resolve(argument);
-	FILE *list = fopen(MOUNT_LIST, "re");
+	struct mounts mounts;
+	const struct mount *mount;
 	int status = EXIT_FAILURE;
 
-	memset(target, 0, sizeof(*target));
+	*target = (struct target){ 0 };
+	if (mounts_read(&mounts) != 0 || !real) {
+		fail_file(argument, -ENOMEM);
+		goto out;
+	}
 	if (*argument == '\0') {
 		complain("the name of the database is empty");
 		goto out;
 	}
-	if (!real) {
-		fail_file(argument, -ENOMEM);
+	mount = find_point(&mounts, real);
+	if (!mount && is_directory(argument)) {
+		complain("%s is a directory, not a database (none is mounted "
+			 "there)",
+			 quote(argument));
 		goto out;
 	}
-	status = find_mounts(target, argument, real, list);
-	if (!status && (!target->file || !target->shown))
-		status = fail_file(argument, -ENOMEM);
+	if (mount)
+		take_point(target, &mounts, mount, argument);
+	else
+		take_file(target, &mounts, argument);
+	status = target->file && target->shown ? 0 :
+						 fail_file(argument, -ENOMEM);
 out:
 	if (status)
-		forget(target);
-	if (list)
-		fclose(list);
+		target_free(target);
+	mounts_free(&mounts);
 	free(real);
 	return status;
+}
+
+int target_has_file(const struct target *target)
+{
+	if (!target->lost)
+		return 0;
+	complain("%s: the database that is mounted there was %s, and has been "
+		 "moved or removed",
+		 quote(target->mount), quote(target->shown));
+	return EXIT_FAILURE;
 }
 
 void target_free(struct target *target)
@@ -270,4 +235,5 @@ void target_free(struct target *target)
 	free(target->shown);
 	free(target->mount);
 	free(target->point);
+	*target = (struct target){ 0 };
 }

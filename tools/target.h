@@ -7,14 +7,17 @@
 #define TOOLS_TARGET_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct target {
-	char *file; /* path to open */
+	char *file; /* path to open; empty if it is lost */
 	char *shown; /* the same as people would write it, for messages */
 	char *mount; /* directory that it is mounted on, likewise, or NULL */
 	char *point; /* the same as the kernel has it: absolute; or NULL */
+	dev_t device; /* of the files there */
 	bool by_mount; /* the directory was given, not the file */
 	bool read_only; /* the mount is */
+	bool lost; /* the file is not where it was when it was mounted */
 };
 
 /*
@@ -23,6 +26,12 @@ struct target {
  * *target is all zeros then.
  */
 int target_find(struct target *target, const char *argument);
+
+/*
+ * 0, or EXIT_FAILURE after saying that nobody knows where the file of the mount
+ * is now
+ */
+int target_has_file(const struct target *target);
 
 /* Free what is in it; one that is all zeros is fine */
 void target_free(struct target *target);

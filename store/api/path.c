@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/contents.h"
-#include "api/handles.h"
+#include "api/handle.h"
+#include "api/last_error.h"
+#include "api/keys.h"
+#include "api/scan.h"
 #include "base/umask.h"
+#include "model/contents.h"
 
 /* The next name of the path: false at its end. Slashes before it are skipped. */
 static bool next_name(const char **path, struct name *n)
@@ -113,13 +116,16 @@ static int resolve_last(struct txn *txn, const char *path, bool make,
 int banyan_find(banyan *db, const char *path, banyan_data **data)
 {
 	struct name n;
+	int rc = handle_check(db);
+	if (rc || !path || !data)
+		return rc ? rc : -EINVAL;
 	banyan_data *at = db->root;
 	banyan_hold(at);
 	while (next_name(&path, &n)) {
 		banyan_data *next = NULL;
-		int rc = name_check(at->id, n.bytes, n.len);
+		rc = name_check(at->id, n.bytes, n.len);
 		if (!rc)
-			rc = banyan_search(at, n.bytes, n.len, &next);
+			rc = banyan_search(at, n.bytes, n.len, &next, NULL);
 		banyan_release(at, 1);
 		if (rc)
 			return rc;
@@ -179,7 +185,7 @@ static int put_through(struct txn *txn, struct located *l, const void *value,
 		return rc;
 	txn->op.live += (int64_t)l->d.stored - stored;
 	l->d.ctime = txn_time(txn, l->d.ctime);
-	l->d.mtime = l->d.ctime;
+	l->d.mtime = txn->op.time;
 	return data_save(txn, l);
 }
 
@@ -190,17 +196,19 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 	struct name n;
 	struct located l;
 	struct located from;
-	int rc = db_write_begin(db, OPERATION_WRITE, false, &txn);
+	if (flags & ~(BANYAN_NEW_ONLY | BANYAN_PARENTS))
+		return -EINVAL;
+	int rc = handle_write(db, OPERATION_WRITE, false, &txn);
 	if (rc)
 		return rc;
 	if (source)
-		rc = db_write_data(txn, source, &from);
+		rc = handle_write_data(txn, source, &from);
 	if (!rc && source && data_is_space(&from.d))
 		rc = -EISDIR;
 	if (!rc)
 		rc = resolve_last(txn, path, flags & BANYAN_PARENTS, &n);
 	if (rc)
-		return db_write_end(db, txn, rc);
+		return handle_write_end(db, rc);
 	rc = names_lookup(&txn->state, &n, &l);
 	if (rc == -ENOENT)
 		rc = put_new(txn, &n, value, size, source ? &from : NULL);
@@ -208,20 +216,29 @@ static int put(banyan *db, const char *path, const void *value, size_t size,
 		rc = -EEXIST;
 	else if (!rc)
 		rc = put_through(txn, &l, value, size, source ? &from : NULL);
-	return db_write_end(db, txn, rc);
+	return handle_write_end(db, rc);
 }
 
 int banyan_put(banyan *db, const char *path, const void *value, size_t size,
 	       unsigned flags)
 {
-	return put(db, path, value, size, NULL, flags);
+	int rc = handle_check(db);
+	if (rc || !path || (size && !value))
+		return rc ? rc : -EINVAL;
+	return (int)note_path(db, put(db, path, value, size, NULL, flags),
+			      __func__, path);
 }
 
 int banyan_put_data(banyan *db, const char *path, banyan_data *source,
 		    unsigned flags)
 {
-	return source->db == db ? put(db, path, NULL, 0, source, flags) :
-				  -EXDEV;
+	int rc = handle_check(db);
+	if (!rc)
+		rc = data_check(source);
+	if (rc || !path)
+		return rc ? rc : -EINVAL;
+	rc = source->db == db ? put(db, path, NULL, 0, source, flags) : -EXDEV;
+	return (int)note_path(db, rc, __func__, path);
 }
 
 static int get(struct read_txn *rtxn, const char *path, void **value,
@@ -252,12 +269,17 @@ static int get(struct read_txn *rtxn, const char *path, void **value,
 int banyan_get(banyan *db, const char *path, void **value, size_t *size)
 {
 	struct read_txn rtxn;
-	read_txn_begin(db, &rtxn);
-	int rc = get(&rtxn, path, value, size);
-	read_txn_end(&rtxn);
+	int rc = handle_check(db);
+	if (rc || !path || !value || !size)
+		return rc ? rc : -EINVAL;
+	rc = handle_read(db, &rtxn);
+	if (rc)
+		return (int)note_path(db, rc, __func__, path);
+	rc = get(&rtxn, path, value, size);
+	handle_read_end(db, &rtxn);
 	if (is_damage(rc))
-		db_report(db, "damaged: key '%s'", path);
-	return rc;
+		store_report(db->store, "damaged: key '%s'", path);
+	return (int)note_path(db, rc, __func__, path);
 }
 
 /* ---- keys ------------------------------------------------------------- */
@@ -266,13 +288,16 @@ int banyan_remove(banyan *db, const char *path)
 {
 	struct txn *txn = NULL;
 	struct name n;
-	int rc = db_write_begin(db, OPERATION_DELETE, true, &txn);
+	int rc = handle_check(db);
+	if (rc || !path)
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_DELETE, true, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve_last(txn, path, false, &n);
 	if (!rc)
-		rc = names_delete(txn, &n, 0, false, NULL);
-	return db_write_end(db, txn, rc);
+		rc = names_delete(txn, &n, 0, false);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 int banyan_alias(banyan *db, const char *path, const char *alias)
@@ -280,15 +305,18 @@ int banyan_alias(banyan *db, const char *path, const char *alias)
 	struct txn *txn = NULL;
 	struct name n;
 	struct located l;
-	int rc = db_write_begin(db, OPERATION_ALIAS, false, &txn);
+	int rc = handle_check(db);
+	if (rc || !path || !alias)
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_ALIAS, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve(&txn->state, path, &l);
 	if (!rc)
 		rc = resolve_last(txn, alias, false, &n);
 	if (!rc)
 		rc = names_alias(txn, &n, &l);
-	return db_write_end(db, txn, rc);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 int banyan_rename(banyan *db, const char *path, const char *new_path,
@@ -297,15 +325,18 @@ int banyan_rename(banyan *db, const char *path, const char *new_path,
 	struct txn *txn = NULL;
 	struct name from;
 	struct name to;
-	int rc = db_write_begin(db, OPERATION_MOVE, true, &txn);
+	int rc = handle_check(db);
+	if (rc || !path || !new_path)
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_MOVE, true, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve_last(txn, path, false, &from);
 	if (!rc)
 		rc = resolve_last(txn, new_path, false, &to);
 	if (!rc)
 		rc = names_move(txn, &from, &to, flags);
-	return db_write_end(db, txn, rc);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 int banyan_make_space(banyan *db, const char *path, unsigned flags)
@@ -314,9 +345,12 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags)
 	struct name n;
 	struct located l;
 	bool parents = flags & BANYAN_PARENTS;
-	int rc = db_write_begin(db, OPERATION_INSERT, false, &txn);
+	int rc = handle_check(db);
+	if (rc || !path || (flags & ~BANYAN_PARENTS))
+		return rc ? rc : -EINVAL;
+	rc = handle_write(db, OPERATION_INSERT, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_path(db, rc, __func__, path);
 	rc = resolve_last(txn, path, parents, &n);
 	if (rc == -EBUSY)
 		rc = parents ? 0 : -EEXIST; /* the root is there */
@@ -325,22 +359,108 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags)
 	if (rc == -EEXIST && parents && !names_lookup(&txn->state, &n, &l) &&
 	    data_is_space(&l.d))
 		rc = 0;
-	return db_write_end(db, txn, rc);
+	return (int)note_path(db, handle_write_end(db, rc), __func__, path);
 }
 
 /* ---- walking ---------------------------------------------------------- */
+
+/*
+ * A cursor takes some kilobytes and keeps nodes in the cache: only those of so
+ * many levels, the deepest, stay open. A level further up goes on behind the name
+ * at which it was left.
+ */
+#define WALK_CURSORS 32u
+/* No honest tree of key spaces is deeper; it takes 200 bytes a level */
+#define WALK_DEPTH_MAX (1u << 20)
+
+struct level {
+	banyan_data *space; /* held */
+	banyan_cursor *cursor; /* NULL: closed */
+	size_t path_len; /* of the key space's path */
+};
 
 struct walk {
 	banyan_visit *visit;
 	void *arg;
 	bool recursive;
-	struct banyan_range below; /* the order, on the levels below the first */
+	struct banyan_range first; /* the keys that are wanted on level 0 */
+	struct banyan_range below; /* and on the others */
 	struct buf path; /* of the key at hand, with a NUL behind */
-	unsigned depth;
+	struct level *levels;
+	size_t depth;
+	size_t capacity;
 };
 
-/* No honest tree of key spaces is deeper; a circle in a hostile one is */
-#define WALK_DEPTH_MAX 4096u
+/* Go on in a key space, which the walk then holds for the caller */
+static int walk_down(struct walk *w, banyan_data *space, size_t path_len)
+{
+	struct level *l = NULL;
+	if (w->depth == WALK_DEPTH_MAX)
+		return -ELOOP;
+	if (w->depth == w->capacity) {
+		size_t capacity = w->capacity ? w->capacity * 2 : 16;
+		l = realloc(w->levels, capacity * sizeof(*l));
+		if (!l)
+			return -ENOMEM;
+		w->levels = l;
+		w->capacity = capacity;
+	}
+	l = &w->levels[w->depth];
+	*l = (struct level){ .space = space, .path_len = path_len };
+	int rc = banyan_scan(space, w->depth ? &w->below : &w->first,
+			     &l->cursor);
+	if (rc)
+		return rc;
+	if (w->depth++ >= WALK_CURSORS) {
+		struct level *up = l - WALK_CURSORS;
+		banyan_scan_end(up->cursor);
+		up->cursor = NULL;
+	}
+	return 0;
+}
+
+static void walk_up(struct walk *w)
+{
+	struct level *l = &w->levels[--w->depth];
+	banyan_scan_end(l->cursor);
+	banyan_release(l->space, 1);
+}
+
+/* Open the cursor of the deepest level again: the path still begins with that
+ * of the key at which it was left, and path_len bytes are that key's */
+static int walk_again(struct walk *w, size_t path_len)
+{
+	struct level *l = &w->levels[w->depth - 1];
+	struct banyan_range r = w->depth > 1 ? w->below : w->first;
+	size_t at = l->path_len ? l->path_len + 1 : 0;
+	const char *name = (const char *)w->path.data + at;
+	if (r.reverse) {
+		r.to = name;
+		r.to_len = path_len - at;
+	} else {
+		r.from = name;
+		r.from_len = path_len - at;
+		r.after = true;
+	}
+	return banyan_scan(l->space, &r, &l->cursor);
+}
+
+/* The key space at hand, unless it has gone since */
+static int walk_into(struct walk *w, banyan_cursor *cursor)
+{
+	banyan_data *below = NULL;
+	int rc = scan_check_only_key(cursor);
+	if (!rc)
+		rc = banyan_entry_data(cursor, &below);
+	if (rc)
+		return rc == -ESTALE ? 0 : rc;
+	/* As no other key space has two keys, a circle leads through the first */
+	rc = below == w->levels[0].space ? -ELOOP :
+					   walk_down(w, below, w->path.len - 1);
+	if (rc)
+		banyan_release(below, 1);
+	return rc;
+}
 
 static int set_walk_path(struct walk *w, size_t base,
 			 const struct banyan_entry *e)
@@ -352,46 +472,23 @@ static int set_walk_path(struct walk *w, size_t base,
 	return w->path.failed ? -ENOMEM : 0;
 }
 
-static int walk_space(struct walk *w, banyan_data *space, size_t base,
-		      const struct banyan_range *range);
-
-/* What is below the key at hand, if it is a key space */
-static int walk_below(struct walk *w, banyan_cursor *cursor)
+/* The next key of the deepest level */
+static int walk_on(struct walk *w)
 {
-	banyan_data *below = NULL;
-	int rc = scan_check_only_key(cursor);
-	if (!rc)
-		rc = banyan_entry_data(cursor, &below);
-	if (rc)
-		return rc == -ESTALE ? 0 : rc; /* it may have gone since */
-	rc = walk_space(w, below, w->path.len - 1, &w->below);
-	banyan_release(below, 1);
-	return rc;
-}
-
-static int walk_space(struct walk *w, banyan_data *space, size_t base,
-		      const struct banyan_range *range)
-{
-	banyan_cursor *cursor = NULL;
+	struct level *l = &w->levels[w->depth - 1];
 	struct banyan_entry e;
-	if (w->depth == WALK_DEPTH_MAX)
-		return -ELOOP;
-	w->depth++;
-	int rc = banyan_scan(space, range, &cursor);
-	while (!rc) {
-		rc = banyan_next(cursor, &e);
-		if (rc) {
-			rc = rc < 0 ? rc : 0;
-			break;
-		}
-		rc = set_walk_path(w, base, &e);
-		if (!rc)
-			rc = w->visit(w->arg, (const char *)w->path.data, &e);
-		if (!rc && w->recursive && S_ISDIR(e.attr.mode))
-			rc = walk_below(w, cursor);
+	int rc = banyan_next(l->cursor, &e);
+	if (rc > 0) {
+		size_t path_len = l->path_len;
+		walk_up(w);
+		return w->depth && !l[-1].cursor ? walk_again(w, path_len) : 0;
 	}
-	banyan_scan_end(cursor);
-	w->depth--;
+	if (!rc)
+		rc = set_walk_path(w, l->path_len, &e);
+	if (!rc)
+		rc = w->visit(w->arg, (const char *)w->path.data, &e);
+	if (!rc && w->recursive && S_ISDIR(e.attr.mode))
+		rc = walk_into(w, l->cursor);
 	return rc;
 }
 
@@ -400,15 +497,29 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 {
 	struct walk w = { .visit = visit, .arg = arg, .recursive = recursive };
 	banyan_data *start = NULL;
+	if (!visit)
+		return -EINVAL;
 	if (range) {
+		w.first = *range;
 		w.below.reverse = range->reverse;
 		w.below.names_only = range->names_only;
 	}
 	int rc = banyan_find(db, path, &start);
 	if (rc)
 		return rc;
-	rc = walk_space(&w, start, 0, range);
-	banyan_release(start, 1);
+	rc = walk_down(&w, start, 0);
+	if (rc)
+		banyan_release(start, 1);
+	while (!rc && w.depth)
+		rc = walk_on(&w);
+	while (w.depth)
+		walk_up(&w);
+	free(w.levels);
 	buf_free(&w.path);
 	return rc;
+}
+
+void banyan_free(void *value)
+{
+	free(value);
 }

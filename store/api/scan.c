@@ -5,17 +5,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/attributes.h"
+#include "api/handle.h"
+#include "api/scan.h"
+#include "base/sized.h"
 #include "model/contents.h"
-#include "api/handles.h"
 
 struct banyan_cursor {
 	banyan_data *space; /* held */
-	struct read_txn s;
-	uint64_t generation; /* of the held table, before that moment */
+	struct read_txn rtxn;
 	struct merged_cursor *rows;
 	struct row_key prefix; /* all keys that are wanted begin so */
 	struct row_key from;
 	struct row_key to; /* len 0: no bound */
+	struct row_key at; /* where to begin, if `sought` */
+	bool sought;
 	bool after;
 	bool reverse;
 	bool names_only;
@@ -40,13 +44,16 @@ static bool successor(struct row_key *k)
 	return true;
 }
 
-static int set_range(struct banyan_cursor *c, const struct banyan_range *r)
+static int set_range(struct banyan_cursor *c, const struct banyan_range *range)
 {
+	struct banyan_range taken;
+	const struct banyan_range *r = &taken;
 	uint64_t id = c->space->id;
+	int rc = sized_take(&taken, sizeof(taken), sizeof(taken), range);
+	if (rc)
+		return rc;
 	row_key_name(&c->prefix, id, NULL, 0);
 	c->from = c->prefix;
-	if (!r)
-		return 0;
 	if (r->prefix_len > BANYAN_NAME_MAX || r->from_len > BANYAN_NAME_MAX ||
 	    r->to_len > BANYAN_NAME_MAX)
 		return -ENAMETOOLONG;
@@ -63,39 +70,50 @@ static int set_range(struct banyan_cursor *c, const struct banyan_range *r)
 	return 0;
 }
 
-int banyan_scan(banyan_data *space, const struct banyan_range *range,
-		banyan_cursor **cursor)
+static int open_rows(struct banyan_cursor *c, const struct banyan_range *range)
 {
 	struct data d;
-	struct banyan_cursor *c = calloc(1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
-	c->space = space;
-	banyan_hold(space);
-	c->generation = held_generation(&space->db->held);
-	read_txn_begin_pinned(space->db, &c->s);
 	int rc = set_range(c, range);
 	if (!rc)
-		rc = names_space(&c->s.state, space->id, &d);
+		rc = names_space(&c->rtxn.state, c->space->id, &d);
 	if (!rc)
-		rc = merged_cursor_new(&c->s.state.merged, &c->rows);
+		rc = merged_cursor_new(&c->rtxn.state.merged, &c->rows);
 	if (!rc)
 		rc = merged_cursor_within(c->rows, c->prefix.bytes,
 					  c->prefix.len);
+	return rc == -ENOENT ? -ESTALE : rc;
+}
+
+int banyan_scan(banyan_data *space, const struct banyan_range *range,
+		banyan_cursor **cursor)
+{
+	int rc = data_check(space);
+	if (rc || !cursor)
+		return rc ? rc : -EINVAL;
+	struct banyan_cursor *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	rc = handle_read_pinned(space->db, &c->rtxn);
 	if (rc) {
-		banyan_scan_end(c);
-		return rc == -ENOENT ? -ESTALE : rc;
+		free(c);
+		return rc;
 	}
-	*cursor = c;
-	return 0;
+	c->space = space;
+	banyan_hold(space);
+	rc = open_rows(c, range);
+	if (rc)
+		banyan_scan_end(c);
+	else
+		*cursor = c;
+	return rc;
 }
 
 void banyan_scan_end(banyan_cursor *c)
 {
-	if (!c)
+	if (!c || data_check(c->space))
 		return;
 	merged_cursor_free(c->rows);
-	read_txn_end(&c->s);
+	read_txn_end(&c->rtxn);
 	banyan_release(c->space, 1);
 	buf_free(&c->value);
 	free(c);
@@ -106,11 +124,14 @@ static int compare_keys(const struct row_key *a, const struct row_key *b)
 	return compare_bytes(a->bytes, a->len, b->bytes, b->len);
 }
 
+/* The first key of the range, but none before `at` */
 static int seek_first(struct banyan_cursor *c)
 {
 	const struct row_key *start = &c->from;
 	if (compare_keys(&c->prefix, start) > 0)
 		start = &c->prefix;
+	if (c->sought && compare_keys(&c->at, start) > 0)
+		start = &c->at;
 	int rc = merged_cursor_seek(c->rows, start->bytes, start->len);
 	if (rc == 0 && c->after) {
 		size_t len = 0;
@@ -121,6 +142,7 @@ static int seek_first(struct banyan_cursor *c)
 	return rc;
 }
 
+/* The last key of the range, but none behind `at` */
 static int seek_last(struct banyan_cursor *c)
 {
 	struct row_key bound = c->prefix;
@@ -128,7 +150,29 @@ static int seek_last(struct banyan_cursor *c)
 	(void)successor(&bound);
 	if (c->to.len && compare_keys(&c->to, &bound) < 0)
 		bound = c->to;
+	if (c->sought) {
+		struct row_key behind = c->at;
+		behind.bytes[behind.len++] = 0;
+		if (compare_keys(&behind, &bound) < 0)
+			bound = behind;
+	}
 	return merged_cursor_seek_before(c->rows, bound.bytes, bound.len);
+}
+
+int banyan_seek(banyan_cursor *c, const char *name, size_t len, unsigned flags)
+{
+	int rc = c ? data_check(c->space) : -EINVAL;
+	if (rc || (flags & ~BANYAN_SEEK_REVERSE))
+		return rc ? rc : -EINVAL;
+	if (len > BANYAN_NAME_MAX)
+		return -ENAMETOOLONG;
+	c->sought = name != NULL;
+	if (name)
+		row_key_name(&c->at, c->space->id, name, len);
+	c->reverse = flags & BANYAN_SEEK_REVERSE;
+	c->started = false;
+	c->ended = false;
+	return 0;
 }
 
 static int step(struct banyan_cursor *c)
@@ -166,8 +210,8 @@ static int decode(struct banyan_cursor *c)
 		     c->row.embedded ? c->len : 0);
 	if (c->row.embedded || c->names_only)
 		return 0;
-	rc = data_load(&c->s.state, c->row.id, home, &c->l);
-	return rc == -ESTALE ? -EUCLEAN : rc;
+	rc = names_data(&c->rtxn.state, c->row.id, &c->l);
+	return rc == -ENOENT ? -EUCLEAN : rc;
 }
 
 /* The whole value at the position; *value is NULL if it is not to be had */
@@ -189,7 +233,7 @@ static int take_value(struct banyan_cursor *c, const void **value)
 	if (!to)
 		return -ENOMEM;
 	*value = to;
-	return contents_read(&c->s.state, d, to, size, 0);
+	return contents_read(&c->rtxn.state, d, to, size, 0);
 }
 
 /* The row at the position: 0, 1 if it is out of the range, or an error */
@@ -213,39 +257,48 @@ static int take_row(struct banyan_cursor *c, const void **value)
 int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 {
 	const void *value = NULL;
+	int rc = c ? data_check(c->space) : -EINVAL;
+	if (rc || !entry)
+		return rc ? rc : -EINVAL;
 	if (c->ended)
 		return 1;
-	int rc = step(c);
+	rc = step(c);
 	if (rc == 0)
 		rc = take_row(c, &value);
 	c->ended = rc != 0;
 	if (is_damage(rc))
-		db_report(c->space->db, "damage near key '%s' of space %llu",
-			  c->name, (unsigned long long)c->space->id);
+		store_report(c->space->db->store,
+			     "damage near key '%s' of space %llu", c->name,
+			     (unsigned long long)c->space->id);
 	if (rc)
 		return rc;
-	*entry = (struct banyan_entry){ .name = c->name,
-					.len = c->len,
-					.value = value };
-	if (c->names_only) {
-		entry->attr.id = c->row.id;
-		entry->attr.mode = c->row.type;
-	} else {
+	entry->name = c->name;
+	entry->len = c->len;
+	entry->value = value;
+	if (c->names_only)
+		entry->attr = (struct banyan_attr){ .id = c->row.id,
+						    .mode = c->row.type };
+	else
 		fill_attr(&c->l.d, &entry->attr);
-	}
 	return 0;
 }
 
 int banyan_entry_data(banyan_cursor *c, banyan_data **data)
 {
-	banyan *db = c->space->db;
 	banyan_data *held = NULL;
-	int rc = held_hold(&db->held, db, c->row.id, &c->l.at, c->generation,
-			   data);
-	if (rc != -EAGAIN)
-		return rc;
-	/* Something moved since: look where it is now */
-	rc = banyan_search(c->space, c->name, c->len, &held);
+	int rc = c ? data_check(c->space) : -EINVAL;
+	if (rc || !data || !c->len)
+		return rc ? rc : -EINVAL;
+	banyan *db = c->space->db;
+	/* The table of a batch knows nothing of moves of what nobody held */
+	if (db->kind != HANDLE_BATCH) {
+		rc = held_hold(db->held, c->row.id, &c->l.at, c->rtxn.seq,
+			       data);
+		if (rc != -EAGAIN)
+			return rc;
+	}
+	/* It may have moved since: look where it is now */
+	rc = banyan_search(c->space, c->name, c->len, &held, NULL);
 	if (rc)
 		return rc == -ENOENT ? -ESTALE : rc;
 	if (held->id != c->row.id) {
@@ -272,7 +325,7 @@ int scan_check_only_key(banyan_cursor *c)
 	struct merged_cursor *links = NULL;
 	struct row_key prefix;
 	row_key_id(&prefix, ROW_LINK, c->row.id);
-	int rc = merged_cursor_open(&c->s.state.merged, prefix.bytes,
+	int rc = merged_cursor_open(&c->rtxn.state.merged, prefix.bytes,
 				    prefix.len, &links);
 	bool here = rc == 0 && leads_here(c, links);
 	if (here)

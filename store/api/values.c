@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* values.c - the public functions on contents and extended attributes. */
+/* values.c - the public functions on contents. */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/attributes.h"
+#include "api/handle.h"
+#include "api/last_error.h"
 #include "model/contents.h"
-#include "api/handles.h"
-#include "model/xattr.h"
 
 ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 		    uint64_t offset)
 {
 	struct read_txn rtxn;
 	struct located l;
-	int rc = read_txn_data(data, &rtxn, &l);
+	int rc = data_check(data);
+	if (rc || (size && !buffer))
+		return rc ? rc : -EINVAL;
+	rc = handle_read_data(data, &rtxn, &l);
 	if (rc)
-		return rc;
+		return (ssize_t)note_data(data, rc, __func__);
 	if (data_is_space(&l.d)) {
 		rc = -EISDIR;
 	} else if (offset < l.d.size) {
@@ -28,14 +32,14 @@ ssize_t banyan_read(banyan_data *data, void *buffer, size_t size,
 	} else {
 		size = 0;
 	}
-	read_txn_end(&rtxn);
+	handle_read_end(data->db, &rtxn);
 	if (is_damage(rc))
-		db_report(
-			data->db,
+		store_report(
+			data->db->store,
 			"damaged value of Data %llu, in the %zu bytes at %llu",
 			(unsigned long long)l.d.id, size,
 			(unsigned long long)offset);
-	return rc ? rc : (ssize_t)size;
+	return (ssize_t)note_data(data, rc ? rc : (ssize_t)size, __func__);
 }
 
 static int fetch(struct read_txn *rtxn, const struct name *n, void *buffer,
@@ -63,21 +67,28 @@ ssize_t banyan_fetch(banyan_data *space, const char *name, size_t len,
 		     void *buffer, size_t size)
 {
 	struct read_txn rtxn;
-	struct name n = { space->id, name, len };
 	uint64_t whole = 0;
-	read_txn_begin(space->db, &rtxn);
-	int rc = fetch(&rtxn, &n, buffer, size, &whole);
-	read_txn_end(&rtxn);
+	int rc = data_check(space);
+	if (rc || !name || (size && !buffer))
+		return rc ? rc : -EINVAL;
+	struct name n = { space->id, name, len };
+	rc = handle_read(space->db, &rtxn);
+	if (rc)
+		return (ssize_t)note_key(space->db, rc, __func__, name, len);
+	rc = fetch(&rtxn, &n, buffer, size, &whole);
+	handle_read_end(space->db, &rtxn);
 	if (is_damage(rc))
-		db_report(space->db, "damaged: key '%.*s' of Data %llu",
-			  (int)len, name, (unsigned long long)n.space);
-	return rc ? rc : (ssize_t)whole;
+		store_report(space->db->store,
+			     "damaged: key '%.*s' of Data %llu", (int)len, name,
+			     (unsigned long long)n.space);
+	return (ssize_t)note_key(space->db, rc ? rc : (ssize_t)whole, __func__,
+				 name, len);
 }
 
 /* Load a regular file for a change of its contents */
 static int load_file(struct txn *txn, banyan_data *data, struct located *l)
 {
-	int rc = db_write_data(txn, data, l);
+	int rc = handle_write_data(txn, data, l);
 	if (rc)
 		return rc;
 	if (data_is_space(&l->d))
@@ -90,7 +101,7 @@ static void touch_contents(struct txn *txn, struct data *d, uint64_t old_stored)
 {
 	txn->op.live += (int64_t)d->stored - (int64_t)old_stored;
 	d->ctime = txn_time(txn, d->ctime);
-	d->mtime = d->ctime;
+	d->mtime = txn->op.time;
 }
 
 static int save_file(struct txn *txn, struct located *l, uint64_t old_stored)
@@ -112,15 +123,20 @@ static void kill_priv(struct data *d)
 		d->mode &= ~(uint32_t)S_ISGID;
 }
 
+#define WRITE_FLAGS (BANYAN_APPEND | BANYAN_KILL_PRIV | BANYAN_KEEP_MTIME)
+
 int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		 uint64_t offset, unsigned flags, struct banyan_attr *after)
 {
-	banyan *db = data->db;
 	struct txn *txn = NULL;
 	struct located l;
-	int rc = db_write_begin(db, OPERATION_WRITE, false, &txn);
+	int rc = data_check(data);
+	if (rc || (size && !buffer) || (flags & ~WRITE_FLAGS))
+		return rc ? rc : -EINVAL;
+	banyan *db = data->db;
+	rc = handle_write(db, OPERATION_WRITE, false, &txn);
 	if (rc)
-		return rc;
+		return (int)note_data(data, rc, __func__);
 	rc = load_file(txn, data, &l);
 	if (!rc && (flags & BANYAN_APPEND))
 		offset = l.d.size;
@@ -128,21 +144,22 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		rc = -EFBIG;
 	if (!rc && size) {
 		uint64_t stored = l.d.stored;
-		int64_t mtime = l.d.mtime;
+		timestamp mtime = l.d.mtime;
 		rc = contents_write(txn, &l.d, buffer, size, offset);
 		if (flags & BANYAN_KILL_PRIV)
 			kill_priv(&l.d);
 		if (rc)
-			return db_write_end(db, txn, rc);
+			return (int)note_data(data, handle_write_end(db, rc),
+					      __func__);
 		touch_contents(txn, &l.d, stored);
 		if (flags & BANYAN_KEEP_MTIME)
 			l.d.mtime = mtime;
 		rc = data_save(txn, &l);
 	}
-	rc = db_write_end(db, txn, rc);
+	rc = handle_write_end(db, rc);
 	if (!rc && after)
 		fill_attr(&l.d, after);
-	return rc;
+	return (int)note_data(data, rc, __func__);
 }
 
 static int punch(banyan_data *data, uint64_t offset, uint64_t size,
@@ -151,7 +168,7 @@ static int punch(banyan_data *data, uint64_t offset, uint64_t size,
 	banyan *db = data->db;
 	struct txn *txn = NULL;
 	struct located l;
-	int rc = db_write_begin(db, OPERATION_WRITE, true, &txn);
+	int rc = handle_write(db, OPERATION_WRITE, true, &txn);
 	if (rc)
 		return rc;
 	rc = load_file(txn, data, &l);
@@ -163,14 +180,16 @@ static int punch(banyan_data *data, uint64_t offset, uint64_t size,
 		if (!rc)
 			rc = save_file(txn, &l, stored);
 	}
-	return db_write_end(db, txn, rc);
+	return handle_write_end(db, rc);
 }
 
 int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
 		 bool keep_size)
 {
 	uint64_t part = size;
-	int rc = 0;
+	int rc = data_check(data);
+	if (rc)
+		return rc;
 	if (!range_fits(offset, size))
 		return -EFBIG;
 	do {
@@ -178,7 +197,7 @@ int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
 		 * more again once that has worked */
 		bool last = part == size;
 		rc = punch(data, offset, part, keep_size || !last);
-		if (rc == -E2BIG && part > 1 && !db_in_batch(data->db)) {
+		if (rc == -E2BIG && part > 1 && handle_can_split(data->db)) {
 			part /= 2;
 			rc = 0;
 			continue;
@@ -187,7 +206,7 @@ int banyan_punch(banyan_data *data, uint64_t offset, uint64_t size,
 		size -= part;
 		part = part < size / 2 ? part * 2 : size;
 	} while (!rc && size);
-	return rc;
+	return (int)note_data(data, rc, __func__);
 }
 
 /* Extents that one operation clones of a longer value */
@@ -209,7 +228,7 @@ static int clone_some(banyan_data *source, uint64_t source_offset,
 	struct located to;
 	bool same = source == target;
 	bool source_changed = false;
-	int rc = db_write_begin(db, OPERATION_WRITE, false, &txn);
+	int rc = handle_write(db, OPERATION_WRITE, false, &txn);
 	if (rc)
 		return rc;
 	*done = 0;
@@ -219,12 +238,12 @@ static int clone_some(banyan_data *source, uint64_t source_offset,
 	if (!rc && source_offset >= from.d.size)
 		*left = 0;
 	if (rc || !*left)
-		return db_write_end(db, txn, rc);
+		return handle_write_end(db, rc);
 	/* Now, not after a part is done: it may make its own source longer */
 	if (*left > from.d.size - source_offset)
 		*left = from.d.size - source_offset;
 	if (same && overlap(source_offset, target_offset, *left))
-		return db_write_end(db, txn, -EINVAL);
+		return handle_write_end(db, -EINVAL);
 	uint64_t stored = to.d.stored;
 	rc = contents_clone(txn, same ? &to.d : &from.d, source_offset, &to.d,
 			    target_offset, *left, CLONE_MAX, done,
@@ -233,13 +252,18 @@ static int clone_some(banyan_data *source, uint64_t source_offset,
 		rc = data_save(txn, &from);
 	if (!rc)
 		rc = save_file(txn, &to, stored);
-	return db_write_end(db, txn, rc);
+	return handle_write_end(db, rc);
 }
 
 int64_t banyan_clone(banyan_data *source, uint64_t source_offset,
 		     banyan_data *target, uint64_t target_offset, uint64_t size)
 {
 	uint64_t sum = 0;
+	int checked = data_check(source);
+	if (!checked)
+		checked = data_check(target);
+	if (checked)
+		return checked;
 	if (source->db != target->db)
 		return -EXDEV;
 	if (!range_fits(source_offset, size) ||
@@ -262,7 +286,9 @@ static int64_t seek(banyan_data *data, uint64_t offset, bool hole)
 	struct read_txn rtxn;
 	struct located l;
 	uint64_t found = 0;
-	int rc = read_txn_data(data, &rtxn, &l);
+	int rc = data_check(data);
+	if (!rc)
+		rc = handle_read_data(data, &rtxn, &l);
 	if (rc)
 		return rc;
 	if (data_is_space(&l.d))
@@ -273,7 +299,7 @@ static int64_t seek(banyan_data *data, uint64_t offset, bool hole)
 		read_txn_pin(&rtxn); /* there may be a million of them */
 	if (!rc)
 		rc = contents_seek(&rtxn.state, &l.d, offset, hole, &found);
-	read_txn_end(&rtxn);
+	handle_read_end(data->db, &rtxn);
 	return rc ? rc : (int64_t)found;
 }
 
@@ -285,85 +311,4 @@ int64_t banyan_seek_data(banyan_data *data, uint64_t offset)
 int64_t banyan_seek_hole(banyan_data *data, uint64_t offset)
 {
 	return seek(data, offset, true);
-}
-
-/* ---- extended attributes ---------------------------------------------- */
-
-static ssize_t give(const struct buf *b, void *to, size_t size)
-{
-	if (size == 0)
-		return (ssize_t)b->len;
-	if (b->len > size)
-		return -ERANGE;
-	if (b->len)
-		memcpy(to, b->data, b->len);
-	return (ssize_t)b->len;
-}
-
-ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
-			 size_t size)
-{
-	struct read_txn rtxn;
-	struct buf b = BUF_INIT;
-	read_txn_begin(data->db, &rtxn);
-	ssize_t rc = xattr_get(&rtxn.state, data->id, name, &b);
-	read_txn_end(&rtxn);
-	if (!rc)
-		rc = give(&b, value, size);
-	buf_free(&b);
-	return rc;
-}
-
-ssize_t banyan_list_xattr(banyan_data *data, char *names, size_t size)
-{
-	struct read_txn rtxn;
-	struct buf b = BUF_INIT;
-	read_txn_begin(data->db, &rtxn);
-	read_txn_pin(&rtxn);
-	ssize_t rc = xattr_list(&rtxn.state, data->id, &b);
-	read_txn_end(&rtxn);
-	if (!rc)
-		rc = give(&b, names, size);
-	buf_free(&b);
-	return rc;
-}
-
-/* The ctime of a Data whose attributes have changed */
-static int touch_data(struct txn *txn, struct located *l)
-{
-	l->d.ctime = txn_time(txn, l->d.ctime);
-	return data_save(txn, l);
-}
-
-int banyan_set_xattr(banyan_data *data, const char *name, const void *value,
-		     size_t size, unsigned flags)
-{
-	banyan *db = data->db;
-	struct txn *txn = NULL;
-	struct located l;
-	int rc = db_write_begin(db, OPERATION_XATTR, false, &txn);
-	if (rc)
-		return rc;
-	rc = db_write_data(txn, data, &l);
-	if (!rc)
-		rc = xattr_set(txn, data->id, name, value, size, flags);
-	if (!rc)
-		rc = touch_data(txn, &l);
-	return db_write_end(db, txn, rc);
-}
-
-int banyan_remove_xattr(banyan_data *data, const char *name)
-{
-	banyan *db = data->db;
-	struct txn *txn = NULL;
-	struct located l;
-	int rc = db_write_begin(db, OPERATION_XATTR, true, &txn);
-	if (rc)
-		return rc;
-	rc = db_write_data(txn, data, &l);
-	if (!rc)
-		rc = xattr_remove(txn, data->id, name);
-	if (!rc)
-		rc = touch_data(txn, &l);
-	return db_write_end(db, txn, rc);
 }

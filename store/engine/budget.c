@@ -52,26 +52,28 @@ static bool in_order(const struct redo_table *t)
 	       redo_table_in_order(t) >= rows / 10 * 9;
 }
 
-bool budget_table_full(const banyan *db, const struct redo_table *active)
+bool budget_table_full(const struct store *store,
+		       const struct redo_table *active)
 {
-	uint64_t limit = db->table_limit;
+	uint64_t limit = store->table_limit;
 	if (in_order(active))
 		limit /= ORDER_PART;
 	return redo_table_bytes(active) >= limit ||
 	       redo_table_rows(active) >= TABLE_ROWS_MAX;
 }
 
-bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room)
+bool budget_exhausted(const struct store *store, const struct view *v,
+		      bool makes_room)
 {
 	if (!v->frozen)
 		return false;
 	uint64_t active = redo_table_bytes(v->active);
 	/* What makes room must go on where freezes fail for lack of it */
 	if (makes_room)
-		return active >= 2 * db->table_limit;
-	return active >= db->table_limit ||
+		return active >= 2 * store->table_limit;
+	return active >= store->table_limit ||
 	       view_bytes(v) >=
-		       db->cache_limit - nodes_least(db->cache_limit) ||
+		       store->cache_limit - nodes_least(store->cache_limit) ||
 	       redo_table_rows(v->active) >= TABLE_ROWS_MAX;
 }
 
@@ -80,25 +82,25 @@ bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room)
  * the system: without this both would have it. (Loading 2 million rows in random
  * order under 64 MiB took 118 MiB.)
  */
-static void trim(banyan *db, uint64_t nodes)
+static void trim(struct store *store, uint64_t nodes)
 {
-	if (nodes > db->trimmed)
-		db->trimmed = nodes;
-	if (db->trimmed - nodes < db->cache_limit / TRIM_PART)
+	if (nodes > store->trimmed)
+		store->trimmed = nodes;
+	if (store->trimmed - nodes < store->cache_limit / TRIM_PART)
 		return;
-	db->trimmed = nodes;
-	cache_trim(db->cache);
+	store->trimmed = nodes;
+	cache_trim(store->cache);
 }
 
-void budget_follow(banyan *db, const struct view *v)
+void budget_follow(struct store *store, const struct view *v)
 {
 	uint64_t tables = view_bytes(v);
-	uint64_t was = atomic_load(&db->tables_bytes);
-	uint64_t step = db->cache_limit / STEPS;
+	uint64_t was = atomic_load(&store->tables_bytes);
+	uint64_t step = store->cache_limit / STEPS;
 	if (tables < was + step && was < tables + step)
 		return;
-	atomic_store(&db->tables_bytes, tables);
-	uint64_t nodes = budget_nodes(db->cache_limit, tables);
-	cache_set_limit(db->cache, nodes);
-	trim(db, nodes);
+	atomic_store(&store->tables_bytes, tables);
+	uint64_t nodes = budget_nodes(store->cache_limit, tables);
+	cache_set_limit(store->cache, nodes);
+	trim(store, nodes);
 }

@@ -16,7 +16,7 @@
 #ifndef STORE_ENGINE_BUDGET_H
 #define STORE_ENGINE_BUDGET_H
 
-#include "engine/db.h"
+#include "engine/store.h"
 
 /* Limit of the nodes in the cache at first, and of a table for rows in no
  * order, given the limit of all */
@@ -30,13 +30,15 @@ uint64_t budget_table(uint64_t limit);
  */
 size_t budget_leaf(uint64_t limit);
 
-/* Is it time to freeze the active table? write_lock is held. */
-bool budget_table_full(const banyan *db, const struct redo_table *active);
+/* Is it time to freeze the active table? in the writer's turn. */
+bool budget_table_full(const struct store *store,
+		       const struct redo_table *active);
 
 /* Must writers wait until the table that is being frozen is gone? */
-bool budget_exhausted(const banyan *db, const struct view *v, bool makes_room);
+bool budget_exhausted(const struct store *store, const struct view *v,
+		      bool makes_room);
 
 /* Tables have grown, or one is gone: give the nodes the rest */
-void budget_follow(banyan *db, const struct view *v);
+void budget_follow(struct store *store, const struct view *v);
 
 #endif

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "engine/budget.h"
+#include "engine/freeze.h"
 
 /* Nodes are appended in runs of about this size */
 #define RUN_BYTES (256u << 10)
@@ -24,10 +25,10 @@
  * replaying it takes about half a second */
 #define REDO_MAX (192u << 20)
 
-/* With write_lock held, no table being frozen: begin a freeze */
-static int begin_freeze(banyan *db, bool automatic)
+/* In the writer's turn, no table being frozen: begin a freeze */
+static int begin_freeze(struct store *store, bool automatic)
 {
-	struct view *v = db->view;
+	struct view *v = store->view;
 	assert(!v->frozen);
 	struct redo_table *fresh = redo_table_new();
 	if (!fresh)
@@ -36,17 +37,17 @@ static int begin_freeze(banyan *db, bool automatic)
 	redo_table_unref(fresh);
 	if (!next)
 		return -ENOMEM;
-	db_set_view(db, next);
-	log_begin(db->log, true);
-	db->next = (struct freeze){
-		.time = db_now(),
+	store_set_view(store, next);
+	log_begin(store->log, true);
+	store->next = (struct freeze){
+		.time = store_now(),
 		.automatic = automatic,
-		.replay = log_end(db->log),
-		.next_id = atomic_load(&db->next_id),
-		.keys = atomic_load(&db->keys),
-		.live_bytes = atomic_load(&db->live),
+		.replay = log_end(store->log),
+		.next_id = atomic_load(&store->next_id),
+		.keys = atomic_load(&store->keys),
+		.live_bytes = atomic_load(&store->live),
 	};
-	atomic_store(&db->redo_bytes, 0);
+	atomic_store(&store->redo_bytes, 0);
 	return 0;
 }
 
@@ -64,116 +65,118 @@ static int next_row(void *arg, struct row_change *change)
 
 static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 {
-	banyan *db = arg;
+	struct store *store = arg;
 	struct log_place place;
-	pthread_mutex_lock(&db->write_lock);
-	log_begin(db->log, true);
+	store_lock(store);
+	log_begin(store->log, true);
 	/* A freeze that fails leaves room for deletes, however often */
-	int rc = log_has_room(db->log, size + LOG_RESERVE / 4);
+	int rc = log_has_room(store->log, size + LOG_RESERVE / 4);
 	if (!rc)
-		rc = log_stage_payload(db->log, RECORD_NODES, run, size, true,
-				       &place);
+		rc = log_stage_payload(store->log, RECORD_NODES, run, size,
+				       true, &place);
 	if (rc)
-		log_abort(db->log);
+		log_abort(store->log);
 	else
-		rc = log_commit(db->log);
-	pthread_mutex_unlock(&db->write_lock);
+		rc = log_commit(store->log);
+	store_unlock(store);
 	if (rc)
 		return rc;
-	db->freezer.wrote = true;
+	store->freezer.wrote = true;
 	*offset = place.payload;
 	return 0;
 }
 
 /* The table that waits goes into the tree */
-static int merge_table(banyan *db, const struct view *v, struct tree *tree,
-		       uint64_t *index_bytes)
+static int merge_table(struct store *store, const struct view *v,
+		       struct tree *tree, uint64_t *index_bytes)
 {
 	struct redo_cursor c;
 	struct merge_stats stats = { 0 };
 	struct merge_source source = { next_row, &c };
-	struct node_sink sink = { write_run, db, RUN_BYTES,
-				  budget_leaf(db->cache_limit) };
+	struct node_sink sink = { write_run, store, RUN_BYTES,
+				  budget_leaf(store->cache_limit) };
 	redo_cursor_init(&c, v->frozen, UINT64_MAX);
-	int rc = btree_merge(db->cache, &v->tree, &source, &sink, tree, &stats);
+	int rc = btree_merge(store->cache, &v->tree, &source, &sink, tree,
+			     &stats);
 	if (rc)
 		return rc;
-	uint64_t bytes = db->last.index_bytes + stats.bytes_written;
+	uint64_t bytes = store->last.index_bytes + stats.bytes_written;
 	*index_bytes =
 		bytes > stats.bytes_replaced ? bytes - stats.bytes_replaced : 0;
 	return 0;
 }
 
-static int write_freeze(banyan *db, struct freeze *f, uint64_t *offset)
+static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
 {
 	uint8_t body[FREEZE_BODY_SIZE];
-	pthread_mutex_lock(&db->write_lock);
-	log_begin(db->log, true);
+	store_lock(store);
+	log_begin(store->log, true);
 	/* If nothing has happened since the swap, replay need not go over the
 	 * nodes: after a close there is nothing to replay at all */
-	if (!db->replaying && redo_table_rows(db->view->active) == 0) {
-		f->replay = log_end(db->log);
-		f->next_id = atomic_load(&db->next_id);
+	if (!store->replaying && redo_table_rows(store->view->active) == 0) {
+		f->replay = log_end(store->log);
+		f->next_id = atomic_load(&store->next_id);
 	}
 	freeze_encode(f, body);
-	int rc = log_stage_body(db->log, RECORD_FREEZE, body, sizeof(body),
+	int rc = log_stage_body(store->log, RECORD_FREEZE, body, sizeof(body),
 				offset);
 	if (rc)
-		log_abort(db->log);
+		log_abort(store->log);
 	else
-		rc = log_commit(db->log);
-	pthread_mutex_unlock(&db->write_lock);
+		rc = log_commit(store->log);
+	store_unlock(store);
 	return rc;
 }
 
 /* The nodes and what they refer to must be durable before the record is */
-static int write_durably(banyan *db, struct freeze *f, uint64_t *offset)
+static int write_durably(struct store *store, struct freeze *f,
+			 uint64_t *offset)
 {
-	int rc = log_sync(db->log, NULL);
+	int rc = log_sync(store->log, NULL);
 	if (rc)
 		return rc;
-	f->durable_to = log_durable_to(db->log);
-	rc = write_freeze(db, f, offset);
-	return rc ? rc : log_sync(db->log, NULL);
+	f->durable_to = log_durable_to(store->log);
+	rc = write_freeze(store, f, offset);
+	return rc ? rc : log_sync(store->log, NULL);
 }
 
 /* Second half; freeze_lock is held */
-static int merge(banyan *db)
+static int merge(struct store *store)
 {
 	struct tree tree = { 0 };
 	struct view *merged = NULL;
 	uint64_t offset = 0;
 	int rc = 0;
 	/* Both belong together, and a swap changes both */
-	pthread_mutex_lock(&db->write_lock);
-	struct freeze f = db->next;
-	struct view *v = view_ref(db->view);
-	pthread_mutex_unlock(&db->write_lock);
+	store_lock(store);
+	struct freeze f = store->next;
+	struct view *v = view_ref(store->view);
+	store_unlock(store);
 	if (!v->frozen)
 		goto out;
-	f.number = db->last.number + 1;
-	f.previous = db->last_offset;
-	rc = merge_table(db, v, &tree, &f.index_bytes);
+	f.number = store->last.number + 1;
+	f.previous = store->last_offset;
+	rc = merge_table(store, v, &tree, &f.index_bytes);
 	f.root = tree.root;
 	f.height = tree.height;
 	/* Now, as nothing may fail once the record is durable. No other table
 	 * becomes the active one while there is a frozen one. */
 	if (!rc) {
 		merged = view_new(v->active, NULL, &tree);
-		rc = merged ? write_durably(db, &f, &offset) : -ENOMEM;
+		rc = merged ? write_durably(store, &f, &offset) : -ENOMEM;
 	}
 	if (rc)
 		goto out;
-	pthread_mutex_lock(&db->write_lock);
-	log_set_last_freeze(db->log, offset);
-	db_set_view(db, merged);
+	store_lock(store);
+	log_set_last_freeze(store->log, offset);
+	store_set_view(store, merged);
 	merged = NULL;
-	budget_follow(db, db->view);
-	pthread_mutex_unlock(&db->write_lock);
-	db->last = f;
-	atomic_store(&db->last_offset, offset);
-	atomic_store(&db->freezes, f.number);
-	atomic_store(&db->index_bytes, f.index_bytes);
+	budget_follow(store, store->view);
+	store_unlock(store);
+	store->last = f;
+	atomic_store(&store->last_offset, offset);
+	atomic_store(&store->freezes, f.number);
+	atomic_store(&store->index_bytes, f.index_bytes);
 out:
 	view_unref(merged);
 	view_unref(v);
@@ -181,13 +184,13 @@ out:
 }
 
 /* The memory of a table that was merged goes as soon as readers let it */
-static void reap(banyan *db)
+static void reap(struct store *store)
 {
-	struct epoch *epoch = cache_epoch(db->cache);
+	struct epoch *epoch = cache_epoch(store->cache);
 	epoch_wait(epoch, epoch_mark(epoch));
-	pthread_mutex_lock(&db->write_lock);
-	db_reap_views(db);
-	pthread_mutex_unlock(&db->write_lock);
+	store_lock(store);
+	store_reap_views(store);
+	store_unlock(store);
 }
 
 /*
@@ -195,90 +198,72 @@ static void reap(banyan *db)
  * Who asks for a freeze gets one to go back to, even if the state has not
  * changed since an automatic one.
  */
-static int swap(banyan *db, bool automatic)
+static int swap(struct store *store, bool automatic)
 {
 	int rc = 0;
-	pthread_mutex_lock(&db->write_lock);
-	bool something = redo_table_rows(db->view->active) ||
-			 (!automatic && db->last.automatic);
-	if (!db->view->frozen && something)
-		rc = begin_freeze(db, automatic);
-	else if (db->view->frozen && !automatic)
-		db->next.automatic = false; /* a writer was faster */
-	pthread_mutex_unlock(&db->write_lock);
+	store_lock(store);
+	bool something = redo_table_rows(store->view->active) ||
+			 (!automatic && store->last.automatic);
+	if (!store->view->frozen && something)
+		rc = begin_freeze(store, automatic);
+	else if (store->view->frozen && !automatic)
+		store->next.automatic = false; /* a writer was faster */
+	store_unlock(store);
 	return rc;
 }
 
-int freeze_all(banyan *db, bool automatic)
+int freeze_all(struct store *store, bool automatic)
 {
-	pthread_mutex_lock(&db->freeze_lock);
-	int rc = merge(db);
+	pthread_mutex_lock(&store->freeze_lock);
+	int rc = merge(store);
 	if (!rc)
-		rc = swap(db, automatic);
+		rc = swap(store, automatic);
 	if (!rc)
-		rc = merge(db);
-	pthread_mutex_unlock(&db->freeze_lock);
+		rc = merge(store);
+	pthread_mutex_unlock(&store->freeze_lock);
 	return rc;
 }
 
-int freeze_replayed(banyan *db, const struct log_position *at)
+int freeze_replayed(struct store *store, const struct log_position *at)
 {
-	pthread_mutex_lock(&db->freeze_lock);
-	int rc = begin_freeze(db, true);
+	pthread_mutex_lock(&store->freeze_lock);
+	int rc = begin_freeze(store, true);
 	if (!rc) {
-		db->next.replay = *at;
-		rc = merge(db);
+		store->next.replay = *at;
+		rc = merge(store);
 	}
-	pthread_mutex_unlock(&db->freeze_lock);
-	reap(db);
-	return rc;
-}
-
-int banyan_freeze(banyan *db)
-{
-	if (db->read_only)
-		return -EROFS;
-	if (db_in_batch(db))
-		return -EBUSY;
-	int rc = db_sweep(db);
-	if (!rc)
-		rc = freeze_all(db, false);
-	if (!rc)
-		rc = banyan_sync(db);
-	/* Somebody may know its number by now: damage must not pass for a tail
-	 * that was torn, with the number going to another freeze */
-	if (!rc)
-		db_mark(db);
+	pthread_mutex_unlock(&store->freeze_lock);
+	reap(store);
 	return rc;
 }
 
 /* ---- the freezer ------------------------------------------------------ */
 
-static void ask_freezer(banyan *db)
+static void ask_freezer(struct store *store)
 {
-	struct freezer *f = &db->freezer;
+	struct freezer *f = &store->freezer;
 	pthread_mutex_lock(&f->lock);
 	f->wanted = true;
 	pthread_cond_signal(&f->wake);
 	pthread_mutex_unlock(&f->lock);
 }
 
-static bool redo_long(const banyan *db)
+static bool redo_long(const struct store *store)
 {
-	uint64_t redo = atomic_load(&db->redo_bytes);
-	return redo > REDO_MAX && redo > atomic_load(&db->index_bytes) / 4;
+	uint64_t redo = atomic_load(&store->redo_bytes);
+	return redo > REDO_MAX && redo > atomic_load(&store->index_bytes) / 4;
 }
 
-void freeze_if_full(banyan *db)
+void freeze_if_full(struct store *store)
 {
-	budget_follow(db, db->view);
-	if (db->view->frozen)
+	budget_follow(store, store->view);
+	if (store->view->frozen)
 		return;
-	if (!budget_table_full(db, db->view->active) && !redo_long(db))
+	if (!budget_table_full(store, store->view->active) && !redo_long(store))
 		return;
 	/* Without memory for it the table grows a little beyond its limit */
-	if (begin_freeze(db, true) == 0)
-		ask_freezer(db);
+	if (begin_freeze(store, true) == 0)
+		ask_freezer(store);
 }
 
 /* What cannot be read now: to write all that goes before it once more for
@@ -286,7 +271,7 @@ void freeze_if_full(banyan *db)
 #define TRIES_AT_ONCE 3
 #define DAMAGE_PAUSE INT64_C(10000000000) /* ns */
 
-/* In ns, by a clock that nobody can set: db_now() may go back by hours */
+/* In ns, by a clock that nobody can set: store_now() may go back by hours */
 static int64_t steady_now(void)
 {
 	struct timespec ts;
@@ -301,20 +286,21 @@ static bool cannot_read(int rc)
 	return rc == -EIO || is_damage(rc);
 }
 
-static bool no_room(banyan *db, bool makes_room)
+bool freeze_has_room(struct store *store, bool makes_room)
 {
-	struct epoch *epoch = cache_epoch(db->cache);
+	struct epoch *epoch = cache_epoch(store->cache);
 	unsigned slot = epoch_enter(epoch);
-	bool full = budget_exhausted(db, atomic_load(&db->view), makes_room);
+	bool full =
+		budget_exhausted(store, atomic_load(&store->view), makes_room);
 	epoch_leave(epoch, slot);
-	return full;
+	return !full;
 }
 
-int freeze_wait_for_room(banyan *db, bool makes_room)
+int freeze_wait_for_room(struct store *store, bool makes_room)
 {
-	struct freezer *f = &db->freezer;
+	struct freezer *f = &store->freezer;
 	int rc = 0;
-	while (rc == 0 && no_room(db, makes_room)) {
+	while (rc == 0 && !freeze_has_room(store, makes_room)) {
 		pthread_mutex_lock(&f->lock);
 		if (f->wasted && cannot_read(f->result) &&
 		    f->failures > TRIES_AT_ONCE && steady_now() < f->again) {
@@ -335,8 +321,8 @@ int freeze_wait_for_room(banyan *db, bool makes_room)
 
 static void *freezer_main(void *arg)
 {
-	banyan *db = arg;
-	struct freezer *f = &db->freezer;
+	struct store *store = arg;
+	struct freezer *f = &store->freezer;
 	pthread_mutex_lock(&f->lock);
 	while (!f->stop) {
 		if (!f->wanted) {
@@ -345,15 +331,15 @@ static void *freezer_main(void *arg)
 		}
 		f->wanted = false;
 		pthread_mutex_unlock(&f->lock);
-		pthread_mutex_lock(&db->freeze_lock);
+		pthread_mutex_lock(&store->freeze_lock);
 		f->wrote = false;
-		int rc = merge(db);
+		int rc = merge(store);
 		bool wasted = rc && f->wrote;
-		pthread_mutex_unlock(&db->freeze_lock);
-		reap(db);
+		pthread_mutex_unlock(&store->freeze_lock);
+		reap(store);
 		if (rc)
-			db_report(db, "automatic freeze failed: %s",
-				  banyan_strerror(rc));
+			store_report(store, "automatic freeze failed: %s",
+				     banyan_strerror(rc));
 		pthread_mutex_lock(&f->lock);
 		f->rounds++;
 		f->result = rc;
@@ -366,16 +352,17 @@ static void *freezer_main(void *arg)
 	return NULL;
 }
 
-int freezer_start(banyan *db)
+int freezer_start(struct store *store)
 {
-	int rc = pthread_create(&db->freezer.thread, NULL, freezer_main, db);
-	db->freezer.started = rc == 0;
+	int rc = pthread_create(&store->freezer.thread, NULL, freezer_main,
+				store);
+	store->freezer.started = rc == 0;
 	return -rc;
 }
 
-void freezer_stop(banyan *db)
+void freezer_stop(struct store *store)
 {
-	struct freezer *f = &db->freezer;
+	struct freezer *f = &store->freezer;
 	if (!f->started)
 		return;
 	pthread_mutex_lock(&f->lock);

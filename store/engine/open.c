@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * open.c - create, open (which is: recover) and close a database.
- */
+#include "engine/open.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fork_guard.h"
 #include "engine/budget.h"
-#include "base/umask.h"
+#include "engine/freeze.h"
+#include "engine/freezes.h"
+#include "engine/read_txn.h"
+#include "engine/replay.h"
+#include "engine/sweep.h"
+#include "engine/write.h"
+#include "model/names.h"
 
 static int random_bytes(void *to, size_t n)
 {
@@ -31,95 +37,104 @@ static int new_superblock(struct superblock *sb)
 {
 	*sb = (struct superblock){ .version = FORMAT_VERSION,
 				   .generation = 1,
-				   .created = db_now() };
+				   .created = store_now() };
 	int rc = random_uuid(sb->uuid);
 	if (!rc)
 		rc = random_uuid(sb->file_uuid);
 	return rc ? rc : random_bytes(&sb->salt, sizeof(sb->salt));
 }
 
-/* ---- the handle ------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------- */
 
-static void free_db(banyan *db)
+static void free_memory(struct store *store)
 {
-	if (!db)
-		return;
-	log_free(db->log);
-	txn_free(&db->change);
-	while (db->retired) {
-		struct view *v = db->retired;
-		db->retired = v->retired;
+	log_free(store->log);
+	txn_free(&store->txn);
+	while (store->retired) {
+		struct view *v = store->retired;
+		store->retired = v->retired;
 		view_unref(v);
 	}
-	view_unref(db->view);
-	cache_free(db->cache);
-	file_close(db->file);
-	held_destroy(&db->held);
-	pthread_mutex_destroy(&db->write_lock);
-	pthread_mutex_destroy(&db->freeze_lock);
-	pthread_mutex_destroy(&db->freezer.lock);
-	pthread_cond_destroy(&db->freezer.wake);
-	pthread_cond_destroy(&db->freezer.done);
-	free(db);
+	view_unref(store->view);
+	cache_free(store->cache);
+	file_close(store->file);
+	held_destroy(&store->held);
+	fork_guard_free(store->guard);
 }
 
-static int new_db(const struct banyan_options *o, banyan **out)
+static void free_store(struct store *store)
 {
-	banyan *db = calloc(1, sizeof(*db));
-	if (!db)
+	bool owner = !store->guard || fork_guard_is_owner(store->guard);
+	if (owner)
+		freezer_stop(store);
+	free_memory(store);
+	/* A child has copies of locks that threads of its parent may hold */
+	if (owner) {
+		sem_destroy(&store->write_turn);
+		pthread_mutex_destroy(&store->freeze_lock);
+		pthread_mutex_destroy(&store->report_lock);
+		pthread_mutex_destroy(&store->freezer.lock);
+		pthread_cond_destroy(&store->freezer.wake);
+		pthread_cond_destroy(&store->freezer.done);
+	}
+	free(store);
+}
+
+struct store *store_ref(struct store *store)
+{
+	atomic_fetch_add(&store->handles, 1);
+	return store;
+}
+
+void store_unref(struct store *store)
+{
+	if (atomic_fetch_sub(&store->handles, 1) == 1)
+		free_store(store);
+}
+
+static int new_store(const struct banyan_options *o, struct store **out)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	if (!store)
 		return -ENOMEM;
-	pthread_mutex_init(&db->write_lock, NULL);
-	pthread_mutex_init(&db->freeze_lock, NULL);
-	pthread_mutex_init(&db->freezer.lock, NULL);
-	pthread_cond_init(&db->freezer.wake, NULL);
-	pthread_cond_init(&db->freezer.done, NULL);
-	db->read_only = o->flags & BANYAN_READ_ONLY;
-	db->report = o->report;
-	db->report_arg = o->report_arg;
-	db->cache_limit = o->cache_bytes ? o->cache_bytes :
-					   BANYAN_CACHE_DEFAULT;
-	if (db->cache_limit < BANYAN_CACHE_MIN)
-		db->cache_limit = BANYAN_CACHE_MIN;
-	db->table_limit = budget_table(db->cache_limit);
-	atomic_init(&db->next_id, BANYAN_ROOT_ID);
-	int rc = held_init(&db->held);
+	sem_init(&store->write_turn, 0, 1);
+	pthread_mutex_init(&store->freeze_lock, NULL);
+	pthread_mutex_init(&store->report_lock, NULL);
+	pthread_mutex_init(&store->freezer.lock, NULL);
+	pthread_cond_init(&store->freezer.wake, NULL);
+	pthread_cond_init(&store->freezer.done, NULL);
+	store->read_only = o->flags & BANYAN_READ_ONLY;
+	store->report = o->report;
+	store->report_arg = o->report_arg;
+	store->cache_limit = o->cache_bytes ? o->cache_bytes :
+					      BANYAN_CACHE_DEFAULT;
+	if (store->cache_limit < BANYAN_CACHE_MIN)
+		store->cache_limit = BANYAN_CACHE_MIN;
+	store->table_limit = budget_table(store->cache_limit);
+	atomic_init(&store->next_id, BANYAN_ROOT_ID);
+	atomic_init(&store->handles, 1);
+	store->guard = fork_guard_new();
+	int rc = store->guard ? held_init(&store->held, NULL) : -ENOMEM;
 	if (rc) {
-		free_db(db);
+		free_store(store);
 		return rc;
 	}
-	*out = db;
+	*out = store;
 	return 0;
 }
 
-static int hold_root(banyan *db)
-{
-	struct read_txn rtxn;
-	struct data d;
-	struct location home = { 0 };
-	read_txn_begin(db, &rtxn);
-	int rc = names_space(&rtxn.state, BANYAN_ROOT_ID, &d);
-	read_txn_end(&rtxn);
-	if (rc == -ENOENT || rc == -ENOTDIR) {
-		db_report(db, "no root key space");
-		return -EUCLEAN;
-	}
-	if (rc)
-		return rc;
-	return held_hold_found(&db->held, db, BANYAN_ROOT_ID, &home, &db->root);
-}
-
 /* The view that begins with an empty table over this tree */
-static int set_first_view(banyan *db, const struct tree *tree)
+static int set_first_view(struct store *store, const struct tree *tree)
 {
 	struct redo_table *table = redo_table_new();
-	db->view = table ? view_new(table, NULL, tree) : NULL;
+	store->view = table ? view_new(table, NULL, tree) : NULL;
 	redo_table_unref(table);
-	return db->view ? 0 : -ENOMEM;
+	return store->view ? 0 : -ENOMEM;
 }
 
 /* ---- creating --------------------------------------------------------- */
 
-static int make_root(banyan *db)
+static int make_root(struct store *store)
 {
 	struct txn *txn = NULL;
 	struct data d = { .mode = S_IFDIR | 0755,
@@ -127,236 +142,167 @@ static int make_root(banyan *db)
 			  .gid = getegid(),
 			  .nlink = 2,
 			  .parent = BANYAN_ROOT_ID };
-	int rc = db_write_begin(db, OPERATION_INSERT, true, &txn);
+	int rc = store_write_begin(store, OPERATION_INSERT, true, &txn);
 	if (rc)
 		return rc;
 	struct located l = { .d = d };
 	l.d.id = txn_new_id(txn);
 	l.d.birth = l.d.atime = l.d.mtime = l.d.ctime = txn->op.time;
-	return db_write_end(db, txn, data_save(txn, &l));
+	return store_write_end(store, data_save(txn, &l));
 }
 
-static int start_empty(banyan *db)
+static int start_empty(struct store *store)
 {
 	struct tree empty = { 0 };
-	int rc = new_superblock(&db->sb);
+	int rc = new_superblock(&store->sb);
 	if (!rc)
-		rc = cache_new(db->file, budget_nodes(db->cache_limit, 0),
-			       &db->cache);
+		rc = cache_new(store->file, budget_nodes(store->cache_limit, 0),
+			       &store->cache);
 	if (!rc)
-		rc = log_create(db->file, &db->sb, &db->log);
-	return rc ? rc : set_first_view(db, &empty);
+		rc = log_create(store->file, &store->sb, &store->log);
+	return rc ? rc : set_first_view(store, &empty);
 }
 
 /* An empty database, whole with its first freeze, then visible */
-static int create(banyan *db)
+static int create(struct store *store)
 {
-	int rc = start_empty(db);
+	int rc = start_empty(store);
 	if (!rc)
-		rc = make_root(db);
+		rc = make_root(store);
 	if (!rc)
-		rc = freeze_all(db, true);
+		rc = freeze_all(store, true);
 	if (!rc)
-		rc = file_publish(db->file, false);
+		rc = file_publish(store->file, false);
 	return rc;
 }
 
 /* ---- recovering ------------------------------------------------------- */
 
-static int check_root(banyan *db, const struct tree *tree)
+static int check_root(struct store *store, const struct tree *tree)
 {
 	const struct node *node = NULL;
 	if (!tree->height)
 		return 0;
-	int rc = cache_get(db->cache, &tree->root, tree->height - 1, &node);
+	int rc = cache_get(store->cache, &tree->root, tree->height - 1, &node);
 	if (is_damage(rc))
-		db_report(db, "damaged root node at offset %llu",
-			  (unsigned long long)tree->root.offset);
+		store_report(store, "damaged root node at offset %llu",
+			     (unsigned long long)tree->root.offset);
 	if (!rc)
-		cache_put(db->cache, node);
+		cache_put(store->cache, node);
 	return rc;
 }
 
-static int start_from(banyan *db, const struct log_state *st)
+static int start_from(struct store *store, const struct log_state *st)
 {
 	struct tree tree = { st->freeze.root, st->freeze.height };
-	db->sb = st->sb;
-	db->last = st->freeze;
-	db->last_offset = st->freeze_offset;
-	db->freezes = st->freeze.number;
-	db->durable_to = st->durable_to;
-	db->next_id = st->freeze.next_id;
-	db->keys = st->freeze.keys;
-	db->live = st->freeze.live_bytes;
-	db->index_bytes = st->freeze.index_bytes;
-	db->orphans = !db->read_only;
-	int rc = cache_new(db->file, budget_nodes(db->cache_limit, 0),
-			   &db->cache);
+	store->sb = st->sb;
+	store->last = st->freeze;
+	store->last_offset = st->freeze_offset;
+	store->freezes = st->freeze.number;
+	store->durable_to = st->durable_to;
+	store->next_id = st->freeze.next_id;
+	store->keys = st->freeze.keys;
+	store->live = st->freeze.live_bytes;
+	store->index_bytes = st->freeze.index_bytes;
+	store->orphans = !store->read_only;
+	int rc = cache_new(store->file, budget_nodes(store->cache_limit, 0),
+			   &store->cache);
 	if (!rc)
-		rc = check_root(db, &tree);
-	return rc ? rc : set_first_view(db, &tree);
+		rc = check_root(store, &tree);
+	return rc ? rc : set_first_view(store, &tree);
 }
 
 /* Start from an earlier freeze than the last, with nothing to replay */
-static int go_back(banyan *db, struct log_state *st, uint64_t number)
+static int go_back(struct store *store, struct log_state *st, uint64_t number)
 {
-	db->sb = st->sb;
-	int rc = db_find_freeze(db, number, &st->freeze_offset, &st->freeze);
+	store->sb = st->sb;
+	int rc = freezes_find(store, number, &st->freeze_offset, &st->freeze);
 	st->end = st->freeze.replay;
 	return rc;
 }
 
-static int recover(banyan *db, uint64_t freeze)
+static int recover(struct store *store, uint64_t freeze)
 {
 	struct log_state st = { 0 };
-	int rc = log_recover(db->file, !db->read_only, &st, db->report,
-			     db->report_arg);
+	int rc = log_recover(store->file, !store->read_only, &st, store->report,
+			     store->report_arg);
 	if (!rc && freeze)
-		rc = go_back(db, &st, freeze);
+		rc = go_back(store, &st, freeze);
 	if (!rc)
-		rc = start_from(db, &st);
+		rc = start_from(store, &st);
 	if (!rc && !freeze)
-		rc = db_replay(db, &st);
+		rc = store_replay(store, &st);
 	if (!rc)
-		budget_follow(db, db->view);
-	if (!rc && !db->read_only && !db->log)
-		rc = log_continue(db->file, &st, &db->log);
+		budget_follow(store, store->view);
+	if (!rc && !store->read_only && !store->log)
+		rc = log_continue(store->file, &st, &store->log);
 	return rc;
 }
 
 /* ---- opening and closing ---------------------------------------------- */
 
-/* The file, and whether it is a new one, to be filled */
-static int open_file(const char *path, const struct banyan_options *o,
-		     struct file **file, bool *fresh)
+static int check_root_space(struct store *store)
 {
-	bool read_only = o->flags & BANYAN_READ_ONLY;
-	int rc = -ENOENT;
-	*fresh = true;
-	if (strcmp(path, ":memory:") == 0)
-		return file_memory(file);
-	if (!(o->flags & BANYAN_EXCLUSIVE)) {
-		rc = file_open(path, !read_only, file);
-		*fresh = false;
-	}
-	if (rc != -ENOENT || !(o->flags & BANYAN_CREATE) || read_only)
+	struct read_txn rtxn;
+	struct data d;
+	read_txn_begin(store, &rtxn);
+	int rc = names_space(&rtxn.state, BANYAN_ROOT_ID, &d);
+	read_txn_end(&rtxn);
+	if (rc != -ENOENT && rc != -ENOTDIR)
 		return rc;
-	*fresh = true;
-	return file_create(path, new_file_mode(o->mode), file);
+	store_report(store, "no root key space");
+	return -EUCLEAN;
 }
 
-int db_open_file(struct file *file, const struct banyan_options *o, bool fresh,
-		 banyan **out)
+int store_open(struct file *file, const struct banyan_options *o, bool fresh,
+	       struct store **out)
 {
-	banyan *db = NULL;
-	int rc = new_db(o, &db);
+	struct store *store = NULL;
+	int rc = new_store(o, &store);
 	if (rc) {
 		file_close(file);
 		return rc;
 	}
-	db->file = file;
+	store->file = file;
+	file->report = o->report;
+	file->report_arg = o->report_arg;
 	if (fresh)
-		rc = o->freeze ? -ENOENT : create(db); /* it has no past */
+		rc = o->freeze ? -ENOENT : create(store); /* it has no past */
 	else
-		rc = recover(db, o->freeze);
+		rc = recover(store, o->freeze);
+	store->held.epoch = store->cache ? cache_epoch(store->cache) : NULL;
 	if (!rc)
-		rc = hold_root(db);
-	if (!rc && !db->read_only)
-		rc = freezer_start(db);
+		rc = check_root_space(store);
+	if (!rc && !store->read_only)
+		rc = freezer_start(store);
 	if (rc) {
-		free_db(db);
+		free_store(store);
 		return rc;
 	}
-	*out = db;
+	*out = store;
 	return 0;
 }
 
-int banyan_open(const char *path, const struct banyan_options *options,
-		banyan **db)
+int store_shut(struct store *store)
 {
-	static const struct banyan_options defaults;
-	const struct banyan_options *o = options ? options : &defaults;
-	struct file *file = NULL;
-	bool fresh = false;
-	unsigned again = o->flags & BANYAN_EXCLUSIVE ? 0 : 1;
-	int rc;
-	if (o->freeze && !(o->flags & BANYAN_READ_ONLY))
-		return -EINVAL;
-	do {
-		rc = open_file(path, o, &file, &fresh);
-		if (!rc)
-			rc = db_open_file(file, o, fresh, db);
-		/* Somebody else has just created it: to be opened, then */
-	} while (rc == -EEXIST && fresh && again-- > 0);
-	if (!rc && !(*db)->read_only)
-		(void)file_claim((*db)->file);
-	return rc;
-}
-
-int banyan_close(banyan *db)
-{
-	int rc = 0;
-	if (!db)
+	if (store->read_only)
 		return 0;
-	if (!db->read_only) {
-		banyan_abort(db);
-		/* What cannot be swept or frozen can be made durable. A sweep
-		 * may need room, which is what the freezer makes. */
-		rc = db_sweep(db);
-		freezer_stop(db);
-		int frozen = freeze_all(db, true);
-		int synced = banyan_sync(db);
-		if (!rc)
-			rc = frozen ? frozen : synced;
-		(void)file_reserve(db->file, 0);
-	}
-	free_db(db);
+	/* What cannot be swept or frozen can be made durable. A sweep may need
+	 * room, which is what the freezer makes. */
+	int rc = store_sweep(store);
+	freezer_stop(store);
+	int frozen = freeze_all(store, true);
+	int synced = store_sync(store);
+	if (!rc)
+		rc = frozen ? frozen : synced;
+	(void)file_reserve(store->file, 0);
+	file_unlock(store->file);
 	return rc;
 }
 
-banyan_data *banyan_root(banyan *db)
+int store_close(struct store *store)
 {
-	return db->root;
-}
-
-bool banyan_read_only(const banyan *db)
-{
-	return db->read_only;
-}
-
-int banyan_claim(banyan *db)
-{
-	return db->read_only ? 0 : file_claim(db->file);
-}
-
-pid_t banyan_holder(const char *path)
-{
-	return file_holder(path);
-}
-
-const char *banyan_strerror(int error)
-{
-	switch (error) {
-	case -EMEDIUMTYPE:
-		return "not a Banyan database";
-	case -EPROTONOSUPPORT:
-		return "written by a newer version of Banyan";
-	case -EUCLEAN:
-		return "damaged structure";
-	case -EBADMSG:
-		return "damaged: checksum mismatch";
-	case -EBUSY:
-		return "open for writing elsewhere";
-	case -ESTALE:
-		return "the Data is gone";
-	case -E2BIG:
-		return "too large for one operation";
-	case -ECANCELED:
-		return "cancelled";
-	default:
-		break;
-	}
-	/* Unlike strerror(3) this needs no buffer of its own, and no locale */
-	const char *text = strerrordesc_np(error < 0 ? -error : error);
-	return text ? text : "unknown error";
+	int rc = store_shut(store);
+	store_unref(store);
+	return rc;
 }

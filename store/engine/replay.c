@@ -21,6 +21,8 @@
 #include <errno.h>
 
 #include "engine/budget.h"
+#include "engine/freeze.h"
+#include "engine/replay.h"
 
 /* Tables that are merged are worth it: one record alone has 16 MiB */
 #define MERGE_LEAST (32u << 20)
@@ -31,7 +33,7 @@
 #define STAY_BODIES 64u
 
 struct replay {
-	banyan *db;
+	struct store *store;
 	const struct log_state *st;
 	uint64_t bodies; /* bytes of operations so far */
 	bool stuck; /* what there is cannot be merged */
@@ -41,14 +43,15 @@ struct replay {
 
 static int stay_in_ram(const struct replay *r, uint64_t bytes)
 {
-	const banyan *db = r->db;
-	if (bytes <=
-	    STAY_LIMITS * db->cache_limit + STAY_MORE + STAY_BODIES * r->bodies)
+	struct store *store = r->store;
+	if (bytes <= STAY_LIMITS * store->cache_limit + STAY_MORE +
+			     STAY_BODIES * r->bodies)
 		return 0;
-	db_report(db,
-		  "the operations since the last freeze take more than %llu MiB"
-		  " of memory: open it for writing, or with a larger cache",
-		  (unsigned long long)bytes >> 20);
+	store_report(
+		store,
+		"the operations since the last freeze take more than %llu MiB"
+		" of memory: open it for writing, or with a larger cache",
+		(unsigned long long)bytes >> 20);
 	return -ENOMEM;
 }
 
@@ -56,48 +59,49 @@ static int stay_in_ram(const struct replay *r, uint64_t bytes)
 static int settle(struct replay *r, const struct log_position *at)
 {
 	const struct log_state *st = r->st;
-	banyan *db = r->db;
+	struct store *store = r->store;
 	int rc = 0;
-	budget_follow(db, db->view);
-	uint64_t bytes = view_bytes(db->view);
-	if (bytes < MERGE_LEAST || bytes < db->cache_limit)
+	budget_follow(store, store->view);
+	uint64_t bytes = view_bytes(store->view);
+	if (bytes < MERGE_LEAST || bytes < store->cache_limit)
 		return 0;
-	if (db->read_only || r->stuck)
+	if (store->read_only || r->stuck)
 		return stay_in_ram(r, bytes);
-	if (!db->log)
-		rc = log_continue(db->file, st, &db->log);
+	if (!store->log)
+		rc = log_continue(store->file, st, &store->log);
 	if (rc)
 		return rc;
-	rc = freeze_replayed(db, at);
+	rc = freeze_replayed(store, at);
 	if (rc)
-		db_report(db, "automatic freeze failed: %s",
-			  banyan_strerror(rc));
+		store_report(store, "automatic freeze failed: %s",
+			     banyan_strerror(rc));
 	r->stuck = rc != 0;
-	return log_poisoned(db->log) ? rc : 0;
+	return log_poisoned(store->log) ? rc : 0;
 }
 
 /* ---- the operations --------------------------------------------------- */
 
-static int replay_rows(banyan *db, const struct log_record *rec)
+static int replay_rows(struct store *store, const struct log_record *rec)
 {
 	struct redo_reader r;
 	struct operation op;
 	struct row_change change;
-	uint64_t seq = atomic_load(&db->visible) + 1;
+	uint64_t seq = atomic_load(&store->visible) + 1;
 	int rc = redo_open(&r, rec->body, rec->header.body_len, &op);
 	while (!rc && (rc = redo_next(&r, &change)) == 0)
-		rc = redo_table_put(db->view->active, change.key,
+		rc = redo_table_put(store->view->active, change.key,
 				    change.key_len, change.value,
 				    change.value_len, seq, NULL);
 	if (rc < 0)
 		return rc;
-	if (op.next_id < atomic_load(&db->next_id) || op.next_id > INT64_MAX)
+	if (op.next_id < atomic_load(&store->next_id) || op.next_id > INT64_MAX)
 		return -EUCLEAN;
-	atomic_store(&db->next_id, op.next_id);
-	atomic_fetch_add(&db->keys, (uint64_t)op.keys);
-	atomic_fetch_add(&db->live, (uint64_t)op.live);
-	atomic_fetch_add(&db->redo_bytes, rec->header.body_len);
-	atomic_store(&db->visible, seq);
+	atomic_store(&store->next_id, op.next_id);
+	atomic_fetch_add(&store->keys, (uint64_t)op.keys);
+	atomic_fetch_add(&store->live, (uint64_t)op.live);
+	atomic_fetch_add(&store->redo_bytes, rec->header.body_len);
+	atomic_store(&store->counted, seq);
+	atomic_store(&store->visible, seq);
 	return 0;
 }
 
@@ -106,28 +110,28 @@ static int replay_record(struct replay *r, const struct log_record *rec,
 {
 	if (rec->header.type != RECORD_OPERATION)
 		return 0;
-	int rc = replay_rows(r->db, rec);
+	int rc = replay_rows(r->store, rec);
 	if (is_damage(rc))
-		db_report(r->db, "damaged operation at offset %llu",
-			  (unsigned long long)rec->offset);
+		store_report(r->store, "damaged operation at offset %llu",
+			     (unsigned long long)rec->offset);
 	r->bodies += rec->header.body_len;
 	return rc ? rc : settle(r, behind);
 }
 
-int db_replay(banyan *db, const struct log_state *st)
+int store_replay(struct store *store, const struct log_state *st)
 {
-	struct replay r = { .db = db, .st = st };
+	struct replay r = { .store = store, .st = st };
 	struct log_scan s;
 	struct log_record rec;
-	int rc = log_scan_open(&s, db->file, st->sb.salt, st->size,
+	int rc = log_scan_open(&s, store->file, st->sb.salt, st->size,
 			       &st->freeze.replay);
 	if (rc)
 		return rc;
-	db->replaying = true;
+	store->replaying = true;
 	while (s.at.seq < st->end.seq && (rc = log_scan_next(&s, &rec)) == 0 &&
 	       (rc = replay_record(&r, &rec, &s.at)) == 0)
 		;
-	db->replaying = false;
+	store->replaying = false;
 	log_scan_close(&s);
 	/* The end was seen before: not to reach it is no end but an error */
 	return rc > 0 ? -EBADMSG : rc;

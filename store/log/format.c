@@ -24,7 +24,7 @@ void superblock_encode(const struct superblock *sb, uint8_t *bytes)
 	memcpy(bytes + 56, sb->file_uuid, 16);
 	put_le64(bytes + 72, sb->generation);
 	put_le64(bytes + 80, sb->salt);
-	put_le64(bytes + 88, (uint64_t)sb->created);
+	put_le64(bytes + 88, sb->created);
 	put_le32(bytes + 4092, crc32c(0, bytes, 4092));
 }
 
@@ -45,7 +45,7 @@ int superblock_decode(struct superblock *sb, const uint8_t *bytes,
 		.incompat = get_le64(bytes + 32),
 		.generation = get_le64(bytes + 72),
 		.salt = get_le64(bytes + 80),
-		.created = (int64_t)get_le64(bytes + 88),
+		.created = get_le64(bytes + 88),
 	};
 	memcpy(s.uuid, bytes + 40, 16);
 	memcpy(s.file_uuid, bytes + 56, 16);
@@ -191,7 +191,7 @@ void freeze_encode(const struct freeze *f, uint8_t *body)
 {
 	memset(body, 0, FREEZE_BODY_SIZE);
 	put_le64(body, f->number);
-	put_le64(body + 8, (uint64_t)f->time);
+	put_le64(body + 8, f->time);
 	put_le64(body + 16, f->automatic ? 1 : 0);
 	put_le64(body + 24, f->root.offset);
 	put_le32(body + 32, f->root.length);
@@ -234,7 +234,7 @@ bool freeze_decode(struct freeze *f, uint64_t offset, const uint8_t *body,
 		return false;
 	struct freeze d = {
 		.number = get_le64(body),
-		.time = (int64_t)get_le64(body + 8),
+		.time = get_le64(body + 8),
 		.automatic = get_le64(body + 16) & 1,
 		.root = { .offset = get_le64(body + 24),
 			  .length = get_le32(body + 32),

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/row_limits.h"
+#include "base/timestamp.h"
 
 /* Does the error tell of bytes that are not as they were written, rather than of
  * a disk that failed or of memory that ran out? */
@@ -60,7 +61,7 @@ static inline bool is_damage(int rc)
  *   56     16   UUID of this file
  *   72     8    generation: 1, one more with each vacuum
  *   80     8    salt
- *   88     8    time of the database's creation (ns since 1970)
+ *   88     8    time of the database's creation, a timestamp
  *   96     3996 zeros
  *   4092   4    CRC-32C of bytes 0 to 4091
  */
@@ -73,7 +74,7 @@ struct superblock {
 	uint8_t file_uuid[16];
 	uint64_t generation;
 	uint64_t salt;
-	int64_t created;
+	timestamp created;
 };
 
 void superblock_encode(const struct superblock *sb, uint8_t *bytes);
@@ -178,7 +179,7 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
 /*
  * Body of a freeze record
  *   0      8    number: 1, 2, ...
- *   8      8    time
+ *   8      8    time, a timestamp
  *   16     8    flags: 1 automatic
  *   24     8    offset of the root node; 0: the empty tree
  *   32     4    its length
@@ -199,7 +200,7 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
 
 struct freeze {
 	uint64_t number;
-	int64_t time;
+	timestamp time;
 	bool automatic;
 	struct node_ref root;
 	unsigned height;

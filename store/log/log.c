@@ -446,6 +446,11 @@ int log_sync(struct log *log, bool *fresh)
 	}
 	int rc = log_poisoned(log);
 	pthread_mutex_unlock(&log->sync_lock);
+	/* What was durable before this call may have been cut or deleted since */
+	if (!rc && !moved && file_verify(log->file)) {
+		log_poison(log);
+		rc = log_poisoned(log);
+	}
 	if (fresh)
 		*fresh = moved || atomic_load(&log->unrecorded);
 	return rc;

@@ -356,7 +356,8 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 	if (st.size > st.end.offset && writable)
 		say(&r,
 		    "torn tail: %" PRIu64 " bytes behind offset %" PRIu64
-		    " were never completed and are ignored",
+		    " are not a whole record and are ignored: its writer was "
+		    "killed, or the file was cut short",
 		    st.size - st.end.offset, st.end.offset);
 	*state = st;
 	return 0;

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/contents.h"
+#include "model/contents_read.h"
+#include "model/extent_io.h"
 #include "model/extents.h"
 
 /* So many extents at the least, the new one included, are worth joining. (With
@@ -108,7 +109,7 @@ static int stage_joined(struct txn *txn, const struct data *d, uint64_t from,
 	rc = contents_read(&txn->state, d, all, before, from);
 	if (!rc) {
 		memcpy(all + before, bytes, size);
-		rc = contents_stage(txn, all, before + size, from, runs);
+		rc = extent_stage(txn, all, before + size, from, runs);
 	}
 	if (!rc) {
 		rc = log_flush(txn->log);

@@ -6,119 +6,13 @@
 #include <string.h>
 
 #include "model/coalesce.h"
+#include "model/extent_io.h"
 
 /* A short value that outgrows its row moves to the log together with what is
  * appended, up to this many bytes */
 #define GATHER_MAX 4096u
 
-int contents_read_extent(const struct state *s, const struct extent *e,
-			 uint32_t skip, uint32_t size, uint8_t *buffer)
-{
-	return log_read_payload(s->file, e->payload, e->payload_len, e->sum,
-				e->start + skip, size, buffer);
-}
-
-/* ---- reading ---------------------------------------------------------- */
-
-static void read_inline(const struct data *d, uint8_t *to, size_t size,
-			uint64_t offset)
-{
-	size_t n = 0;
-	if (d->contents == CONTENTS_INLINE && offset < d->inline_len) {
-		n = d->inline_len - (size_t)offset;
-		if (n > size)
-			n = size;
-		memcpy(to, d->inline_bytes + offset, n);
-	}
-	memset(to + n, 0, size - n);
-}
-
-static int read_extents(const struct state *s, const struct data *d,
-			uint8_t *to, size_t size, uint64_t offset)
-{
-	struct extent_iter it;
-	struct run run;
-	uint64_t at = offset;
-	uint64_t end = offset + size;
-	int rc = extent_iter_open(&it, s, d, offset);
-	if (rc)
-		return rc;
-	while (at < end && (rc = extent_iter_next(&it, &run)) == 0) {
-		uint64_t begin = run.at > at ? run.at : at;
-		if (begin >= end)
-			break;
-		memset(to + (at - offset), 0, begin - at);
-		uint64_t skip = begin - run.at;
-		uint64_t n = run.e.length - skip;
-		if (n > end - begin)
-			n = end - begin;
-		rc = contents_read_extent(s, &run.e, (uint32_t)skip,
-					  (uint32_t)n, to + (begin - offset));
-		if (rc)
-			break;
-		at = begin + n;
-	}
-	extent_iter_close(&it);
-	if (rc < 0)
-		return rc;
-	if (at < end)
-		memset(to + (at - offset), 0, end - at);
-	return 0;
-}
-
-int contents_read(const struct state *s, const struct data *d, void *buffer,
-		  size_t size, uint64_t offset)
-{
-	assert(offset <= d->size && size <= d->size - offset);
-	if (size == 0)
-		return 0;
-	if (d->contents == CONTENTS_NONE || d->contents == CONTENTS_INLINE) {
-		read_inline(d, buffer, size, offset);
-		return 0;
-	}
-	return read_extents(s, d, buffer, size, offset);
-}
-
 /* ---- writing ---------------------------------------------------------- */
-
-static int stage_pieces(struct txn *txn, const uint8_t *bytes, size_t size,
-			uint64_t at, struct runs *runs)
-{
-	while (size) {
-		struct log_place place;
-		int rc = log_stage_payload(txn->log, RECORD_EXTENT, bytes, size,
-					   false, &place);
-		if (rc)
-			return rc;
-		struct extent e = { .payload = place.payload,
-				    .payload_len = place.length,
-				    .sum = place.sum,
-				    .length = place.length };
-		rc = runs_add(runs, at, &e);
-		if (rc)
-			return rc;
-		bytes += place.length;
-		size -= place.length;
-		at += place.length;
-	}
-	return txn->batch ? log_flush(txn->log) : 0;
-}
-
-int contents_stage(struct txn *txn, const uint8_t *bytes, size_t size,
-		   uint64_t at, struct runs *runs)
-{
-	int rc = stage_pieces(txn, bytes, size, at, runs);
-	/* A batch may go on, and must not write the rest: the bytes are the
-	 * caller's. What it had staged before is in the file already. */
-	if (rc)
-		log_abort(txn->log);
-	return rc;
-}
-
-static bool is_short(const struct data *d)
-{
-	return d->contents == CONTENTS_NONE || d->contents == CONTENTS_INLINE;
-}
 
 static void set_inline(struct data *d, size_t len)
 {
@@ -141,7 +35,7 @@ static int write_extents(struct txn *txn, struct data *d, const uint8_t *bytes,
 			 size_t size, uint64_t offset)
 {
 	struct runs fresh = { 0 };
-	int rc = contents_stage(txn, bytes, size, offset, &fresh);
+	int rc = extent_stage(txn, bytes, size, offset, &fresh);
 	if (!rc)
 		rc = extents_replace(txn, d, offset, offset + size, &fresh);
 	runs_free(&fresh);
@@ -185,7 +79,7 @@ int contents_write(struct txn *txn, struct data *d, const void *bytes,
 	int rc = 0;
 	if (size == 0)
 		return 0;
-	if (is_short(d) && end <= INLINE_MAX && new_size <= INLINE_MAX) {
+	if (data_is_short(d) && end <= INLINE_MAX && new_size <= INLINE_MAX) {
 		write_inline(d, bytes, size, (size_t)offset);
 	} else if (d->contents == CONTENTS_INLINE && end <= GATHER_MAX &&
 		   offset <= d->inline_len) {
@@ -207,7 +101,7 @@ int contents_resize(struct txn *txn, struct data *d, uint64_t size)
 	static const struct runs none;
 	int rc = 0;
 	if (size < d->size) {
-		if (is_short(d)) {
+		if (data_is_short(d)) {
 			size_t len = d->contents == CONTENTS_INLINE ?
 					     d->inline_len :
 					     0;
@@ -259,7 +153,7 @@ int contents_punch(struct txn *txn, struct data *d, uint64_t offset,
 	uint64_t end = offset + size < d->size ? offset + size : d->size;
 	if (offset >= end)
 		return 0;
-	if (!is_short(d))
+	if (!data_is_short(d))
 		return extents_replace(txn, d, offset, end, &none);
 	if (d->contents == CONTENTS_INLINE && offset < d->inline_len) {
 		size_t to = end < d->inline_len ? (size_t)end : d->inline_len;
@@ -320,13 +214,15 @@ int contents_clone(struct txn *txn, struct data *source, uint64_t source_offset,
 {
 	int rc = 0;
 	*source_changed = false;
-	if (is_short(source)) {
+	if (data_is_short(source)) {
 		uint8_t bytes[INLINE_MAX];
 		/* Beyond the bytes in the row there is only a hole */
 		uint64_t n = size < sizeof(bytes) ? size : sizeof(bytes);
-		read_inline(source, bytes, (size_t)n, source_offset);
-		rc = contents_write(txn, target, bytes, (size_t)n,
-				    target_offset);
+		rc = contents_read(&txn->state, source, bytes, (size_t)n,
+				   source_offset);
+		if (!rc)
+			rc = contents_write(txn, target, bytes, (size_t)n,
+					    target_offset);
 		if (!rc && n < size)
 			rc = move_out(txn, target);
 		if (!rc && n < size)
@@ -342,40 +238,5 @@ int contents_clone(struct txn *txn, struct data *source, uint64_t source_offset,
 	if (target_offset + size > target->size)
 		target->size = target_offset + size;
 	*done = size;
-	return 0;
-}
-
-/* ---- seeking ---------------------------------------------------------- */
-
-int contents_seek(const struct state *s, const struct data *d, uint64_t offset,
-		  bool hole, uint64_t *found)
-{
-	struct extent_iter it;
-	struct run run;
-	uint64_t at = offset;
-	if (is_short(d)) {
-		uint64_t len = d->contents == CONTENTS_INLINE ? d->inline_len :
-								0;
-		if (!hole && offset >= len)
-			return -ENXIO;
-		*found = hole && offset < len ? len : offset;
-		return 0;
-	}
-	int rc = extent_iter_open(&it, s, d, offset);
-	if (rc)
-		return rc;
-	while ((rc = extent_iter_next(&it, &run)) == 0) {
-		if (!hole || run.at > at)
-			break;
-		at = run.at + run.e.length;
-	}
-	extent_iter_close(&it);
-	if (rc < 0)
-		return rc;
-	if (!hole && rc == 1)
-		return -ENXIO;
-	if (!hole)
-		at = run.at > offset ? run.at : offset;
-	*found = at < d->size ? at : d->size;
 	return 0;
 }

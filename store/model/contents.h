@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * contents.h - the bytes of a value: read, write, resize, punch, clone, seek.
+ * contents.h - the bytes of a value: write, resize, punch, clone.
  *
  * Short values lie in the Data itself, others in extents. The functions that
  * change contents update the Data in memory and rows beside it; the caller puts
@@ -10,11 +10,7 @@
 #ifndef STORE_MODEL_CONTENTS_H
 #define STORE_MODEL_CONTENTS_H
 
-#include "model/extents.h"
-
-/* All of [offset, offset + size), which must lie within the value */
-int contents_read(const struct state *s, const struct data *d, void *buffer,
-		  size_t size, uint64_t offset);
+#include "model/contents_read.h"
 
 int contents_write(struct txn *txn, struct data *d, const void *bytes,
 		   size_t size, uint64_t offset);
@@ -39,17 +35,5 @@ int contents_punch(struct txn *txn, struct data *d, uint64_t offset,
 int contents_clone(struct txn *txn, struct data *source, uint64_t source_offset,
 		   struct data *target, uint64_t target_offset, uint64_t size,
 		   size_t most, uint64_t *done, bool *source_changed);
-
-/* Where data (or a hole) begins at or after offset, which is below the size */
-int contents_seek(const struct state *s, const struct data *d, uint64_t offset,
-		  bool hole, uint64_t *found);
-
-/* Read an extent's bytes, verified */
-int contents_read_extent(const struct state *s, const struct extent *e,
-			 uint32_t skip, uint32_t size, uint8_t *buffer);
-
-/* Write bytes to the log: the runs at which they then lie, from `at` on */
-int contents_stage(struct txn *txn, const uint8_t *bytes, size_t size,
-		   uint64_t at, struct runs *runs);
 
 #endif

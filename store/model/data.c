@@ -30,15 +30,15 @@ enum {
 #define MODE_TYPE 0170000u
 #define MODE_MAX 0177777u
 
-/* Differences of times wrap: any two times are allowed */
-static uint64_t time_difference(int64_t a, int64_t b)
+/* Since the birth, modulo 2^64 (timestamp.h): few bytes if soon after it */
+static uint64_t time_since(timestamp birth, timestamp t)
 {
-	return zigzag((int64_t)((uint64_t)a - (uint64_t)b));
+	return zigzag((int64_t)(t - birth));
 }
 
-static int64_t read_time(struct reader *in, int64_t base)
+static timestamp read_since(timestamp birth, struct reader *in)
 {
-	return (int64_t)((uint64_t)base + (uint64_t)read_zigzag(in));
+	return birth + (uint64_t)read_zigzag(in);
 }
 
 void extent_encode(const struct extent *e, struct buf *value)
@@ -139,14 +139,14 @@ int data_encode(const struct data *d, struct buf *value)
 	p += put_varint(p, d->mode);
 	p += put_varint(p, d->uid);
 	p += put_varint(p, d->gid);
-	put_be64(p, (uint64_t)d->birth);
+	put_be64(p, d->birth);
 	p += 8;
 	if (flags & DATA_MTIME)
-		p += put_varint(p, time_difference(d->mtime, d->birth));
+		p += put_varint(p, time_since(d->birth, d->mtime));
 	if (flags & DATA_CTIME)
-		p += put_varint(p, time_difference(d->ctime, d->birth));
+		p += put_varint(p, time_since(d->birth, d->ctime));
 	if (flags & DATA_ATIME)
-		p += put_varint(p, time_difference(d->atime, d->mtime));
+		p += put_varint(p, time_since(d->birth, d->atime));
 	p += put_varint(p, d->id);
 	p += put_varint(p, d->size);
 	if (flags & DATA_NLINK)
@@ -228,10 +228,10 @@ static bool read_fields(struct data *d, uint8_t flags, struct reader *in)
 	uint64_t mode = read_varint(in);
 	uint64_t uid = read_varint(in);
 	uint64_t gid = read_varint(in);
-	d->birth = (int64_t)read_be64(in);
-	d->mtime = flags & DATA_MTIME ? read_time(in, d->birth) : d->birth;
-	d->ctime = flags & DATA_CTIME ? read_time(in, d->birth) : d->mtime;
-	d->atime = flags & DATA_ATIME ? read_time(in, d->mtime) : d->mtime;
+	d->birth = read_be64(in);
+	d->mtime = flags & DATA_MTIME ? read_since(d->birth, in) : d->birth;
+	d->ctime = flags & DATA_CTIME ? read_since(d->birth, in) : d->mtime;
+	d->atime = flags & DATA_ATIME ? read_since(d->birth, in) : d->mtime;
 	d->id = read_varint(in);
 	d->size = read_varint(in);
 	uint64_t nlink = flags & DATA_NLINK ? read_varint(in) : 1;

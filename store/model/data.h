@@ -10,10 +10,10 @@
  *     1 byte  01
  *     1 byte  flags, see below
  *     varint  mode, uid, gid
- *     8 bytes birth, big-endian (alike times share their beginnings)
+ *     8 bytes birth, a timestamp, big-endian (alike times share beginnings)
  *     zigzag  mtime - birth, if DATA_MTIME; else mtime is birth
  *     zigzag  ctime - birth, if DATA_CTIME; else ctime is mtime
- *     zigzag  atime - mtime, if DATA_ATIME; else atime is mtime
+ *     zigzag  atime - birth, if DATA_ATIME; else atime is mtime
  *     varint  id
  *     varint  size
  *     varint  nlink, if DATA_NLINK; else nlink is 1
@@ -42,6 +42,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/timestamp.h"
 
 /*
  * Values up to this many bytes live in their row. Each freeze that touches the
@@ -76,10 +77,10 @@ struct data {
 	uint64_t size;
 	uint64_t rdev;
 	uint64_t parent; /* 0: not a key space */
-	int64_t birth;
-	int64_t atime;
-	int64_t mtime;
-	int64_t ctime;
+	timestamp birth;
+	timestamp atime;
+	timestamp mtime;
+	timestamp ctime;
 	enum contents_kind contents;
 	uint32_t inline_len;
 	uint32_t extents; /* used in extent[] */

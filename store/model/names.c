@@ -7,11 +7,12 @@
 
 /* Rows that one operation sweeps of a Data that goes; more are left to later */
 #define SWEEP_MAX 10000u
+/* With so many rows beside its own a Data is left to a sweep */
+#define DROP_MAX (SWEEP_MAX / 2)
 
 /* ---- finding ---------------------------------------------------------- */
 
-/* The Data in the DATA row: 0, -ENOENT, or an error */
-static int load_data_row(const struct state *s, uint64_t id, struct located *l)
+int names_data(const struct state *s, uint64_t id, struct located *l)
 {
 	struct row_key key;
 	struct row_value value;
@@ -53,18 +54,17 @@ int names_lookup(const struct state *s, const struct name *n, struct located *l)
 	int rc = names_row(s, n, &row, l);
 	if (rc || row.embedded)
 		return rc;
-	rc = load_data_row(s, row.id, l);
+	rc = names_data(s, row.id, l);
 	return rc == -ENOENT ? -EUCLEAN : rc;
 }
 
-int data_load(const struct state *s, uint64_t id, const struct location *home,
+int data_load(const struct state *s, uint64_t id, const struct placement *at,
 	      struct located *l)
 {
 	struct name_row row;
-	struct name n = { home->space, home->name, home->len };
-	int rc = home->space ? names_row(s, &n, &row, l) :
-			       load_data_row(s, id, l);
-	if (!rc && home->space && (!row.embedded || row.id != id))
+	struct name n = { at->space, at->name, at->len };
+	int rc = n.space ? names_row(s, &n, &row, l) : names_data(s, id, l);
+	if (!rc && n.space && (!row.embedded || row.id != id))
 		rc = -ENOENT;
 	return rc == -ENOENT ? -ESTALE : rc;
 }
@@ -72,7 +72,7 @@ int data_load(const struct state *s, uint64_t id, const struct location *home,
 int names_space(const struct state *s, uint64_t id, struct data *d)
 {
 	struct located l;
-	int rc = load_data_row(s, id, &l);
+	int rc = names_data(s, id, &l);
 	/* Every space has a row of its own: without one it is something else */
 	if (rc == -ENOENT || (!rc && !data_is_space(&l.d)))
 		rc = -ENOTDIR;
@@ -162,7 +162,7 @@ static int touch_space(struct txn *txn, uint64_t id, int spaces)
 		space = &d;
 	}
 	space->ctime = txn_time(txn, space->ctime);
-	space->mtime = space->ctime;
+	space->mtime = txn->op.time;
 	if (spaces > 0 || space->nlink > 2)
 		space->nlink = (uint32_t)((int64_t)space->nlink + spaces);
 	return txn_put_space(txn, space);
@@ -284,71 +284,116 @@ static int sweep_rows(struct txn *txn, enum row_type type, uint64_t id,
 	return rc < 0 ? rc : rc == 0;
 }
 
-/* Count the rows of one type that a Data has, down from *left: 1 if it is 0 */
+/* Count the rows of one type that a Data has, `most` of them at the most */
 static int count_rows(const struct txn *txn, enum row_type type, uint64_t id,
-		      size_t *left)
+		      size_t most, size_t *count)
 {
 	struct merged_cursor *cursor = NULL;
 	struct row_key prefix;
 	row_key_id(&prefix, type, id);
+	*count = 0;
 	int rc = merged_cursor_open(&txn->state.merged, prefix.bytes,
 				    prefix.len, &cursor);
-	while (rc == 0 && *left) {
-		--*left;
+	while (rc == 0 && *count < most) {
+		++*count;
 		rc = merged_cursor_next(cursor);
 	}
 	merged_cursor_free(cursor);
-	return rc < 0 ? rc : *left == 0;
+	return rc < 0 ? rc : 0;
 }
 
-/* Has it more rows beside its own than one operation should sweep? */
-static int has_many_rows(const struct txn *txn, const struct data *d)
+/*
+ * The rows of a Data beside its own. *count gets their number; if it is more
+ * than one operation should sweep, that limit. *bytes: what their deletion takes
+ * in a record at the most.
+ */
+static int count_beside(const struct txn *txn, const struct data *d,
+			size_t *count, size_t *bytes)
 {
-	size_t left = SWEEP_MAX / 2;
-	int rc = count_rows(txn, ROW_XATTR, d->id, &left);
-	if (rc == 0 && d->contents == CONTENTS_ROWS)
-		rc = count_rows(txn, ROW_EXTENT, d->id, &left);
+	size_t xattrs = 0;
+	size_t extents = 0;
+	int rc = count_rows(txn, ROW_XATTR, d->id, DROP_MAX, &xattrs);
+	if (!rc && d->contents == CONTENTS_ROWS)
+		rc = count_rows(txn, ROW_EXTENT, d->id, DROP_MAX - xattrs,
+				&extents);
+	*count = xattrs + extents;
+	*bytes = xattrs * txn_row_bytes(ROW_ID_LEN + BANYAN_NAME_MAX, 0) +
+		 extents * txn_row_bytes(ROW_ID_LEN + 8, 0);
 	return rc;
 }
 
-/* Drop all that a Data has beside the row in which it lives */
-static int sweep_beside(struct txn *txn, const struct data *d)
+/* A Data without a key stays for those who hold it */
+static int make_orphan(struct txn *txn, const struct data *d,
+		       const struct location *was)
 {
-	size_t left = SIZE_MAX;
-	int rc = sweep_rows(txn, ROW_XATTR, d->id, &left);
-	if (rc == 0 && d->contents == CONTENTS_ROWS)
-		rc = sweep_rows(txn, ROW_EXTENT, d->id, &left);
-	txn->op.live -= (int64_t)d->stored;
-	return rc;
+	int rc = put_data_row(txn, d);
+	if (!rc)
+		rc = put_orphan(txn, d->id);
+	return rc ? rc : txn_relocate(txn, d->id, was, NULL, true);
 }
 
-/* The last key of a Data has gone: drop it, or keep it as an orphan */
+/*
+ * The last key of a Data has gone. If nobody holds the Data it goes with its
+ * key, which is decided at the commit. With many rows it becomes an orphan in
+ * any case, to be swept by operations of their own.
+ */
 static int drop_data(struct txn *txn, struct located *l, bool keep)
 {
-	bool in_data_row = l->at.space == 0;
-	bool held = keep;
-	if (!keep) {
-		int rc = txn_bar(txn, l->d.id);
-		if (rc < 0)
-			return rc;
-		held = rc == 0;
-	}
-	int many = has_many_rows(txn, &l->d);
-	if (many < 0)
-		return many;
-	if (!held && !many) {
-		int rc = in_data_row ? delete_id_row(txn, ROW_DATA, l->d.id) :
-				       0;
-		return rc ? rc : sweep_beside(txn, &l->d);
-	}
 	struct location was = l->at;
+	size_t beside = 0;
+	size_t bytes = 0;
 	l->d.nlink = 0;
 	touch(txn, &l->d);
 	location_set(&l->at, 0, NULL, 0);
-	int rc = put_data_row(txn, &l->d);
+	if (keep || txn_holds(txn, l->d.id))
+		return make_orphan(txn, &l->d, &was);
+	int rc = count_beside(txn, &l->d, &beside, &bytes);
+	if (rc)
+		return rc;
+	if (beside == DROP_MAX)
+		return make_orphan(txn, &l->d, &was);
+	rc = data_encode(&l->d, &txn->scratch);
+	if (rc)
+		return rc;
+	bytes += txn_row_bytes(2 * ROW_ID_LEN, txn->scratch.len);
+	struct dropped dropped = { .id = l->d.id,
+				   .stored = l->d.stored,
+				   .beside = beside != 0,
+				   .value = txn->scratch.data,
+				   .value_len = txn->scratch.len };
+	location_set(&dropped.was, was.space, was.name, was.len);
+	return txn_drop(txn, &dropped, bytes);
+}
+
+/* All rows of a Data that is removed, but for the NAME row that it lived in */
+static int remove_data(struct txn *txn, const struct dropped *dropped)
+{
+	size_t left = SIZE_MAX;
+	int rc = 0;
+	if (!dropped->was.space)
+		rc = delete_id_row(txn, ROW_DATA, dropped->id);
+	if (!rc && dropped->beside)
+		rc = sweep_rows(txn, ROW_XATTR, dropped->id, &left);
+	if (!rc && dropped->beside)
+		rc = sweep_rows(txn, ROW_EXTENT, dropped->id, &left);
+	txn->op.live -= (int64_t)dropped->stored;
+	return rc;
+}
+
+static int settle_drop(struct txn *txn, const struct dropped *dropped)
+{
+	struct data d;
+	int rc = txn_remove(txn, dropped->id);
+	if (rc > 0)
+		return remove_data(txn, dropped);
 	if (!rc)
-		rc = put_orphan(txn, l->d.id);
-	return rc ? rc : txn_relocate(txn, l->d.id, &was, NULL, true);
+		rc = data_decode(&d, dropped->value, dropped->value_len);
+	return rc ? rc : make_orphan(txn, &d, &dropped->was);
+}
+
+int names_settle_drops(struct txn *txn)
+{
+	return txn_visit_drops(txn, settle_drop);
 }
 
 /* 0: empty, -ENOTEMPTY, or an error */
@@ -384,7 +429,7 @@ static int remove_key(struct txn *txn, const struct name *n, struct located *l,
 }
 
 int names_delete(struct txn *txn, const struct name *n, unsigned flags,
-		 bool keep, struct located *out)
+		 bool keep)
 {
 	struct located l;
 	struct data space;
@@ -406,8 +451,6 @@ int names_delete(struct txn *txn, const struct name *n, unsigned flags,
 		rc = remove_key(txn, n, &l, keep);
 	if (!rc)
 		rc = touch_space(txn, n->space, is_space ? -1 : 0);
-	if (!rc && out)
-		*out = l;
 	return rc;
 }
 
@@ -415,7 +458,7 @@ int names_sweep(struct txn *txn, uint64_t id)
 {
 	size_t left = SWEEP_MAX;
 	struct located l;
-	int rc = load_data_row(&txn->state, id, &l);
+	int rc = names_data(&txn->state, id, &l);
 	if (rc == -ENOENT)
 		return delete_id_row(txn, ROW_ORPHAN, id);
 	if (rc)

@@ -34,8 +34,11 @@ int names_row(const struct state *s, const struct name *n, struct name_row *row,
 int names_lookup(const struct state *s, const struct name *n,
 		 struct located *l);
 
-/* The Data with this id, which lives at home (or does not: -ESTALE) */
-int data_load(const struct state *s, uint64_t id, const struct location *home,
+/* The Data in the DATA row of this id. -ENOENT. */
+int names_data(const struct state *s, uint64_t id, struct located *l);
+
+/* The Data with this id, which lives there (or does not: -ESTALE) */
+int data_load(const struct state *s, uint64_t id, const struct placement *at,
 	      struct located *l);
 
 /* Write its row again, where it lives */
@@ -54,16 +57,21 @@ int names_insert_unnamed(struct txn *txn, const struct data *d);
 int names_alias(struct txn *txn, const struct name *n, struct located *l);
 
 /*
- * Delete a key, with the flags of banyan_delete(). keep: the Data will be held
- * even if it is not yet. *l, if not NULL, gets the Data as it was, and in home
- * where it lives now.
+ * Delete a key, with the flags of banyan_delete(). keep: the Data stays as an
+ * orphan, since the caller holds it.
  */
 int names_delete(struct txn *txn, const struct name *n, unsigned flags,
-		 bool keep, struct located *l);
+		 bool keep);
 
 /* Move a key, with the flags of banyan_move() */
 int names_move(struct txn *txn, const struct name *from, const struct name *to,
 	       unsigned flags);
+
+/*
+ * Before a commit: each Data whose last key has gone is removed, or stays as an
+ * orphan if somebody holds it.
+ */
+int names_settle_drops(struct txn *txn);
 
 /*
  * Sweep rows of an orphan: some of them, if it has many. 0: swept, 1: there is

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The rest of a record is for the operation that comes when this is reached */
 #define ENCODED_MAX (BODY_MAX - (256u << 10))
@@ -18,13 +19,6 @@
 #define ROWS_KEPT 65536u
 #define BODY_KEPT (1u << 20)
 
-/* What to do at the end about a home that was told, or an id that was barred */
-struct location_undo {
-	uint64_t id;
-	bool barred;
-	struct location_before before;
-};
-
 int state_get(const struct state *s, const struct row_key *key,
 	      struct row_value *value)
 {
@@ -32,7 +26,7 @@ int state_get(const struct state *s, const struct row_key *key,
 }
 
 void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
-	       uint64_t next_id, int64_t now)
+	       uint64_t next_id, timestamp now)
 {
 	txn->seq = seq;
 	txn->count = 0;
@@ -42,21 +36,12 @@ void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
 	txn->memory = redo_table_bytes(txn->table);
 	txn->batch = false;
 	txn->broken = 0;
-	txn->undo = NULL;
-	txn->undos = 0;
-	txn->undo_capacity = 0;
 	txn->leaves_orphans = false;
+	buf_reset(&txn->drops);
+	txn->drop_bytes = 0;
 	txn->op = (struct operation){ .kind = kind,
 				      .time = now,
 				      .next_id = next_id };
-}
-
-static void settle(struct txn *txn, struct location_undo *u, bool committed)
-{
-	if (u->barred)
-		held_unbar(txn->held, u->id, &u->before, committed);
-	else if (held_settle(txn->held, u->id, &u->before, committed))
-		atomic_store(txn->orphans, true);
 }
 
 void txn_end(struct txn *txn, bool committed)
@@ -65,15 +50,13 @@ void txn_end(struct txn *txn, bool committed)
 		for (size_t i = 0; i < txn->count; i++)
 			redo_table_undo(txn->table, txn->rows[i], txn->seq);
 	txn->count = 0;
-	while (txn->undos)
-		settle(txn, &txn->undo[--txn->undos], committed);
+	if (moves_settle(&txn->moves, txn->held, txn->seq, committed))
+		txn->leaves_orphans = true;
 	if (txn->leaves_orphans && committed)
 		atomic_store(txn->orphans, true);
-	free(txn->undo);
-	txn->undo = NULL;
-	txn->undo_capacity = 0;
 	/* What a large batch has needed is not kept for ever */
-	if (txn->capacity > ROWS_KEPT || txn->body.capacity > BODY_KEPT)
+	if (txn->capacity > ROWS_KEPT || txn->body.capacity > BODY_KEPT ||
+	    txn->drops.capacity > BODY_KEPT)
 		txn_free(txn);
 }
 
@@ -84,24 +67,8 @@ void txn_free(struct txn *txn)
 	txn->capacity = 0;
 	buf_free(&txn->scratch);
 	buf_free(&txn->body);
-}
-
-/* Room for one more, before anything is done that would have to be undone */
-static struct location_undo *next_undo(struct txn *txn)
-{
-	if (txn->undos == txn->undo_capacity) {
-		size_t capacity = txn->undo_capacity ? txn->undo_capacity * 2 :
-						       4;
-		struct location_undo *u =
-			realloc(txn->undo, capacity * sizeof(*u));
-		if (!u) {
-			txn->broken = -ENOMEM;
-			return NULL;
-		}
-		txn->undo = u;
-		txn->undo_capacity = capacity;
-	}
-	return &txn->undo[txn->undos];
+	buf_free(&txn->drops);
+	moves_free(&txn->moves);
 }
 
 uint64_t txn_new_id(struct txn *txn)
@@ -111,45 +78,90 @@ uint64_t txn_new_id(struct txn *txn)
 }
 
 int txn_relocate(struct txn *txn, uint64_t id, const struct location *was,
-		 const struct location *home, bool orphan)
+		 const struct location *now, bool orphan)
 {
-	int rc = 0;
-	struct location_undo *u = next_undo(txn);
-	if (!u)
-		return -ENOMEM;
-	*u = (struct location_undo){ .id = id };
-	/* Neither held nor barred: somebody came or went in between */
-	while (rc == 0) {
-		rc = held_move(txn->held, id, home, orphan, &u->before);
-		if (rc == 0) {
-			rc = held_bar(txn->held, txn->db, id, was, &u->before);
-			u->barred = rc == 1;
-		}
+	int rc = moves_add(&txn->moves, id, was, now, orphan);
+	if (!rc && txn->own) {
+		struct placement *p = placement_new(now);
+		rc = p ? 0 : -ENOMEM;
+		if (p)
+			held_replace(txn->own, id, p, orphan);
 	}
-	if (rc == 1)
-		txn->undos++;
-	if (rc < 0)
+	if (rc)
 		txn->broken = rc;
-	/* Nobody will release it: it is to be swept like one left by a crash */
-	if (orphan && rc != 1)
-		txn->leaves_orphans = true;
-	return rc < 0 ? rc : 0;
+	return rc;
 }
 
-int txn_bar(struct txn *txn, uint64_t id)
+int txn_publish_moves(struct txn *txn)
 {
-	struct location_undo *u = next_undo(txn);
-	if (!u)
+	return moves_publish(&txn->moves, txn->held, txn->seq);
+}
+
+bool txn_holds(const struct txn *txn, uint64_t id)
+{
+	return txn->own && held_is_held(txn->own, id);
+}
+
+int txn_remove(struct txn *txn, uint64_t id)
+{
+	return moves_remove(&txn->moves, txn->held, id);
+}
+
+/* How it is kept: its name and its row value follow in the buffer */
+struct drop {
+	uint64_t id;
+	uint64_t stored;
+	uint64_t space;
+	uint32_t value_len;
+	uint8_t name_len;
+	bool beside;
+};
+
+int txn_drop(struct txn *txn, const struct dropped *d, size_t bytes)
+{
+	const struct drop kept = { d->id,	 d->stored,
+				   d->was.space, (uint32_t)d->value_len,
+				   d->was.len,	 d->beside };
+	buf_add(&txn->drops, &kept, sizeof(kept));
+	buf_add(&txn->drops, d->was.name, d->was.len);
+	buf_add(&txn->drops, d->value, d->value_len);
+	if (txn->drops.failed) {
+		txn->broken = -ENOMEM;
 		return -ENOMEM;
-	*u = (struct location_undo){ .id = id, .barred = true };
-	int rc = held_bar(txn->held, txn->db, id, NULL, &u->before);
-	if (rc == 1)
-		txn->undos++;
-	return rc > 0 ? 1 : rc;
+	}
+	txn->drop_bytes += bytes;
+	txn->stamps++;
+	return 0;
+}
+
+int txn_visit_drops(struct txn *txn,
+		    int (*visit)(struct txn *txn, const struct dropped *d))
+{
+	size_t at = 0;
+	int rc = 0;
+	while (!rc && at < txn->drops.len) {
+		struct drop kept;
+		struct dropped d;
+		const uint8_t *p = txn->drops.data + at;
+		memcpy(&kept, p, sizeof(kept));
+		p += sizeof(kept);
+		location_set(&d.was, kept.space, (const char *)p,
+			     kept.name_len);
+		d.id = kept.id;
+		d.stored = kept.stored;
+		d.beside = kept.beside;
+		d.value = p + kept.name_len;
+		d.value_len = kept.value_len;
+		at += sizeof(kept) + kept.name_len + kept.value_len;
+		rc = visit(txn, &d);
+	}
+	buf_reset(&txn->drops);
+	txn->drop_bytes = 0;
+	return rc;
 }
 
 /* Of a row that shares nothing with the one before: see redo.h */
-static size_t encoded_size(size_t key_len, size_t value_len)
+size_t txn_row_bytes(size_t key_len, size_t value_len)
 {
 	return key_len + value_len + 4 * 3;
 }
@@ -182,7 +194,7 @@ static int put(struct txn *txn, const struct row_key *key, const uint8_t *value,
 	if (rc)
 		txn->broken = rc;
 	txn->stamps++;
-	txn->encoded += encoded_size(key->len, len);
+	txn->encoded += txn_row_bytes(key->len, len);
 	return rc;
 }
 
@@ -199,7 +211,7 @@ int txn_put_empty(struct txn *txn, const struct row_key *key)
 	return put(txn, key, &nothing, 0);
 }
 
-static int put_space(struct txn *txn)
+int txn_put_pending(struct txn *txn)
 {
 	struct row_key key;
 	if (!txn->state.space)
@@ -216,7 +228,7 @@ int txn_put_space(struct txn *txn, const struct data *space)
 {
 	int rc = 0;
 	if (txn->state.space && txn->space.id != space->id)
-		rc = put_space(txn);
+		rc = txn_put_pending(txn);
 	if (&txn->space != space)
 		txn->space = *space;
 	txn->state.space = &txn->space;
@@ -252,23 +264,23 @@ static int by_key(const void *a, const void *b)
 
 int txn_finish(struct txn *txn)
 {
-	int rc = put_space(txn);
+	int rc = txn_put_pending(txn);
 	if (!rc && !in_order(txn))
 		qsort(txn->rows, txn->count, sizeof(struct index_row *),
 		      by_key);
 	return rc;
 }
 
-int64_t txn_time(const struct txn *txn, int64_t last_ctime)
+timestamp txn_time(const struct txn *txn, timestamp last_ctime)
 {
-	if (txn->op.time > last_ctime || last_ctime == INT64_MAX)
+	if (txn->op.time > last_ctime || last_ctime == TIMESTAMP_MAX)
 		return txn->op.time;
 	return last_ctime + 1;
 }
 
 bool txn_empty(const struct txn *txn)
 {
-	return txn->count == 0 && !txn->state.space;
+	return txn->count == 0 && !txn->state.space && !txn->drops.len;
 }
 
 /* What changed more than once was counted as often */
@@ -278,7 +290,7 @@ static void count_anew(struct txn *txn)
 	for (size_t i = 0; i < txn->count; i++) {
 		size_t value_len = 0;
 		redo_row_value(txn->rows[i], &value_len);
-		txn->encoded += encoded_size(txn->rows[i]->key_len, value_len);
+		txn->encoded += txn_row_bytes(txn->rows[i]->key_len, value_len);
 	}
 }
 
@@ -287,15 +299,16 @@ bool txn_full(struct txn *txn)
 	/* Rows that are changed again take memory each time */
 	if (redo_table_bytes(txn->table) - txn->memory > MEMORY_MAX)
 		return true;
-	if (txn->encoded <= ENCODED_MAX)
+	if (txn->encoded + txn->drop_bytes <= ENCODED_MAX)
 		return false;
 	count_anew(txn);
-	return txn->encoded > ENCODED_MAX;
+	return txn->encoded + txn->drop_bytes > ENCODED_MAX;
 }
 
 int txn_fits(struct txn *txn, size_t rows, size_t bytes)
 {
-	size_t more = rows * encoded_size(bytes, 0) + BODY_HEAD_MAX;
+	size_t more = rows * txn_row_bytes(bytes, 0) + BODY_HEAD_MAX +
+		      txn->drop_bytes;
 	if (!txn->batch || txn->encoded + more <= BODY_MAX)
 		return 0;
 	count_anew(txn);
@@ -308,5 +321,7 @@ int txn_encode(struct txn *txn)
 	buf_reset(&txn->body);
 	if (!rc)
 		rc = redo_encode(&txn->op, txn->rows, txn->count, &txn->body);
-	return rc || txn->body.len <= BODY_MAX ? rc : -E2BIG;
+	if (!rc && txn->body.len + txn->drop_bytes > BODY_MAX)
+		rc = -E2BIG;
+	return rc;
 }

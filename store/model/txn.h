@@ -25,6 +25,7 @@
 #include "model/data.h"
 #include "file/file.h"
 #include "model/held_data.h"
+#include "model/moves.h"
 #include "table/merged.h"
 #include "log/log.h"
 #include "table/redo.h"
@@ -61,11 +62,11 @@ struct txn {
 	struct buf scratch; /* row values on their way into the table */
 	struct buf body; /* of the record */
 
-	banyan *db;
-	struct held_table *held;
-	struct location_undo *undo; /* homes that were told, newest first */
-	size_t undos;
-	size_t undo_capacity;
+	struct held_table *held; /* of those who see what is committed */
+	struct held_table *own; /* of the batch's handle; NULL: no batch */
+	struct moves moves;
+	struct buf drops; /* see txn_drop() */
+	size_t drop_bytes; /* in a record, at the most */
 	bool leaves_orphans; /* that nobody holds */
 	_Atomic bool *orphans; /* set at the end if so */
 };
@@ -76,12 +77,18 @@ struct txn {
  * what an earlier change has left in rows, scratch and body: their memory.
  */
 void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
-	       uint64_t next_id, int64_t now);
+	       uint64_t next_id, timestamp now);
 
 /* Put what is still to be put; the rows are in key order then. 0 or -ENOMEM. */
 int txn_finish(struct txn *txn);
 
-/* Unless it was committed, rows and homes are again what they were. */
+/*
+ * Before the record is written: readers learn where Data will be. Nothing is
+ * moved or removed afterwards. 0 or -ENOMEM.
+ */
+int txn_publish_moves(struct txn *txn);
+
+/* Unless it was committed, rows and locations are again what they were */
 void txn_end(struct txn *txn, bool committed);
 /* Free the memory that is kept for the next one */
 void txn_free(struct txn *txn);
@@ -93,26 +100,61 @@ int txn_delete(struct txn *txn, const struct row_key *key);
 
 /* The key space is now this; its DATA row is put later */
 int txn_put_space(struct txn *txn, const struct data *space);
+/* Put that row now. 0 or -ENOMEM. */
+int txn_put_pending(struct txn *txn);
 
 uint64_t txn_new_id(struct txn *txn);
 
 /*
- * The Data has moved from a row to another (NULL: its DATA row), and has a key
- * or not: tell who holds it. 0 or -ENOMEM.
+ * The Data has moved from a row to another (NULL: its DATA row). orphan: it has
+ * no key any more. 0 or -ENOMEM.
  */
 int txn_relocate(struct txn *txn, uint64_t id, const struct location *was,
-		 const struct location *home, bool orphan);
+		 const struct location *now, bool orphan);
+
+/* Does the batch itself hold the Data? */
+bool txn_holds(const struct txn *txn, uint64_t id);
+
+/* A Data whose last key has gone */
+struct dropped {
+	uint64_t id;
+	uint64_t stored;
+	bool beside; /* it has rows beside its own */
+	struct location was; /* where it lived */
+	const uint8_t *value; /* of its row, as an orphan */
+	size_t value_len;
+};
 
 /*
- * 1: nobody holds the Data, nor can until the change has ended. 0: held.
- * -ENOMEM.
+ * Drop it. Whether it can go with its key depends on who holds it at the commit,
+ * so that is decided then. bytes: what its rows can take in the record, at the
+ * most. 0 or -ENOMEM.
  */
-int txn_bar(struct txn *txn, uint64_t id);
+int txn_drop(struct txn *txn, const struct dropped *d, size_t bytes);
+/* Visit each Data that was dropped and forget them all; stop at an error */
+int txn_visit_drops(struct txn *txn,
+		    int (*visit)(struct txn *txn, const struct dropped *d));
 
-/* A time later than the last ctime of the Data */
-int64_t txn_time(const struct txn *txn, int64_t last_ctime);
+/*
+ * The Data is removed: 1: nobody holds it, nor can until the operation has
+ * ended. 0: held. -ENOMEM.
+ */
+int txn_remove(struct txn *txn, uint64_t id);
+
+/*
+ * The next ctime of a Data: the time of the operation, or 1 ns after the last
+ * ctime if that is not earlier (the clock has not gone on, or was set back). If
+ * the last one is TIMESTAMP_MAX, the time of the operation.
+ *
+ * An mtime is always the time of the operation: programs compare the mtimes of
+ * different files, and a nanosecond more would make the earlier one look newer.
+ */
+timestamp txn_time(const struct txn *txn, timestamp last_ctime);
 
 bool txn_empty(const struct txn *txn);
+
+/* What a row takes in a record, at the most */
+size_t txn_row_bytes(size_t key_len, size_t value_len);
 
 /* Would one more operation of the usual size make the record too large? */
 bool txn_full(struct txn *txn);

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "model/contents.h"
+#include "model/extent_io.h"
 
 /* Longer values go to the log */
 #define XATTR_INLINE_MAX 1024u
@@ -76,7 +76,7 @@ static int decode(const struct state *s, const struct row_value *row,
 		uint8_t *to = buf_reserve(value, e[i].length);
 		if (!to)
 			return -ENOMEM;
-		int rc = contents_read_extent(s, &e[i], 0, e[i].length, to);
+		int rc = extent_read_bytes(s, &e[i], 0, e[i].length, to);
 		if (rc)
 			return rc;
 		value->len += e[i].length;
@@ -107,7 +107,7 @@ static int encode(struct txn *txn, const void *value, size_t size,
 		buf_add(row, value, size);
 		return row->failed ? -ENOMEM : 0;
 	}
-	int rc = contents_stage(txn, value, size, 0, &runs);
+	int rc = extent_stage(txn, value, size, 0, &runs);
 	if (!rc)
 		rc = xattr_put_extents(&runs, row);
 	runs_free(&runs);
@@ -125,6 +125,63 @@ static int find(struct txn *txn, uint64_t id, const char *name,
 	return rc == -ENOENT ? -ENODATA : rc;
 }
 
+/*
+ * The names in their order, as many as a list can have: appended to *names if
+ * that is not NULL, and their bytes added up in *size. 0, 1 if there are more, or
+ * an error.
+ */
+static int walk_names(const struct state *s, uint64_t id, struct buf *names,
+		      size_t *size)
+{
+	struct merged_cursor *cursor = NULL;
+	struct row_key prefix;
+	bool full = false;
+	row_key_id(&prefix, ROW_XATTR, id);
+	*size = 0;
+	int rc = merged_cursor_open(&s->merged, prefix.bytes, prefix.len,
+				    &cursor);
+	while (rc == 0) {
+		size_t len = 0;
+		const uint8_t *key = merged_cursor_key(cursor, &len);
+		if (!xattr_named(key, len)) {
+			rc = -EUCLEAN;
+			break;
+		}
+		len -= ROW_ID_LEN;
+		full = len + 1 > BANYAN_XATTR_LIST_MAX - *size;
+		if (full)
+			break;
+		*size += len + 1;
+		if (names) {
+			buf_add(names, key + ROW_ID_LEN, len);
+			buf_add_u8(names, 0);
+		}
+		rc = merged_cursor_next(cursor);
+	}
+	merged_cursor_free(cursor);
+	return rc < 0 ? rc : full;
+}
+
+int xattr_list(const struct state *s, uint64_t id, struct buf *names)
+{
+	size_t size = 0;
+	buf_reset(names);
+	int rc = walk_names(s, id, names, &size);
+	if (rc < 0)
+		return rc;
+	return names->failed ? -ENOMEM : 0;
+}
+
+/* Is there room in the list for one more name? */
+static int check_list(const struct state *s, uint64_t id, const char *name)
+{
+	size_t size = 0;
+	int rc = walk_names(s, id, NULL, &size);
+	if (rc == 0 && strlen(name) + 1 > BANYAN_XATTR_LIST_MAX - size)
+		rc = 1;
+	return rc > 0 ? -ENOSPC : rc;
+}
+
 int xattr_set(struct txn *txn, uint64_t id, const char *name, const void *value,
 	      size_t size, unsigned flags)
 {
@@ -136,7 +193,7 @@ int xattr_set(struct txn *txn, uint64_t id, const char *name, const void *value,
 	if (rc == 0 && (flags & BANYAN_XATTR_CREATE))
 		return -EEXIST;
 	if (rc == -ENODATA && !(flags & BANYAN_XATTR_REPLACE))
-		rc = 0;
+		rc = check_list(&txn->state, id, name);
 	if (!rc)
 		rc = encode(txn, value, size, &row);
 	if (!rc)
@@ -150,29 +207,4 @@ int xattr_remove(struct txn *txn, uint64_t id, const char *name)
 	struct row_key key;
 	int rc = find(txn, id, name, &key);
 	return rc ? rc : txn_delete(txn, &key);
-}
-
-int xattr_list(const struct state *s, uint64_t id, struct buf *names)
-{
-	struct merged_cursor *cursor = NULL;
-	struct row_key prefix;
-	row_key_id(&prefix, ROW_XATTR, id);
-	buf_reset(names);
-	int rc = merged_cursor_open(&s->merged, prefix.bytes, prefix.len,
-				    &cursor);
-	while (rc == 0) {
-		size_t len = 0;
-		const uint8_t *key = merged_cursor_key(cursor, &len);
-		if (!xattr_named(key, len)) {
-			rc = -EUCLEAN;
-			break;
-		}
-		buf_add(names, key + ROW_ID_LEN, len - ROW_ID_LEN);
-		buf_add_u8(names, 0);
-		rc = merged_cursor_next(cursor);
-	}
-	merged_cursor_free(cursor);
-	if (rc < 0)
-		return rc;
-	return names->failed ? -ENOMEM : 0;
 }

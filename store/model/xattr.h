@@ -14,12 +14,14 @@
 int xattr_get(const struct state *s, uint64_t id, const char *name,
 	      struct buf *value);
 
-/* flags: BANYAN_XATTR_CREATE or _REPLACE */
+/* flags: BANYAN_XATTR_CREATE or _REPLACE. -ENOSPC: the names could not be listed
+ * any more. */
 int xattr_set(struct txn *txn, uint64_t id, const char *name, const void *value,
 	      size_t size, unsigned flags);
 int xattr_remove(struct txn *txn, uint64_t id, const char *name);
 
-/* Names, each with a NUL behind it, replace what is in *names */
+/* Names, each with a NUL behind it, replace what is in *names: no more than
+ * BANYAN_XATTR_LIST_MAX bytes */
 int xattr_list(const struct state *s, uint64_t id, struct buf *names);
 
 /* ---- rows, for those who look at them one by one ---------------------- */

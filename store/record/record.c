@@ -94,10 +94,18 @@ static bool is_field(const struct banyan_schema *schema, size_t index)
 	return true;
 }
 
+/* Can its fields be looked at? The rest is for banyan_check_schema(), which
+ * takes too long to be done for each record. */
+static bool is_usable(const struct banyan_schema *schema)
+{
+	return schema && schema->fields && schema->count > 0 &&
+	       schema->count <= BANYAN_FIELDS_MAX &&
+	       schema->key < schema->count;
+}
+
 int banyan_check_schema(const struct banyan_schema *schema)
 {
-	if (schema->count == 0 || schema->count > BANYAN_FIELDS_MAX ||
-	    schema->key >= schema->count)
+	if (!is_usable(schema))
 		return -EINVAL;
 	for (size_t i = 0; i < schema->count; i++)
 		if (!is_field(schema, i))
@@ -117,7 +125,7 @@ static ssize_t name_of_bytes(const struct banyan_value *value,
 {
 	if (value->size > BANYAN_NAME_MAX)
 		return -ENAMETOOLONG;
-	if (!is_name(value->bytes, value->size))
+	if (!value->bytes || !is_name(value->bytes, value->size))
 		return -EINVAL;
 	memcpy(name, value->bytes, value->size);
 	name[value->size] = '\0';
@@ -128,8 +136,11 @@ ssize_t banyan_record_key(const struct banyan_schema *schema,
 			  const struct banyan_value *values,
 			  char name[BANYAN_NAME_MAX + 1])
 {
-	const struct banyan_value *value = &values[schema->key];
+	const struct banyan_value *value;
 
+	if (!is_usable(schema) || !values || !name)
+		return -EINVAL;
+	value = &values[schema->key];
 	if (value->type == BANYAN_ABSENT)
 		return -ENODATA;
 	if (value->type != schema->fields[schema->key].type ||
@@ -227,19 +238,29 @@ static void write_record(struct writer *w, const struct banyan_schema *schema,
 		write_value(w, &values[i]);
 }
 
+static int check_value(enum banyan_type type, const struct banyan_value *value)
+{
+	bool run = type == BANYAN_TEXT || type == BANYAN_BYTES;
+
+	if (value->type != type || !is_type(type) ||
+	    (run && value->size && !value->bytes))
+		return -EINVAL;
+	if (type == BANYAN_TEXT && !is_utf8(value->bytes, value->size))
+		return -EILSEQ;
+	return 0;
+}
+
 static int check_values(const struct banyan_schema *schema,
 			const struct banyan_value *values)
 {
-	for (size_t i = 0; i < schema->count; i++) {
-		if (values[i].type == BANYAN_ABSENT)
-			continue;
-		if (values[i].type != schema->fields[i].type)
-			return -EINVAL;
-		if (values[i].type == BANYAN_TEXT &&
-		    !is_utf8(values[i].bytes, values[i].size))
-			return -EILSEQ;
-	}
-	return 0;
+	int rc = 0;
+
+	if (!is_usable(schema) || !values)
+		return -EINVAL;
+	for (size_t i = 0; !rc && i < schema->count; i++)
+		if (values[i].type != BANYAN_ABSENT)
+			rc = check_value(schema->fields[i].type, &values[i]);
+	return rc;
 }
 
 /* The size of a record: its values have been checked then */
@@ -264,6 +285,8 @@ ssize_t banyan_record_pack(const struct banyan_schema *schema,
 
 	if (need < 0 || size == 0)
 		return need;
+	if (!buffer)
+		return -EINVAL;
 	if ((size_t)need > size)
 		return -ERANGE;
 	write_record(&w, schema, values);
@@ -281,6 +304,8 @@ int banyan_block_append(const struct banyan_schema *schema,
 
 	if (need < 0)
 		return (int)need;
+	if (!used || (size && !block))
+		return -EINVAL;
 	n = put_varint(length, (uint64_t)need);
 	if (*used > size || n > size - *used || (size_t)need > size - *used - n)
 		return -ERANGE;
@@ -386,9 +411,11 @@ static bool read_record(struct reader *r, const struct banyan_schema *schema,
 int banyan_record_unpack(const struct banyan_schema *schema, const void *bytes,
 			 size_t size, struct banyan_value *values)
 {
-	struct reader first = reader_of(bytes, size);
-	struct reader second = first;
+	struct reader first, second;
 
+	if (!is_usable(schema) || !values || (size && !bytes))
+		return -EINVAL;
+	first = second = reader_of(bytes, size);
 	if (!read_record(&first, schema, NULL))
 		return -EUCLEAN;
 	read_record(&second, schema, values);
@@ -403,6 +430,8 @@ int banyan_block_next(const struct banyan_schema *schema, const void *block,
 	uint64_t length;
 	int error;
 
+	if (!is_usable(schema) || !at || !values || (size && !block))
+		return -EINVAL;
 	if (*at > size)
 		return -EUCLEAN;
 	if (*at == size)

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 
-#include "model/contents.h"
+#include "engine/open.h"
+#include "engine/write.h"
+#include "model/extent_io.h"
 #include "file/file_overlay.h"
-#include "repair/row_tools.h"
+#include "repair/row_lookup.h"
 
 int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
 		 uint64_t cache_bytes, int (*watch)(void *arg), void *arg)
@@ -20,7 +22,7 @@ int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
 		return rc;
 	}
 	/* The file over it is closed by the database, come what may */
-	rc = db_open_file(d->over, &o, true, &d->db);
+	rc = store_open(d->over, &o, true, &d->store);
 	if (rc)
 		rebuild_drop(d);
 	return rc;
@@ -31,17 +33,17 @@ static int flush(struct rebuild *d)
 {
 	struct txn *txn = d->txn;
 	d->txn = NULL;
-	return txn ? db_write_end(d->db, txn, 0) : 0;
+	return txn ? store_write_end(d->store, 0) : 0;
 }
 
 void rebuild_drop(struct rebuild *d)
 {
 	if (d->txn)
-		(void)db_write_end(d->db, d->txn, -ECANCELED);
-	if (d->db) {
+		(void)store_write_end(d->store, -ECANCELED);
+	if (d->store) {
 		/* It is not worth a last freeze */
-		log_poison(d->db->log);
-		(void)banyan_close(d->db);
+		log_poison(d->store->log);
+		(void)store_close(d->store);
 	}
 	file_close(d->below);
 	*d = (struct rebuild){ 0 };
@@ -54,8 +56,8 @@ int rebuild_publish(struct rebuild *d)
 		rebuild_drop(d);
 		return rc;
 	}
-	rc = banyan_close(d->db);
-	d->db = NULL;
+	rc = store_close(d->store);
+	d->store = NULL;
 	if (!rc)
 		rc = file_publish(d->below, false);
 	rebuild_drop(d);
@@ -69,7 +71,8 @@ static int begin(struct rebuild *d)
 	if (d->txn && txn_full(d->txn))
 		rc = flush(d);
 	if (!rc && !d->txn)
-		rc = db_write_begin(d->db, OPERATION_BATCH, false, &d->txn);
+		rc = store_write_begin(d->store, OPERATION_BATCH, false,
+				       &d->txn);
 	if (!rc)
 		d->txn->batch = true; /* nobody's memory stays */
 	return rc;
@@ -99,14 +102,14 @@ int rebuild_stage(struct rebuild *d, const void *bytes, size_t size,
 		  uint64_t at, struct runs *runs)
 {
 	int rc = begin(d);
-	return rc ? rc : contents_stage(d->txn, bytes, size, at, runs);
+	return rc ? rc : extent_stage(d->txn, bytes, size, at, runs);
 }
 
 int rebuild_read(struct rebuild *d, struct read_txn *rtxn)
 {
 	int rc = flush(d);
 	if (!rc)
-		read_txn_begin_pinned(d->db, rtxn);
+		read_txn_begin_pinned(d->store, rtxn);
 	return rc;
 }
 
@@ -120,7 +123,7 @@ int rebuild_has(struct rebuild *d, const struct row_key *key)
 	struct read_txn rtxn;
 	if (d->txn)
 		return rows_has(&d->txn->state, key);
-	read_txn_begin(d->db, &rtxn);
+	read_txn_begin(d->store, &rtxn);
 	int rc = rows_has(&rtxn.state, key);
 	read_txn_end(&rtxn);
 	return rc;
@@ -142,8 +145,8 @@ int rebuild_count(struct rebuild *d, uint64_t next_id, uint64_t keys,
 		rc = rebuild_put(d, &key, root.data, root.len);
 	if (!rc) {
 		struct operation *op = &d->txn->op;
-		op->keys = (int64_t)(keys - atomic_load(&d->db->keys));
-		op->live = (int64_t)(live - atomic_load(&d->db->live));
+		op->keys = (int64_t)(keys - atomic_load(&d->store->keys));
+		op->live = (int64_t)(live - atomic_load(&d->store->live));
 		if (next_id > op->next_id)
 			op->next_id = next_id;
 		rc = flush(d);

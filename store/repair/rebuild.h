@@ -7,13 +7,13 @@
 #ifndef STORE_REPAIR_REBUILD_H
 #define STORE_REPAIR_REBUILD_H
 
-#include "engine/db.h"
+#include "engine/read_txn.h"
 #include "model/extents.h"
 
 struct rebuild {
 	struct file *below; /* the new file */
 	struct file *over; /* see file_overlay.h */
-	banyan *db;
+	struct store *store;
 	struct txn *txn; /* the operation that is being filled, or NULL */
 };
 

@@ -53,35 +53,18 @@ struct damage {
 	struct salvage *s;
 	const char *what;
 	uint64_t size;
-	uint64_t start; /* of the range that is growing */
-	uint64_t end;
 	bool any;
 };
 
-static void tell_damage(struct damage *x)
-{
-	if (x->end == x->start && x->any)
-		return;
-	bool zeros = x->s->options->zeros;
-	salvage_lost(x->s,
-		     "%s: bytes %" PRIu64 " to %" PRIu64 " of %" PRIu64
-		     " are damaged%s",
-		     x->what, x->start, x->end ? x->end - 1 : 0, x->size,
-		     zeros ? ": zeros in their place" : "");
-}
-
-static int note_damage(void *arg, uint64_t start, uint64_t end)
+static int bad_value(void *arg, uint64_t start, uint64_t end)
 {
 	struct damage *x = arg;
-	if (x->any && start <= x->end) {
-		x->end = end > x->end ? end : x->end;
-		return 0;
-	}
-	if (x->any)
-		tell_damage(x);
 	x->any = true;
-	x->start = start;
-	x->end = end > start ? end : start + 1;
+	tell_bad(&x->s->tell,
+		 "%s: bytes %" PRIu64 " to %" PRIu64 " of %" PRIu64
+		 " are damaged%s",
+		 x->what, start, end - 1, x->size,
+		 x->s->options->zeros ? ": zeros in their place" : "");
 	return 0;
 }
 
@@ -91,25 +74,23 @@ static int verify(struct salvage *s, const struct data *d, const char *what)
 	struct damage x = { .s = s, .what = what, .size = d->size };
 	uint64_t stored = 0;
 	uint64_t own = 0;
-	int rc = verify_value(&s->verifier, &s->rows, d, note_damage, &x,
-			      &stored, &own);
+	int rc = verify_value(&s->verifier, &s->rows, d, bad_value, &x, &stored,
+			      &own);
 	if (rc)
 		return rc;
-	if (x.any) {
-		tell_damage(&x);
+	if (x.any)
 		return 1;
-	}
 	if ((d->contents == CONTENTS_EXTENTS || d->contents == CONTENTS_ROWS) &&
 	    stored != d->stored) {
-		salvage_lost(s,
-			     "%s: %" PRIu64 " bytes of its value are there, of "
-			     "%" PRIu64,
-			     what, stored, d->stored);
+		tell_bad(&s->tell,
+			 "%s: %" PRIu64 " bytes of its value are there, of "
+			 "%" PRIu64,
+			 what, stored, d->stored);
 		return 1;
 	}
-	if (own > s->size - s->claimed) {
-		salvage_lost(s, "%s: its value is made of other values' bytes",
-			     what);
+	if (own > s->src.size - s->claimed) {
+		tell_bad(&s->tell,
+			 "%s: its value is made of other values' bytes", what);
 		return -EUCLEAN;
 	}
 	s->claimed += own;
@@ -217,10 +198,11 @@ static int copy_shared(struct salvage *s, const struct extent *e,
 	}
 	struct shared_payload *p = find_shared(s, e);
 	if (!p->payload) {
-		if (e->payload_len > s->size - s->copied_shared)
+		if (e->payload_len > s->src.size - s->copied_shared)
 			return 0;
-		int rc = log_read_payload(s->file, e->payload, e->payload_len,
-					  e->sum, 0, e->payload_len, s->buffer);
+		int rc = log_read_payload(s->src.file, e->payload,
+					  e->payload_len, e->sum, 0,
+					  e->payload_len, s->buffer);
 		if (rc)
 			return is_damage(rc) ? 0 : rc;
 		rc = rebuild_stage(&s->out, s->buffer, e->payload_len, 0,
@@ -276,7 +258,7 @@ static int copy_bytes(struct copy *c, const struct run *run)
 			if (rc)
 				return rc;
 		}
-		int rc = log_read_payload(s->file, run->e.payload,
+		int rc = log_read_payload(s->src.file, run->e.payload,
 					  run->e.payload_len, run->e.sum,
 					  run->e.start + at, n,
 					  s->buffer + c->buffered);
@@ -357,7 +339,7 @@ static int gather(struct salvage *s, const struct extent *e, int count,
 		uint8_t *to = buf_reserve(bytes, e[i].length);
 		if (!to)
 			return -ENOMEM;
-		int rc = log_read_payload(s->file, e[i].payload,
+		int rc = log_read_payload(s->src.file, e[i].payload,
 					  e[i].payload_len, e[i].sum,
 					  e[i].start, e[i].length, to);
 		if (rc)
@@ -401,9 +383,9 @@ static int copy_xattr(void *arg, const uint8_t *key, size_t len,
 			     rebuild_put(&x->s->out, &k, value, value_len);
 	buf_free(&bytes);
 	if (rc == 1) {
-		salvage_lost(x->s, "%s: its attribute %.*s is damaged", x->what,
-			     (int)(name_len > 255 ? 255 : name_len),
-			     (const char *)key + ROW_ID_LEN);
+		tell_bad(&x->s->tell, "%s: its attribute %.*s is damaged",
+			 x->what, (int)(name_len > 255 ? 255 : name_len),
+			 (const char *)key + ROW_ID_LEN);
 		rc = 0;
 	}
 	return rc;

@@ -11,13 +11,6 @@
 
 #include "repair/salvage.h"
 
-static void text_lost_key(struct salvage *s, uint64_t space, const void *name,
-			  size_t len, struct buf *text)
-{
-	text_add(text, "key ");
-	text_key(&s->rows, space, name, len, text);
-}
-
 int salvage_put_key(struct salvage *s, uint64_t space, const void *name,
 		    size_t len, uint64_t id, uint32_t mode)
 {
@@ -86,10 +79,10 @@ static int lose_alias(void *arg, const uint8_t *key, size_t len,
 	if (len <= ROW_LINK_LEN)
 		return 0;
 	if (a->any) {
-		text_lost_key(a->s, row_link_space(key), key + ROW_LINK_LEN,
-			      len - ROW_LINK_LEN, &text);
-		salvage_lost(a->s, "%s: its value is the damaged one of %s",
-			     text_of(&text, &a->s->no_memory), a->first);
+		text_key(&a->s->rows, row_link_space(key), key + ROW_LINK_LEN,
+			 len - ROW_LINK_LEN, &text);
+		tell_bad(&a->s->tell, "%s: its value is the damaged one of %s",
+			 tell_text(&a->s->tell, &text), a->first);
 	}
 	a->any = true;
 	buf_free(&text);
@@ -113,14 +106,14 @@ static int copy_data(struct salvage *s, const struct row_key *key,
 {
 	struct buf text = BUF_INIT;
 	text_data(&s->rows, d->id, &text);
-	int rc = salvage_value(s, d, text_of(&text, &s->no_memory));
+	int rc = salvage_value(s, d, tell_text(&s->tell, &text));
 	if (rc == 1) {
-		rc = lose_data(s, d->id, text_of(&text, &s->no_memory));
+		rc = lose_data(s, d->id, tell_text(&s->tell, &text));
 	} else if (!rc) {
 		rc = salvage_put_data(s, key, d);
 		if (!rc)
 			rc = salvage_xattrs(s, d->id,
-					    text_of(&text, &s->no_memory));
+					    tell_text(&s->tell, &text));
 		if (!rc)
 			rc = id_set_add(&s->kept, d->id);
 	}
@@ -135,11 +128,11 @@ static int take_data(void *arg, const uint8_t *key, size_t len,
 	struct row_key k = { .len = len };
 	struct data d;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1) || !salvage_note_id(s, d.id)) {
+	if (rows_decode_data(key, len, value, value_len, &d) ||
+	    !salvage_note_id(s, d.id)) {
 		text_row(&s->rows, key, len, &text);
-		salvage_lost(s, "%s: a row that makes no sense",
-			     text_of(&text, &s->no_memory));
+		tell_bad(&s->tell, "%s: a row that makes no sense",
+			 tell_text(&s->tell, &text));
 		buf_free(&text);
 		return 0;
 	}
@@ -164,8 +157,8 @@ static void lose_key(struct salvage *s, const struct key_row *k,
 		     const char *why)
 {
 	struct buf text = BUF_INIT;
-	text_lost_key(s, k->space, k->name, k->len, &text);
-	salvage_lost(s, "%s: %s", text_of(&text, &s->no_memory), why);
+	text_key(&s->rows, k->space, k->name, k->len, &text);
+	tell_bad(&s->tell, "%s: %s", tell_text(&s->tell, &text), why);
 	buf_free(&text);
 }
 
@@ -183,13 +176,13 @@ static int take_embedded(struct salvage *s, const struct key_row *k,
 			lose_key(s, k, "its Data is another key's");
 		return rc < 0 ? rc : 0;
 	}
-	text_lost_key(s, k->space, k->name, k->len, &text);
-	rc = salvage_value(s, d, text_of(&text, &s->no_memory));
+	text_key(&s->rows, k->space, k->name, k->len, &text);
+	rc = salvage_value(s, d, tell_text(&s->tell, &text));
 	if (!rc) {
 		rc = salvage_put_data(s, &k->key, d);
 		if (!rc)
 			rc = salvage_xattrs(s, d->id,
-					    text_of(&text, &s->no_memory));
+					    tell_text(&s->tell, &text));
 		if (!rc)
 			rc = id_set_add(&s->spaces, k->space);
 	}
@@ -284,7 +277,7 @@ static int take_name(void *arg, const uint8_t *key, size_t len,
 	struct name_row row;
 	struct data d;
 	if (!parse_key(key, len, &k)) {
-		salvage_lost(s, "a key that makes no sense");
+		tell_bad(&s->tell, "a key that makes no sense");
 		return 0;
 	}
 	int rc = no_space(s, k.space);
@@ -350,9 +343,9 @@ static int take_link(void *arg, const uint8_t *row, size_t len,
 		return rc < 0 ? rc : 0;
 	rc = mode_of(s, id, &mode);
 	if (!rc && mode) {
-		text_lost_key(s, k.space, k.name, k.len, &text);
-		salvage_note(s, "%s was lost, and found again by its link",
-			     text_of(&text, &s->no_memory));
+		text_key(&s->rows, k.space, k.name, k.len, &text);
+		tell_note(&s->tell, "%s was lost, and found again by its link",
+			  tell_text(&s->tell, &text));
 		rc = salvage_put_key(s, k.space, k.name, k.len, id, mode);
 	}
 	buf_free(&text);

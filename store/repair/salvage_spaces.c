@@ -25,7 +25,7 @@ static int put_data_row(struct salvage *s, const struct data *d)
 /* A key space with this id, as far as its own row goes */
 static struct data new_space(uint64_t id)
 {
-	int64_t now = db_now();
+	timestamp now = store_now();
 	return (struct data){ .id = id,
 			      .mode = S_IFDIR | 0755,
 			      .uid = geteuid(),
@@ -76,8 +76,9 @@ static int keep_found(struct salvage *s, uint64_t id, uint32_t mode,
 	int rc = make_found_space(s);
 	if (rc)
 		return rc;
-	salvage_lost(s, "the key of %s %" PRIu64 ", which is in lost+found now",
-		     what, id);
+	tell_bad(&s->tell,
+		 "the key of %s %" PRIu64 ", which is in lost+found now", what,
+		 id);
 	return salvage_put_key(s, s->found_space, name, (size_t)len, id, mode);
 }
 
@@ -90,8 +91,8 @@ static int take_space(void *arg, const uint8_t *key, size_t len,
 	struct data d;
 	struct row_key orphan;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1) || !data_is_space(&d))
+	if (rows_decode_data(key, len, value, value_len, &d) ||
+	    !data_is_space(&d))
 		return 0;
 	row_key_orphan(&orphan, d.id);
 	int rc = 0;
@@ -106,7 +107,7 @@ static int take_space(void *arg, const uint8_t *key, size_t len,
 		rc = put_data_row(s, &d);
 	text_data(&s->rows, d.id, &text);
 	if (!rc)
-		rc = salvage_xattrs(s, d.id, text_of(&text, &s->no_memory));
+		rc = salvage_xattrs(s, d.id, tell_text(&s->tell, &text));
 	buf_free(&text);
 	return rc;
 }
@@ -125,9 +126,9 @@ static int make_space(struct salvage *s, uint64_t id)
 	if (rc)
 		return rc < 0 ? rc : 0;
 	text_data(&s->rows, id, &text);
-	salvage_lost(s, "mode, owner and times of %s%s",
-		     id == BANYAN_ROOT_ID ? "" : "key space ",
-		     text_of(&text, &s->no_memory));
+	tell_bad(&s->tell, "mode, owner and times of %s%s",
+		 id == BANYAN_ROOT_ID ? "" : "key space ",
+		 tell_text(&s->tell, &text));
 	buf_free(&text);
 	d = new_space(id);
 	rc = put_data_row(s, &d);

@@ -47,7 +47,7 @@ int redo_encode(const struct operation *op, struct index_row *const *rows,
 	struct previous p = { 0 };
 	size_t bytes = 0;
 	buf_add_u8(body, (uint8_t)op->kind);
-	buf_add_le64(body, (uint64_t)op->time);
+	buf_add_le64(body, op->time);
 	buf_add_varint(body, op->next_id);
 	buf_add_varint(body, zigzag(op->keys));
 	buf_add_varint(body, zigzag(op->live));
@@ -73,7 +73,7 @@ int redo_open(struct redo_reader *r, const uint8_t *body, size_t size,
 	r->bytes = 0;
 	uint8_t kind = read_u8(&r->in);
 	struct operation o = { 0 };
-	o.time = (int64_t)read_le64(&r->in);
+	o.time = read_le64(&r->in);
 	o.next_id = read_varint(&r->in);
 	o.keys = read_zigzag(&r->in);
 	o.live = read_zigzag(&r->in);

@@ -3,7 +3,7 @@
  * redo.h - the body of an operation record: which rows it changed.
  *
  *   1 byte   kind (enum operation_kind)
- *   8 bytes  time, ns since 1970, little-endian
+ *   8 bytes  time, a timestamp, little-endian
  *   varint   next id after the operation
  *   zigzag   by how much the number of keys changed
  *   zigzag   by how much the live bytes changed
@@ -30,6 +30,7 @@
 #include "tree/btree.h"
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/timestamp.h"
 #include "table/redo_table.h"
 
 /* Bytes in the keys and values of one operation's rows, written in full */
@@ -49,7 +50,7 @@ enum operation_kind {
 
 struct operation {
 	enum operation_kind kind;
-	int64_t time;
+	timestamp time;
 	uint64_t next_id;
 	int64_t keys; /* change of the number of keys */
 	int64_t live; /* change of the live bytes */

@@ -20,7 +20,7 @@
 /* One operation: what it is done to, and where its dice come from */
 struct op {
 	struct chores *c;
-	banyan *db;
+	banyan *db; /* the database, or a batch of it */
 	uint64_t random;
 	bool batch;
 };
@@ -105,13 +105,16 @@ static const uint8_t *random_bytes(struct op *o, size_t *size)
 	return pool + below(o, BYTES_MAX);
 }
 
-/* A Data to change: one that is held, or that has a key. To be released. */
+/*
+ * A Data to change: one that is held, or that has a key. To be released. What is
+ * held is held through the database: nothing for a batch.
+ */
 static int take(struct op *o, banyan_data **data, const char *name)
 {
 	char path[32];
 	unsigned i = (unsigned)below(o, 3 * CHORES_HELD);
 	random_path(o, path);
-	if (i < CHORES_HELD && o->c->held[i]) {
+	if (i < CHORES_HELD && o->c->held[i] && !o->batch) {
 		about(o, name, "held", "");
 		banyan_hold(o->c->held[i]);
 		*data = o->c->held[i];
@@ -215,7 +218,11 @@ static int op_insert(struct op *o)
 	size_t size = 0;
 	uint32_t type = types[below(o, 4)];
 	const uint8_t *bytes = random_bytes(o, &size);
-	struct banyan_new make = { type | 0640, 1, 2, 0, bytes, size };
+	struct banyan_new make = { .mode = type | 0640,
+				   .uid = 1,
+				   .gid = 2,
+				   .value = bytes,
+				   .size = size };
 	bool wanted = chance(o, 50);
 	random_name(o, name);
 	if (type == S_IFDIR)
@@ -225,7 +232,7 @@ static int op_insert(struct op *o)
 		return rc;
 	about(o, name, type == S_IFDIR ? "space" : "", "");
 	rc = see(o, banyan_insert(space, name, strlen(name), &make,
-				  wanted ? &data : NULL));
+				  wanted ? &data : NULL, NULL));
 	if (data && type != S_IFDIR)
 		see(o, banyan_read(data, room, sizeof(room), 0));
 	banyan_release(data, 1);
@@ -244,7 +251,7 @@ static int op_unnamed(struct op *o)
 	int rc = take_space(o, &space, "unnamed");
 	if (rc)
 		return rc;
-	rc = see(o, banyan_insert_unnamed(o->db, &make, &data));
+	rc = see(o, banyan_insert_unnamed(o->db, &make, &data, NULL));
 	for (uint64_t n = below(o, 4); !rc && n; n--) {
 		const uint8_t *bytes = random_bytes(o, &size);
 		rc = see(o, banyan_write(data, bytes, size, 0, BANYAN_APPEND,
@@ -316,7 +323,7 @@ static int op_hold(struct op *o)
 		return 0;
 	}
 	if (chance(o, 30))
-		return see(o, banyan_insert_unnamed(o->db, &make, slot));
+		return see(o, banyan_insert_unnamed(o->db, &make, slot, NULL));
 	return see(o, banyan_find(o->db, path, slot));
 }
 
@@ -421,16 +428,12 @@ static int op_get(struct op *o)
 	return rc;
 }
 
-static int op_look(struct op *o)
+static int look_at(struct op *o, banyan_data *data)
 {
 	char names[256];
-	banyan_data *data = NULL;
 	struct banyan_attr attr = { 0 };
-	int rc = take(o, &data, "look");
-	if (rc)
-		return rc;
 	int64_t n = banyan_read(data, room, sizeof(room), below(o, 9000));
-	rc = see(o, n);
+	int rc = see(o, n);
 	see_bytes(o->c, room, n > 0 ? (size_t)n : 0);
 	see(o, banyan_get_attr(data, &attr));
 	see_number(o->c, attr.size);
@@ -440,6 +443,22 @@ static int op_look(struct op *o)
 	see(o, n);
 	see_bytes(o->c, names, n > 0 ? (size_t)n : 0);
 	see(o, banyan_get_xattr(data, "user.a", room, sizeof(room)));
+	return rc;
+}
+
+/* In a batch also at what is held outside of it, and knows nothing of it */
+static int op_look(struct op *o)
+{
+	banyan_data *data = NULL;
+	unsigned i = (unsigned)below(o, CHORES_HELD);
+	if (o->batch && o->c->held[i]) {
+		about(o, "look", "beside", "");
+		return look_at(o, o->c->held[i]);
+	}
+	int rc = take(o, &data, "look");
+	if (rc)
+		return rc;
+	rc = look_at(o, data);
 	banyan_release(data, 1);
 	return rc;
 }
@@ -478,7 +497,7 @@ static int count_freeze(void *arg, const struct banyan_freeze_info *info)
 
 static int op_whole(struct op *o)
 {
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	about(o, "whole", "", "");
 	int rc = banyan_get_stat(o->db, &stat);
 	if (!rc)
@@ -497,12 +516,12 @@ static const struct {
 	{ op_insert, 8 }, { op_delete, 6 },   { op_move, 4 },
 	{ op_write, 12 }, { op_set_attr, 6 }, { op_punch, 4 },
 	{ op_clone, 6 },  { op_xattr, 7 },    { op_get, 3 },
-	{ op_look, 3 },	  { op_unnamed, 6 },  { op_hold, 8 },
-	{ op_scan, 3 },	  { op_whole, 1 },
+	{ op_look, 3 },	  { op_scan, 3 },     { op_unnamed, 6 },
+	{ op_hold, 8 },	  { op_whole, 1 },
 };
 
 #define TABLE (sizeof(table) / sizeof(table[0]))
-#define FOR_BATCHES 16u /* the first ones */
+#define FOR_BATCHES 17u /* the first ones */
 
 static int do_one(struct op *o)
 {
@@ -524,7 +543,7 @@ static int do_batch(struct op *o)
 	uint64_t count = 1 + below(o, BATCH_MAX);
 	bool drop = chance(o, 12);
 	about(o, "batch", "", "");
-	int rc = see(o, banyan_begin(o->db));
+	int rc = see(o, banyan_begin(o->c->db, &o->db));
 	if (rc)
 		return rc;
 	o->batch = true;

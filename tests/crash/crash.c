@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 #include "tests/support/steady.h"
 #include "tests/support/temp.h"
@@ -156,12 +156,13 @@ void scene_expect_poisoned(struct scene *s, banyan *db)
 void scene_expect_sound(struct scene *s, banyan *db)
 {
 	struct banyan_check options = { .found = scene_hear, .arg = s };
-	struct checker k = { .options = &options };
-	int rc = check_tree(&k, db);
+	struct checker k;
+	checker_init(&k, &options);
+	int rc = check_tree(&k, db->store);
 	if (!rc)
-		rc = check_rows(&k, db);
-	if (rc || k.damages)
-		scene_wrong(s, "unsound", rc ? rc : k.damages);
+		rc = check_rows(&k, db->store);
+	if (rc || k.tell.count)
+		scene_wrong(s, "unsound", rc ? rc : k.tell.count);
 }
 
 /* ---- trials ----------------------------------------------------------- */
@@ -200,7 +201,7 @@ static size_t look(struct trial *t, struct file *f, const struct history *h,
 	s->said[0] = '\0';
 	s->file = copy;
 	s->found = events;
-	int rc = db_open_file(copy, &o, false, &db);
+	int rc = handle_open_file(copy, &o, false, &db);
 	if (rc)
 		scene_wrong(s, "cannot be opened for reading", rc);
 	size_t seen = scene_see(s, db, h, low, high);

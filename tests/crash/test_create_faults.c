@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "chores.h"
 #include "tests/support/fault_calls.h"
 
@@ -24,7 +24,7 @@ static bool make_one(const struct calls_plan *p)
 	struct file *file = calls_new(below);
 	assert_non_null(file);
 	calls_fail(file, p);
-	int rc = db_open_file(file, &o, true, &db);
+	int rc = handle_open_file(file, &o, true, &db);
 	bool met = calls_failed(file) > 0;
 	if (rc ? !met || !chore_is_fault(rc) : met)
 		fail_msg("call %llu of kind %d failed with %d: it said %d",

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "crash.h"
 #include "damage_map.h"
 #include "tests/support/random.h"

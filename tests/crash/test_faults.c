@@ -20,7 +20,8 @@
 #include <cmocka.h>
 
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
+#include "engine/freeze.h"
 #include "chores.h"
 #include "crash.h"
 #include "tests/support/fault_calls.h"
@@ -75,9 +76,9 @@ struct sums {
 	uint64_t counted[FAULT_CALLS];
 };
 
-static const char *const call_names[] = { "read",    "append",	"sync",
-					  "size",    "reserve", "drop_cache",
-					  "publish", "any" };
+static const char *const call_names[] = { "read",	"append",  "sync",
+					  "verify",	"size",	   "reserve",
+					  "drop_cache", "publish", "any" };
 
 static void wrong(const struct twins *t, const char *what, long long n)
 {
@@ -106,12 +107,13 @@ static int open_one(struct twins *t, struct file *file, bool fresh, banyan **db)
 	struct banyan_options o = { .cache_bytes = CACHE_BYTES,
 				    .report = hear,
 				    .report_arg = t };
-	int rc = db_open_file(file, &o, fresh, db);
+	int rc = handle_open_file(file, &o, fresh, db);
 	if (rc)
 		return rc;
 	if (!t->form->thread)
-		freezer_stop(*db);
-	(*db)->table_limit = t->form->thread ? TABLE_LIMIT : UINT64_MAX / 4;
+		freezer_stop((*db)->store);
+	(*db)->store->table_limit = t->form->thread ? TABLE_LIMIT :
+						      UINT64_MAX / 4;
 	return 0;
 }
 
@@ -161,7 +163,7 @@ static void compare(struct twins *t)
 /* A freeze that went well has left nothing to be replayed */
 static void expect_frozen(struct twins *t)
 {
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	assert_int_equal(banyan_get_stat(t->a.db, &stat), 0);
 	if (stat.redo_rows)
 		wrong(t, "rows that a freeze has left",
@@ -200,7 +202,7 @@ static void step(struct twins *t)
 static bool is_poison(const struct twins *t)
 {
 	const struct calls_plan *p = &t->plan;
-	return p->call == FAULT_SYNC ||
+	return p->call == FAULT_SYNC || p->call == FAULT_VERIFY ||
 	       (p->call == FAULT_APPEND && p->error != -ENOSPC &&
 		p->error != -EDQUOT && p->error != -EFBIG);
 }
@@ -220,7 +222,8 @@ static void expect_poisoned(struct twins *t)
 	rc = banyan_freeze(db);
 	if (rc != -EIO)
 		wrong(t, "a freeze after it", rc);
-	rc = banyan_begin(db);
+	banyan *batch = NULL;
+	rc = banyan_begin(db, &batch);
 	if (rc != -EIO)
 		wrong(t, "a batch after it", rc);
 	compare(t);
@@ -243,12 +246,13 @@ static void go_on(struct twins *t)
 static void expect_sound(struct twins *t, banyan *db)
 {
 	struct banyan_check options = { .found = hear, .arg = t };
-	struct checker k = { .options = &options };
-	int rc = check_tree(&k, db);
+	struct checker k;
+	checker_init(&k, &options);
+	int rc = check_tree(&k, db->store);
 	if (!rc)
-		rc = check_rows(&k, db);
-	if (rc || k.damages)
-		wrong(t, "unsound", rc ? rc : k.damages);
+		rc = check_rows(&k, db->store);
+	if (rc || k.tell.count)
+		wrong(t, "unsound", rc ? rc : k.tell.count);
 }
 
 /* A file that is left shows one of the states from `low` steps on */

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/fault_calls.h"
 #include "tests/support/fault_file.h"
 
@@ -31,7 +31,7 @@ static void a_full_disk_can_be_emptied_after_a_failed_freeze(void **state)
 	int rc = 0;
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	fault_file_limit(f, 36u << 20);
 	for (n = 0; !rc; n++) {
 		sprintf(path, "key%u", n * 2654435761u);
@@ -90,7 +90,7 @@ static void a_freeze_is_found_where_a_segment_ends_before_its_sync(void **state)
 	uint64_t before = 0, then = 0;
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &r.db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &r.db), 0);
 	assert_int_equal(banyan_put(r.db, "a", "x", 1, 0), 0);
 	fault_file_at_sync(f, fill_segment, &r);
 	assert_int_equal(banyan_freeze(r.db), 0);
@@ -101,7 +101,7 @@ static void a_freeze_is_found_where_a_segment_ends_before_its_sync(void **state)
 					      FAULT_KEEP, 1, &after),
 			 0);
 	banyan *db = NULL;
-	assert_int_equal(db_open_file(after, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(after, &o, false, &db), 0);
 	assert_int_equal(banyan_freezes(db, last_number, &then), 1);
 	print_message("freeze %zu, after the power cut %zu (hooks %u)\n",
 		      (size_t)before, (size_t)then, r.calls);
@@ -187,7 +187,7 @@ static void make_tree(struct file **f)
 	struct file *after = NULL;
 	banyan *db = NULL;
 	assert_int_equal(fault_file_new(NULL, 0, f), 0);
-	assert_int_equal(db_open_file(*f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(*f, &o, true, &db), 0);
 	for (unsigned i = 0; i < OLD_ROWS; i++)
 		assert_int_equal(put_row(db, i), 0);
 	assert_int_equal(banyan_freeze(db), 0);
@@ -202,18 +202,20 @@ static void make_tree(struct file **f)
 /* Where the leaf with this row lies: it is not to be had from the cache */
 static uint64_t leaf_of(banyan *db, const char *name)
 {
-	struct node_ref ref = db->view->tree.root;
+	struct node_ref ref = db->store->view->tree.root;
 	struct row_key key;
 	row_key_name(&key, BANYAN_ROOT_ID, name, strlen(name));
-	for (unsigned level = db->view->tree.height - 1; level; level--) {
+	for (unsigned level = db->store->view->tree.height - 1; level;
+	     level--) {
 		const struct node *node = NULL;
 		unsigned i = 1;
-		assert_int_equal(cache_get(db->cache, &ref, level, &node), 0);
+		assert_int_equal(
+			cache_get(db->store->cache, &ref, level, &node), 0);
 		while (i < node->count &&
 		       node_compare(node, i, key.bytes, key.len) <= 0)
 			i++;
 		node_child(node, i - 1, &ref);
-		cache_put(db->cache, node);
+		cache_put(db->store->cache, node);
 	}
 	return ref.offset;
 }
@@ -229,7 +231,7 @@ static void freezes_do_not_pile_up_before_a_bad_sector(void **state)
 	int rc = 0;
 	(void)state;
 	make_tree(&bad.below);
-	assert_int_equal(db_open_file(&bad.file, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(&bad.file, &o, false, &db), 0);
 	sprintf(name, "key%06u", OLD_ROWS - 1);
 	bad.at = leaf_of(db, name) + 20;
 	for (unsigned i = 0; !rc && i < OLD_ROWS - 100; i++)
@@ -242,7 +244,7 @@ static void freezes_do_not_pile_up_before_a_bad_sector(void **state)
 	print_message("%zu bytes, then %zu\n", (size_t)first, (size_t)then);
 	assert_true(then - first < 4u << 20);
 	/* Nothing is lost by it, and it may pass */
-	assert_int_equal(log_poisoned(db->log), 0);
+	assert_int_equal(log_poisoned(db->store->log), 0);
 	bad.at = 0;
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(put_row(db, 0), 0);
@@ -265,8 +267,8 @@ static struct file *open_before_faults(struct file **below, banyan **db)
 	make_tree(below);
 	struct file *f = calls_new(*below);
 	assert_non_null(f);
-	assert_int_equal(db_open_file(f, &o, false, db), 0);
-	(*db)->table_limit = 20000;
+	assert_int_equal(handle_open_file(f, &o, false, db), 0);
+	(*db)->store->table_limit = 20000;
 	return f;
 }
 
@@ -290,7 +292,7 @@ static void a_moment_without_reserves_keeps_nobody_out(void **state)
 	assert_int_equal(rc, -EIO);
 	for (unsigned n = 0; n < 20; n++)
 		assert_int_equal(remove_row(db, i), -EIO);
-	assert_true(db->freezer.failures > 3);
+	assert_true(db->store->freezer.failures > 3);
 	calls_fail(f, &none);
 	assert_int_equal(remove_row(db, i), 0);
 	assert_int_equal(banyan_close(db), 0);
@@ -307,7 +309,7 @@ static void a_close_waits_for_room_to_sweep(void **state)
 				   .lasting = true };
 	struct calls_plan none = { .call = FAULT_CALLS };
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY };
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct file *below = NULL, *after = NULL;
 	banyan_data *held = NULL;
 	banyan *db = NULL;
@@ -325,7 +327,7 @@ static void a_close_waits_for_room_to_sweep(void **state)
 	assert_int_equal(fault_file_after_kill(below, fault_file_events(below),
 					       &after),
 			 0);
-	assert_int_equal(db_open_file(after, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(after, &o, false, &db), 0);
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	assert_int_equal(st.redo_rows, 0);
 	assert_int_equal(banyan_close(db), 0);

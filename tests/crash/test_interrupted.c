@@ -23,7 +23,8 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
+#include "engine/freeze.h"
 #include "chores.h"
 #include "crash.h"
 #include "tests/support/random.h"
@@ -138,8 +139,8 @@ static void open_db(struct chores *c, const char *path)
 				    .cache_bytes = BANYAN_CACHE_MIN,
 				    .report = hear };
 	assert_int_equal(banyan_open(path, &o, &c->db), 0);
-	freezer_stop(c->db);
-	c->db->table_limit = UINT64_MAX / 4;
+	freezer_stop(c->db->store);
+	c->db->store->table_limit = UINT64_MAX / 4;
 }
 
 /* What was reserved beyond the end was given back */

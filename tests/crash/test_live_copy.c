@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 #include "tests/support/slow_file.h"
 #include "tests/support/temp.h"
@@ -79,26 +79,27 @@ static int do_operation(struct scene *s, uint64_t n, uint8_t *bytes)
 	size_t size = size_of(s, n);
 	sprintf(slot, "slot%u", (unsigned)(n % SLOTS));
 	fill(bytes, size, n);
-	int rc = banyan_begin(s->db);
+	banyan *batch = NULL;
+	int rc = banyan_begin(s->db, &batch);
 	if (rc)
 		return rc;
-	rc = banyan_put(s->db, "count", &n, sizeof(n), 0);
+	rc = banyan_put(batch, "count", &n, sizeof(n), 0);
 	if (!rc && n % 3 == 0) {
-		rc = banyan_remove(s->db, slot);
+		rc = banyan_remove(batch, slot);
 		if (rc == -ENOENT)
 			rc = 0;
 		if (!rc)
-			rc = banyan_put(s->db, "new", bytes, size, 0);
+			rc = banyan_put(batch, "new", bytes, size, 0);
 		if (!rc)
-			rc = banyan_rename(s->db, "new", slot, 0);
+			rc = banyan_rename(batch, "new", slot, 0);
 	} else if (!rc) {
-		rc = banyan_put(s->db, slot, bytes, size, 0);
+		rc = banyan_put(batch, slot, bytes, size, 0);
 	}
 	if (rc) {
-		banyan_abort(s->db);
+		banyan_abort(batch);
 		return rc;
 	}
-	return banyan_commit(s->db);
+	return banyan_commit(batch);
 }
 
 static void *write_on(void *arg)
@@ -254,8 +255,8 @@ static void run(const struct slow *slow, unsigned copies)
 	temp_path(s.copy, s.dir, "copy");
 	assert_int_equal(file_create(s.path, 0600, &below), 0);
 	assert_int_equal(slow_file_new(below, true, slow, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &s.db), 0);
-	s.db->table_limit = 200000; /* freezes by the freezer, too */
+	assert_int_equal(handle_open_file(f, &o, true, &s.db), 0);
+	s.db->store->table_limit = 200000; /* freezes by the freezer, too */
 	assert_int_equal(pthread_create(&writer, NULL, write_on, &s), 0);
 	copy_many(&s, copies);
 	s.stop = true;

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "chores.h"
 #include "crash.h"
 #include "tests/support/no_memory_main.h"
@@ -144,7 +144,7 @@ static void open_db(struct shortage *s)
 		if (rc != -ENOMEM && !(met && rc == -EAGAIN))
 			wrong(s, "cannot be opened", rc);
 	}
-	s->a.db->table_limit = s->thread ? TABLE_LIMIT : UINT64_MAX / 4;
+	s->a.db->store->table_limit = s->thread ? TABLE_LIMIT : UINT64_MAX / 4;
 }
 
 /* Whatever it says: the process lives, so all must be there */
@@ -283,7 +283,7 @@ static void count_failures(void *arg, const char *line)
 /* Keys k0 ... that one has put, and no others */
 static void expect_keys(banyan *db, unsigned count)
 {
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	for (unsigned i = 0; i < count; i++) {
 		char key[16];
 		void *value = NULL;
@@ -312,12 +312,12 @@ static void a_freezer_without_memory_says_so_and_tries_again(void **state)
 	_Atomic unsigned failures = 0;
 	struct banyan_options o = { .report = count_failures,
 				    .report_arg = &failures };
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	banyan *db = NULL;
 	unsigned count = 0;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	db->table_limit = TABLE_LIMIT;
+	db->store->table_limit = TABLE_LIMIT;
 	no_memory_elsewhere();
 	int rc = 0;
 	while (!rc && count < 100000)

@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
+#include "engine/freeze.h"
 #include "tests/support/random.h"
 
 #define TABLE_LIMIT 6000u /* bytes of redo: a few operations */
@@ -186,12 +187,12 @@ int workload_open(struct workload *w, bool fresh)
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN,
 				    .report = w->report,
 				    .report_arg = w->report_arg };
-	int rc = db_open_file(w->file, &o, fresh, &w->db);
+	int rc = handle_open_file(w->file, &o, fresh, &w->db);
 	if (rc)
 		return rc;
 	if (!w->thread)
-		freezer_stop(w->db);
-	w->db->table_limit = TABLE_LIMIT;
+		freezer_stop(w->db->store);
+	w->db->store->table_limit = TABLE_LIMIT;
 	return 0;
 }
 
@@ -202,8 +203,9 @@ int workload_open(struct workload *w, bool fresh)
 static void let_it_grow(struct workload *w)
 {
 	if (!w->thread)
-		w->db->table_limit = w->db->view->frozen ? UINT64_MAX / 4 :
-							   TABLE_LIMIT;
+		w->db->store->table_limit = w->db->store->view->frozen ?
+						    UINT64_MAX / 4 :
+						    TABLE_LIMIT;
 }
 
 /* As after a proper end: the history goes on in a file of its own */
@@ -234,7 +236,7 @@ void workload_free(struct workload *w)
 
 struct op {
 	struct workload *w;
-	banyan *db;
+	banyan *db; /* the workload's, or a batch of it */
 	uint64_t random;
 };
 
@@ -305,7 +307,7 @@ static int do_pieces(struct op *o)
 	char path[32];
 	banyan_data *data = NULL;
 	struct banyan_new make = { .mode = 0600 };
-	int rc = banyan_insert_unnamed(o->db, &make, &data);
+	int rc = banyan_insert_unnamed(o->db, &make, &data, NULL);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < 5 && !rc; i++) {
@@ -420,28 +422,41 @@ static int append_some(struct op *o, banyan_data *data)
 
 /*
  * One value that grows by little and little, so that its tail is joined: now by
- * one append, now by as many as that takes, in a batch if there is none yet.
+ * one append, now by as many as that takes.
  */
-static int do_append(struct op *o)
+static int append(struct op *o, unsigned count)
 {
 	banyan_data *data = NULL;
-	unsigned count = below(o, 3) ? 1 : 30;
 	int rc = banyan_find(o->db, "grows", &data);
 	if (rc == -ENOENT)
 		return banyan_put(o->db, "grows", "", 0, 0);
 	if (rc)
 		return rc;
-	bool batch = count > 1 && banyan_begin(o->db) == 0;
-	if (!batch)
-		count = 1;
 	while (!rc && count--)
 		rc = append_some(o, data);
-	if (batch && rc)
-		banyan_abort(o->db);
-	else if (batch)
-		rc = banyan_commit(o->db);
 	banyan_release(data, 1);
 	return rc;
+}
+
+static int end_batch(struct op *o, int rc, bool drop)
+{
+	banyan *batch = o->db;
+	o->db = o->w->db;
+	if (!rc && !drop)
+		return banyan_commit(batch);
+	banyan_abort(batch);
+	return rc;
+}
+
+/* Many appends are a batch, unless this is in one already */
+static int do_append(struct op *o)
+{
+	if (below(o, 3) || o->db != o->w->db)
+		return append(o, 1);
+	int rc = banyan_begin(o->w->db, &o->db);
+	if (rc)
+		return rc;
+	return end_batch(o, append(o, 30), false);
 }
 
 static int do_one(struct op *o)
@@ -474,16 +489,12 @@ static int disk_error(int rc)
 
 static int do_batch(struct op *o)
 {
-	int rc = banyan_begin(o->db);
+	int rc = banyan_begin(o->w->db, &o->db);
 	if (rc)
 		return rc;
 	for (uint64_t n = 1 + below(o, 8); n && !rc; n--)
 		rc = disk_error(do_one(o));
-	if (rc || below(o, 6) == 0)
-		banyan_abort(o->db);
-	else
-		rc = banyan_commit(o->db);
-	return rc;
+	return end_batch(o, rc, !rc && below(o, 6) == 0);
 }
 
 int workload_do(struct workload *w, unsigned n, bool *syncs)
@@ -524,9 +535,9 @@ int workload_settle(struct workload *w, unsigned n)
 {
 	uint64_t random = w->seed * 15485863 + n;
 	bool now = test_below(&random, 3) == 0;
-	if (w->thread || !w->db->view->frozen || !now)
+	if (w->thread || !w->db->store->view->frozen || !now)
 		return 0;
-	return freeze_all(w->db, true);
+	return freeze_all(w->db->store, true);
 }
 
 int workload_step(struct workload *w, unsigned n)

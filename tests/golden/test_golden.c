@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "image_text.h"
 #include "listing.h"
 #include "tests/support/temp.h"
@@ -322,7 +322,7 @@ static void see_rows(const struct golden *g, struct kinds *k)
 	struct merged_cursor *c = NULL;
 	banyan *db = NULL;
 	assert_int_equal(banyan_open(g->path, &o, &db), 0);
-	read_txn_begin(db, &s);
+	read_txn_begin(db->store, &s);
 	assert_int_equal(merged_cursor_new(&s.state.merged, &c), 0);
 	for (int rc = merged_cursor_seek(c, "", 0); rc == 0;
 	     rc = merged_cursor_next(c)) {

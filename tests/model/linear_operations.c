@@ -39,9 +39,9 @@ static uint32_t new_value(struct linear_worker *w, unsigned class)
 	return n * 4 + class;
 }
 
-static banyan_data *space_of(const struct linear_run *r, unsigned key)
+static banyan_data *space_of(const struct linear_worker *w, unsigned key)
 {
-	return r->space[linear_keys[key].space];
+	return w->space[linear_keys[key].space];
 }
 
 static void get(struct linear_worker *w, struct linear_step *t)
@@ -51,13 +51,13 @@ static void get(struct linear_worker *w, struct linear_step *t)
 	if (linear_number(w, 2)) {
 		void *bytes = NULL;
 		size_t size = 0;
-		t->rc = banyan_get(w->run->db, k->path, &bytes, &size);
+		t->rc = banyan_get(w->db, k->path, &bytes, &size);
 		n = t->rc ? t->rc : (ssize_t)size;
 		t->value = t->rc ? 0 : linear_value_of(bytes, n);
 		free(bytes);
 		return;
 	}
-	n = banyan_fetch(space_of(w->run, t->key), k->name, 2, w->bytes,
+	n = banyan_fetch(space_of(w, t->key), k->name, 2, w->bytes,
 			 LINEAR_VALUE_MAX + 1);
 	t->rc = n < 0 ? (int)n : 0;
 	t->value = n < 0 ? 0 : linear_value_of(w->bytes, n);
@@ -67,7 +67,7 @@ static void put(struct linear_worker *w, struct linear_step *t)
 {
 	t->value = new_value(w, linear_number(w, 4));
 	linear_value_fill(w->bytes, t->value);
-	t->rc = banyan_put(w->run->db, linear_keys[t->key].path, w->bytes,
+	t->rc = banyan_put(w->db, linear_keys[t->key].path, w->bytes,
 			   linear_value_size(t->value), 0);
 }
 
@@ -80,8 +80,8 @@ static void insert(struct linear_worker *w, struct linear_step *t,
 	struct banyan_new make = { .mode = S_IFREG | 0600,
 				   .value = w->bytes,
 				   .size = linear_value_size(t->value) };
-	t->rc = banyan_insert(space_of(w->run, t->key),
-			      linear_keys[t->key].name, 2, &make, data);
+	t->rc = banyan_insert(space_of(w, t->key), linear_keys[t->key].name, 2,
+			      &make, data, NULL);
 	if (!t->rc && data)
 		t->id = banyan_id(*data);
 }
@@ -89,9 +89,9 @@ static void insert(struct linear_worker *w, struct linear_step *t,
 static void delete_key(struct linear_worker *w, struct linear_step *t,
 		       banyan_data **data)
 {
-	t->rc = data ? banyan_delete(space_of(w->run, t->key),
+	t->rc = data ? banyan_delete(space_of(w, t->key),
 				     linear_keys[t->key].name, 2, 0, data) :
-		       banyan_remove(w->run->db, linear_keys[t->key].path);
+		       banyan_remove(w->db, linear_keys[t->key].path);
 	if (!t->rc && data)
 		t->id = banyan_id(*data);
 }
@@ -101,9 +101,9 @@ static void rename_key(struct linear_worker *w, struct linear_step *t)
 	static const unsigned flags[] = { 0, 0, BANYAN_NO_REPLACE,
 					  BANYAN_EXCHANGE };
 	t->flags = flags[linear_number(w, 4)];
-	t->rc = banyan_move(space_of(w->run, t->key), linear_keys[t->key].name,
-			    2, space_of(w->run, t->to), linear_keys[t->to].name,
-			    2, t->flags);
+	t->rc = banyan_move(space_of(w, t->key), linear_keys[t->key].name, 2,
+			    space_of(w, t->to), linear_keys[t->to].name, 2,
+			    t->flags);
 }
 
 /* One of the steps that a batch can have, too */
@@ -128,7 +128,7 @@ static void do_step(struct linear_worker *w, struct linear_step *t)
 	else if (t->kind == LINEAR_RENAME)
 		rename_key(w, t);
 	else
-		t->rc = banyan_alias(w->run->db, linear_keys[t->key].path,
+		t->rc = banyan_alias(w->db, linear_keys[t->key].path,
 				     linear_keys[t->to].path);
 }
 
@@ -162,22 +162,42 @@ static void end(struct linear_worker *w, struct linear_op *op)
 	}
 }
 
+static void enter_batch(struct linear_worker *w)
+{
+	int rc = banyan_begin(w->run->db, &w->db);
+	if (!rc) {
+		w->space[0] = banyan_root(w->db);
+		rc = banyan_find(w->db, "s", &w->space[1]);
+	}
+	if (rc)
+		linear_wrong(w->run, "a batch", rc);
+}
+
+static int leave_batch(struct linear_worker *w, bool aborted)
+{
+	int rc = 0;
+	banyan_release(w->space[1], 1);
+	if (aborted)
+		banyan_abort(w->db);
+	else
+		rc = banyan_commit(w->db);
+	w->db = w->run->db;
+	w->space[0] = w->run->space[0];
+	w->space[1] = w->run->space[1];
+	return rc;
+}
+
 static void batch(struct linear_worker *w)
 {
 	struct linear_op *op = linear_begin(w);
-	int rc = banyan_begin(w->run->db);
-	if (rc)
-		linear_wrong(w->run, "a batch", rc);
+	enter_batch(w);
 	op->count = 2 + linear_number(w, LINEAR_STEPS - 1);
 	op->aborted = linear_number(w, 4) == 0;
 	for (unsigned i = 0; i < op->count; i++) {
 		do_step(w, &op->step[i]);
 		linear_breathe(w);
 	}
-	if (op->aborted)
-		banyan_abort(w->run->db);
-	else
-		rc = banyan_commit(w->run->db);
+	int rc = leave_batch(w, op->aborted);
 	if (rc)
 		linear_wrong(w->run, "a commit", rc);
 	end(w, op);
@@ -205,7 +225,7 @@ static void use(struct linear_worker *w, banyan_data *d)
 		t->links = attr.nlink;
 	} else {
 		t->to = linear_number(w, LINEAR_KEYS);
-		t->rc = banyan_insert_data(space_of(w->run, t->to),
+		t->rc = banyan_insert_data(space_of(w, t->to),
 					   linear_keys[t->to].name, 2, d);
 	}
 	end(w, op);
@@ -227,8 +247,8 @@ static void hold(struct linear_worker *w)
 	else if (t->kind == LINEAR_REMOVE)
 		delete_key(w, t, &d);
 	else
-		t->rc = banyan_search(space_of(w->run, t->key),
-				      linear_keys[t->key].name, 2, &d);
+		t->rc = banyan_search(space_of(w, t->key),
+				      linear_keys[t->key].name, 2, &d, NULL);
 	if (t->kind == LINEAR_SEARCH && !t->rc)
 		t->id = banyan_id(d);
 	end(w, op);

@@ -61,6 +61,8 @@ struct linear_worker {
 	uint64_t random;
 	uint32_t values; /* given out so far */
 	unsigned count; /* operations in this window */
+	banyan *db; /* of the run, or a batch that is open */
+	banyan_data *space[2]; /* of it */
 	char bytes[LINEAR_VALUE_MAX + 1];
 	pthread_t thread;
 };

@@ -49,18 +49,19 @@ static void *crowd(void *arg)
 	uint64_t random = r->seed;
 	while (!r->crowd_stop) {
 		char path[32] = "";
-		int rc = banyan_begin(r->db);
+		banyan *batch = NULL;
+		int rc = banyan_begin(r->db, &batch);
 		for (unsigned i = 0; i < 30 && !rc; i++) {
 			unsigned n = (unsigned)test_below(&random, CROWD);
 			snprintf(path, sizeof(path), "%s-%u",
 				 linear_keys[n % LINEAR_KEYS].path, n);
 			rc = test_below(&random, 3) ?
-				     banyan_put(r->db, path, path, 9, 0) :
-				     banyan_remove(r->db, path);
+				     banyan_put(batch, path, path, 9, 0) :
+				     banyan_remove(batch, path);
 			rc = rc == -ENOENT ? 0 : rc;
 		}
 		if (!rc)
-			rc = banyan_commit(r->db);
+			rc = banyan_commit(batch);
 		if (rc) {
 			linear_wrong(r, "the crowd", rc);
 			break;
@@ -120,6 +121,9 @@ void linear_run_windows(struct linear_run *r)
 	for (unsigned i = 0; i < r->form->threads; i++) {
 		w[i].run = r;
 		w[i].number = i;
+		w[i].db = r->db;
+		w[i].space[0] = r->space[0];
+		w[i].space[1] = r->space[1];
 		assert_int_equal(
 			pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
 	}

@@ -103,19 +103,19 @@ void model_free(struct model *m)
 
 bool model_full(const struct model *m)
 {
-	return m->keys > MODEL_OBJECTS - 100;
+	return m->keys > MODEL_OBJECTS - 500;
 }
 
-static void collect(struct object *o)
+static void collect(struct model *m, struct object *o)
 {
-	if (o->used && o->nlink == 0 && !o->held)
+	if (o->used && o->nlink == 0 && !o->held && !m->keep)
 		object_drop(o);
 }
 
 void model_collect(struct model *m)
 {
 	for (uint32_t i = 1; i < MODEL_OBJECTS; i++)
-		collect(&m->object[i]);
+		collect(m, &m->object[i]);
 }
 
 bool model_is_space(const struct model *m, uint32_t object)
@@ -201,7 +201,7 @@ static void unlink_object(struct model *m, uint32_t object)
 {
 	struct object *o = &m->object[object];
 	o->nlink = S_ISDIR(o->type) ? 0 : o->nlink - 1;
-	collect(o);
+	collect(m, o);
 }
 
 /* ---- paths ------------------------------------------------------------ */

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MODEL_OBJECTS 1024u
+#define MODEL_OBJECTS 1400u
 #define MODEL_KEYS 1400u
 #define MODEL_XATTRS 6u
 #define MODEL_ROOT 0u /* the object that is the root key space */
@@ -50,13 +50,15 @@ struct model {
 	struct model_key key[MODEL_KEYS]; /* by space, then by name */
 	size_t keys;
 	uint64_t serials;
+	/* Objects without a key stay: somebody may come to hold one yet */
+	bool keep;
 };
 
 void model_init(struct model *m);
 void model_copy(struct model *to, const struct model *from); /* to is empty */
 void model_free(struct model *m); /* then it is empty */
 bool model_full(const struct model *m);
-/* Drop what has neither a key nor is held */
+/* Drop what has neither a key nor is held, unless all is kept */
 void model_collect(struct model *m);
 
 bool model_is_space(const struct model *m, uint32_t object);

@@ -157,7 +157,7 @@ static int visit(void *arg, const char *path, const struct banyan_entry *e)
 
 void model_compare_all(struct model *m, banyan *db)
 {
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct comparison c = { .m = m, .db = db };
 	c.order = calloc(MODEL_KEYS, sizeof(*c.order));
 	assert_non_null(c.order);

@@ -128,12 +128,36 @@ static void random_path(struct run *r, char *path, bool existing)
 	}
 }
 
+banyan *run_through(const struct run *r)
+{
+	return r->batch ? r->batch : r->db;
+}
+
+banyan_data **run_held(struct run *r)
+{
+	return r->batch ? r->inside : r->held;
+}
+
+void run_note_held(struct run *r, uint32_t object)
+{
+	r->m.object[object].held = r->held[object] || r->inside[object];
+	if (r->batch)
+		r->before.object[object].held = r->held[object] != NULL;
+}
+
+/* What has no key cannot be come by through a batch, unless that holds it */
+static bool within_reach(struct run *r, uint32_t object)
+{
+	const struct object *o = &r->m.object[object];
+	return o->used && (o->nlink || run_held(r)[object]);
+}
+
 /* An object that is a value (mostly), and somebody's key or held */
 static uint32_t random_object(struct run *r)
 {
 	for (unsigned i = 0; i < 200; i++) {
 		uint32_t o = (uint32_t)run_below(r, MODEL_OBJECTS);
-		if (!r->m.object[o].used)
+		if (!within_reach(r, o))
 			continue;
 		if (!model_is_space(&r->m, o) || run_chance(r, 5))
 			return o;
@@ -144,17 +168,17 @@ static uint32_t random_object(struct run *r)
 banyan_data *run_take(struct run *r, uint32_t object)
 {
 	char path[MODEL_PATH_MAX];
-	banyan_data *data = r->handle[object];
+	banyan_data *data = run_held(r)[object];
 	if (data)
 		return data;
 	assert_true(model_path(&r->m, object, path));
-	assert_int_equal(banyan_find(r->db, path, &data), 0);
+	assert_int_equal(banyan_find(run_through(r), path, &data), 0);
 	return data;
 }
 
 void run_give_back(struct run *r, uint32_t object, banyan_data *data)
 {
-	if (data != r->handle[object])
+	if (data != run_held(r)[object])
 		banyan_release(data, 1);
 }
 
@@ -169,7 +193,7 @@ void op_put(struct run *r)
 	if (run_chance(r, 50))
 		flags = 0;
 	random_path(r, path, false);
-	run_same(r, "put", banyan_put(r->db, path, bytes, size, flags),
+	run_same(r, "put", banyan_put(run_through(r), path, bytes, size, flags),
 		 model_put(&r->m, path, bytes, size, flags));
 	free(bytes);
 }
@@ -183,7 +207,8 @@ void op_put_data(struct run *r)
 		return;
 	banyan_data *data = run_take(r, source);
 	random_path(r, path, false);
-	run_same(r, "put_data", banyan_put_data(r->db, path, data, flags),
+	run_same(r, "put_data",
+		 banyan_put_data(run_through(r), path, data, flags),
 		 model_put_data(&r->m, path, source, flags));
 	run_give_back(r, source, data);
 }
@@ -192,7 +217,7 @@ void op_remove(struct run *r)
 {
 	char path[MODEL_PATH_MAX];
 	random_path(r, path, true);
-	run_same(r, "remove", banyan_remove(r->db, path),
+	run_same(r, "remove", banyan_remove(run_through(r), path),
 		 model_remove(&r->m, path));
 }
 
@@ -202,7 +227,7 @@ void op_alias(struct run *r)
 	char alias[MODEL_PATH_MAX];
 	random_path(r, path, true);
 	random_path(r, alias, false);
-	run_same(r, "alias", banyan_alias(r->db, path, alias),
+	run_same(r, "alias", banyan_alias(run_through(r), path, alias),
 		 model_alias(&r->m, path, alias));
 }
 
@@ -216,7 +241,7 @@ void op_rename(struct run *r)
 	unsigned flags = all[run_below(r, 6)];
 	random_path(r, path, true);
 	random_path(r, to, run_chance(r, 50));
-	run_same(r, "rename", banyan_rename(r->db, path, to, flags),
+	run_same(r, "rename", banyan_rename(run_through(r), path, to, flags),
 		 model_rename(&r->m, path, to, flags));
 }
 
@@ -225,7 +250,8 @@ void op_make_space(struct run *r)
 	char path[MODEL_PATH_MAX];
 	unsigned flags = run_chance(r, 50) ? BANYAN_PARENTS : 0;
 	random_path(r, path, false);
-	run_same(r, "make_space", banyan_make_space(r->db, path, flags),
+	run_same(r, "make_space",
+		 banyan_make_space(run_through(r), path, flags),
 		 model_make_space(&r->m, path, flags));
 }
 
@@ -239,7 +265,8 @@ void op_get(struct run *r)
 	int want = model_find(&r->m, path, &object);
 	if (!want && model_is_space(&r->m, object))
 		want = -EISDIR;
-	run_same(r, "get", banyan_get(r->db, path, &value, &size), want);
+	run_same(r, "get", banyan_get(run_through(r), path, &value, &size),
+		 want);
 	if (want)
 		return;
 	const struct value *v = r->m.object[object].value;
@@ -252,10 +279,11 @@ void op_get(struct run *r)
 
 static void keep(struct run *r, uint32_t object, banyan_data *data)
 {
-	if (r->handle[object])
+	banyan_data **held = run_held(r);
+	if (held[object])
 		banyan_release(data, 1);
-	r->handle[object] = data;
-	r->m.object[object].held = true;
+	held[object] = data;
+	run_note_held(r, object);
 }
 
 void op_insert(struct run *r)
@@ -276,10 +304,14 @@ void op_insert(struct run *r)
 	if (type == S_IFDIR || type == S_IFIFO)
 		size = 0;
 	banyan_data *in = run_take(r, space);
-	struct banyan_new make = { type | 0640, 1, 2, 0, bytes, size };
-	bool wanted = !r->batch && run_chance(r, 30);
+	struct banyan_new make = { .mode = type | 0640,
+				   .uid = 1,
+				   .gid = 2,
+				   .value = bytes,
+				   .size = size };
+	bool wanted = run_chance(r, 30);
 	int rc = banyan_insert(in, name, strlen(name), &make,
-			       wanted ? &data : NULL);
+			       wanted ? &data : NULL, NULL);
 	run_same(r, "insert", rc,
 		 model_insert(&r->m, space, name, strlen(name), type, bytes,
 			      size, &object));
@@ -294,25 +326,13 @@ void op_unnamed(struct run *r)
 	size_t size = 0;
 	banyan_data *data = NULL;
 	uint8_t *bytes = random_bytes(r, &size);
-	struct banyan_new make = { 0600, 1, 2, 0, bytes, size };
+	struct banyan_new make = {
+		.mode = 0600, .uid = 1, .gid = 2, .value = bytes, .size = size
+	};
 	run_same(r, "insert_unnamed",
-		 banyan_insert_unnamed(r->db, &make, &data), 0);
-	uint32_t object = model_unnamed(&r->m, bytes, size);
+		 banyan_insert_unnamed(run_through(r), &make, &data, NULL), 0);
+	keep(r, model_unnamed(&r->m, bytes, size), data);
 	free(bytes);
-	if (!r->batch) {
-		keep(r, object, data);
-		return;
-	}
-	char name[300];
-	run_random_name(r, name);
-	run_same(r, "insert_data",
-		 banyan_insert_data(banyan_root(r->db), name, strlen(name),
-				    data),
-		 model_insert_data(&r->m, MODEL_ROOT, name, strlen(name),
-				   object));
-	banyan_release(data, 1);
-	r->m.object[object].held = false;
-	model_collect(&r->m);
 }
 
 void op_insert_data(struct run *r)
@@ -338,26 +358,23 @@ void op_delete(struct run *r)
 					BANYAN_NOT_SPACE };
 	banyan_data *data = NULL;
 	unsigned flags = all[run_below(r, 5)];
-	bool wanted = !r->batch && run_chance(r, 60);
+	bool wanted = run_chance(r, 60);
 	if (!r->m.keys)
 		return;
 	struct model_key k = r->m.key[random_key(r)];
 	banyan_data *in = run_take(r, k.space);
 	int rc = banyan_delete(in, k.name, k.len, flags, wanted ? &data : NULL);
-	bool was = r->m.object[k.object].held;
-	r->m.object[k.object].held = was || wanted;
-	run_same(r, "delete", rc,
-		 model_delete(&r->m, k.space, k.name, k.len, flags));
-	r->m.object[k.object].held = was;
 	if (data)
 		keep(r, k.object, data);
+	run_same(r, "delete", rc,
+		 model_delete(&r->m, k.space, k.name, k.len, flags));
 	run_give_back(r, k.space, in);
 }
 
 void op_hold(struct run *r)
 {
 	uint32_t object = random_object(r);
-	if (r->batch || object == MODEL_ROOT || r->handle[object])
+	if (object == MODEL_ROOT || run_held(r)[object])
 		return;
 	keep(r, object, run_take(r, object));
 }
@@ -365,12 +382,13 @@ void op_hold(struct run *r)
 void op_release(struct run *r)
 {
 	uint32_t object = random_object(r);
-	if (r->batch || !r->handle[object])
+	banyan_data **held = run_held(r);
+	if (!held[object])
 		return;
-	model_compare_object(&r->m, object, r->handle[object]);
-	banyan_release(r->handle[object], 1);
-	r->handle[object] = NULL;
-	r->m.object[object].held = false;
+	model_compare_object(&r->m, object, held[object]);
+	banyan_release(held[object], 1);
+	held[object] = NULL;
+	run_note_held(r, object);
 	model_collect(&r->m);
 }
 

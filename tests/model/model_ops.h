@@ -16,9 +16,12 @@ struct run {
 	uint64_t random;
 	uint64_t step;
 	uint64_t steps;
-	bool batch;
-	struct model before; /* the batch */
-	banyan_data *handle[MODEL_OBJECTS]; /* of those that are held */
+	banyan_data *held[MODEL_OBJECTS]; /* through db; NULL: not */
+	banyan *batch; /* NULL: none is open */
+	struct model before; /* the batch: what all others see */
+	banyan_data *inside[MODEL_OBJECTS]; /* held through the batch */
+	banyan *view; /* one that is left standing, too */
+	struct model viewed; /* when it was made */
 	banyan_cursor *cursor; /* one that is left standing for a while */
 	struct banyan_range range; /* of it */
 	struct model then; /* when it was opened */
@@ -37,7 +40,14 @@ void run_random_name(struct run *r, char *name);
 /* A key space; the root if none is found soon */
 uint32_t run_random_space(struct run *r);
 
-/* The Data that an object stands for, held; to be given back */
+/* What operations are done through: the batch, if one is open */
+banyan *run_through(const struct run *r);
+/* What is held through it, by objects */
+banyan_data **run_held(struct run *r);
+/* An object is held, or is no more, through one of both */
+void run_note_held(struct run *r, uint32_t object);
+
+/* The Data that an object stands for; to be given back */
 banyan_data *run_take(struct run *r, uint32_t object);
 void run_give_back(struct run *r, uint32_t object, banyan_data *data);
 

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "linear_run.h"
 
 #define TABLE_SMALL 10000u /* an empty one takes about half of it */
@@ -45,9 +45,10 @@ static struct file *get_file(struct linear_run *r, bool fresh)
 static void open_database(struct linear_run *r, bool fresh)
 {
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
-	assert_int_equal(db_open_file(get_file(r, fresh), &o, fresh, &r->db),
-			 0);
-	r->db->table_limit = r->form->crowded ? TABLE_CROWDED : TABLE_SMALL;
+	assert_int_equal(
+		handle_open_file(get_file(r, fresh), &o, fresh, &r->db), 0);
+	r->db->store->table_limit = r->form->crowded ? TABLE_CROWDED :
+						       TABLE_SMALL;
 	if (fresh)
 		assert_int_equal(banyan_make_space(r->db, "s", 0), 0);
 	r->space[0] = banyan_root(r->db);
@@ -84,7 +85,7 @@ static void tear_down(struct linear_run *r)
 static void run(const struct linear_form *form)
 {
 	struct linear_run r;
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	struct linear_row rows[LINEAR_KEYS];
 	set_up(&r, form);
 	open_database(&r, true);

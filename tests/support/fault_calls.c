@@ -91,6 +91,12 @@ static int calls_sync(struct file *f)
 	return file_sync(calls_of(f)->below);
 }
 
+static int calls_verify(struct file *f)
+{
+	int rc = count(calls_of(f), FAULT_VERIFY);
+	return rc ? rc : file_verify(calls_of(f)->below);
+}
+
 static int calls_size(struct file *f, uint64_t *size)
 {
 	int rc = count(calls_of(f), FAULT_SIZE);
@@ -124,6 +130,7 @@ static const struct file_ops calls_ops = {
 	.read = calls_read,
 	.append = calls_append,
 	.sync = calls_sync,
+	.verify = calls_verify,
 	.size = calls_size,
 	.reserve = calls_reserve,
 	.drop_cache = calls_drop_cache,

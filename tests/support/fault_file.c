@@ -224,6 +224,15 @@ static int fault_sync(struct file *f)
 	return rc ? rc : said;
 }
 
+static int fault_verify(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	int rc = count_call(t, FAULT_VERIFY);
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
 static int fault_size(struct file *f, uint64_t *size)
 {
 	struct fault_file *t = fault_of(f);
@@ -288,6 +297,7 @@ static const struct file_ops fault_ops = {
 	.read = fault_read,
 	.append = fault_append,
 	.sync = fault_sync,
+	.verify = fault_verify,
 	.size = fault_size,
 	.reserve = fault_reserve,
 	.drop_cache = fault_drop_cache,

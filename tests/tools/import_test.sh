@@ -4,7 +4,7 @@
 # import_test.sh - banyan import and export from outside: rows that come back
 # as they were, and input that leaves nothing behind.
 #
-# BANYAN names the binary. Prints "ok" or "not ok" and a sentence for each test
+# BANYAN and BANYANFS name the binaries. Prints "ok" or "not ok" and a sentence for each test
 # and at last how many passed and failed; exits 1 if any failed.
 
 set -u
@@ -12,6 +12,8 @@ export LC_ALL=C TZ=UTC
 unset ARGP_HELP_FMT
 
 BANYAN=$(realpath "${BANYAN:-build/banyan}")
+BANYANFS=$(realpath "${BANYANFS:-build/banyanfs}")
+export PATH=${BANYANFS%/*}:$PATH
 . "${0%/*}/../support/lib.sh"
 enter_work
 
@@ -19,10 +21,15 @@ enter_work
 
 banyan() { "$BANYAN" "$@"; }
 
+# The directory that fresh mounts the database on; empty: it does not
+through=
+
 fresh()
 {
+	[[ -z $through ]] || banyan umount rows.banyan 2>/dev/null
 	rm -f rows.banyan
 	banyan create rows.banyan
+	[[ -z $through ]] || banyan mount rows.banyan $through
 }
 
 # same SENTENCE FORMAT KEY: an import of the file `in`, whose rows are in the
@@ -147,6 +154,59 @@ test_ndjson()
 			sed 's/{"y":\(.*\),"id":"b"}/{"y":\1,"id":"b"}/')"
 }
 
+# Numbers are what is written, not what a double or 64 bits can hold
+test_numbers()
+{
+	local numbers=(12345678901234567.89 18446744073709551615 1e400 1e-400
+		-0 -0.0 0.10 1E5 1e+05 100000000000000000000000000000000000001
+		0.1000000000000000055511151231257827 123456789012345678901234567890e-12)
+	{
+		printf '%s\n' "${numbers[@]}"
+		awk 'BEGIN {
+			srand(7)
+			for (i = 0; i < 300; i++) {
+				text = int(rand() * 1e9) "."
+				for (j = 0; j < 12; j++)
+					text = text int(rand() * 10)
+				print text
+			}
+		}'
+	} | awk '{ printf "%06d\t%s\n", NR, $1 }' >numbers
+	awk '{ printf "{\"id\":\"%s\",\"n\":%s,\"l\":[%s, {\"x\": %s}]}\n",
+		$1, $2, $2, $2 }' numbers >in
+	same "all numbers come back as rows of JSON" ndjson id
+	(echo id,n,l; awk '{ printf "%s,%s,\"[%s,{\"\"x\"\":%s}]\"\n",
+		$1, $2, $2, $2 }' numbers) >expected
+	banyan export -f csv rows.banyan t | cmp - expected
+	is "and go to CSV as they are" "0 0" "${PIPESTATUS[*]}"
+	mv expected in
+	same "and from there back" csv id
+
+	fresh
+	printf '%s\n' '{"id":18446744073709551616}' '{"id":-0}' >in
+	banyan import -f ndjson -k id rows.banyan in
+	is "a large integer names a key" $'-0\n18446744073709551616' \
+		"$(banyan ls rows.banyan)"
+	fresh
+	printf '{\n "id": "a", "n" : [ 1.50 , "\\u00e9 [1, 2]" ],\n"m":-1e400 }\n' |
+		banyan put rows.banyan a
+	is "a row of several lines keeps them in one" \
+		'{"id":"a","n":[1.50,"\u00e9 [1, 2]"],"m":-1e400}' \
+		"$(banyan export -f ndjson rows.banyan)"
+	is "and has all columns" \
+		'a,"[1.50,""\u00e9 [1, 2]""]",-1e400' \
+		"$(banyan export -f csv rows.banyan | tail -n 1)"
+}
+
+# Wide tables are not slower than long ones
+test_wide()
+{
+	local began=$SECONDS
+	(seq -s, 100000; seq -s, 100000) >in
+	same "a row may have a hundred thousand fields" csv 1
+	is "in little time" 1 $((SECONDS - began < 15))
+}
+
 test_large()
 {
 	rows 60000 >in
@@ -168,8 +228,7 @@ test_large()
 		printf '"}\n'
 	done >in
 	same "rows may be megabytes" ndjson id
-	is "check finds nothing wrong" "rows.banyan: sound" \
-		"$(banyan check rows.banyan)"
+	sound "check finds nothing wrong" rows.banyan
 
 	fresh
 	(echo id,x; printf '1,'
@@ -226,6 +285,7 @@ test_refused_csv()
 
 test_refused_json()
 {
+	local number
 	fresh
 	refuses "a row of JSON without the key field" \
 		"line 2: has no field 'id'" ndjson id '{"id":1}\n{"x":1}\n'
@@ -244,9 +304,20 @@ test_refused_json()
 		ndjson id '[1]\n'
 	refuses "bad UTF-8 in JSON" "line 1: is not JSON: .*" \
 		ndjson id '{"id":"\xff"}\n'
-	refuses "an integer beyond 64 bits" \
-		"line 1: is not JSON: too big integer.*" \
-		ndjson id '{"id":1,"x":9223372036854775808}\n'
+	for number in 01 1. .5 +1 --5 -+5 - 1e 1e+ 1.e5 0x1 NaN -Infinity \
+		1.5.2 1-2 00 -01; do
+		refuses "what is no number: $number" "line 1: is not JSON: .*" \
+			ndjson id "{\"id\":1,\"x\":$number}\n"
+	done
+	refuses "in an array neither" "line 1: is not JSON: .*" \
+		ndjson id '{"id":1,"x":[1,--5]}\n'
+	refuses "what is wrong is told in its own words" \
+		"line 1: is not JSON: .* near '25', at byte 10" \
+		ndjson id '{"id":1 25}\n'
+	refuses "a key that is no integer" "line 1: field 'id' is neither .*" \
+		ndjson id '{"id":1.0}\n'
+	refuses "nor is one a key that looks like one" \
+		"line 1: field 'id' is neither .*" ndjson id '{"id":1e5}\n'
 	refuses "a field that is there twice" \
 		"line 1: is not JSON: duplicate.*" \
 		ndjson id '{"id":1,"x":1,"x":2}\n'
@@ -348,8 +419,7 @@ test_interrupted()
 	is "an import that is interrupted leaves nothing behind" "" "$wrong"
 	((cut)) && ok "and ends by the signal ($cut of 8 were interrupted)" ||
 		not_ok "none was interrupted"
-	is "check finds nothing wrong then" "rows.banyan: sound" \
-		"$(banyan check rows.banyan)"
+	sound "check finds nothing wrong then" rows.banyan
 
 	fresh
 	interrupt TERM 0.3 rows.banyan < <(echo id; exec sleep 5)
@@ -365,19 +435,42 @@ test_interrupted()
 	esac
 }
 
-# full_disk SPACE: an import into this key space ends because the disk is full
+# The disk fails, and Ctrl-C is pressed, when a batch has been committed: what it
+# holds cannot be deleted again
+test_failed_roll_back()
+{
+	command -v strace >/dev/null || return
+	rows 60000 >in
+	fresh
+	banyan mkdir rows.banyan old
+	(ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 exec strace -f -qq \
+		-o trace -e trace=pwritev \
+		-e inject=pwritev:error=EIO:signal=TERM:when=2+ \
+		"$BANYAN" import -f csv -k id -i old rows.banyan in) 2>err
+	like "a roll-back that fails says what is left" \
+		"banyan: rows.banyan: key 'old': Input/output error
+banyan: rows.banyan: interrupted; [1-9][0-9]* of 60000 rows are in key space \
+'old' and could not be deleted again: Input/output error" "$(<err)"
+	is "which is there" \
+		"$(sed -n 's/.* \([0-9]*\) of 60000 .*/\1/p' err)" \
+		"$(banyan ls rows.banyan old | wc -l)"
+}
+
+# full_disk SPACE SIZE: an import into this key space ends because the disk, of
+# this size, is full. Through a mount a row takes more space to be deleted.
 full_disk()
 {
-	mount -t tmpfs -o size=24m tmpfs small || return
+	mount -t tmpfs -o size=$2 tmpfs small || return
 	banyan create small/rows.banyan
 	banyan mkdir small/rows.banyan old
+	[[ -z $through ]] || banyan mount small/rows.banyan $through
 	banyan import -f csv -k id -i "$1" small/rows.banyan in >out 2>err
 	is "a full disk ends an import into $1" \
-		"1 banyan: small/rows.banyan: key '$1': no space left on the \
-disk; nothing was changed" "$? $(head -n 1 err)"
+		"1 banyan: small/rows.banyan: key '$1': no space left on the disk
+banyan: small/rows.banyan: nothing was imported" "$? $(<err)"
 	is "which is taken back" old "$(banyan ls -R small/rows.banyan)"
-	is "whole" "small/rows.banyan: sound" \
-		"$(banyan check small/rows.banyan)"
+	sound "whole" small/rows.banyan
+	[[ -z $through ]] || banyan umount $through
 	umount small
 }
 
@@ -386,9 +479,47 @@ test_full_disk()
 	mkdir -p small
 	mount -t tmpfs -o size=1m tmpfs small 2>/dev/null || return
 	umount small
-	rows 300000 >in
-	full_disk new
-	full_disk old
+	rows ${2:-300000} >in
+	full_disk new ${1:-24m}
+	full_disk old ${1:-24m}
+}
+
+# Through a mount each row is there by itself, until it is taken back
+test_through_mount()
+{
+	local into i wrong=""
+	mkdir -p mnt
+	through=mnt
+	test_csv
+	test_ndjson
+	test_refused_csv
+	test_refused_json
+	test_misuse
+
+	rows 5000 >in
+	(head -n 1 in; tail -n +2 in | sort) >sorted
+	fresh
+	banyan import -f csv -k id -i t rows.banyan in
+	banyan export -f csv rows.banyan t | cmp - sorted
+	is "many rows come back" "0 0" "${PIPESTATUS[*]}"
+	is "and there is nothing else" "t" "$(ls -A mnt)"
+	for into in new old; do
+		for i in 0.1 0.2 0.4; do
+			banyan rm -rf rows.banyan old new
+			banyan mkdir rows.banyan old
+			interrupt TERM $i -i $into rows.banyan in
+			case $(find mnt/$into 2>/dev/null | wc -l) in
+			0 | 1 | 5001) ;;
+			*) wrong+=" $into after $i s;" ;;
+			esac
+			[[ $(ls -A mnt | xargs) =~ ^(new )?old\ t$ ]] ||
+				wrong+=" other keys after $i s;"
+		done
+	done
+	is "an import that is interrupted leaves nothing behind" "" "$wrong"
+	banyan umount mnt
+	test_full_disk 10m 20000
+	through=
 }
 
 test_terminal()
@@ -403,18 +534,31 @@ test_terminal()
 			'^importing \[#* *\]  *[0-9]* %  [0-9]* rows/s  [0-9]*:[0-9]* left')"
 	banyan import -f csv -k id -i u rows.banyan in >out 2>&1
 	is "a file sees nothing" "" "$(<out)"
+	script -qec "timeout -s INT 0.4 '$BANYAN' export -f csv rows.banyan t \
+		>rest" /dev/null >out 2>&1 </dev/null
+	like "an export that is interrupted clears its line" \
+		$'.*looking for fields .*\r\e\\[K' "$(<out)"
 }
 
 # -----------------------------------------------------------------------------
 
 test_csv
 test_ndjson
+test_numbers
+test_wide
 test_large
 test_refused_csv
 test_refused_json
 test_misuse
 test_interrupted
+test_failed_roll_back
 test_full_disk
 test_terminal
+if can_mount; then
+	echo "# the same through a mount"
+	test_through_mount
+else
+	echo "# no use of /dev/fuse: the tests that mount are left out"
+fi
 
 finish

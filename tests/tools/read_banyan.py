@@ -5,6 +5,7 @@
     read_banyan.py list [-0] FILE     every key: type, size, nlink, path
     read_banyan.py get FILE KEY       the value of a key
     read_banyan.py attrs FILE KEY     its extended attributes, as NAME HEX
+    read_banyan.py times FILE KEY     its times, in nanoseconds since 1970
     read_banyan.py verify FILE        read and check everything in the file
     read_banyan.py export FILE DIR    write all keys as files into a new DIR
 
@@ -117,8 +118,8 @@ class Parser:
     def u64(self):
         return int.from_bytes(self.take(8), "little")
 
-    def i64(self, order="little"):
-        return int.from_bytes(self.take(8), order, signed=True)
+    def big_u64(self):
+        return int.from_bytes(self.take(8), "big")
 
     def varint(self, low=0, high=U64):
         value = shift = 0
@@ -145,9 +146,9 @@ class Parser:
             self.fail("%d bytes too many" % self.left())
 
 
-def signed(value):
-    """A sum of times, modulo 2^64."""
-    return (value + (1 << 63) & U64) - (1 << 63)
+def since_1970(time):
+    """A time of the file as Python's functions take it, in nanoseconds."""
+    return time - (1 << 31) * 10**9
 
 
 def be64(value):
@@ -194,7 +195,7 @@ class Record:
 
 class FreezeBody:
     def __init__(self, record):
-        fields = struct.unpack("<QqQQIIQQQI4xQQQQQQ", record.body)
+        fields = struct.unpack("<QQQQIIQQQI4xQQQQQQ", record.body)
         self.here = record.offset
         self.number = fields[0]
         self.root, self.root_length, self.root_crc, self.height = fields[3:7]
@@ -384,11 +385,10 @@ class Data:
         self.type = TYPES[self.mode >> 12]
         self.uid = p.varint(0, (1 << 32) - 1)
         self.gid = p.varint(0, (1 << 32) - 1)
-        birth = p.i64("big")
-        self.mtime = signed(birth + p.zigzag()) if flags & 1 else birth
-        self.ctime = signed(birth + p.zigzag()) if flags & 2 else self.mtime
-        self.atime = signed(self.mtime + p.zigzag()) if flags & 4 \
-            else self.mtime
+        self.birth = p.big_u64()
+        self.mtime = self.since_birth(p) if flags & 1 else self.birth
+        self.ctime = self.since_birth(p) if flags & 2 else self.mtime
+        self.atime = self.since_birth(p) if flags & 4 else self.mtime
         self.id = p.varint(1, ID_MAX)
         if row_id is not None and self.id != row_id:
             p.fail("Data %d is in the row of %d" % (self.id, row_id))
@@ -403,6 +403,9 @@ class Data:
         p.end()
         if space and self.kind:
             p.fail("a key space with contents")
+
+    def since_birth(self, p):
+        return self.birth + p.zigzag() & U64
 
     def contents(self, p, kind):
         self.kind, self.stored, self.inline, self.extents = kind, 0, b"", []
@@ -537,7 +540,7 @@ class State:
         p = Parser(record.body, record.offset)
         if not 1 <= p.u8() <= 9:
             p.fail("kind of operation")
-        p.i64()
+        p.u64()
         self.next_id = p.varint(self.next_id, ID_MAX)
         self.keys += p.zigzag()
         self.live += p.zigzag()
@@ -1047,7 +1050,8 @@ class Exporter:
                     quote(name), quote(path), error.strerror))
         if data.type != "l":
             os.chmod(path, stat.S_IMODE(data.mode))
-        os.utime(path, ns=(data.atime, data.mtime), follow_symlinks=False)
+        times = (since_1970(data.atime), since_1970(data.mtime))
+        os.utime(path, ns=times, follow_symlinks=False)
 
 
 # ---- the commands -----------------------------------------------------------
@@ -1092,6 +1096,12 @@ def do_attrs(state, key):
         print(quote(name), value.hex())
 
 
+def do_times(state, key):
+    data = state.lookup(os.fsencode(key))
+    for name in ("birth", "mtime", "ctime", "atime"):
+        print(name, since_1970(getattr(data, name)))
+
+
 def do_verify(state):
     verifier = Verifier(state)
     verifier.run()
@@ -1104,8 +1114,8 @@ def do_export(state, target):
 
 def main(args):
     commands = {"list": (do_list, 2), "get": (do_get, 3),
-                "attrs": (do_attrs, 3), "verify": (do_verify, 2),
-                "export": (do_export, 3)}
+                "attrs": (do_attrs, 3), "times": (do_times, 3),
+                "verify": (do_verify, 2), "export": (do_export, 3)}
     if args[:2] == ["list", "-0"]:
         del args[1]
         commands["list"] = (lambda state: do_list(state, "\0"), 2)

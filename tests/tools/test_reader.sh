@@ -80,12 +80,13 @@ agree()
 }
 
 # Types, modes, numbers of links, times, targets and sums of all files below a
-# directory; directories have no size that is ours
+# directory; directories have no size that is ours, and the disk cannot have the
+# times of "far"
 describe()
 {
 	(
 		cd "$1" || exit
-		find . -printf '%P\t%y %m %n %T@ %l\n' | sort
+		find . ! -name far -printf '%P\t%y %m %n %T@ %l\n' | sort
 		find . -type f -print0 | sort -z | xargs -0 -r cksum
 		find . -type f -printf '%P\t%s\n' | sort
 	)
@@ -273,23 +274,67 @@ fill_mount()
 	touch -d '1999-12-31 23:59:59.123456789' mnt/d/symlink -h
 	touch -d '1969-07-20 20:17:40.5' mnt/copy
 	touch -d '2038-02-01 00:00:00' mnt/d
+	touch -d '1901-12-13 20:45:52' mnt/d/e/fifo
+	touch -d '2446-05-10 22:38:54.999999999' mnt/sparse
+	touch -a -d '1600-01-01' mnt/far
+	touch -m -d '2500-01-01' mnt/far
 	setfattr -n user.small -v value mnt/copy
 	setfattr -n user.long -v "0x$(noise 3000 | od -An -v -tx1 |
 		tr -d ' \n')" mnt/copy
 	setfattr -n user.space -v 1 mnt/d
 }
 
+# mtime and atime in nanoseconds: as stat(1) says, as the reader does, and as
+# banyan does
+stat_times() { stat -c '%.9Y %.9X' "$@" | tr -d .; }
+
+reader_times()
+{
+	reader times "$1" "$2" | awk '{ t[$1] = $2 } END {
+		print t["mtime"], t["atime"] }'
+}
+
+banyan_times()
+{
+	banyan stat --json "$1" "$2" | python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+print(*(d[t + "_sec"] * 10**9 + d[t + "_nsec"] for t in ("mtime", "atime")))'
+}
+
+same_times()
+{
+	local path
+	for path in d d/e/fifo d/symlink copy sparse far; do
+		is "times of $path are the same" "$(sed "s|^$path ||;t;d" times)" \
+			"$(reader_times "$1" "$path")"
+		is "banyan stat has them as well" "$(reader_times "$1" "$path")" \
+			"$(banyan_times "$1" "$path")"
+	done
+}
+
 test_mount()
 {
-	local f=mounted.banyan
+	local f=mounted.banyan path
 	banyan create $f
 	banyan mount $f mnt
 	fill_mount
 	describe mnt >described
+	for path in d d/e/fifo d/symlink copy sparse far; do
+		echo "$path $(stat_times "mnt/$path")"
+	done >times
 	getfattr -d -e hex mnt/copy | sed -n 's/=0x/ /p' >attributes
 	holds "beside a mount: the lists are the same" same_list $f
 	banyan umount mnt
 	agree "a file system" $f
+	same_times $f
+	is "times out of range became the nearest" \
+		"far 16299260425709551615 -2147483648000000000" \
+		"$(grep ^far times)"
+	is "ls and stat show them" "2486-07-02 20:20 1901-12-13 20:45:52.000000000" \
+		"$(banyan ls -l $f | sed -n 's/ far$//p' |
+			grep -o '[^ ]* [^ ]*$') $(banyan stat $f far |
+			sed -n 's/^read *//p' | cut -d ' ' -f 1,2)"
 	holds "attributes are the same" \
 		cmp attributes <(reader attrs $f copy)
 	is "of a key space as well" "user.space 31" "$(reader attrs $f d)"

@@ -60,10 +60,15 @@ refuses()
 	fi
 }
 
+# The directory that fresh mounts the database on; empty: it does not
+through=
+
 fresh()
 {
+	[[ -z $through ]] || banyan umount notes.banyan 2>/dev/null
 	rm -f notes.banyan
-	"$BANYAN" create notes.banyan
+	banyan create notes.banyan
+	[[ -z $through ]] || banyan mount notes.banyan $through
 }
 
 # ---- help and misuse --------------------------------------------------------
@@ -91,7 +96,8 @@ test_help()
 		refuses "$command without arguments is misuse" 2 \
 			"banyan $command: too few arguments.*" $command
 		refuses "$command with an unknown option is misuse" 2 \
-			"banyan $command: .*'--whatever'.*" $command --whatever
+			"banyan $command: .*'--whatever'; 'banyan $command --help' .*" \
+			$command --whatever
 	done
 	is "no line of help is wider than 80" "" \
 		"$( (banyan help; for command in put ls stat mount check get \
@@ -101,6 +107,8 @@ test_help()
 		"banyan: 'cut' is not a command.*" cut
 	refuses "a surplus argument is misuse" 2 \
 		"banyan get: 'c' is one argument too many.*" get a b c
+	refuses "so is an option without its argument" 2 \
+		"banyan ls: .*'--from' .*; 'banyan ls --help' .*" ls --from
 	refuses "a timeout that is no number is misuse" 2 \
 		"banyan: .*'soon'.*" umount --timeout=soon notes
 }
@@ -302,6 +310,18 @@ test_ls_long()
 		"$(banyan ls -lR notes.banyan | wc -l)"
 }
 
+# As deep as mkdir -p and rm -r go
+test_ls_deep()
+{
+	local deep
+	fresh
+	deep=$(printf '%05000d' 0 | sed 's/0/d\//g')
+	banyan mkdir -p notes.banyan "$deep"
+	is "ls -R goes to any depth" "5000 $deep" \
+		"$(banyan ls -R notes.banyan 2>err | wc -l) \
+$(banyan ls -R notes.banyan 2>err | tail -n 1)/"
+}
+
 on_terminal()
 {
 	script -qec "$1" /dev/null </dev/null | tr -d '\r'
@@ -415,8 +435,7 @@ test_rm()
 	banyan put -p notes.banyan "$(printf 'd/%.0s' {1..300})x" deep
 	gives "rm -r removes a deep tree" 0 "" rm -r notes.banyan d
 	gives "and all is gone again" 0 "" ls -R notes.banyan
-	gives "the file is sound after all that" 0 "notes.banyan: sound" \
-		check notes.banyan
+	sound "the file is sound after all that" notes.banyan
 }
 
 test_mkdir()
@@ -512,7 +531,7 @@ test_past()
 		tee json | field keys) $(field freezes <json)"
 	is "and stat of a key" 7 "$(banyan stat -j --at "$now" notes.banyan \
 		rows/1 | field size)"
-	gives "and check" 0 "notes.banyan: sound" check --at "$now" notes.banyan
+	sound "and check" notes.banyan --at "$now"
 	is "the first freeze is the empty database" "" \
 		"$(banyan ls --at 1 notes.banyan)"
 	refuses "what is new has not always been there" 1 \
@@ -553,6 +572,10 @@ test_completion()
 	is "commands are completed" "$(lines freeze freezes)" \
 		"$(complete_words banyan fre)"
 	is "options are" "--at" "$(complete_words banyan get --a)"
+	is "that of all commands that write, too" "--wait" \
+		"$(complete_words banyan ln --w)"
+	is "its argument is no operand" plans \
+		"$(complete_words banyan ln --wait 3 notes.banyan p)"
 	is "files are" notes.banyan "$(complete_words banyan get notes.b)"
 	is "keys are" plans/new \
 		"$(complete_words banyan get notes.banyan plans/)"
@@ -628,16 +651,29 @@ test_damage()
 	head -c 300000 /dev/urandom >large
 	banyan put notes.banyan large <large
 	banyan put notes.banyan small value
-	gives "check finds a sound file sound" 0 "notes.banyan: sound" \
-		check notes.banyan
+	sound "check finds a sound file sound" notes.banyan
 
 	size=$(wc -c <notes.banyan)
 	cp notes.banyan torn.banyan
 	head -c 100000 /dev/zero | tr '\0' x >>torn.banyan
-	gives "what is behind the end is told, and is no damage" 0 \
+	like "check says up to where, and when that was" \
+		"notes.banyan: sound up to freeze 3 of $(date +%Y)-[-0-9: .+]+" \
+		"$(banyan check notes.banyan)"
+	like "a part behind the end is told, and is no damage" \
 		"torn.banyan: note: 100000 bytes behind offset $size, where \
-the log ends, are no records: a write that is under way or was never completed
-torn.banyan: sound" check torn.banyan
+the log ends, are not a whole record: this is a copy of an open database, its \
+writer was killed, or the file was cut short.torn.banyan: sound up to freeze .*" \
+		"$(banyan check torn.banyan)"
+	head -c $((size - 144)) notes.banyan >torn.banyan # its last freeze
+	like "so is a part that is missing at the end" \
+		"torn.banyan: note: the log ends at offset .* cut short.\
+torn.banyan: sound up to freeze 2 of .* and 1 operation after it, .*" \
+		"$(banyan check torn.banyan)"
+	like "a salvage tells it as well" \
+		"torn.banyan: note: the log ends at offset .* cut short.\
+torn.banyan: nothing is lost, all is in rescued.banyan" \
+		"$(banyan check -s rescued.banyan torn.banyan)"
+	rm rescued.banyan
 
 	cp notes.banyan hurt.banyan
 	printf 'XXXX' | dd of=hurt.banyan bs=1 seek=150000 conv=notrunc \
@@ -688,7 +724,7 @@ test_salvage()
 	gives "a sound file is salvaged whole" 0 \
 		"notes.banyan: nothing is lost, all is in rescued.banyan" \
 		check --salvage rescued.banyan notes.banyan
-	gives "the copy is sound" 0 "rescued.banyan: sound" check rescued.banyan
+	sound "the copy is sound" rescued.banyan
 	is "and equal" "$(banyan ls -lR notes.banyan)" \
 		"$(banyan ls -lR rescued.banyan)"
 	banyan get rescued.banyan large | cmp - large &&
@@ -710,7 +746,7 @@ hurt.banyan: 1 loss, the rest is in rescued.banyan" \
 	is "the damaged file is not changed" "" "$(cmp before hurt.banyan 2>&1)"
 	is "all the rest is there" "small space space/alias" \
 		"$(banyan ls -R rescued.banyan | xargs)"
-	gives "and sound" 0 "rescued.banyan: sound" check rescued.banyan
+	sound "and sound" rescued.banyan
 	rm rescued.banyan
 	banyan check --zeros --salvage rescued.banyan hurt.banyan >out
 	banyan get rescued.banyan large >got
@@ -727,7 +763,7 @@ hurt.banyan: 1 loss, the rest is in rescued.banyan" \
 		"$? $(head -n 1 out)"
 	banyan check -s rescued.banyan hurt.banyan >out 2>err
 	is "and so does a salvage" "1 hurt.banyan: note: damaged superblock at \
-offset 0: its salt was worked out anew" "$? $(head -n 1 out)"
+offset 0" "$? $(head -n 1 out)"
 	gives "from what is left" 0 "value" get rescued.banyan small
 	rm rescued.banyan
 
@@ -815,46 +851,121 @@ test_salvage_full_disk()
 	umount small
 }
 
+# ---- limits -----------------------------------------------------------------
+
+# A limit on the size of files is an error, not the end of the process
+test_file_limit()
+{
+	fresh
+	banyan put notes.banyan small value
+	head -c 3000000 /dev/urandom >large
+	local limited="ulimit -f 200; exec \"\$@\""
+	bash -c "$limited" - "$BANYAN" put notes.banyan large <large 2>err
+	is "a limit on the size of files is an error of put" \
+		"1 banyan: notes.banyan: key 'large': the file may not become \
+so large (see 'ulimit -f')" "$? $(<err)"
+	bash -c "$limited" - "$BANYAN" rm notes.banyan small 2>err
+	bash -c "ulimit -f 1; exec \"\$@\"" - "$BANYAN" create new.banyan 2>err
+	is "and of create" "1 banyan: new.banyan: the file may not become so \
+large (see 'ulimit -f')" "$? $(<err)"
+	is "of which nothing is left" "" "$(find . -name '*new.banyan*')"
+	banyan put notes.banyan large <large
+	bash -c "$limited" - "$BANYAN" get notes.banyan large >out 2>err
+	is "and of output" "1 banyan: standard output: File too large" \
+		"$? $(<err)"
+	gives "the file is sound" 0 "notes.banyan: sound" check notes.banyan
+}
+
 # ---- beside another process -------------------------------------------------
 
-# A put that waits for its input while the database is open, by way of a pipe
-test_holder()
+# hold_open: a put that has the database open until descriptor 9 is closed. Sets
+# holder.
+hold_open()
 {
-	local pid
-	fresh
-	banyan put notes.banyan a 1
-	mkfifo pipe
+	[[ -p pipe ]] || mkfifo pipe
 	"$BANYAN" put notes.banyan large <pipe &
-	pid=$!
+	holder=$!
 	exec 9>pipe
 	head -c 3000000 /dev/zero >&9
-	for _ in {1..100}; do
-		banyan put notes.banyan b 2 2>err || break
+	while banyan put --wait=0 notes.banyan b 2 2>/dev/null; do
 		sleep 0.05
 	done
-	is "an open database is refused, naming the process" \
-		"banyan: notes.banyan: is open in process $pid (banyan)" \
-		"$(<err)"
+}
+
+# let_go: and now it ends. Sets status.
+let_go()
+{
+	exec 9>&-
+	wait $holder 2>/dev/null
+	status=$?
+}
+
+test_holder()
+{
+	local holder status
+	fresh
+	banyan put notes.banyan a 1
+	hold_open
+	refuses "an open database is refused, naming the process" 1 \
+		"banyan: notes.banyan: is open in process $holder \(banyan\)" \
+		put --wait=0 notes.banyan b 2
 	gives "reading works beside it" 0 "1" get notes.banyan a
 	refuses "what is not put yet is not seen" 1 ".*not found" \
 		get notes.banyan large
-	exec 9>&-
-	wait $pid
-	is "the put ends well" 0 $?
+	let_go
+	is "the put ends well" 0 $status
 	is "and is whole" 3000000 "$(banyan get notes.banyan large | wc -c)"
 
-	"$BANYAN" put notes.banyan large <pipe &
-	pid=$!
-	exec 9>pipe
-	head -c 2000000 /dev/zero >&9
-	sleep 0.2
-	kill -INT $pid 2>/dev/null
-	kill -TERM $pid
-	exec 9>&-
-	wait $pid 2>/dev/null
-	is "an interrupted put leaves the old value" 3000000 \
+	hold_open
+	kill -TERM $holder
+	let_go
+	is "an interrupted put ends by the signal" 143 $status
+	is "and leaves the old value" 3000000 \
 		"$(banyan get notes.banyan large | wc -c)"
-	gives "in a sound file" 0 "notes.banyan: sound" check notes.banyan
+	like "in a sound file" "(.*: note: [^"$'\n'"]*.)?notes.banyan: sound .*" \
+		"$(banyan check notes.banyan)"
+	rm pipe
+}
+
+test_wait()
+{
+	local holder status i pids=() done=0 began
+	fresh
+	for i in {1..16}; do
+		banyan put notes.banyan k$i $i 2>>err &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait $i && done=$((done + 1))
+	done
+	is "of 16 puts at once all succeed" "16 16" \
+		"$done $(banyan ls notes.banyan | wc -l)"
+
+	hold_open
+	(sleep 0.7; kill $holder) &
+	gives "who writes waits for another to end" 0 "" \
+		mkdir notes.banyan waited
+	let_go
+	hold_open
+	began=$SECONDS
+	refuses "for as long as it is told, and says so" 1 \
+		"banyan: notes.banyan: is open in process $holder \(banyan\), \
+still after 1 s \(see --wait\)" rm --wait=1 notes.banyan waited
+	is "and no longer" 1 $((SECONDS - began < 4))
+	timeout -s INT 0.3 "$BANYAN" ln notes.banyan k1 k0 2>err
+	is "a wait can be interrupted" "124 " "$? $(<err)"
+	echo '{"id":1}' >in
+	timeout -s TERM --preserve-status 0.3 "$BANYAN" import -f ndjson -k id \
+		notes.banyan in 2>err
+	is "that of an import, too" "143 " "$? $(<err)"
+	kill $holder
+	let_go
+	for i in create freeze import ln mkdir mv put rm; do
+		like "$i can wait" ".* --wait=SECONDS .*" "$(banyan $i --help)"
+	done
+	refuses "what is no number of seconds is misuse" 2 \
+		"banyan: put: 'soon' is not a number of seconds" \
+		put --wait=soon notes.banyan a 1
 	rm pipe
 }
 
@@ -878,24 +989,24 @@ test_mount()
 		"$(banyan stat --json notes | field mounted)"
 	like "and where" ".*mounted on +notes .*" \
 		"$(banyan stat notes.banyan | tr '\n' ' ')"
-	gives "check runs beside it" 0 "notes.banyan: sound" check notes
+	sound "check runs beside it" notes.banyan
 	is "freezes does" 0 "$(banyan freezes notes >/dev/null; echo $?)"
 
-	local refusal="banyan: notes.banyan is mounted on notes: work there"
-	refuses "put is refused" 1 "$refusal" put notes.banyan a b
-	refuses "put is refused by the directory" 1 "$refusal" put notes a b
-	refuses "ln is refused" 1 "$refusal" ln notes.banyan now then
-	refuses "mv is refused" 1 "$refusal" mv notes.banyan now then
-	refuses "rm is refused" 1 "$refusal" rm notes.banyan now
-	refuses "mkdir is refused" 1 "$refusal" mkdir notes.banyan d
-	refuses "freeze is refused" 1 "$refusal" freeze notes.banyan
-	refuses "so is a second mount" 1 \
-		"banyan: notes.banyan is mounted on notes already" \
+	gives "put works through the mount" 0 "" put notes.banyan a b
+	is "and shows there" b "$(<notes/a)"
+	gives "put by the directory, too" 0 "" put notes a c
+	is "and shows there again" c "$(<notes/a)"
+	refuses "freeze is left to the daemon" 1 \
+		"banyan: notes.banyan is mounted on notes: 'banyan umount .*" \
+		freeze notes.banyan
+	refuses "create finds the file" 1 \
+		"banyan: notes.banyan: exists already" create notes.banyan
+	refuses "a second mount is refused" 1 \
+		"banyanfs: .*notes.banyan: already mounted on .*/notes; .*" \
 		mount notes.banyan directory
 	ln notes.banyan hard.banyan
-	refuses "a hardlink of the file is the same" 1 \
-		"banyan: hard.banyan is mounted on notes: work there" \
-		put hard.banyan a b
+	gives "a hardlink of the file is the same" 0 "" put hard.banyan a d
+	is "and leads to the mount" d "$(<notes/a)"
 	refuses "a directory in the mount is no database" 1 \
 		"banyan: notes/dir is a directory, not a database .*" \
 		ls notes/dir
@@ -938,6 +1049,171 @@ test_odd_mount()
 	is "an unknown option is misuse" 2 "$mount_status"
 }
 
+# What another user may do there is for the mount to say
+test_other_user()
+{
+	local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	((EUID == 0)) || return
+	fresh
+	chmod 755 .
+	banyan put -p notes.banyan theirs/a 1
+	banyan mount -o allow_other notes.banyan notes
+	chmod 777 notes/theirs
+	"${nobody[@]}" "$BANYAN" put notes.banyan a 2 2>err
+	is "another user is not let into a mount where he may not write" \
+		"1 banyan: notes.banyan: key 'a': permission denied" \
+		"$? $(<err)"
+	"${nobody[@]}" "$BANYAN" put notes.banyan theirs/a 2 2>err
+	is "nor does he change what is not his" \
+		"1 banyan: notes.banyan: key 'theirs/a': permission denied" \
+		"$? $(<err)"
+	"${nobody[@]}" "$BANYAN" put notes.banyan theirs/b 2
+	is "but makes what is" "65534 2" \
+		"$(stat -c %u notes/theirs/b) $(<notes/theirs/b)"
+	banyan umount notes
+	banyan mount -o noallow_other notes.banyan notes
+	"${nobody[@]}" "$BANYAN" put notes.banyan theirs/b 3 2>err
+	is "a mount of another user is closed to him" \
+		"1 banyan: notes.banyan is mounted on notes: permission denied" \
+		"$? $(<err)"
+	banyan umount notes
+	chmod 700 .
+}
+
+# Readers of a value that is replaced through the mount see the old one or the
+# new one; only the rest of a longer one may be there for a moment
+test_replaced()
+{
+	local seen odd=0 end i
+	fresh
+	head -c 900000 /dev/zero | tr '\0' a >all_a
+	tr a b <all_a >all_b
+	banyan put notes.banyan value <all_a
+	banyan mount notes.banyan notes
+	for i in {1..30}; do
+		banyan put notes.banyan value <all_b
+		banyan put notes.banyan value <all_a
+	done &
+	end=$!
+	while kill -0 $end 2>/dev/null; do
+		# What the daemon has, not what the kernel remembers
+		seen=$(banyan get notes.banyan value | tr -s ab)
+		[[ $seen == [ab] ]] || odd=$((odd + 1))
+	done
+	is "no reader sees a value that is half of each" 0 $odd
+
+	mkfifo pipe
+	"$BANYAN" put notes.banyan new <pipe &
+	end=$!
+	exec 9>pipe
+	head -c 3000000 /dev/zero >&9
+	is "a long value has no key before it is there" 0 \
+		"$(ls notes | grep -cvx 'value\|.put-.*')"
+	kill -TERM $end
+	exec 9>&-
+	wait $end
+	is "one that is interrupted leaves nothing behind" "143 value" \
+		"$? $(ls -A notes)"
+	rm pipe
+	head -c 3000000 /dev/urandom >large
+	banyan put notes.banyan value <large
+	ln notes/value notes/alias
+	ls -i notes/value >before
+	head -c 2500000 /dev/urandom >large
+	banyan put notes.banyan value <large
+	cmp notes/alias large
+	is "a long one keeps its Data and aliases" "0 $(<before)" \
+		"$? $(ls -i notes/value)"
+	banyan umount notes
+}
+
+# Deeper than a process may have files open, and than a path may be long
+test_deep()
+{
+	local deep long name
+	fresh
+	banyan mount notes.banyan notes
+	deep=$(printf '%05000d' 0 | sed 's/0/d\//g')
+	name=$(printf '%0250d' 7)
+	long=$(for _ in {1..50}; do echo -n "$name/"; done)
+	gives "key spaces may be deep" 0 "" mkdir -p notes.banyan "$deep"
+	gives "and keys long" 0 "" put -p notes.banyan "$long/key" value
+	gives "they are found" 0 value get notes.banyan "$long/key"
+	gives "and moved" 0 "" mv notes.banyan "$long/key" "$deep"
+	gives "to where they are to be" 0 value get notes.banyan "$deep/key"
+	(ulimit -n 32; banyan rm -r notes.banyan d "$name" 2>err)
+	is "and all is removed" "0||" "$?|$(<err)|$(ls notes)"
+	is "with nothing wrong" "notes.banyan: sound" \
+		"$(banyan check notes.banyan)"
+	banyan umount notes
+}
+
+# The file is moved while it is mounted, and another comes in its place
+test_moved()
+{
+	fresh
+	mkdir -p other
+	rm -f moved.banyan
+	banyan put notes.banyan key old
+	banyan mount notes.banyan notes
+	mv notes.banyan moved.banyan
+	gives "a mount is read when its file was moved" 0 key ls notes
+	gives "so is the file" 0 key ls moved.banyan
+	like "they still belong together" \
+		"file +moved.banyan mounted on +notes .*" \
+		"$(banyan stat moved.banyan | tr '\n' ' ')"
+	gives "put works through the mount" 0 "" put notes a 1
+	gives "also by the file" 0 "" put moved.banyan b 2
+	is "and all is there" "a b key" "$(ls notes | xargs)"
+	banyan create notes.banyan
+	gives "another file in its place is another" 0 "" ls notes.banyan
+	gives "it is not written through that mount" 0 "" \
+		put notes.banyan key new
+	gives "which stays as it is" 0 old get notes key
+	gives "it has a mount of its own" 0 "" mount notes.banyan other
+	gives "which is used" 0 "" put notes.banyan mine 3
+	is "and no other" "key mine|a b key" \
+		"$(ls other | xargs)|$(banyan ls notes | xargs)"
+	refuses "what was moved is not mounted twice" 1 \
+		"banyanfs: .*moved.banyan: already mounted on .*/notes; .*" \
+		mount moved.banyan directory
+	rm moved.banyan
+	refuses "when the file is gone that is said" 1 \
+		"banyan: notes: the database that is mounted there was \
+notes.banyan, and has been moved or removed" ls notes
+	refuses "by check, too, which could not run" 3 \
+		"banyan: notes: .* has been moved or removed" check notes
+	is "the mount can still be read" "a b key" "$(ls notes | xargs)"
+	refuses "but not written, as nothing would be left of it" 1 \
+		"banyan: notes.banyan: .*the last changes may be lost: .*" \
+		put notes c 3
+	gives "and unmounted" 0 "" umount notes
+	gives "and the other by its file" 0 "" umount notes.banyan
+}
+
+# What is mounted on a directory of the mount is not the database
+test_mount_within()
+{
+	((EUID == 0)) || return
+	fresh
+	banyan mount notes.banyan notes
+	mkdir notes/within
+	mount -t tmpfs tmpfs notes/within || return
+	refuses "nothing is put into what is mounted within" 1 \
+		"banyan: .* 'within/a': another file system is mounted there" \
+		put notes.banyan within/a 1
+	refuses "or removed" 1 \
+		"banyan: .* 'within': another file system is mounted there" \
+		rm -r notes.banyan within
+	umount notes/within
+	mount -t tmpfs tmpfs notes
+	refuses "or put into what is mounted over it" 1 \
+		"banyan: notes.banyan is mounted on notes, below another .*" \
+		put --wait=0 notes.banyan a 1
+	umount notes
+	banyan umount notes
+}
+
 # A read-only mount beside another: the lock is the other's
 test_two_mounts()
 {
@@ -948,12 +1224,15 @@ test_two_mounts()
 	gives "a read-only mount can be beside another" 0 "" \
 		mount -o ro notes.banyan view
 	is "and shows what was there" 1 "$(<view/a)"
-	refuses "writers are sent to the one that can be written" 1 \
-		"banyan: notes.banyan is mounted on notes: work there" \
+	refuses "where nothing can be written" 1 \
+		"banyan: notes.banyan is mounted read-only on view: .*" \
+		put view a 2
+	gives "writers use the one that can be written" 0 "" \
 		put notes.banyan a 2
+	is "so it shows there" 2 "$(<notes/a)"
 	gives "umount of the read-only one does not wait for the other" 0 "" \
 		umount --timeout=1 view
-	is "which goes on" 1 "$(<notes/a)"
+	is "which goes on" 2 "$(<notes/a)"
 	banyan mount -o ro notes.banyan view
 	gives "umount of the file takes the other first" 0 "" \
 		umount notes.banyan
@@ -999,11 +1278,10 @@ test_slow_daemon()
 		umount --timeout=1 notes
 	refuses "so does whoever wants to write" 1 \
 		"banyan: notes.banyan: is open in process $pid \(banyanfs\)" \
-		put notes.banyan a 2
+		put --wait=0 notes.banyan a 2
 	gives "while reading works" 0 "1" get notes.banyan a
 	kill -CONT "$pid"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
-	gives "later it is closed" 0 "" put notes.banyan a 2
+	gives "who waits writes when it is closed" 0 "" put notes.banyan a 2
 }
 
 # -----------------------------------------------------------------------------
@@ -1015,6 +1293,7 @@ test_large_values
 test_names
 test_ls
 test_ls_long
+test_ls_deep
 test_quoting
 test_ln
 test_mv
@@ -1029,10 +1308,29 @@ test_damage
 test_salvage
 test_interrupted_check
 test_salvage_full_disk
+test_file_limit
 test_holder
+test_wait
 if can_mount; then
+	echo "# the same through a mount"
+	mkdir through
+	through=through
+	test_values
+	test_large_values
+	test_names
+	test_ln
+	test_mv
+	test_rm
+	test_mkdir
+	banyan umount through
+	through=
 	test_mount
 	test_odd_mount
+	test_other_user
+	test_replaced
+	test_deep
+	test_moved
+	test_mount_within
 	test_two_mounts
 	test_dead_mount
 	test_slow_daemon

@@ -47,8 +47,9 @@ static void fill(banyan *db, uint8_t *bytes)
 	put(db, "1048576 longest", bytes, BANYAN_SCAN_VALUE_MAX);
 	put(db, "1048577 too long", bytes, BANYAN_SCAN_VALUE_MAX + 1);
 	assert_int_equal(banyan_make_space(db, "a space", 0), 0);
-	assert_int_equal(
-		banyan_insert(banyan_root(db), "6 link", 6, &link, NULL), 0);
+	assert_int_equal(banyan_insert(banyan_root(db), "6 link", 6, &link,
+				       NULL, NULL),
+			 0);
 	assert_int_equal(banyan_alias(db, "100 inline", "100 alias"), 0);
 	/* 100 bytes, and a hole behind them */
 	put(db, "5000 hole", bytes, 100);
@@ -110,6 +111,7 @@ static void a_key_is_fetched_whole_or_in_part(void **in)
 {
 	banyan_data *root = banyan_root(*in);
 	banyan_data *file = NULL;
+	banyan *batch = NULL;
 	char bytes[8] = "........";
 	put(*in, "k", "value", 5);
 	assert_int_equal(banyan_make_space(*in, "s", 0), 0);
@@ -125,14 +127,18 @@ static void a_key_is_fetched_whole_or_in_part(void **in)
 		assert_int_equal(banyan_fetch(root, "s", 1, bytes, 8), -EISDIR);
 		assert_int_equal(banyan_freeze(*in), 0);
 	}
-	assert_int_equal(banyan_search(root, "k", 1, &file), 0);
+	assert_int_equal(banyan_search(root, "k", 1, &file, NULL), 0);
 	assert_int_equal(banyan_fetch(file, "k", 1, bytes, 8), -ENOTDIR);
 	banyan_release(file, 1);
-	assert_int_equal(banyan_begin(*in), 0);
-	put(*in, "k", "newer", 5);
+	assert_int_equal(banyan_begin(*in, &batch), 0);
+	put(batch, "k", "newer", 5);
+	assert_int_equal(banyan_fetch(banyan_root(batch), "k", 1, bytes, 8), 5);
+	assert_memory_equal(bytes, "newer...", 8);
+	assert_int_equal(banyan_fetch(root, "k", 1, bytes, 8), 5);
+	assert_memory_equal(bytes, "value...", 8);
+	assert_int_equal(banyan_commit(batch), 0);
 	assert_int_equal(banyan_fetch(root, "k", 1, bytes, 8), 5);
 	assert_memory_equal(bytes, "newer...", 8);
-	assert_int_equal(banyan_commit(*in), 0);
 }
 
 static void values_come_only_when_asked_for(void **in)

@@ -88,7 +88,7 @@ static void use_held(struct worker *w, const char *name, size_t len)
 	struct banyan_attr attr;
 	banyan_data *d = NULL;
 	banyan_data *root = banyan_root(w->shared->db);
-	int rc = banyan_search(root, name, len, &d);
+	int rc = banyan_search(root, name, len, &d, NULL);
 	expect(w, "search", rc);
 	if (rc)
 		return;

@@ -61,20 +61,21 @@ static inline int past_round(banyan *db, unsigned round)
 {
 	char path[32];
 	char value[600];
+	banyan *batch = NULL;
 	memset(value, (int)round, sizeof(value));
-	int rc = banyan_begin(db);
+	int rc = banyan_begin(db, &batch);
 	for (unsigned i = round % 3; !rc && i < KEYS; i += 3) {
 		sprintf(path, "key%u", i);
-		rc = banyan_put(db, path, value, i % 2 ? 600 : 60, 0);
+		rc = banyan_put(batch, path, value, i % 2 ? 600 : 60, 0);
 	}
 	sprintf(path, "key%u", round * 5 % KEYS);
 	if (!rc)
-		rc = banyan_remove(db, path);
+		rc = banyan_remove(batch, path);
 	if (rc == -ENOENT)
 		rc = 0;
 	if (!rc)
-		rc = banyan_put(db, "round", &round, sizeof(round), 0);
-	return rc ? rc : banyan_commit(db);
+		rc = banyan_put(batch, "round", &round, sizeof(round), 0);
+	return rc ? rc : banyan_commit(batch);
 }
 
 /* What a round leaves: for each key the round that has put it last, 0: no key */
@@ -120,7 +121,7 @@ static inline bool past_has_key(banyan *db, unsigned i, unsigned newest)
 static inline bool past_is(banyan *db, unsigned round)
 {
 	unsigned newest[KEYS];
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	uint64_t keys = round > 0;
 	bool right = past_round_of(db) == round;
 	past_model(round, newest);

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/clock.h"
 #include "tests/support/fault_file.h"
 
@@ -21,7 +21,7 @@
 static size_t table_bytes(banyan *db)
 {
 	struct read_txn s;
-	read_txn_begin_pinned(db, &s);
+	read_txn_begin_pinned(db->store, &s);
 	size_t bytes = redo_table_bytes(s.view->active);
 	read_txn_end(&s);
 	return bytes;
@@ -31,6 +31,7 @@ static size_t table_bytes(banyan *db)
 static void aborted_batches_do_not_pile_up(void **state)
 {
 	banyan *db = NULL;
+	banyan *batch = NULL;
 	struct banyan_options o = { .flags = BANYAN_CREATE,
 				    .cache_bytes = 4u << 20 };
 	char path[32];
@@ -39,14 +40,14 @@ static void aborted_batches_do_not_pile_up(void **state)
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
 	for (unsigned i = 0; i < 60; i++) {
-		assert_int_equal(banyan_begin(db), 0);
+		assert_int_equal(banyan_begin(db, &batch), 0);
 		for (unsigned k = 0; k < 5000; k++) {
 			sprintf(path, "key%u", k);
-			assert_int_equal(banyan_put(db, path, value,
+			assert_int_equal(banyan_put(batch, path, value,
 						    sizeof(value), 0),
 					 0);
 		}
-		banyan_abort(db);
+		banyan_abort(batch);
 		size_t bytes = table_bytes(db);
 		if (bytes > most)
 			most = bytes;
@@ -67,7 +68,7 @@ static void failed_operations_do_not_pile_up(void **state)
 	char value[250] = "";
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	assert_int_equal(file_size(f, &end), 0);
 	fault_file_limit(f, end + LOG_RESERVE / 2);
 	for (unsigned i = 0; i < 100000; i++)
@@ -85,6 +86,7 @@ static void failed_operations_do_not_pile_up(void **state)
 static void a_batch_has_a_limit_of_memory(void **state)
 {
 	banyan *db = NULL;
+	banyan *batch = NULL;
 	struct banyan_options o = { .flags = BANYAN_CREATE,
 				    .cache_bytes = BANYAN_CACHE_MIN };
 	char value[250] = "";
@@ -92,13 +94,13 @@ static void a_batch_has_a_limit_of_memory(void **state)
 	unsigned n = 0;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
 	for (n = 0; !rc && n < 1000000; n++)
-		rc = banyan_put(db, "a", value, sizeof(value), 0);
+		rc = banyan_put(batch, "a", value, sizeof(value), 0);
 	size_t bytes = table_bytes(db);
 	print_message("%u puts of one key, %d: %zu MB\n", n, rc, bytes >> 20);
 	assert_true(bytes < 64u << 20);
-	banyan_abort(db);
+	banyan_abort(batch);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -110,22 +112,22 @@ static void a_frozen_table_goes_when_readers_do(void **state)
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "x", 1, 0), 0);
-	unsigned slot = cache_enter(db->cache); /* as any reader does */
-	const struct view *seen = atomic_load(&db->view);
+	unsigned slot = cache_enter(db->store->cache); /* as any reader does */
+	const struct view *seen = atomic_load(&db->store->view);
 	assert_int_equal(banyan_freeze(db), 0);
 	/* Not before, nor by a writer that comes along */
 	assert_int_equal(banyan_put(db, "b", "x", 1, 0), 0);
-	const struct view *kept = db->retired;
+	const struct view *kept = db->store->retired;
 	while (kept && kept != seen)
 		kept = kept->retired;
 	assert_ptr_equal(kept, seen);
-	cache_leave(db->cache, slot);
+	cache_leave(db->store->cache, slot);
 	for (unsigned i = 0; i < 100; i++) {
 		char path[20];
 		sprintf(path, "b%u", i);
 		assert_int_equal(banyan_put(db, path, "x", 1, 0), 0);
 	}
-	assert_null(db->retired);
+	assert_null(db->store->retired);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -140,7 +142,7 @@ static void nodes_have_what_a_replayed_table_leaves(void **state)
 	char value[250] = "";
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	for (unsigned i = 0; i < 30000; i++) {
 		sprintf(path, "key%u", i * 2654435761u);
 		assert_int_equal(banyan_put(db, path, value, sizeof(value), 0),
@@ -154,9 +156,9 @@ static void nodes_have_what_a_replayed_table_leaves(void **state)
 						      &after),
 				 0);
 		o.flags = i ? 0 : BANYAN_READ_ONLY;
-		assert_int_equal(db_open_file(after, &o, false, &db), 0);
-		size_t table = redo_table_bytes(db->view->active);
-		cache_get_stat(db->cache, &stat);
+		assert_int_equal(handle_open_file(after, &o, false, &db), 0);
+		size_t table = redo_table_bytes(db->store->view->active);
+		cache_get_stat(db->store->cache, &stat);
 		print_message("%zu bytes of rows, nodes may have %zu\n", table,
 			      (size_t)stat.limit);
 		assert_true(table > 8u << 20);
@@ -187,18 +189,19 @@ static void a_reader_needs_one_slot(void **state)
 	unsigned slot[OTHERS];
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", &o, &db), 0);
-	assert_int_equal(banyan_insert(banyan_root(db), "k", 1, &make, &d), 0);
+	assert_int_equal(
+		banyan_insert(banyan_root(db), "k", 1, &make, &d, NULL), 0);
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(banyan_write(d, page, sizeof(page), i * 10000,
 					      0, NULL),
 				 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	for (unsigned i = 0; i < OTHERS; i++)
-		slot[i] = cache_enter(db->cache);
+		slot[i] = cache_enter(db->store->cache);
 	assert_int_equal(pthread_create(&t, NULL, read_it, d), 0);
 	int rc = test_join(t, &ok, 30);
 	for (unsigned i = 0; i < OTHERS; i++)
-		cache_leave(db->cache, slot[i]);
+		cache_leave(db->store->cache, slot[i]);
 	if (rc)
 		pthread_join(t, &ok);
 	assert_int_equal(rc, 0);

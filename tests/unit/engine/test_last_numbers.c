@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/fault_file.h"
 
 #define HEADER_AT SUPERBLOCK_SIZE /* of segment 0 */
@@ -36,7 +36,7 @@ static struct file *another(struct file *f)
 static int open_db(struct file *f, unsigned flags, banyan **db)
 {
 	struct banyan_options o = { .flags = flags };
-	return db_open_file(f, &o, false, db);
+	return handle_open_file(f, &o, false, db);
 }
 
 /* The record with its checksum, once all else is in it */
@@ -91,7 +91,7 @@ static struct file *made_up(uint64_t seq, uint64_t number)
 	struct file *f = NULL;
 	banyan *db = NULL;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	assert_int_equal(banyan_close(db), 0);
 	f = another(f);
 	uint64_t size = fault_file_size(f);

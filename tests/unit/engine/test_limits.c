@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/fault_file.h"
 
 #define END ((uint64_t)INT64_MAX)
@@ -29,7 +29,7 @@ static int set_up(void **state)
 	struct banyan_options o = { 0 };
 	*state = x;
 	return !x || fault_file_new(NULL, 0, &x->file) ||
-	       db_open_file(x->file, &o, true, &x->db);
+	       handle_open_file(x->file, &o, true, &x->db);
 }
 
 static int tear_down(void **state)
@@ -60,7 +60,7 @@ static void go_on(struct fixture *x, unsigned way)
 			 0);
 	fault_file_free(x->file);
 	x->file = after;
-	assert_int_equal(db_open_file(x->file, &o, false, &x->db), 0);
+	assert_int_equal(handle_open_file(x->file, &o, false, &x->db), 0);
 }
 
 static void attributes_of_any_length(void **state)
@@ -129,7 +129,7 @@ static void names_of_any_byte_and_length(void **state)
 					assert_int_equal(
 						banyan_insert(root, name,
 							      length[i], &make,
-							      NULL),
+							      NULL, NULL),
 						rc);
 				if (!rc)
 					assert_int_equal(
@@ -139,9 +139,11 @@ static void names_of_any_byte_and_length(void **state)
 						1);
 			}
 		memset(name, 'a', sizeof(name));
-		assert_int_equal(banyan_insert(root, name, 256, &make, NULL),
+		assert_int_equal(banyan_insert(root, name, 256, &make, NULL,
+					       NULL),
 				 -ENAMETOOLONG);
-		assert_int_equal(banyan_insert(root, name, 0, &make, NULL),
+		assert_int_equal(banyan_insert(root, name, 0, &make, NULL,
+					       NULL),
 				 -EINVAL);
 		assert_int_equal(banyan_fetch(root, name, 256, back, 8),
 				 -ENAMETOOLONG);

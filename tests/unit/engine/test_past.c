@@ -476,13 +476,14 @@ static void many_readers_open_beside_a_writer(void **in)
 						open_and_look_thrice, &c),
 				 0);
 	for (unsigned n = 1; !c.wrong && (n <= 1500 || c.opened < 100); n++) {
-		assert_int_equal(banyan_begin(c.s->db), 0);
-		assert_int_equal(banyan_put(c.s->db, "round", &n, sizeof(n), 0),
+		banyan *batch = NULL;
+		assert_int_equal(banyan_begin(c.s->db, &batch), 0);
+		assert_int_equal(banyan_put(batch, "round", &n, sizeof(n), 0),
 				 0);
-		assert_int_equal(banyan_put(c.s->db, "bytes", bytes,
+		assert_int_equal(banyan_put(batch, "bytes", bytes,
 					    n % sizeof(bytes), 0),
 				 0);
-		assert_int_equal(banyan_commit(c.s->db), 0);
+		assert_int_equal(banyan_commit(batch), 0);
 		c.round = n;
 		if (n % 100 == 0)
 			assert_int_equal(banyan_freeze(c.s->db), 0);

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/clock.h"
 #include "tests/support/random.h"
 #include "tests/support/slow_file.h"
@@ -83,15 +83,16 @@ static void *read_on(void *arg)
 static int write_batch(banyan *db, uint64_t *random, unsigned keys)
 {
 	char value[100] = { 0 };
-	int rc = banyan_begin(db);
+	banyan *batch = NULL;
+	int rc = banyan_begin(db, &batch);
 	for (unsigned i = 0; !rc && i < keys; i++) {
 		char name[32];
 		sprintf(name, "key%u",
 			keys == KEYS ? i : (unsigned)test_below(random, KEYS));
 		value[0] = (char)i;
-		rc = banyan_put(db, name, value, sizeof(value), 0);
+		rc = banyan_put(batch, name, value, sizeof(value), 0);
 	}
-	return rc ? rc : banyan_commit(db);
+	return rc ? rc : banyan_commit(batch);
 }
 
 static void readers_never_wait_for_a_sync(void **in)
@@ -108,9 +109,9 @@ static void readers_never_wait_for_a_sync(void **in)
 	(void)in;
 	assert_int_equal(file_memory(&below), 0);
 	assert_int_equal(slow_file_new(below, true, &slow, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &s.db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &s.db), 0);
 	assert_int_equal(write_batch(s.db, &random, KEYS), 0);
-	s.db->table_limit = 100000;
+	s.db->store->table_limit = 100000;
 	for (unsigned i = 0; i < 2; i++) {
 		readers[i] = (struct looker){ .s = &s, .random = random + i };
 		assert_int_equal(pthread_create(&threads[i], NULL, read_on,

@@ -16,18 +16,21 @@
 
 #include "base/bytes.h"
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
+#include "engine/write.h"
 #include "model/extents.h"
 #include "tests/support/clock.h"
 #include "tests/support/encode_table.h"
 #include "tests/support/fault_file.h"
+#include "tests/support/plant.h"
 #include "tests/support/temp.h"
+#include "model/rows.h"
 
 static banyan *open_fault_file(struct file *f, bool fresh)
 {
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
 	banyan *db = NULL;
-	assert_int_equal(db_open_file(f, &o, fresh, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, fresh, &db), 0);
 	return db;
 }
 
@@ -66,9 +69,10 @@ static void tell(void *arg, const char *line)
 static int64_t damages(banyan *db)
 {
 	struct banyan_check options = { .found = tell };
-	struct checker k = { .options = &options };
-	assert_int_equal(check_rows(&k, db), 0);
-	return k.damages;
+	struct checker k;
+	checker_init(&k, &options);
+	assert_int_equal(check_rows(&k, db->store), 0);
+	return k.tell.count;
 }
 
 /* ---- opening ---------------------------------------------------------- */
@@ -129,23 +133,24 @@ static void a_batch_goes_on_after_a_write_that_did_not_fit(void **state)
 	const size_t size = 100000;
 	struct file *f = NULL;
 	struct file *after = NULL;
+	banyan *batch = NULL;
 	uint64_t end = 0;
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
 	banyan *db = open_fault_file(f, true);
 	assert_int_equal(banyan_put(db, "old", "old", 3, 0), 0);
 	assert_int_equal(file_size(f, &end), 0);
-	assert_int_equal(banyan_begin(db), 0);
-	assert_int_equal(banyan_put(db, "a", "a", 1, 0), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
+	assert_int_equal(banyan_put(batch, "a", "a", 1, 0), 0);
 	char *bytes = malloc(size);
 	assert_non_null(bytes);
 	memset(bytes, 'x', size);
 	fault_file_fail(f, FAULT_APPEND, 1, -ENOSPC, false);
 	fault_file_fail_after(f, 50000);
-	assert_int_equal(banyan_put(db, "big", bytes, size, 0), -ENOSPC);
+	assert_int_equal(banyan_put(batch, "big", bytes, size, 0), -ENOSPC);
 	free(bytes);
-	assert_int_equal(banyan_put(db, "b", "b", 1, 0), 0);
-	assert_int_equal(banyan_commit(db), 0);
+	assert_int_equal(banyan_put(batch, "b", "b", 1, 0), 0);
+	assert_int_equal(banyan_commit(batch), 0);
 	assert_value(db, "b", "b", 1);
 	assert_int_equal(fault_file_after_kill(f, fault_file_events(f), &after),
 			 0);
@@ -164,18 +169,22 @@ static void a_batch_goes_on_after_a_write_that_did_not_fit(void **state)
 static void what_an_aborted_batch_has_moved_and_held_is_at_home(void **state)
 {
 	banyan *db = NULL;
+	banyan *batch = NULL;
 	struct banyan_attr attr;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
 	assert_int_equal(banyan_put(db, "c", "value", 5, 0), 0);
-	assert_int_equal(banyan_begin(db), 0);
-	assert_int_equal(banyan_rename(db, "a", "b", 0), 0);
-	assert_int_equal(banyan_alias(db, "c", "d"), 0);
-	banyan_data *moved = find(db, "b");
-	banyan_data *aliased = find(db, "d");
-	assert_int_equal(banyan_rename(db, "b", "e", 0), 0);
-	banyan_abort(db);
+	assert_int_equal(banyan_begin(db, &batch), 0);
+	assert_int_equal(banyan_rename(batch, "a", "b", 0), 0);
+	assert_int_equal(banyan_alias(batch, "c", "d"), 0);
+	banyan_data *moved = find(db, "a");
+	banyan_data *aliased = find(db, "c");
+	banyan_data *moving = find(batch, "b");
+	assert_int_equal(banyan_rename(batch, "b", "e", 0), 0);
+	assert_int_equal(banyan_write(moving, "lost", 4, 0, 0, NULL), 0);
+	banyan_release(moving, 1);
+	banyan_abort(batch);
 	assert_int_equal(banyan_get_attr(moved, &attr), 0);
 	assert_int_equal(banyan_get_attr(aliased, &attr), 0);
 	assert_int_equal(attr.nlink, 1);
@@ -190,16 +199,17 @@ static void what_an_aborted_batch_has_moved_and_held_is_at_home(void **state)
 static void an_orphan_released_in_an_aborted_batch_is_swept(void **state)
 {
 	banyan *db = NULL;
-	struct banyan_stat st;
+	banyan *batch = NULL;
+	struct banyan_stat st = { 0 };
 	banyan_data *d = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
 	assert_int_equal(banyan_delete(banyan_root(db), "a", 1, 0, &d), 0);
 	assert_int_equal(banyan_freeze(db), 0);
-	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
 	banyan_release(d, 1);
-	banyan_abort(db);
+	banyan_abort(batch);
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	assert_int_equal(st.live_bytes, 0);
@@ -222,16 +232,19 @@ static int count_freeze(void *arg, const struct banyan_freeze_info *info)
 static void *stat_in_a_batch(void *arg)
 {
 	banyan *db = arg;
-	struct banyan_stat st;
+	banyan *batch = NULL;
+	struct banyan_stat st = { 0 };
 	unsigned freezes = 0;
 	pthread_t other;
-	assert(banyan_begin(db) == 0);
-	assert(banyan_put(db, "a", "value", 5, 0) == 0);
+	assert(banyan_begin(db, &batch) == 0);
+	assert(banyan_put(batch, "a", "value", 5, 0) == 0);
 	assert(!pthread_create(&other, NULL, freeze_thread, db));
 	usleep(100000);
 	assert(banyan_get_stat(db, &st) == 0);
+	assert(banyan_get_stat(batch, &st) == 0);
 	assert(banyan_freezes(db, count_freeze, &freezes) == 0);
-	assert(banyan_commit(db) == 0);
+	assert(banyan_freezes(batch, count_freeze, &freezes) == 0);
+	assert(banyan_commit(batch) == 0);
 	pthread_join(other, NULL);
 	return NULL;
 }
@@ -423,7 +436,7 @@ static void a_half_swept_orphan_is_no_damage(void **state)
 	assert_int_equal(damages(db), 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(damages(db), 0);
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	assert_int_equal(st.live_bytes, 0);
 	assert_int_equal(banyan_close(db), 0);
@@ -437,18 +450,76 @@ static void a_data_with_very_many_attributes_can_be_deleted(void **state)
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
 	banyan_data *d = find(db, "a");
-	for (unsigned i = 0; i < 14000; i++) {
-		char name[BANYAN_NAME_MAX + 1];
-		sprintf(name, "user.%u", i * 2654435761u);
-		memset(name + strlen(name), 'x', sizeof(name) - strlen(name));
-		name[BANYAN_NAME_MAX] = '\0';
-		assert_int_equal(banyan_set_xattr(d, name, "", 0, 0), 0);
-	}
+	plant_attributes(db, banyan_id(d), 14000);
 	banyan_release(d, 1);
 	assert_int_equal(banyan_remove(db, "a"), 0);
 	assert_int_equal(damages(db), 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(damages(db), 0);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* Names of more than 64 KiB in all: the kernel lists none of them */
+static void attributes_that_could_not_be_listed_are_refused(void **state)
+{
+	static char names[BANYAN_XATTR_LIST_MAX];
+	char name[BANYAN_NAME_MAX + 1];
+	banyan *db = NULL;
+	banyan *batch = NULL;
+	unsigned n = 0;
+	int rc = 0;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
+	banyan_data *d = find(db, "a");
+	for (; !rc && n < 300; n++) {
+		plant_name(name, n);
+		rc = banyan_set_xattr(d, name, "v", 1, 0);
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(n, sizeof(names) / (BANYAN_NAME_MAX + 1) + 1);
+	assert_int_equal(banyan_list_xattr(d, NULL, 0), sizeof(names));
+	assert_int_equal(banyan_list_xattr(d, names, sizeof(names)),
+			 sizeof(names));
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	/* What is there can be changed, and makes room when it goes */
+	assert_int_equal(banyan_set_xattr(d, names, "longer", 6, 0), 0);
+	assert_int_equal(banyan_remove_xattr(d, names), 0);
+	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	banyan_release(d, 1);
+	/* In a batch what it has changed counts */
+	assert_int_equal(banyan_begin(db, &batch), 0);
+	d = find(batch, "a");
+	assert_int_equal(banyan_remove_xattr(d, name), 0);
+	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	banyan_release(d, 1);
+	assert_int_equal(banyan_commit(batch), 0);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+static void as_many_as_fit_are_listed(void **state)
+{
+	static char names[BANYAN_XATTR_LIST_MAX];
+	unsigned removed = 0;
+	ssize_t n = 0;
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
+	banyan_data *d = find(db, "a");
+	plant_attributes(db, banyan_id(d), 1000);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
+	while ((n = banyan_list_xattr(d, names, sizeof(names))) > 0)
+		for (ssize_t at = 0; at < n; at += BANYAN_NAME_MAX + 1) {
+			assert_int_equal(banyan_remove_xattr(d, names + at), 0);
+			removed++;
+		}
+	assert_int_equal(n, 0);
+	assert_int_equal(removed, 1000);
+	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), 0);
+	banyan_release(d, 1);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -470,16 +541,26 @@ static banyan_data *put_extents(banyan *db, uint64_t count)
 static void a_value_of_very_many_extents_can_be_cut(void **state)
 {
 	const uint64_t count = 2 * EXTENTS_PER_OPERATION + 1000;
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct banyan_attr attr;
 	char bytes[INLINE_MAX + 1] = { 1 };
 	banyan *db = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	banyan_data *d = put_extents(db, count);
-	assert_int_equal(banyan_truncate(d, 100), 0);
+	assert_int_equal(banyan_get_attr(d, &attr), 0);
+	struct banyan_time mtime = attr.mtime;
+	/* What the caller says about times holds for each operation that it
+	 * takes */
+	attr.size = 100;
+	assert_int_equal(
+		banyan_set_attr(d, &attr,
+				BANYAN_SET_SIZE | BANYAN_SET_KEEP_MTIME, NULL),
+		0);
 	assert_int_equal(banyan_get_attr(d, &attr), 0);
 	assert_int_equal(attr.size, 100);
+	assert_int_equal(attr.mtime.sec, mtime.sec);
+	assert_int_equal(attr.mtime.nsec, mtime.nsec);
 	assert_int_equal(attr.stored, 100);
 	assert_value(db, "a", bytes, 100);
 	assert_int_equal(damages(db), 0);
@@ -494,7 +575,7 @@ static void a_hole_may_take_very_many_extents(void **state)
 {
 	const uint64_t count = 2 * EXTENTS_PER_OPERATION + 1000;
 	struct banyan_attr attr;
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	banyan *db = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
@@ -525,7 +606,8 @@ static void bits_that_no_mode_has_are_not_kept(void **state)
 	banyan_data *d = NULL;
 	(void)state;
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_insert(banyan_root(db), "a", 1, &make, &d), 0);
+	assert_int_equal(
+		banyan_insert(banyan_root(db), "a", 1, &make, &d, NULL), 0);
 	assert_int_equal(banyan_get_attr(d, &attr), 0);
 	assert_int_equal(attr.mode, S_IFREG | 0640);
 	banyan_release(d, 1);
@@ -571,13 +653,14 @@ static void add_second_key(banyan *db, uint64_t space, uint64_t id)
 	struct row_key key;
 	struct buf value = BUF_INIT;
 	struct txn *c = NULL;
-	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &c), 0);
+	assert_int_equal(
+		store_write_begin(db->store, OPERATION_BATCH, true, &c), 0);
 	row_key_name(&key, space, "zz", 2);
 	assert_int_equal(reference_encode(id, S_IFDIR, &value), 0);
 	assert_int_equal(txn_put(c, &key, &value), 0);
 	row_key_link(&key, id, space, "zz", 2);
 	assert_int_equal(txn_put_empty(c, &key), 0);
-	assert_int_equal(db_write_end(db, c, 0), 0);
+	assert_int_equal(store_write_end(db->store, 0), 0);
 	buf_free(&value);
 }
 
@@ -603,6 +686,110 @@ static void a_walk_ends_where_a_space_has_two_keys(void **state)
 	assert_int_equal(banyan_close(db), 0);
 }
 
+/* ---- deep trees ------------------------------------------------------- */
+
+#define LEVELS 10000u
+
+/* In each key space "a", "m" and "z", where m is the next key space */
+static void make_deep(banyan *db)
+{
+	struct banyan_new file = { .mode = S_IFREG | 0644 };
+	struct banyan_new space = { .mode = S_IFDIR | 0755 };
+	banyan_data *at = banyan_root(db);
+	banyan_data *below = NULL;
+	for (unsigned i = 0; i < LEVELS; i++) {
+		assert_int_equal(banyan_insert(at, "a", 1, &file, NULL, NULL),
+				 0);
+		assert_int_equal(banyan_insert(at, "z", 1, &file, NULL, NULL),
+				 0);
+		assert_int_equal(
+			banyan_insert(at, "m", 1, &space, &below, NULL), 0);
+		banyan_release(at, 1);
+		at = below;
+	}
+	banyan_release(at, 1);
+}
+
+/* The keys in the order in which a walk comes to them */
+struct deep_walk {
+	bool reverse;
+	bool up; /* it is on its way up again */
+	unsigned level;
+	uint64_t visits;
+};
+
+static int visit_deep(void *arg, const char *path,
+		      const struct banyan_entry *entry)
+{
+	struct deep_walk *w = arg;
+	char name = w->reverse == w->up ? 'a' : 'z';
+	bool space = entry->name[0] == 'm';
+	if (space) {
+		assert_true(w->visits % 2 && !w->up);
+		w->level++;
+		w->up = w->level == LEVELS;
+	} else {
+		assert_int_equal(entry->name[0], name);
+		w->level -= w->up;
+	}
+	w->visits++;
+	assert_int_equal(strlen(path), 2 * (w->level - space) + 1);
+	return 0;
+}
+
+static void a_walk_goes_as_deep_as_the_tree(void **state)
+{
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	make_deep(db);
+	for (unsigned i = 0; i < 2; i++) {
+		struct deep_walk w = { .reverse = i };
+		struct banyan_range r = { .reverse = i, .names_only = true };
+		assert_int_equal(banyan_walk(db, "", &r, true, visit_deep, &w),
+				 0);
+		assert_int_equal(w.visits, 3 * LEVELS);
+		assert_int_equal(w.level, 0);
+	}
+	/* What of the first level is wanted holds when it is come back to */
+	struct deep_walk w = { 0 };
+	struct banyan_range r = {
+		.from = "m", .from_len = 1, .to = "n", .to_len = 1
+	};
+	w.visits = 1;
+	assert_int_equal(banyan_walk(db, "", &r, true, visit_deep, &w), 0);
+	assert_int_equal(w.visits, 1 + 3 * LEVELS - 2);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* A hostile file: the key space with which a walk begins lies below itself, and
+ * each key space on the way has one key */
+static void a_walk_ends_where_it_comes_back_to_its_beginning(void **state)
+{
+	struct row_key link;
+	struct txn *txn = NULL;
+	banyan *db = NULL;
+	unsigned visits = 0;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_make_space(db, "a/b/c", BANYAN_PARENTS), 0);
+	banyan_data *a = find(db, "a");
+	banyan_data *c = find(db, "a/b/c");
+	add_second_key(db, banyan_id(c), banyan_id(a));
+	assert_int_equal(
+		store_write_begin(db->store, OPERATION_BATCH, true, &txn), 0);
+	row_key_link(&link, banyan_id(a), BANYAN_ROOT_ID, "a", 1);
+	assert_int_equal(txn_delete(txn, &link), 0);
+	assert_int_equal(store_write_end(db->store, 0), 0);
+	assert_int_equal(banyan_walk(db, "a", NULL, true, count_visits,
+				     &visits),
+			 -ELOOP);
+	assert_int_equal(visits, 3);
+	banyan_release(a, 1);
+	banyan_release(c, 1);
+	assert_int_equal(banyan_close(db), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -620,6 +807,9 @@ int main(void)
 		cmocka_unit_test(a_half_swept_orphan_is_no_damage),
 		cmocka_unit_test(
 			a_data_with_very_many_attributes_can_be_deleted),
+		cmocka_unit_test(
+			attributes_that_could_not_be_listed_are_refused),
+		cmocka_unit_test(as_many_as_fit_are_listed),
 		cmocka_unit_test(a_value_of_very_many_extents_can_be_cut),
 		cmocka_unit_test(a_hole_may_take_very_many_extents),
 		cmocka_unit_test(bits_that_no_mode_has_are_not_kept),
@@ -627,6 +817,9 @@ int main(void)
 		cmocka_unit_test(
 			figures_can_be_asked_for_in_a_batch_beside_a_freeze),
 		cmocka_unit_test(a_walk_ends_where_a_space_has_two_keys),
+		cmocka_unit_test(a_walk_goes_as_deep_as_the_tree),
+		cmocka_unit_test(
+			a_walk_ends_where_it_comes_back_to_its_beginning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
-#include "repair/row_tools.h"
+#include "api/handle.h"
+#include "repair/row_lookup.h"
 #include "tests/support/encode_table.h"
 #include "tests/support/fault_file.h"
 #include "tests/support/random.h"
@@ -68,11 +68,11 @@ static void add_dense(banyan *db, unsigned record)
 				 0);
 	}
 	assert_int_equal(encode_table(&op, table, &body), 0);
-	log_begin(db->log, true);
-	assert_int_equal(log_stage_body(db->log, RECORD_OPERATION, body.data,
-					body.len, &offset),
+	log_begin(db->store->log, true);
+	assert_int_equal(log_stage_body(db->store->log, RECORD_OPERATION,
+					body.data, body.len, &offset),
 			 0);
-	assert_int_equal(log_commit(db->log), 0);
+	assert_int_equal(log_commit(db->store->log), 0);
 	redo_table_unref(table);
 	buf_free(&body);
 }
@@ -83,7 +83,7 @@ static struct file *killed(struct file *f, banyan *db)
 	struct file *after = NULL;
 	assert_int_equal(fault_file_after_kill(f, fault_file_events(f), &after),
 			 0);
-	log_poison(db->log);
+	log_poison(db->store->log);
 	(void)banyan_close(db);
 	fault_file_free(f);
 	return after;
@@ -95,10 +95,10 @@ static struct file *dense_file(unsigned records)
 	banyan *db = NULL;
 	struct banyan_options o = { 0 };
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	for (unsigned n = 0; n < records; n++)
 		add_dense(db, n);
-	assert_int_equal(log_sync(db->log, NULL), 0);
+	assert_int_equal(log_sync(db->store->log, NULL), 0);
 	return killed(f, db);
 }
 
@@ -108,7 +108,7 @@ static int open_db(struct file *f, unsigned flags, uint64_t limit, banyan **db)
 				    .cache_bytes = limit,
 				    .report = hear };
 	*said = '\0';
-	return db_open_file(f, &o, false, db);
+	return handle_open_file(f, &o, false, db);
 }
 
 /* Another copy of the file, so that it may be opened more than once */
@@ -123,7 +123,7 @@ static struct file *copy_of(struct file *f)
 static void assert_dense(banyan *db, unsigned records)
 {
 	struct read_txn s;
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	struct row_key key;
 	uint8_t value[ROW_VALUE_MAX];
 	struct buf row = BUF_INIT;
@@ -131,7 +131,7 @@ static void assert_dense(banyan *db, unsigned records)
 	assert_int_equal(st.keys, records);
 	assert_int_equal(st.live_bytes, records * 10);
 	assert_int_equal(st.next_id, 1 + records);
-	read_txn_begin_pinned(db, &s);
+	read_txn_begin_pinned(db->store, &s);
 	for (unsigned n = 0; n < records; n++) {
 		memset(value, (int)n + 1, sizeof(value));
 		for (unsigned i = 0; i < ROWS; i += 57) {
@@ -149,9 +149,9 @@ static void assert_dense(banyan *db, unsigned records)
 
 static uint64_t tables_of(const banyan *db)
 {
-	uint64_t bytes = redo_table_bytes(db->view->active);
-	if (db->view->frozen)
-		bytes += redo_table_bytes(db->view->frozen);
+	uint64_t bytes = redo_table_bytes(db->store->view->active);
+	if (db->store->view->frozen)
+		bytes += redo_table_bytes(db->store->view->frozen);
 	return bytes;
 }
 
@@ -185,10 +185,9 @@ static bool watch_memory(void)
 #endif
 }
 
-/* On a disk: what is in a fault file is in memory */
-static struct file *on_disk(struct file *f)
+/* On a disk, at this path: what is in a fault file is in memory */
+static struct file *on_disk(struct file *f, char path[TEMP_MAX])
 {
-	char path[TEMP_MAX];
 	size_t size = fault_file_size(f);
 	uint8_t *bytes = malloc(size);
 	struct file *out = NULL;
@@ -200,7 +199,6 @@ static struct file *on_disk(struct file *f)
 	close(fd);
 	free(bytes);
 	assert_int_equal(file_open(path, true, &out), 0);
-	unlink(path);
 	return out;
 }
 
@@ -227,9 +225,11 @@ static void a_few_bytes_do_not_take_gigabytes(void **state)
 	struct file *f = dense_file(RECORDS);
 	struct file *again = NULL;
 	banyan *db = NULL;
+	char path[TEMP_MAX];
 	(void)state;
 	assert_true(fault_file_size(f) < 1u << 20);
-	open_watched(on_disk(f), 0);
+	open_watched(on_disk(f, path), 0);
+	unlink(path);
 	assert_int_equal(open_db(f, 0, LIMIT, &db), 0);
 	assert_int_equal(banyan_close(db), 0);
 	again = copy_of(f);
@@ -276,7 +276,7 @@ static void a_cut_while_it_goes_into_the_tree_loses_nothing(void **state)
 	(void)state;
 	assert_int_equal(open_db(f, 0, LIMIT, &db), 0);
 	size_t last = fault_file_events(f);
-	assert_true(db->freezes >= 3);
+	assert_true(db->store->freezes >= 3);
 	size_t step = 1 + (last - first) * test_one_in(4) / 24;
 	for (size_t n = first; n <= last; n += step) {
 		struct file *after = NULL;
@@ -428,19 +428,19 @@ static void go_on_with(struct file *f, unsigned *went_on)
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY };
 	banyan *db = NULL;
 	char value = 0;
-	if (db_open_file(f, &o, false, &db))
+	if (handle_open_file(f, &o, false, &db))
 		return;
 	int rc = banyan_put(db, "mine", "x", 1, 0);
 	assert_int_equal(rc, -EROFS);
 	(void)banyan_close(db);
 	struct file *again = copy_of(f);
 	o.flags = 0;
-	assert_int_equal(db_open_file(again, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(again, &o, false, &db), 0);
 	rc = banyan_put(db, "mine", "x", 1, 0);
 	if (rc == 0)
 		*went_on += 1;
 	again = killed(again, db);
-	assert_int_equal(db_open_file(again, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(again, &o, false, &db), 0);
 	(void)banyan_freeze(db);
 	if (rc == 0)
 		assert_int_equal(
@@ -448,7 +448,7 @@ static void go_on_with(struct file *f, unsigned *went_on)
 	(void)banyan_close(db);
 	struct file *last = copy_of(again);
 	fault_file_free(again);
-	assert_int_equal(db_open_file(last, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(last, &o, false, &db), 0);
 	(void)banyan_close(db);
 	fault_file_free(last);
 }
@@ -465,15 +465,15 @@ static void strange_operations_do_no_harm(void **state)
 		banyan *db = NULL;
 		uint64_t offset = 0;
 		assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-		assert_int_equal(db_open_file(f, &o, true, &db), 0);
+		assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 		for (uint64_t k = 1 + test_below(&random, 3); k; k--) {
 			strange_body(&random, &body);
-			log_begin(db->log, true);
+			log_begin(db->store->log, true);
 			assert_int_equal(
-				log_stage_body(db->log, RECORD_OPERATION,
+				log_stage_body(db->store->log, RECORD_OPERATION,
 					       body.data, body.len, &offset),
 				0);
-			assert_int_equal(log_commit(db->log), 0);
+			assert_int_equal(log_commit(db->store->log), 0);
 		}
 		f = killed(f, db);
 		go_on_with(f, &went_on);
@@ -497,25 +497,26 @@ static void put_keys(banyan *db)
 {
 	char path[300];
 	char value[256];
+	banyan *batch = NULL;
 	memset(value, 'v', sizeof(value));
 	memset(path, 'p', sizeof(path));
 	for (unsigned i = 0; i < all_keys(); i++) {
 		if (i % 1000 == 0)
-			assert_int_equal(banyan_begin(db), 0);
+			assert_int_equal(banyan_begin(db, &batch), 0);
 		sprintf(path + 230, "%08x", i * 2654435761u);
-		assert_int_equal(banyan_put(db, path, value, sizeof(value), 0),
-				 0);
+		assert_int_equal(
+			banyan_put(batch, path, value, sizeof(value), 0), 0);
 		if (i % 7 == 0)
-			assert_int_equal(banyan_remove(db, path), 0);
+			assert_int_equal(banyan_remove(batch, path), 0);
 		if (i % 1000 == 999)
-			assert_int_equal(banyan_commit(db), 0);
+			assert_int_equal(banyan_commit(batch), 0);
 	}
 }
 
 static void assert_keys(banyan *db)
 {
 	char path[300];
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	uint64_t keys = 0;
 	memset(path, 'p', sizeof(path));
 	for (unsigned i = 0; i < all_keys(); i++) {
@@ -543,7 +544,7 @@ static void the_writer_may_have_had_a_larger_cache(void **state)
 	banyan *db = NULL;
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	put_keys(db);
 	if (test_one_in(2) == 1)
 		assert_true(tables_of(db) >
@@ -557,7 +558,7 @@ static void the_writer_may_have_had_a_larger_cache(void **state)
 	fault_file_free(again);
 	assert_int_equal(open_db(f, 0, BANYAN_CACHE_MIN, &db), 0);
 	assert_true(tables_of(db) < 33u << 20);
-	assert_true(db->freezes > 1);
+	assert_true(db->store->freezes > 1);
 	assert_keys(db);
 	assert_int_equal(banyan_put(db, "one more", "x", 1, 0), 0);
 	f = killed(f, db);

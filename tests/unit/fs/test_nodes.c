@@ -111,27 +111,6 @@ static void remembers_what_is_plain_until_it_is_forgotten(void **state)
 	nodes_free(nodes);
 }
 
-static void remembers_when_it_was_resized_until_that_is_taken(void **state)
-{
-	struct nodes *nodes = nodes_new();
-
-	(void)state;
-	nodes_set_resized(nodes, &world[1], 7); /* unknown: no effect */
-	add(nodes, &world[1]);
-	assert_int_equal(nodes_take_resized(nodes, &world[1]), 0);
-	nodes_set_resized(nodes, &world[1], 7);
-	for (size_t i = 2; i < 1000; i++) /* the table grows */
-		add(nodes, &world[i]);
-	assert_int_equal(nodes_take_resized(nodes, &world[1]), 7);
-	assert_int_equal(nodes_take_resized(nodes, &world[2]), 0);
-	assert_int_equal(nodes_take_resized(nodes, &world[1]), 0);
-	nodes_set_resized(nodes, &world[1], 8);
-	nodes_drop(nodes, &world[1], 1); /* or until it is forgotten */
-	add(nodes, &world[1]);
-	assert_int_equal(nodes_take_resized(nodes, &world[1]), 0);
-	nodes_free(nodes);
-}
-
 static void random_traffic_matches_a_model(void **state)
 {
 	const char *given = getenv("BANYAN_SEED");
@@ -181,9 +160,6 @@ int main(void)
 				       reset),
 		cmocka_unit_test_setup(
 			remembers_what_is_plain_until_it_is_forgotten, reset),
-		cmocka_unit_test_setup(
-			remembers_when_it_was_resized_until_that_is_taken,
-			reset),
 		cmocka_unit_test_setup(random_traffic_matches_a_model, reset),
 	};
 

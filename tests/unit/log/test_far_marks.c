@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/fault_file.h"
 
 #define KEYS 15000u /* in rows of more than a segment */
@@ -43,7 +43,8 @@ static int set_up(void **state)
 	char path[16];
 	char value[250];
 	*state = x;
-	if (!x || fault_file_new(NULL, 0, &f) || db_open_file(f, &o, true, &db))
+	if (!x || fault_file_new(NULL, 0, &f) ||
+	    handle_open_file(f, &o, true, &db))
 		return -1;
 	memset(value, 'v', sizeof(value));
 	for (unsigned i = 0; i < KEYS; i++) {
@@ -59,7 +60,7 @@ static int set_up(void **state)
 	if (!x->bytes || x->size / SEGMENT_SIZE != 1 ||
 	    file_read(f, x->bytes, x->size, 0))
 		return -1;
-	log_poison(db->log);
+	log_poison(db->store->log);
 	(void)banyan_close(db);
 	fault_file_free(f);
 	return 0;
@@ -85,7 +86,7 @@ static int64_t look(struct fixture *x, uint64_t size, bool read_only)
 	struct file *f = NULL;
 	banyan *db = NULL;
 	assert_int_equal(fault_file_new(x->bytes, size, &f), 0);
-	int rc = db_open_file(f, &o, false, &db);
+	int rc = handle_open_file(f, &o, false, &db);
 	if (!rc) {
 		assert_int_equal(banyan_get_stat(db, &stat), 0);
 		assert_int_equal(banyan_close(db), 0);
@@ -127,7 +128,7 @@ static void put_and_die(struct fixture *x, unsigned keys, bool sync)
 	banyan *db = NULL;
 	char path[16];
 	assert_int_equal(fault_file_new(x->bytes, x->size, &f), 0);
-	assert_int_equal(db_open_file(f, &o, x->size == 0, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, x->size == 0, &db), 0);
 	for (unsigned i = 0; i < keys; i++) {
 		sprintf(path, "key%u", i);
 		assert_int_equal(banyan_put(db, path, "value", 5, 0), 0);
@@ -136,7 +137,7 @@ static void put_and_die(struct fixture *x, unsigned keys, bool sync)
 		assert_int_equal(banyan_sync(db), 0);
 	x->size = fault_file_size(f);
 	assert_int_equal(file_read(f, x->bytes, x->size, 0), 0);
-	log_poison(db->log);
+	log_poison(db->store->log);
 	(void)banyan_close(db);
 	fault_file_free(f);
 }
@@ -162,7 +163,7 @@ static uint64_t growth(struct file **f, bool sync)
 	struct file *after = NULL;
 	banyan *db = NULL;
 	uint64_t size = fault_file_size(*f);
-	assert_int_equal(db_open_file(*f, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(*f, &o, false, &db), 0);
 	if (sync)
 		assert_int_equal(banyan_sync(db), 0);
 	assert_int_equal(banyan_close(db), 0);
@@ -199,7 +200,7 @@ static void so_does_a_freeze(void **state)
 	struct file *after = NULL;
 	banyan *db = NULL;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
-	assert_int_equal(db_open_file(f, &o, true, &db), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	assert_int_equal(banyan_put(db, "key0", "value", 5, 0), 0);
 	assert_int_equal(banyan_freeze(db), 0);
 	uint64_t size = fault_file_size(f);
@@ -208,7 +209,7 @@ static void so_does_a_freeze(void **state)
 	assert_int_equal(fault_file_size(f), size);
 	x->size = size;
 	assert_int_equal(file_read(f, x->bytes, size, 0), 0);
-	x->bytes[db->last_offset + RECORD_HEADER_SIZE] ^= 1;
+	x->bytes[db->store->last_offset + RECORD_HEADER_SIZE] ^= 1;
 	assert_int_equal(look(x, size, true), -EBADMSG);
 	assert_true(x->told);
 	assert_int_equal(banyan_put(db, "key1", "value", 5, 0), 0);
@@ -216,9 +217,10 @@ static void so_does_a_freeze(void **state)
 	assert_int_equal(fault_file_after_kill(f, fault_file_events(f), &after),
 			 0);
 	fault_file_free(f);
-	assert_int_equal(db_open_file(after, &o, false, &db), 0);
+	assert_int_equal(handle_open_file(after, &o, false, &db), 0);
 	assert_int_equal(fault_file_size(after),
-			 db->last_offset + record_size(FREEZE_BODY_SIZE, 0));
+			 db->store->last_offset +
+				 record_size(FREEZE_BODY_SIZE, 0));
 	assert_int_equal(banyan_close(db), 0);
 	fault_file_free(after);
 }

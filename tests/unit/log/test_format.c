@@ -24,7 +24,7 @@ static void make_superblock(uint8_t *bytes, struct superblock *sb)
 		.compat = 0x1122334455667788,
 		.generation = 3,
 		.salt = SALT,
-		.created = -5,
+		.created = TIMESTAMP_MAX - 5,
 	};
 	memcpy(sb->uuid, "0123456789abcdef", 16);
 	memcpy(sb->file_uuid, "fedcba9876543210", 16);
@@ -49,7 +49,7 @@ static void a_superblock_comes_back(void **in)
 	assert_true(back.compat == sb.compat);
 	assert_true(back.ro_compat == 0 && back.incompat == 0);
 	assert_true(back.generation == 3 && back.salt == SALT);
-	assert_true(back.created == -5);
+	assert_true(back.created == sb.created);
 	assert_memory_equal(back.uuid, sb.uuid, 16);
 	assert_memory_equal(back.file_uuid, sb.file_uuid, 16);
 }
@@ -323,7 +323,7 @@ static void the_checksum_of_a_record_covers_all_but_itself(void **in)
 
 static const struct freeze plain_freeze = {
 	.number = 4,
-	.time = -1,
+	.time = TIMESTAMP_MAX,
 	.automatic = true,
 	.root = { .offset = 90000, .length = 10000, .crc = 5 },
 	.height = 2,
@@ -352,7 +352,7 @@ static void a_freeze_comes_back(void **in)
 	(void)in;
 	freeze_encode(&plain_freeze, body);
 	assert_true(freeze_decode(&f, HERE, body, sizeof(body)));
-	assert_true(f.number == 4 && f.time == -1 && f.automatic);
+	assert_true(f.number == 4 && f.automatic && f.time == TIMESTAMP_MAX);
 	assert_true(f.root.offset == 90000 && f.root.length == 10000 &&
 		    f.root.crc == 5 && f.height == 2);
 	assert_true(f.replay.offset == 80000 && f.replay.seq == 60 &&

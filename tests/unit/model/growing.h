@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "repair/check.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "model/extents.h"
 #include "tests/support/fault_file.h"
 #include "tests/support/random.h"
@@ -25,7 +25,9 @@
 struct growing {
 	struct file *f;
 	banyan *db;
+	banyan *batch; /* NULL: none */
 	banyan_data *d; /* of key "a" */
+	banyan_data *outside; /* in a batch: the same, of the database */
 	uint8_t *want; /* GROWING_MAX bytes, zeros from size on */
 	size_t size;
 	uint64_t random;
@@ -34,7 +36,7 @@ struct growing {
 static inline void growing_open(struct growing *g, bool fresh)
 {
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
-	assert_int_equal(db_open_file(g->f, &o, fresh, &g->db), 0);
+	assert_int_equal(handle_open_file(g->f, &o, fresh, &g->db), 0);
 	if (fresh)
 		assert_int_equal(banyan_put(g->db, "a", "", 0, 0), 0);
 	assert_int_equal(banyan_find(g->db, "a", &g->d), 0);
@@ -68,6 +70,25 @@ static inline void growing_reopen(struct growing *g)
 	fault_file_free(g->f);
 	g->f = after;
 	growing_open(g, false);
+}
+
+/* From now on the value grows in a batch */
+static inline void growing_enter_batch(struct growing *g)
+{
+	assert_int_equal(banyan_begin(g->db, &g->batch), 0);
+	g->outside = g->d;
+	assert_int_equal(banyan_find(g->batch, "a", &g->d), 0);
+}
+
+static inline void growing_leave_batch(struct growing *g, bool commit)
+{
+	banyan_release(g->d, 1);
+	g->d = g->outside;
+	if (commit)
+		assert_int_equal(banyan_commit(g->batch), 0);
+	else
+		banyan_abort(g->batch);
+	g->batch = NULL;
 }
 
 /* So many random bytes at the end, as the model has them then */
@@ -121,7 +142,7 @@ static inline struct shape shape_of(banyan_data *d)
 	struct run run;
 	struct shape shape = { 0 };
 	int rc = 0;
-	assert_int_equal(read_txn_data(d, &s, &l), 0);
+	assert_int_equal(handle_read_data(d, &s, &l), 0);
 	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, 0), 0);
 	while ((rc = extent_iter_next(&it, &run)) == 0) {
 		shape.extents++;
@@ -133,7 +154,7 @@ static inline struct shape shape_of(banyan_data *d)
 	assert_int_equal(rc, 1);
 	shape.rows = l.d.contents == CONTENTS_ROWS;
 	extent_iter_close(&it);
-	read_txn_end(&s);
+	handle_read_end(d->db, &s);
 	return shape;
 }
 
@@ -157,14 +178,15 @@ static inline void growing_tell(void *arg, const char *line)
 static inline void assert_sound(banyan *db)
 {
 	struct banyan_check options = { .found = growing_tell };
-	struct checker k = { .options = &options };
-	assert_int_equal(check_rows(&k, db), 0);
-	assert_int_equal(k.damages, 0);
+	struct checker k;
+	checker_init(&k, &options);
+	assert_int_equal(check_rows(&k, db->store), 0);
+	assert_int_equal(k.tell.count, 0);
 }
 
 static inline uint64_t live_bytes(banyan *db)
 {
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	assert_int_equal(banyan_get_stat(db, &st), 0);
 	return st.live_bytes;
 }

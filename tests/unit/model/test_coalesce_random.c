@@ -179,12 +179,13 @@ static void compare(struct walk *w)
 	assert_sound(w->g.db);
 }
 
-static void find_values(struct walk *w)
+/* Of the database, or of a batch */
+static void find_values(struct walk *w, banyan *db)
 {
 	for (unsigned i = 0; i < VALUES; i++) {
 		char key[8];
 		sprintf(key, "v%u", i);
-		assert_int_equal(banyan_find(w->g.db, key, &w->v[i].d), 0);
+		assert_int_equal(banyan_find(db, key, &w->v[i].d), 0);
 	}
 }
 
@@ -205,7 +206,7 @@ static void start_walk(struct walk *w)
 		sprintf(key, "v%u", i);
 		assert_int_equal(banyan_put(w->g.db, key, "", 0, 0), 0);
 	}
-	find_values(w);
+	find_values(w, w->g.db);
 	for (unsigned i = 0; i < VALUES; i++)
 		write_at(&w->v[i], 0, BEGINNING, (int)i + 1);
 }
@@ -214,23 +215,29 @@ static void step(struct walk *w)
 {
 	struct plain *p = &w->v[below(w, VALUES)];
 	size_t kind = below(w, 100);
-	bool batch = below(w, 5) == 0;
-	if (batch)
-		assert_int_equal(banyan_begin(w->g.db), 0);
+	banyan *batch = NULL;
+	if (below(w, 5) == 0) {
+		assert_int_equal(banyan_begin(w->g.db, &batch), 0);
+		release_values(w);
+		find_values(w, batch);
+	}
 	if (kind < 50)
 		append_some(w, p);
 	else if (kind < 70)
 		change_some(w, p);
 	else if (kind < 85)
 		clone_some(w, p);
-	if (batch)
-		assert_int_equal(banyan_commit(w->g.db), 0);
+	if (batch) {
+		release_values(w);
+		assert_int_equal(banyan_commit(batch), 0);
+		find_values(w, w->g.db);
+	}
 	if (kind >= 97)
 		assert_int_equal(banyan_freeze(w->g.db), 0);
 	if (kind == 96) {
 		release_values(w);
 		growing_reopen(&w->g);
-		find_values(w);
+		find_values(w, w->g.db);
 	}
 }
 

@@ -24,18 +24,17 @@ static uint64_t any_number(uint64_t *random, uint64_t most)
 	return most == UINT64_MAX ? v : v % (most + 1);
 }
 
-static int64_t any_time(uint64_t *random, int64_t near)
+static timestamp any_time(uint64_t *random, timestamp near)
 {
 	switch (test_below(random, 4)) {
 	case 0:
 		return near;
 	case 1:
-		return (int64_t)any_number(random, UINT64_MAX);
+		return any_number(random, TIMESTAMP_MAX);
 	case 2:
-		return test_below(random, 2) ? INT64_MAX : INT64_MIN;
+		return test_below(random, 2) ? TIMESTAMP_MAX : 0;
 	default:
-		return (int64_t)((uint64_t)near + test_below(random, 2000) -
-				 1000);
+		return near + test_below(random, 2000) - 1000;
 	}
 }
 

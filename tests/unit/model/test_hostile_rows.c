@@ -16,7 +16,8 @@
 
 #include <cmocka.h>
 
-#include "engine/db.h"
+#include "api/handle.h"
+#include "engine/write.h"
 #include "tests/support/random.h"
 
 #define ROWS_MAX 256
@@ -74,7 +75,7 @@ static void collect_rows(banyan *db, struct rows *rows)
 	struct read_txn s;
 	struct merged_cursor *c = NULL;
 	rows->count = 0;
-	read_txn_begin(db, &s);
+	read_txn_begin(db->store, &s);
 	assert_int_equal(merged_cursor_new(&s.state.merged, &c), 0);
 	int rc = merged_cursor_seek(c, "", 0);
 	for (; rc == 0 && rows->count < ROWS_MAX; rc = merged_cursor_next(c)) {
@@ -129,7 +130,8 @@ static void spoil(uint64_t *random, banyan *db, const struct rows *rows)
 {
 	struct txn *c = NULL;
 	unsigned n = 1 + (unsigned)test_below(random, 4);
-	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &c), 0);
+	assert_int_equal(
+		store_write_begin(db->store, OPERATION_BATCH, true, &c), 0);
 	while (n--) {
 		struct row row = rows->row[test_below(random, rows->count)];
 		const struct row *other =
@@ -150,8 +152,8 @@ static void spoil(uint64_t *random, banyan *db, const struct rows *rows)
 		if (row.key_len)
 			put_row(c, &row);
 	}
-	assert_int_equal(db_write_end(db, c, 0), 0);
-	atomic_store(&db->orphans, true);
+	assert_int_equal(store_write_end(db->store, 0), 0);
+	atomic_store(&db->store->orphans, true);
 }
 
 /* ---- what people then do with it -------------------------------------- */
@@ -297,9 +299,11 @@ static void a_name_in_a_row_may_be_too_long(void **in)
 	row.value[1] = S_IFREG >> 12;
 	row.value[2] = 2;
 	row.value_len = 3;
-	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, &change), 0);
+	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true,
+					   &change),
+			 0);
 	put_row(change, &row);
-	assert_int_equal(db_write_end(db, change, 0), 0);
+	assert_int_equal(store_write_end(db->store, 0), 0);
 	assert_int_equal(banyan_scan(banyan_root(db), &range, &c), 0);
 	assert_int_equal(banyan_next(c, &e), -EUCLEAN);
 	banyan_scan_end(c);
@@ -316,9 +320,10 @@ static void names_beyond_the_limit_are_refused_by_all(void **in)
 	memset(name, 'x', sizeof(name));
 	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
 	banyan_data *root = banyan_root(db);
-	assert_int_equal(banyan_search(root, name, sizeof(name), &d),
+	assert_int_equal(banyan_search(root, name, sizeof(name), &d, NULL),
 			 -ENAMETOOLONG);
-	assert_int_equal(banyan_insert(root, name, sizeof(name), &make, &d),
+	assert_int_equal(banyan_insert(root, name, sizeof(name), &make, &d,
+				       NULL),
 			 -ENAMETOOLONG);
 	assert_int_equal(banyan_delete(root, name, sizeof(name), 0, NULL),
 			 -ENAMETOOLONG);

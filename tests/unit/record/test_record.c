@@ -218,6 +218,102 @@ static void a_schema_that_makes_no_sense_is_refused(void **in)
 	assert_int_equal(banyan_check_schema(&schema), -EINVAL);
 }
 
+/* A block with one record */
+static const uint8_t one_record[] = { 8, 4, 0x0b, 3, 'A', 'd', 'a', 71, 1 };
+
+static void assert_schema_refused(const struct banyan_schema *schema)
+{
+	struct banyan_value back[5];
+	char name[BANYAN_NAME_MAX + 1];
+	uint8_t bytes[32];
+	size_t at = 0;
+
+	assert_int_equal(banyan_check_schema(schema), -EINVAL);
+	assert_int_equal(banyan_record_key(schema, ada, name), -EINVAL);
+	assert_int_equal(banyan_record_pack(schema, ada, NULL, 0), -EINVAL);
+	assert_int_equal(banyan_block_append(schema, ada, bytes, sizeof(bytes),
+					     &at),
+			 -EINVAL);
+	assert_int_equal(banyan_record_unpack(schema, one_record + 1, 8, back),
+			 -EINVAL);
+	assert_int_equal(banyan_block_next(schema, one_record,
+					   sizeof(one_record), &at, back),
+			 -EINVAL);
+}
+
+static void a_schema_that_leads_nowhere_is_refused(void **in)
+{
+	const struct banyan_schema no_key = { people, 5, 5 };
+	const struct banyan_schema no_fields = { NULL, 5, 0 };
+	const struct banyan_schema none = { people, 0, 0 };
+	const struct banyan_schema many = { people, BANYAN_FIELDS_MAX + 1, 0 };
+	(void)in;
+	assert_schema_refused(NULL);
+	assert_schema_refused(&no_key);
+	assert_schema_refused(&no_fields);
+	assert_schema_refused(&none);
+	assert_schema_refused(&many);
+}
+
+static void what_is_missing_is_refused(void **in)
+{
+	const struct banyan_schema *schema = &schema_of_people;
+	struct banyan_value values[5];
+	char name[BANYAN_NAME_MAX + 1];
+	uint8_t bytes[32];
+	size_t at = 0;
+	(void)in;
+	assert_int_equal(banyan_record_key(schema, NULL, name), -EINVAL);
+	assert_int_equal(banyan_record_key(schema, ada, NULL), -EINVAL);
+	assert_int_equal(banyan_record_pack(schema, NULL, bytes, 32), -EINVAL);
+	assert_int_equal(banyan_record_pack(schema, ada, NULL, 32), -EINVAL);
+	assert_int_equal(banyan_block_append(schema, NULL, bytes, 32, &at),
+			 -EINVAL);
+	assert_int_equal(banyan_block_append(schema, ada, NULL, 32, &at),
+			 -EINVAL);
+	assert_int_equal(banyan_block_append(schema, ada, bytes, 32, NULL),
+			 -EINVAL);
+	assert_int_equal(banyan_record_unpack(schema, NULL, 8, values),
+			 -EINVAL);
+	assert_int_equal(banyan_record_unpack(schema, one_record + 1, 8, NULL),
+			 -EINVAL);
+	assert_int_equal(banyan_block_next(schema, NULL, 9, &at, values),
+			 -EINVAL);
+	assert_int_equal(banyan_block_next(schema, one_record, 9, NULL, values),
+			 -EINVAL);
+	assert_int_equal(banyan_block_next(schema, one_record, 9, &at, NULL),
+			 -EINVAL);
+	memcpy(values, ada, sizeof(values));
+	values[0].bytes = NULL;
+	assert_int_equal(banyan_record_key(schema, values, name), -EINVAL);
+	assert_int_equal(banyan_record_pack(schema, values, NULL, 0), -EINVAL);
+	assert_int_equal(banyan_block_append(schema, values, bytes, 32, &at),
+			 -EINVAL);
+	assert_int_equal(at, 0);
+}
+
+static void no_bytes_are_no_record(void **in)
+{
+	struct banyan_value values[5];
+	size_t at = 0;
+	(void)in;
+	assert_int_equal(banyan_record_unpack(&schema_of_people, NULL, 0,
+					      values),
+			 -EUCLEAN);
+	assert_int_equal(
+		banyan_block_next(&schema_of_people, NULL, 0, &at, values), 1);
+}
+
+/* Of a type that is unknown nothing is packed, whatever the value says */
+static void an_unknown_type_is_refused(void **in)
+{
+	const struct banyan_field field = { "k", (enum banyan_type)6 };
+	const struct banyan_schema schema = { &field, 1, 0 };
+	const struct banyan_value value = { .type = (enum banyan_type)6 };
+	(void)in;
+	assert_int_equal(banyan_record_pack(&schema, &value, NULL, 0), -EINVAL);
+}
+
 static ssize_t key_of(enum banyan_type type, const char *bytes, size_t size,
 		      char *name)
 {
@@ -622,6 +718,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_schema_that_makes_no_sense_is_refused),
+		cmocka_unit_test(a_schema_that_leads_nowhere_is_refused),
+		cmocka_unit_test(what_is_missing_is_refused),
+		cmocka_unit_test(no_bytes_are_no_record),
+		cmocka_unit_test(an_unknown_type_is_refused),
 		cmocka_unit_test(the_key_field_names_a_record),
 		cmocka_unit_test(a_packed_record_is_as_the_header_says),
 		cmocka_unit_test(records_come_back_as_they_were_packed),

@@ -22,7 +22,7 @@
 #include <cmocka.h>
 
 #include "base/crc32c.h"
-#include "engine/db.h"
+#include "api/handle.h"
 #include "tests/support/random.h"
 #include "tests/support/temp.h"
 
@@ -49,6 +49,7 @@ struct scene {
 	size_t states;
 	struct buf lines; /* what was told, '\n' behind each */
 	struct buf notes;
+	struct banyan_log_end end; /* as the last check has found it */
 	long calls; /* of progress */
 	long cancel_at; /* 0: never */
 };
@@ -174,13 +175,15 @@ static inline int dump_key(void *arg, const char *path,
 	assert_int_equal(banyan_find(out->db, path, &d), 0);
 	bool file = S_ISREG(e->attr.mode);
 	snprintf(line, sizeof(line),
-		 "%s\t%llu %o %u %u %u %llu %llu %lld %lld %lld %lld %x %x",
+		 "%s\t%llu %o %u %u %u %llu %llu %llu %llu %llu %llu %x %x",
 		 path, (unsigned long long)e->attr.id, e->attr.mode,
 		 e->attr.uid, e->attr.gid, e->attr.nlink,
 		 (unsigned long long)e->attr.size,
-		 (unsigned long long)e->attr.stored, (long long)e->attr.birth,
-		 (long long)e->attr.atime, (long long)e->attr.mtime,
-		 (long long)e->attr.ctime,
+		 (unsigned long long)e->attr.stored,
+		 (unsigned long long)timestamp_of(e->attr.birth),
+		 (unsigned long long)timestamp_of(e->attr.atime),
+		 (unsigned long long)timestamp_of(e->attr.mtime),
+		 (unsigned long long)timestamp_of(e->attr.ctime),
 		 file ? value_sum(d, e->attr.size) : 0, xattr_sum(d));
 	add_line(&out->text, line);
 	banyan_release(d, 1);
@@ -191,7 +194,7 @@ static inline int dump_key(void *arg, const char *path,
 static inline char *dump_db(banyan *db)
 {
 	struct dump out = { .db = db };
-	struct banyan_stat st;
+	struct banyan_stat st = { 0 };
 	char line[128];
 
 	assert_int_equal(banyan_get_stat(db, &st), 0);
@@ -291,12 +294,14 @@ static inline void make_database(banyan *db)
 				   .value = "space/long",
 				   .size = 10 };
 	char path[32];
+	banyan *batch = NULL;
 
 	make_values(db);
 	assert_int_equal(banyan_alias(db, "one-chunk", "space/alias"), 0);
 	assert_int_equal(banyan_make_space(db, "hollow", 0), 0);
-	assert_int_equal(
-		banyan_insert(banyan_root(db), "symlink", 7, &link, NULL), 0);
+	assert_int_equal(banyan_insert(banyan_root(db), "symlink", 7, &link,
+				       NULL, NULL),
+			 0);
 	banyan_data *d = hold_key(db, "short");
 	assert_int_equal(banyan_set_xattr(d, "user.short", "x", 1, 0), 0);
 	assert_int_equal(
@@ -306,12 +311,12 @@ static inline void make_database(banyan *db)
 	assert_int_equal(banyan_set_xattr(d, "user.of", "a space", 7, 0), 0);
 	banyan_release(d, 1);
 	/* Enough for a tree of two levels */
-	assert_int_equal(banyan_begin(db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
 	for (unsigned i = 0; i < 300; i++) {
 		snprintf(path, sizeof(path), "many/key-%03u", i);
-		put_random(db, path, 40, 1000 + i);
+		put_random(batch, path, 40, 1000 + i);
 	}
-	assert_int_equal(banyan_commit(db), 0);
+	assert_int_equal(banyan_commit(batch), 0);
 }
 
 static inline void keep_state(struct scene *s, banyan *db)
@@ -425,7 +430,8 @@ static inline int64_t check_path(struct scene *s, const char *path)
 				    .note = hear_note,
 				    .progress = count_progress,
 				    .arg = s,
-				    .cache_bytes = BANYAN_CACHE_MIN };
+				    .cache_bytes = BANYAN_CACHE_MIN,
+				    .end = &s->end };
 
 	buf_reset(&s->lines);
 	s->calls = 0;

@@ -6,13 +6,15 @@
  */
 #include "damage_fixture.h"
 
+#include "engine/write.h"
 #include "repair/check.h"
 
-/* ---- damage of the file ----------------------------------------------- */
+/* ---- sound files ------------------------------------------------------ */
 
 static int64_t check_bytes(struct scene *s, const uint8_t *bytes, size_t size)
 {
 	write_whole(SOURCE, bytes, size);
+	buf_reset(&s->notes);
 	return check_path(s, SOURCE);
 }
 
@@ -28,8 +30,103 @@ static void a_sound_file_is_sound(void **in)
 	struct scene *s = *in;
 	assert_int_equal(check_bytes(s, s->bytes, s->size), 0);
 	assert_int_equal(s->lines.len, 0);
-	assert_int_equal(s->notes.len, 0);
 }
+
+/* ---- a file that was cut short ---------------------------------------- */
+
+static void assert_noted(struct scene *s, const char *text)
+{
+	if (!strstr(lines_of(&s->notes), text))
+		print_error("no '%s' in: %s", text, lines_of(&s->notes));
+	assert_non_null(strstr(lines_of(&s->notes), text));
+}
+
+/* A record is not whole: it looks like what a crash has left, and both are said
+ * to be possible */
+static void a_cut_through_a_record_is_told(void **in)
+{
+	struct scene *s = *in;
+	for (size_t i = 0; i < s->records; i++) {
+		const struct at_record *r = &s->record[i];
+		if (r->header.seq <= s->replay)
+			continue;
+		for (unsigned n = 1; n < r->size; n += n + 7) {
+			char line[64];
+			assert_int_equal(
+				check_bytes(s, s->bytes, r->offset + n), 0);
+			assert_int_equal(s->end.offset, r->offset);
+			assert_int_equal(s->end.tail_bytes, n);
+			snprintf(line, sizeof(line),
+				 "%u bytes behind offset %llu,", n,
+				 (unsigned long long)r->offset);
+			assert_noted(s, line);
+			assert_noted(s, "the file was cut short");
+			assert_int_equal(salvage_source_file(s, false), 0);
+			assert_noted(s, line);
+		}
+	}
+}
+
+/* Then only what the file goes up to can be told, and that a closed one would
+ * end otherwise */
+static void a_cut_between_records_tells_how_far_it_is_sound(void **in)
+{
+	struct scene *s = *in;
+	uint64_t freeze = 0;
+	uint64_t operations = 0;
+	bool closed = false;
+	for (size_t i = 0; i < s->records; i++) {
+		const struct at_record *r = &s->record[i];
+		enum record_type type = r->header.type;
+		freeze += type == RECORD_FREEZE;
+		if (type == RECORD_FREEZE)
+			operations = 0;
+		operations += type == RECORD_OPERATION;
+		if (type != RECORD_MARK)
+			closed = type == RECORD_FREEZE;
+		int64_t damages =
+			check_bytes(s, s->bytes, r->offset + r->size);
+		if (!freeze) {
+			assert_true(damages > 0);
+			continue;
+		}
+		assert_int_equal(damages, 0);
+		assert_int_equal(s->end.freeze, freeze);
+		assert_true(s->end.freeze_time.sec > 0);
+		assert_int_equal(s->end.operations, operations);
+		assert_int_equal(s->end.operation_time.sec >=
+					 s->end.freeze_time.sec,
+				 operations > 0);
+		assert_int_equal(s->end.offset, r->offset + r->size);
+		assert_int_equal(s->end.tail_bytes, 0);
+		assert_int_equal(s->end.closed, closed);
+		assert_int_equal(s->notes.len == 0, closed);
+		if (!closed)
+			assert_noted(s, "the file was cut short");
+	}
+	assert_int_equal(freeze, 3);
+	assert_true(operations > 1);
+}
+
+static void a_closed_file_needs_no_note(void **in)
+{
+	struct scene *s = *in;
+	banyan *db = NULL;
+	write_whole(SOURCE, s->bytes, s->size);
+	assert_int_equal(banyan_open(SOURCE, NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "more", "m", 1, 0), 0);
+	/* While it is open there is nothing to wonder about either */
+	assert_int_equal(check_path(s, SOURCE), 0);
+	assert_int_equal(s->notes.len, 0);
+	assert_false(s->end.closed);
+	assert_int_equal(banyan_close(db), 0);
+	assert_int_equal(check_path(s, SOURCE), 0);
+	assert_int_equal(s->notes.len, 0);
+	assert_true(s->end.closed);
+	assert_int_equal(s->end.operations, 0);
+}
+
+/* ---- damage of the file ----------------------------------------------- */
 
 /* Also where it can still be opened, or where it cannot */
 static void every_record_is_checked(void **in)
@@ -143,6 +240,24 @@ static void what_cannot_be_opened_is_told_with_its_place(void **in)
 	memset(bytes, 0, 8192);
 	assert_int_equal(check_bytes(s, bytes, s->size), -EMEDIUMTYPE);
 	free(bytes);
+}
+
+static void what_is_missing_is_refused(void **in)
+{
+	struct scene *s = *in;
+	struct banyan_check check = { .arg = NULL };
+	struct banyan_salvage salvage = { .arg = NULL };
+	write_whole(SOURCE, s->bytes, s->size);
+	assert_int_equal(banyan_check(NULL, &check), -EINVAL);
+	assert_int_equal(banyan_salvage(NULL, OUT, &salvage), -EINVAL);
+	assert_int_equal(banyan_salvage(SOURCE, NULL, &salvage), -EINVAL);
+	assert_int_not_equal(access(OUT, F_OK), 0);
+	/* But nobody needs to be told */
+	assert_int_equal(banyan_check(SOURCE, &check), 0);
+	assert_int_equal(banyan_check(SOURCE, NULL), 0);
+	assert_int_equal(banyan_salvage(SOURCE, OUT, &salvage), 0);
+	assert_int_equal(unlink(OUT), 0);
+	assert_int_equal(banyan_salvage(SOURCE, OUT, NULL), 0);
 }
 
 static void it_can_be_cancelled_at_every_read(void **in)
@@ -262,7 +377,8 @@ static banyan *open_source(struct scene *s, struct txn **c)
 	banyan *db = NULL;
 	write_whole(SOURCE, s->bytes, s->size);
 	assert_int_equal(banyan_open(SOURCE, NULL, &db), 0);
-	assert_int_equal(db_write_begin(db, OPERATION_BATCH, true, c), 0);
+	assert_int_equal(store_write_begin(db->store, OPERATION_BATCH, true, c),
+			 0);
 	return db;
 }
 
@@ -274,9 +390,9 @@ static uint64_t id_of(banyan *db, const char *path)
 	return id;
 }
 
-static void end_source(banyan *db, struct txn *c)
+static void end_source(banyan *db)
 {
-	assert_int_equal(db_write_end(db, c, 0), 0);
+	assert_int_equal(store_write_end(db->store, 0), 0);
 	assert_int_equal(banyan_close(db), 0);
 }
 
@@ -308,7 +424,7 @@ static void rows_without_an_owner_are_found(void **in)
 	put(c, &key, v.data, v.len);
 	row_key_extent(&key, 100000, 10);
 	put(c, &key, v.data, v.len);
-	end_source(db, c);
+	end_source(db);
 	assert_int_equal(check_path(s, SOURCE), 2);
 	assert_found(s, "XATTR rows of Data 100000, which is not there");
 	assert_damage(s, "EXTENT rows of Data 100000, which has no contents",
@@ -330,7 +446,7 @@ static void a_data_in_two_places_is_found(void **in)
 	row_key_name(&key, BANYAN_ROOT_ID, "twice", 5);
 	put(c, &key, copy, v.len);
 	c->op.keys++;
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "at key twice is also elsewhere",
 		      "key twice: its Data is another key's");
 }
@@ -356,7 +472,7 @@ static void lone_datas_and_spaces_are_found(void **in)
 	assert_int_equal(txn_delete(c, &key), 0);
 	row_key_link(&key, space, BANYAN_ROOT_ID, "space", 5);
 	assert_int_equal(txn_delete(c, &key), 0);
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "says that it has 2 links, it has 0",
 		      "which is in lost+found now");
 	char *got = dump_file(OUT);
@@ -379,7 +495,7 @@ static void a_space_without_its_row_is_made_anew(void **in)
 	banyan *db = open_source(s, &c);
 	row_key_data(&key, id_of(db, "space"));
 	assert_int_equal(txn_delete(c, &key), 0);
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "key space refers to Data ",
 		      "mode, owner and times of key space key space");
 	char *got = dump_file(OUT);
@@ -416,7 +532,7 @@ static void key_spaces_in_a_circle_are_found(void **in)
 	put(c, &key, v.data, v.len);
 	row_key_link(&key, hollow, space, "hollow", 6);
 	put(c, &key, "", 0);
-	end_source(db, c);
+	end_source(db);
 	assert_damage(s, "lies below itself", "which is in lost+found now");
 	buf_free(&v);
 }
@@ -439,7 +555,7 @@ static void one_value_under_many_keys_is_read_once(void **in)
 		row_key_name(&key, BANYAN_ROOT_ID, name, (size_t)n);
 		put(c, &key, copy, v.len);
 	}
-	end_source(db, c);
+	end_source(db);
 	assert_true(check_path(s, SOURCE) >= 3000);
 	assert_true(s->calls < 2000);
 	assert_int_equal(salvage_source_file(s, false), 3000);
@@ -522,9 +638,9 @@ static void whatever_the_rows_say_a_salvage_is_sound(void **in)
 		collect(all, &c->state);
 		for (uint64_t n = 1 + test_below(&random, 6); n; n--)
 			spoil_row(&random, c, all);
-		assert_int_equal(db_write_end(db, c, 0), 0);
+		assert_int_equal(store_write_end(db->store, 0), 0);
 		/* As it is, neither swept nor frozen */
-		log_poison(db->log);
+		log_poison(db->store->log);
 		(void)banyan_close(db);
 		int64_t damages = check_path(s, SOURCE);
 		int64_t losses = salvage_source_file(s, false);
@@ -550,11 +666,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_sound_file_is_sound),
+		TEST(a_cut_through_a_record_is_told),
+		TEST(a_cut_between_records_tells_how_far_it_is_sound),
+		TEST(a_closed_file_needs_no_note),
 		TEST(every_record_is_checked),
 		TEST(all_damages_are_found_and_not_only_the_first),
 		TEST(a_damaged_value_is_told_by_key_and_bytes),
 		TEST(rows_beside_a_damaged_node_are_checked),
 		TEST(what_cannot_be_opened_is_told_with_its_place),
+		TEST(what_is_missing_is_refused),
 		TEST(it_can_be_cancelled_at_every_read),
 		TEST(a_damaged_segment_header_is_told_and_passed),
 		TEST(a_segment_full_of_records_costs_no_more_than_others),

@@ -14,7 +14,7 @@
 #include "tests/support/random.h"
 
 static const struct operation plain = { .kind = OPERATION_BATCH,
-					.time = -7,
+					.time = TIMESTAMP_MAX - 7,
 					.next_id = 300,
 					.keys = -1,
 					.live = INT64_MIN };
@@ -43,7 +43,7 @@ static void an_operation_comes_back(void **in)
 	assert_int_equal(encode_table(&plain, t, &body), 0);
 	assert_int_equal(redo_open(&r, body.data, body.len, &op), 0);
 	assert_int_equal(op.kind, OPERATION_BATCH);
-	assert_true(op.time == -7 && op.next_id == 300);
+	assert_true(op.time == plain.time && op.next_id == 300);
 	assert_true(op.keys == -1 && op.live == INT64_MIN);
 	assert_int_equal(redo_next(&r, &row), 0);
 	assert_int_equal(row.key_len, 5);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "mounts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+
+#define MOUNT_LIST "/proc/self/mountinfo"
+#define MOUNT_TYPE "fuse.banyanfs"
+
+/* Blanks, newlines and backslashes are written there as \ooo */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; to++) {
+		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' &&
+		    from[2] >= '0' && from[2] <= '7' && from[3] >= '0' &&
+		    from[3] <= '7') {
+			*to = (char)((from[1] - '0') << 6 |
+				     (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+/*
+ * "36 35 98:0 /root /point rw,nodev shared:1 - type source rw,...": a field of
+ * a single '-' ends a list of optional ones. /root is what of the mounted tree:
+ * "/" is all of it.
+ */
+static bool cut_line(char *line, struct mount *mount)
+{
+	char *rest = line, *field, *type, *options, *end;
+	unsigned long major, minor;
+	char *fields[6];
+
+	for (size_t i = 0; i < 6; i++) {
+		fields[i] = strsep(&rest, " ");
+		if (!rest)
+			return false;
+	}
+	do {
+		field = strsep(&rest, " ");
+	} while (field && strcmp(field, "-") != 0);
+	type = strsep(&rest, " ");
+	mount->source = strsep(&rest, " ");
+	options = strsep(&rest, " ,");
+	if (!options)
+		return false;
+	major = strtoul(fields[2], &end, 10);
+	minor = strtoul(end + (*end == ':'), NULL, 10);
+	mount->device = makedev((unsigned)major, (unsigned)minor);
+	mount->point = fields[4];
+	mount->database = strcmp(type, MOUNT_TYPE) == 0 &&
+			  strcmp(fields[3], "/") == 0;
+	mount->read_only = strcmp(options, "ro") == 0;
+	unescape(mount->point);
+	unescape(mount->source);
+	return true;
+}
+
+/* All of it, as a string of malloc; NULL without memory */
+static char *read_list(void)
+{
+	FILE *file = fopen(MOUNT_LIST, "re");
+	char *text = NULL;
+	size_t size = 0;
+
+	if (!file)
+		return strdup("");
+	if (getdelim(&text, &size, '\0', file) < 0) {
+		free(text);
+		text = ferror(file) || feof(file) ? strdup("") : NULL;
+	}
+	fclose(file);
+	return text;
+}
+
+int mounts_read(struct mounts *mounts)
+{
+	char *rest, *line;
+	size_t lines = 1;
+
+	*mounts = (struct mounts){ .text = read_list() };
+	if (!mounts->text)
+		return -ENOMEM;
+	for (const char *at = mounts->text; *at; at++)
+		lines += *at == '\n';
+	mounts->list = calloc(lines, sizeof(*mounts->list));
+	if (!mounts->list) {
+		mounts_free(mounts);
+		return -ENOMEM;
+	}
+	rest = mounts->text;
+	while ((line = strsep(&rest, "\n")))
+		if (cut_line(line, &mounts->list[mounts->count]))
+			mounts->count++;
+	return 0;
+}
+
+void mounts_free(struct mounts *mounts)
+{
+	free(mounts->list);
+	free(mounts->text);
+	*mounts = (struct mounts){ 0 };
+}
+
+bool mount_is_dead(const char *point)
+{
+	struct statfs info;
+
+	return statfs(point, &info) != 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
