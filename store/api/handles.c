@@ -396,8 +396,8 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 }
 
 /* Cut off as much as one operation can, when all is too much for one; *more:
- * there was such a part, so all may be less now. The other attributes are set at
- * once: a set-id bit that is to go does not outlast the first cut. */
+ * there was such a part, so all may be less now. The other attributes are set
+ * at once: a set-id bit that is to go does not outlast the first cut. */
 static int cut_some(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, bool *more)
 {

@@ -25,8 +25,8 @@
 
 #include "base/row_limits.h"
 
-/* Does the error tell of bytes that are not as they were written, rather than of
- * a disk that failed or of memory that ran out? */
+/* The error means that bytes differ from what was written. Others mean that the
+ * disk or memory failed. */
 static inline bool is_damage(int rc)
 {
 	return rc == -EBADMSG || rc == -EUCLEAN;

@@ -198,7 +198,8 @@ static int search_on(struct search *f, struct log_position *at)
 
 /* ---- what is missing -------------------------------------------------- */
 
-/* What else a record can be whose body is that of a freeze, in these bytes */
+/* Is this the body of a freeze record? header: what is legible of its header
+ * says so. */
 static bool is_freeze(const struct log_position *broke, bool header,
 		      const uint8_t *body)
 {
@@ -410,7 +411,7 @@ static int visit_run(const struct log_walk *w, const struct walk_run *run,
 	while (!rc && s.at.seq < to) {
 		rc = log_scan_next(&s, &rec);
 		if (rc > 0)
-			rc = -EBADMSG; /* it was there a moment ago */
+			rc = -EBADMSG; /* the walk has seen it */
 		if (!rc && rec.header.seq >= from)
 			rc = visit(arg, &rec);
 	}

@@ -19,14 +19,14 @@ int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
 		rebuild_drop(d);
 		return rc;
 	}
-	/* The file over it is closed by the database, come what may */
+	/* db_open_file() closes d->over even if it fails */
 	rc = db_open_file(d->over, &o, true, &d->db);
 	if (rc)
 		rebuild_drop(d);
 	return rc;
 }
 
-/* 0, or why what was put last cannot be committed */
+/* Commit the rows that were put last */
 static int flush(struct rebuild *d)
 {
 	struct txn *txn = d->txn;
@@ -39,7 +39,7 @@ void rebuild_drop(struct rebuild *d)
 	if (d->txn)
 		(void)db_write_end(d->db, d->txn, -ECANCELED);
 	if (d->db) {
-		/* It is not worth a last freeze */
+		/* So that the close does not freeze it */
 		log_poison(d->db->log);
 		(void)banyan_close(d->db);
 	}
@@ -62,7 +62,7 @@ int rebuild_publish(struct rebuild *d)
 	return rc;
 }
 
-/* An operation with room for one more row */
+/* Have an operation open with room for one more row */
 static int begin(struct rebuild *d)
 {
 	int rc = 0;
@@ -71,7 +71,7 @@ static int begin(struct rebuild *d)
 	if (!rc && !d->txn)
 		rc = db_write_begin(d->db, OPERATION_BATCH, false, &d->txn);
 	if (!rc)
-		d->txn->batch = true; /* nobody's memory stays */
+		d->txn->batch = true; /* values are written at once */
 	return rc;
 }
 
