@@ -11,7 +11,7 @@
 # more. SIGINT and SIGTERM end all suites. The environment:
 #   BUILD       where the binaries are (build); logs go to $BUILD/logs
 #   JOBS        how many suites run at a time (the number of CPUs)
-#   TIME_LIMIT  seconds a suite may take (120)
+#   TIME_LIMIT  seconds a suite may take (300)
 #   UNDER       a command that runs the tests in C: valgrind and its options
 #   V           1: print the logs, too
 
@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 BUILD=${BUILD:-build}
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 1)}
-TIME_LIMIT=${TIME_LIMIT:-120}
+TIME_LIMIT=${TIME_LIMIT:-300}
 UNDER=${UNDER:-}
 V=${V:-}
 export BANYAN=$PWD/$BUILD/banyan BANYANFS=$PWD/$BUILD/banyanfs
