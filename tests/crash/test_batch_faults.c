@@ -292,26 +292,6 @@ static void commits_what_it_has_accepted(void **state)
 		try_big(x, i, full - full / 100);
 }
 
-/* More attributes than can be set: a file from before their list had a limit */
-static void plant_attributes(banyan *db, uint64_t id, unsigned count)
-{
-	struct row_key key;
-	struct txn *txn = NULL;
-	char name[220] = "user.";
-	assert_int_equal(db_write_begin(db, OPERATION_BATCH, false, &txn), 0);
-	for (unsigned i = 0; i < count; i++) {
-		struct buf value = BUF_INIT;
-		const uint8_t *random = some_bytes(i);
-		for (unsigned k = 0; k < 100; k++)
-			sprintf(name + 5 + 2 * (size_t)k, "%02x", random[k]);
-		row_key_xattr(&key, id, name, strlen(name));
-		assert_int_equal(buf_set(&value, "", 1), 0);
-		assert_int_equal(txn_put(txn, &key, &value), 0);
-		buf_free(&value);
-	}
-	assert_int_equal(db_write_end(db, txn, 0), 0);
-}
-
 /* Names of attributes are long, and all of them are in the record */
 static void nor_loses_it_to_many_attributes(void **state)
 {
