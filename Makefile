@@ -192,13 +192,13 @@ check-planted: ## Plant bugs in a copy of the sources: a test must fail with eac
 
 check-asan: ## All tests with the address and undefined-behaviour sanitizers
 	@tools/setup.sh build check
-	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
+	@TIME_LIMIT=600 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
 		WERROR=1 CFLAGS="-O1 -g" run-tests
 
 # Both with BANYAN_SHORT: where a loop is over what is much alike, one in so many
 check-tsan: ## The tests in C and of the mount with the thread sanitizer (the tools have one thread)
 	@tools/setup.sh build check
-	@BANYAN_SHORT=1 TIME_LIMIT=300 $(SUBMAKE) BUILD=build/tsan \
+	@BANYAN_SHORT=1 TIME_LIMIT=900 $(SUBMAKE) BUILD=build/tsan \
 		SANITIZE=thread CFLAGS="-O2 -g" \
 		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) mount)" run-tests
 
