@@ -83,8 +83,7 @@ static void a_cut_between_records_tells_how_far_it_is_sound(void **in)
 		operations += type == RECORD_OPERATION;
 		if (type != RECORD_MARK)
 			closed = type == RECORD_FREEZE;
-		int64_t damages =
-			check_bytes(s, s->bytes, r->offset + r->size);
+		int64_t damages = check_bytes(s, s->bytes, r->offset + r->size);
 		if (!freeze) {
 			assert_true(damages > 0);
 			continue;
@@ -365,8 +364,7 @@ static void put(struct txn *c, const struct row_key *key, const void *value,
 {
 	struct buf v = BUF_INIT;
 	assert_int_equal(buf_set(&v, value, len), 0);
-	assert_int_equal(
-		len ? txn_put(c, key, &v) : txn_put_empty(c, key), 0);
+	assert_int_equal(len ? txn_put(c, key, &v) : txn_put_empty(c, key), 0);
 	buf_free(&v);
 }
 
