@@ -57,8 +57,10 @@
  *
  * Processes. After fork(2) only the process that opened a database can use it.
  * In the child every function fails with -ECHILD and touches neither the file
- * nor its lock; banyan_close() frees the memory, and returns 0. A program that
- * becomes a daemon by a fork opens the database afterwards, in the child.
+ * nor its lock; banyan_close() closes the child's descriptor of the file, and
+ * returns 0. (The memory stays until the child ends or calls exec(3): threads of
+ * the parent may have been changing it at the fork.) A program that becomes a
+ * daemon by a fork opens the database afterwards, in the child.
  *
  * Structures that a caller fills in begin with struct_size, so that they can grow:
  * let it be the sizeof of the structure. 0 means the size that it had in version
