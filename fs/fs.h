@@ -80,10 +80,12 @@ void fs_fill_entry(const struct fs *fs, banyan_data *data,
 		   const struct banyan_attr *attr, struct fuse_entry_param *e);
 
 /*
- * Fill in an entry that is to be answered for data. One hold of the caller's
- * becomes the kernel's; on an error it is released.
+ * Fill in an entry that is to be answered for data, with its attributes (NULL:
+ * those of now). One hold of the caller's becomes the kernel's; on an error it is
+ * released.
  */
-int fs_make_entry(struct fs *fs, banyan_data *data, struct fuse_entry_param *e);
+int fs_make_entry(struct fs *fs, banyan_data *data,
+		  const struct banyan_attr *attr, struct fuse_entry_param *e);
 
 /* Answer with it. The hold is released if the answer does not get through. */
 void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e);

@@ -44,14 +44,16 @@ static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	struct fuse_entry_param e;
+	struct banyan_attr attr;
 	banyan_data *data;
 	size_t len;
 	int rc = name_length(name, &len);
 
 	if (!rc)
-		rc = banyan_search(fs_data(fs, parent), name, len, &data, NULL);
+		rc = banyan_search(fs_data(fs, parent), name, len, &data,
+				   &attr);
 	if (!rc)
-		rc = fs_make_entry(fs, data, &e);
+		rc = fs_make_entry(fs, data, &attr, &e);
 	if (!rc)
 		fs_reply_entry(req, &e);
 	else if (rc == -ENOENT && !is_control(parent, name))
@@ -66,9 +68,10 @@ static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
  * cannot go, the kernel is told that it exists, and forgets what it knows.
  */
 static int make_new_entry(struct fs *fs, fuse_ino_t parent, const char *name,
-			  banyan_data *data, struct fuse_entry_param *e)
+			  banyan_data *data, const struct banyan_attr *attr,
+			  struct fuse_entry_param *e)
 {
-	int rc = fs_make_entry(fs, data, e);
+	int rc = fs_make_entry(fs, data, attr, e);
 
 	commit_note(fs->commit);
 	if (rc &&
@@ -104,8 +107,8 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		if (S_ISDIR(new->mode))
 			new->mode |= S_ISGID;
 	}
-	rc = banyan_insert(space, name, len, new, &data, NULL);
-	return rc ? rc : make_new_entry(fs, parent, name, data, e);
+	rc = banyan_insert(space, name, len, new, &data, &attr);
+	return rc ? rc : make_new_entry(fs, parent, name, data, &attr, e);
 }
 
 static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -176,7 +179,7 @@ static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 		rc = banyan_insert_data(fs_data(fs, parent), name, len, data);
 	if (!rc) {
 		banyan_hold(data);
-		rc = make_new_entry(fs, parent, name, data, &e);
+		rc = make_new_entry(fs, parent, name, data, NULL, &e);
 	}
 	if (rc)
 		fs_reply_error(req, rc);

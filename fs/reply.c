@@ -53,10 +53,11 @@ void fs_fill_entry(const struct fs *fs, banyan_data *data,
 	fs_fill_stat(fs, attr, &e->attr);
 }
 
-int fs_make_entry(struct fs *fs, banyan_data *data, struct fuse_entry_param *e)
+int fs_make_entry(struct fs *fs, banyan_data *data,
+		  const struct banyan_attr *attr, struct fuse_entry_param *e)
 {
-	struct banyan_attr attr;
-	int rc = banyan_get_attr(data, &attr);
+	struct banyan_attr now;
+	int rc = attr ? 0 : banyan_get_attr(data, &now);
 
 	if (!rc && data == banyan_root(fs->db))
 		rc = -EUCLEAN; /* the root has no name; this would be a loop */
@@ -66,7 +67,7 @@ int fs_make_entry(struct fs *fs, banyan_data *data, struct fuse_entry_param *e)
 		banyan_release(data, 1);
 		return rc;
 	}
-	fs_fill_entry(fs, data, &attr, e);
+	fs_fill_entry(fs, data, attr ? attr : &now, e);
 	return 0;
 }
 

@@ -36,16 +36,16 @@
  * and must be released before it is closed; what is found through one handle
  * cannot be passed to a function together with what is of another: -EXDEV.
  *
- * The file. Only the library may write to it. Before each append it compares the
- * file's size with what it has written, and at each sync and close whether the
- * file has been cut, deleted, or replaced by another one at its path. If so, all
- * later writes and syncs fail with -EIO, and the report callback (struct
- * banyan_options) gets the reason. The file may be moved or get further names:
- * the database goes on in it.
+ * The file. Only the library may write to it. Before each append it compares
+ * the file's size with what it has written, and at each sync and at close it
+ * looks whether the file was cut, deleted, or replaced by another one at its
+ * path. If so, all later writes and syncs fail with -EIO, and the report
+ * callback (struct banyan_options) gets the reason. Moving the file, or giving
+ * it further names, does no harm: the database goes on in it.
  *
  * Signals. The library handles none. A write beyond RLIMIT_FSIZE (ulimit -f)
- * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still have
- * room, and with a higher limit writes succeed again. The kernel may send
+ * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still
+ * have room, and with a higher limit writes succeed again. The kernel may send
  * SIGXFSZ, which ends the process by default: callers should ignore it, as in
  * signal(SIGXFSZ, SIG_IGN).
  *
@@ -57,8 +57,10 @@
  *
  * Processes. After fork(2) only the process that opened a database can use it.
  * In the child every function fails with -ECHILD and touches neither the file
- * nor its lock; banyan_close() frees the memory, and returns 0. A program that
- * becomes a daemon by a fork opens the database afterwards, in the child.
+ * nor its lock; banyan_close() closes the child's descriptor of the file, and
+ * returns 0. (The memory stays until the child ends or calls exec(3): threads of
+ * the parent may have been changing it at the fork.) A program that becomes a
+ * daemon by a fork opens the database afterwards, in the child.
  *
  * Structures that a caller fills in begin with struct_size, so that they can grow:
  * let it be the sizeof of the structure. 0 means the size that it had in version
@@ -381,9 +383,9 @@ enum {
 /*
  * As getxattr(2) and its family: with size 0 get and list return the size that
  * is needed, -ERANGE if it is more than size. list puts a NUL behind each name.
- * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes, the
- * most that the kernel lists. Of a Data that has more, from before there was a
- * limit, list gives the names that fit.
+ * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes,
+ * the most that the kernel lists. Of a Data that has more, from before there
+ * was a limit, list gives the names that fit.
  */
 ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
 			 size_t size);
@@ -416,9 +418,9 @@ struct banyan_entry {
 	const char *name; /* NUL-terminated; valid until the next call */
 	size_t len;
 	struct banyan_attr attr;
-	/* With values: attr.size bytes, valid until the next call. NULL if there
-	 * are more than BANYAN_SCAN_VALUE_MAX (see banyan_entry_data()), and of
-	 * what has no value. */
+	/* With values: attr.size bytes, valid until the next call. NULL if
+	 * there are more than BANYAN_SCAN_VALUE_MAX (see banyan_entry_data()),
+	 * and of what has no value. */
 	const void *value;
 };
 
@@ -713,10 +715,10 @@ struct banyan_log_end {
  * cross-reference. Each damage goes to found as one line that names the place
  * and, where it can be told, the key. note is told what is no damage, but good
  * to know: signs that the file was cut short, which a file in use or one that a
- * crash has left has as well. progress is told how far it is (bytes) and returns
- * non-zero to cancel: -ECANCELED.
- * Returns the number of damages, 0 if the file is sound as far as *end says, or a
- * negative errno value if the check could not run. check may be NULL.
+ * crash has left has as well. progress is told how far it is (bytes) and
+ * returns non-zero to cancel: -ECANCELED. Returns the number of damages, 0 if
+ * the file is sound as far as *end says, or a negative errno value if the check
+ * could not run. check may be NULL.
  */
 struct banyan_check {
 	size_t struct_size;

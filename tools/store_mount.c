@@ -30,7 +30,7 @@
 #define DIRECTORY (O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define TRIES 10 /* at a key that others make and remove meanwhile */
 
-/* Of the last call. Of what something else is mounted on the kernel says EBUSY. */
+/* The error of the last call. EBUSY: another file system is mounted there. */
 static int last_error(void)
 {
 	return errno == EBUSY ? -EXDEV : -errno;
@@ -342,26 +342,9 @@ static int put(const struct store *store, const char *key, const void *value,
 
 /* ---- keys ------------------------------------------------------------- */
 
-/* link and rename: what takes two places. The result of a system call. */
-typedef int with_two(const struct place *from, const struct place *to,
-		     unsigned flags);
-
-static int link_places(const struct place *from, const struct place *to,
-		       unsigned flags)
-{
-	(void)flags;
-	return linkat(from->dir, from->name, to->dir, to->name, 0);
-}
-
-static int rename_places(const struct place *from, const struct place *to,
-			 unsigned flags)
-{
-	return renameat2(from->dir, from->name, to->dir, to->name,
-			 flags & BANYAN_NO_REPLACE ? RENAME_NOREPLACE : 0);
-}
-
+/* What takes two places: link, or else rename */
 static int call_with_two(const struct store *store, const char *key,
-			 const char *other, with_two *call, unsigned flags)
+			 const char *other, bool link, unsigned flags)
 {
 	struct place from, to;
 	int rc = locate(store, key, false, &from);
@@ -369,10 +352,16 @@ static int call_with_two(const struct store *store, const char *key,
 	if (rc)
 		return rc;
 	rc = locate(store, other, false, &to);
-	if (!rc) {
-		rc = call(&from, &to, flags) ? last_error() : 0;
-		close(to.dir);
-	}
+	if (rc)
+		goto out;
+	if (link)
+		rc = linkat(from.dir, from.name, to.dir, to.name, 0);
+	else
+		rc = renameat2(from.dir, from.name, to.dir, to.name, flags);
+	if (rc)
+		rc = last_error();
+	close(to.dir);
+out:
 	close(from.dir);
 	return rc;
 }
@@ -380,13 +369,14 @@ static int call_with_two(const struct store *store, const char *key,
 static int alias(const struct store *store, const char *key,
 		 const char *new_alias)
 {
-	return call_with_two(store, key, new_alias, link_places, 0);
+	return call_with_two(store, key, new_alias, true, 0);
 }
 
 static int rename_key(const struct store *store, const char *key,
 		      const char *new_key, unsigned flags)
 {
-	return call_with_two(store, key, new_key, rename_places, flags);
+	return call_with_two(store, key, new_key, false,
+			     flags & BANYAN_NO_REPLACE ? RENAME_NOREPLACE : 0);
 }
 
 static int make_space(const struct store *store, const char *key,

@@ -58,6 +58,10 @@ void handle_free(banyan *db)
 {
 	if (!db)
 		return;
+	if (handle_check(db)) { /* see free_store() */
+		store_unref(db->store);
+		return;
+	}
 	held_destroy(&db->own);
 	view_unref(db->view);
 	store_unref(db->store);

@@ -64,19 +64,20 @@ static void free_memory(struct store *store)
 
 static void free_store(struct store *store)
 {
-	bool owner = !store->guard || fork_guard_is_owner(store->guard);
-	if (owner)
-		freezer_stop(store);
-	free_memory(store);
-	/* A child has copies of locks that threads of its parent may hold */
-	if (owner) {
-		sem_destroy(&store->write_turn);
-		pthread_mutex_destroy(&store->freeze_lock);
-		pthread_mutex_destroy(&store->report_lock);
-		pthread_mutex_destroy(&store->freezer.lock);
-		pthread_cond_destroy(&store->freezer.wake);
-		pthread_cond_destroy(&store->freezer.done);
+	/* A child has copies of what threads of its parent were changing, and of
+	 * locks that they hold: it must not go through any of it */
+	if (store->guard && !fork_guard_is_owner(store->guard)) {
+		file_close(store->file);
+		return;
 	}
+	freezer_stop(store);
+	free_memory(store);
+	sem_destroy(&store->write_turn);
+	pthread_mutex_destroy(&store->freeze_lock);
+	pthread_mutex_destroy(&store->report_lock);
+	pthread_mutex_destroy(&store->freezer.lock);
+	pthread_cond_destroy(&store->freezer.wake);
+	pthread_cond_destroy(&store->freezer.done);
 	free(store);
 }
 

@@ -25,7 +25,7 @@ int store_close(struct store *store);
 struct store *store_ref(struct store *store);
 /*
  * The last one frees the store; nothing is written. In a child of the process
- * that opened it, too.
+ * that opened it only the file is closed, see free_store().
  */
 void store_unref(struct store *store);
 

@@ -19,9 +19,9 @@ struct bound {
 	size_t len;
 };
 
-static int check_node(struct checker *k, struct store *store, const struct node_ref *ref,
-		      unsigned level, const struct bound *lower,
-		      const struct bound *upper);
+static int check_node(struct checker *k, struct store *store,
+		      const struct node_ref *ref, unsigned level,
+		      const struct bound *lower, const struct bound *upper);
 
 static int check_children(struct checker *k, struct store *store,
 			  const struct node *node, const struct bound *upper)
@@ -43,7 +43,7 @@ static int check_children(struct checker *k, struct store *store,
 	return 0;
 }
 
-/* Rows below this node will have to be passed over */
+/* Remember a damaged node: check_all() skips the rows below it */
 static int note_torn(struct checker *k, const struct bound *upper)
 {
 	if (k->torn_count == k->torn_capacity) {
@@ -62,10 +62,11 @@ static int note_torn(struct checker *k, const struct bound *upper)
 	return 0;
 }
 
-/* Depth is at most TREE_HEIGHT_MAX; bounds keep a node from being seen twice */
-static int check_node(struct checker *k, struct store *store, const struct node_ref *ref,
-		      unsigned level, const struct bound *lower,
-		      const struct bound *upper)
+/* The recursion is at most TREE_HEIGHT_MAX deep. Each node's bounds are
+ * checked, so a hostile tree cannot have the same node in two places. */
+static int check_node(struct checker *k, struct store *store,
+		      const struct node_ref *ref, unsigned level,
+		      const struct bound *lower, const struct bound *upper)
 {
 	const struct node *node = NULL;
 	int rc = cache_get(store->cache, ref, level, &node);
@@ -97,7 +98,8 @@ int check_tree(struct checker *k, struct store *store)
 	read_txn_begin_pinned(store, &rtxn);
 	const struct tree *t = &rtxn.state.merged.tree;
 	if (t->height)
-		rc = check_node(k, store, &t->root, t->height - 1, &lower, NULL);
+		rc = check_node(k, store, &t->root, t->height - 1, &lower,
+				NULL);
 	read_txn_end(&rtxn);
 	return rc;
 }
@@ -118,7 +120,8 @@ struct rows {
 	uint64_t seen;
 };
 
-/* A row below a damaged node is not a second damage */
+/* An error because a row lies below a damaged node is no damage of its own:
+ * 1 */
 static int beside_torn(const struct rows *r, int rc)
 {
 	return r->k->torn_count && is_damage(rc) ? 1 : rc;
@@ -153,7 +156,7 @@ static int check_value(struct rows *r, const struct data *d, const char *what)
 		return rc;
 	bool in_extents = d->contents == CONTENTS_EXTENTS ||
 			  d->contents == CONTENTS_ROWS;
-	/* Of an orphan some may have been swept already */
+	/* Some extents of an orphan may have been swept already */
 	if (in_extents && d->nlink && stored != d->stored && !v.bad)
 		tell_bad(&r->k->tell,
 			 "damaged value of %s: %" PRIu64
@@ -162,7 +165,7 @@ static int check_value(struct rows *r, const struct data *d, const char *what)
 	return 0;
 }
 
-/* What is to be said of a Data wherever it lies; *text: its name in words */
+/* Checks of a Data in a DATA or a NAME row; *text: its name in words */
 static int check_one(struct rows *r, const struct data *d, struct buf *text)
 {
 	const char *what = tell_text(&r->k->tell, text);
@@ -171,7 +174,7 @@ static int check_one(struct rows *r, const struct data *d, struct buf *text)
 		tell_bad(&r->k->tell,
 			 "Data %" PRIu64 " at %s is also elsewhere", d->id,
 			 what);
-	/* Once is enough: it would be read as often as it is said to be there */
+	/* Read the value once: a hostile file may repeat the Data very often */
 	if (rc)
 		return rc < 0 ? rc : 0;
 	r->live += d->stored;
@@ -184,7 +187,7 @@ static int check_one(struct rows *r, const struct data *d, struct buf *text)
 	return rc < 0 ? rc : check_value(r, d, what);
 }
 
-/* A key that refers to a DATA row: that, and the way back, must be there */
+/* A key that refers to a Data: its DATA row and its LINK row must exist */
 static int check_reference(struct rows *r, const struct name_row *row,
 			   uint64_t space, const char *name, size_t len,
 			   const char *what)
@@ -307,7 +310,7 @@ static int check_nlink(struct rows *r, const struct data *d)
 	return rc < 0 ? rc : 0;
 }
 
-/* A key space lies where it says, and somewhere below the root */
+/* A key space must lie where its parent field says, and below the root */
 static int check_space(struct rows *r, const struct data *d)
 {
 	uint64_t parent = BANYAN_ROOT_ID;
@@ -347,7 +350,7 @@ static int check_data(struct rows *r, const uint8_t *key, size_t len,
 	return rc < 0 ? rc : 0;
 }
 
-/* The way back must lead to a key that refers to the Data it starts from */
+/* A LINK row must name a key that refers to the same Data */
 static int check_link(struct rows *r, const uint8_t *key, size_t len)
 {
 	struct row_key name;
@@ -375,13 +378,13 @@ static int check_link(struct rows *r, const uint8_t *key, size_t len)
 	return rc < 0 ? rc : 0;
 }
 
-/* An XATTR or EXTENT row of a Data that has none, told once for each */
+/* An XATTR or EXTENT row must belong to a Data; told once for each Data */
 static void check_owner(struct rows *r, const uint8_t *key)
 {
 	bool extent = key[0] == ROW_EXTENT;
 	uint64_t id = get_be64(key + 1);
 	uint64_t *told = &r->stray[extent];
-	/* A key that embeds it may lie below a damaged node */
+	/* The Data may be in a row below a damaged node */
 	if (id_set_has(extent ? &r->in_rows : &r->owners, id) || *told == id ||
 	    r->k->torn_count)
 		return;
@@ -478,8 +481,9 @@ static int row_progress(struct rows *r, uint64_t expect)
 }
 
 /*
- * The cursor has met a damaged node, behind this key: go on behind the node. 0
- * at a row, 1 if there is none. Each is passed once.
+ * rc: what moving the cursor from key `behind` has returned. If it met a
+ * damaged node, move the cursor behind that node. 0: it is at a row, 1: there
+ * is none. *next is the first damaged node that was not passed yet.
  */
 static int pass_torn(struct rows *r, struct merged_cursor *c,
 		     const struct row_key *behind, size_t *next, int rc)
@@ -515,7 +519,7 @@ static int check_all(struct rows *r, struct merged_cursor *c, uint64_t expect)
 	return rc < 0 ? rc : 0;
 }
 
-/* Sums of what was seen: of no use if there were rows that could not be */
+/* Compare the sums with the counters, unless some rows could not be read */
 static void check_counts(struct rows *r, uint64_t keys, uint64_t live)
 {
 	if (r->k->torn_count)

@@ -88,7 +88,7 @@ int rows_parent(const struct state *s, uint64_t id, uint64_t *parent)
 	return rc;
 }
 
-/* Note all key spaces on the way up from here, so many */
+/* Add the key spaces on the way up to `rooted`, `steps` of them */
 static int note_way(const struct state *s, uint64_t id, uint64_t steps,
 		    struct id_set *rooted)
 {
@@ -123,7 +123,7 @@ int rows_way_up(const struct state *s, uint64_t from, struct id_set *rooted,
 	id_set_free(&way);
 	if (rc < 0)
 		return rc;
-	/* Those on a circle, too: who comes here next need not go round again */
+	/* Key spaces on a circle too, so that the next way up ends here */
 	int noted = note_way(s, from, steps, rooted);
 	return noted ? noted : rc;
 }

@@ -9,7 +9,7 @@
 
 #include "repair/row_lookup.h"
 
-/* Key spaces within each other that a path is written out for */
+/* Most key spaces in a path that is written out */
 #define PATH_DEPTH 64
 
 void text_add(struct buf *text, const char *format, ...)
@@ -25,7 +25,8 @@ void text_add(struct buf *text, const char *format, ...)
 						   sizeof(line) - 1);
 }
 
-/* Damage shows in the words; a lack of memory must not look like that */
+/* Rows that cannot be read make the text less exact. A lack of memory must not:
+ * the text fails. */
 static void note_failure(struct buf *text, int rc)
 {
 	text->failed |= rc == -ENOMEM;

@@ -6,9 +6,9 @@
 #include "model/txn.h"
 
 /*
- * Append "key SPACE/SPACE/NAME", by the LINK rows of the key spaces. Where these
- * do not lead to the root the path begins with "(space N)". Only a lack of memory
- * makes it fail, which *text notes.
+ * Append "key SPACE/SPACE/NAME", by the LINK rows of the key spaces. Where
+ * these do not lead to the root the path begins with "(space N)". Only a lack
+ * of memory makes it fail, which *text notes.
  */
 void text_key(const struct state *s, uint64_t space, const void *name,
 	      size_t len, struct buf *text);

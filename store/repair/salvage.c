@@ -23,7 +23,7 @@ int salvage_part(struct salvage *s, uint64_t from, uint64_t to,
 	return tell_progress(&s->tell, from);
 }
 
-/* Told once in so much work */
+/* Bytes of work between two progress calls */
 #define STEP_SIZE (1u << 20)
 
 int salvage_step(struct salvage *s, uint64_t work)
@@ -97,7 +97,7 @@ static int open_rebuilds(struct salvage *s, const char *out)
 static int fill_out(struct salvage *s)
 {
 	uint64_t work = s->collected * SALVAGE_ROW;
-	/* Values are read twice */
+	/* Values are read twice: to verify, then to copy */
 	uint64_t names = work + 2 * s->src.walk.freeze.live_bytes;
 	double both = (double)names + (double)work / 2;
 	double part = ((double)names + 1) / (both + 1);
@@ -112,7 +112,7 @@ static int fill_out(struct salvage *s)
 	rc = salvage_part(s, first, first + second, names);
 	if (!rc)
 		rc = salvage_names(s);
-	/* Which goes through all rows about three times */
+	/* salvage_spaces() goes through all rows about three times */
 	if (!rc)
 		rc = salvage_part(s, first + second, s->src.size, 3 * work);
 	if (!rc)

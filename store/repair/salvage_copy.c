@@ -2,14 +2,15 @@
 /*
  * salvage_copy.c - values and attributes, from the damaged file to the new one.
  *
- * A value is read twice: first to see what of it is damaged, then to copy it,
- * verified again. Extents that lie side by side are joined. Payloads that are
- * marked as shared are copied whole, once, and what referred to them refers to
- * the copy.
+ * A value is read twice: first to find damaged bytes, then to copy it; the
+ * second read verifies again. Adjacent extents are joined. A payload that is
+ * marked as shared is copied once, as a whole, and all extents that referred to
+ * it refer to the copy.
  *
- * A hostile file could let any number of values refer to the same bytes without
- * saying so, and fill any disk. What is not shared cannot be more than the file
- * has, nor can different payloads: both are counted.
+ * In a hostile file any number of values could refer to the same bytes without
+ * the shared bit, and the copies would fill any disk. So the bytes of extents
+ * that are not shared are added up, and those of shared payloads: neither sum
+ * may exceed the size of the file.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +19,7 @@
 #include "repair/salvage.h"
 #include "model/xattr.h"
 
-/* Bytes that are joined to one payload; a segment has room for them */
+/* Most bytes that are joined to one payload; it fits into a segment */
 #define JOIN_MAX (2u << 20)
 #define BUFFER_SIZE SEGMENT_SIZE
 
@@ -68,7 +69,7 @@ static int bad_value(void *arg, uint64_t start, uint64_t end)
 	return 0;
 }
 
-/* Does the value hold? 0: yes. 1: no, and that was told. */
+/* Verify a value. 0: sound. 1: damaged, which was told. */
 static int verify(struct salvage *s, const struct data *d, const char *what)
 {
 	struct damage x = { .s = s, .what = what, .size = d->size };
@@ -112,7 +113,7 @@ static int put_extent_row(struct copy *c, uint64_t at, const struct extent *e)
 	return rc;
 }
 
-/* One more extent of the value, behind those before */
+/* Append an extent to the value */
 static int add_extent(struct copy *c, uint64_t at, const struct extent *e)
 {
 	struct data *d = c->d;
@@ -288,7 +289,7 @@ static int copy_run(struct copy *c, const struct run *run)
 	return rc ? rc : salvage_step(c->s, run->e.length);
 }
 
-/* Old: as it was; c->d: the same without its contents, which are to come */
+/* Copy the contents of `old` to c->d, which has none yet */
 static int copy_contents(struct copy *c, const struct data *old)
 {
 	struct extent_iter it;
@@ -349,7 +350,7 @@ static int gather(struct salvage *s, const struct extent *e, int count,
 	return 0;
 }
 
-/* Rows' values in the new file, from the bytes */
+/* Write a long value to the new file, and the row that refers to it */
 static int put_long(struct salvage *s, const struct row_key *key,
 		    const struct buf *bytes)
 {

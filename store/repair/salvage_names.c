@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * salvage_names.c - which Datas and keys make sense, and those alone.
+ * salvage_names.c - copy Datas and keys, each only if its row makes sense.
  *
- * Datas in DATA rows come first: a key that refers to one whose value is damaged
- * is lost with it. Then keys, in order. Then LINK rows: they say the same as the
- * NAME rows of keys that refer to a Data, and bring such keys back.
+ * DATA rows come first: if the value of a Data is damaged, the keys that refer
+ * to it are lost with it. Then NAME rows, in order. Then LINK rows: each
+ * repeats a NAME row with a reference, so a key whose NAME row is lost is made
+ * from it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -53,7 +54,7 @@ int salvage_put_data(struct salvage *s, const struct row_key *key,
 
 /* ---- DATA rows -------------------------------------------------------- */
 
-/* One that nobody has a key of any more, and that was to be swept */
+/* Was the Data waiting to be swept? Then it has no key. */
 static int is_orphan(struct salvage *s, const struct data *d)
 {
 	struct row_key key;
@@ -89,7 +90,7 @@ static int lose_alias(void *arg, const uint8_t *key, size_t len,
 	return 0;
 }
 
-/* All keys of a Data go with it */
+/* A Data is left out: all its keys are lost */
 static int lose_data(struct salvage *s, uint64_t id, const char *what)
 {
 	struct row_key prefix;
@@ -190,7 +191,7 @@ static int take_embedded(struct salvage *s, const struct key_row *k,
 	return rc < 0 ? rc : 0;
 }
 
-/* Can a key refer to this key space? NULL, or why not. */
+/* *why: NULL if a key may refer to this key space, else the reason */
 static int refuse_space(struct salvage *s, uint64_t id, const char **why)
 {
 	struct data d;
@@ -206,7 +207,7 @@ static int refuse_space(struct salvage *s, uint64_t id, const char **why)
 	return gone ? 0 : rc;
 }
 
-/* The same for a Data of another kind */
+/* The same for a Data that is no key space */
 static int refuse_data(struct salvage *s, const struct key_row *k,
 		       const struct name_row *row, const char **why)
 {
@@ -246,13 +247,13 @@ static int take_reference(struct salvage *s, const struct key_row *k,
 	return 0;
 }
 
-/* Is there something else where a key space should be? */
+/* 1 if this id cannot be that of a key space: a Data of another kind has it */
 static int no_space(struct salvage *s, uint64_t id)
 {
 	struct data d;
 	int rc = rows_data(&s->rows, id, &d);
 	if (rc == -ENOENT || rc == -EUCLEAN)
-		/* Its row is lost, unless something else has that id */
+		/* The key space's own row is lost */
 		return !salvage_note_id(s, id) || id_set_has(&s->ids, id);
 	return rc ? rc : !data_is_space(&d);
 }
@@ -298,7 +299,8 @@ static int take_name(void *arg, const uint8_t *key, size_t len,
 
 /* ---- LINK rows -------------------------------------------------------- */
 
-/* What the Data is that a LINK row starts from: its mode, 0: nothing to keep */
+/* The mode of a Data whose LINK row is at hand; 0: it is not in the new file,
+ * or needs no further key */
 static int mode_of(struct salvage *s, uint64_t id, uint32_t *mode)
 {
 	struct data d;
@@ -315,7 +317,7 @@ static int mode_of(struct salvage *s, uint64_t id, uint32_t *mode)
 	return 0;
 }
 
-/* The key is not there: is it to be brought back? */
+/* Make the key that a LINK row tells of, if its NAME row is lost */
 static int take_link(void *arg, const uint8_t *row, size_t len,
 		     const uint8_t *value, size_t value_len)
 {

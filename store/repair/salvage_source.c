@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * salvage_source.c - the rows of the last state that can be had.
+ * salvage_source.c - collect the rows of the last state that can be recovered.
  *
- * A tree is walked node by node. What lies below a damaged node is a range of
- * row keys about which this tree says nothing. For those ranges, and no others,
- * the tree of the freeze before is asked; where that is damaged too, the one
- * before, and so on; at last the empty tree with which the log begins. Then the
- * operations in the log bring the ranges forward, from freeze to freeze, up to
- * the last one, from where on all operations are taken.
+ * The last tree is walked node by node. A damaged node leaves a range of row
+ * keys open. The rows in open ranges are taken from the tree of the freeze
+ * before; what that leaves open, from the one before it, and so on, down to the
+ * empty tree with which the log begins. Then the operations between two freezes
+ * are applied to the ranges that the later tree had left open, from the oldest
+ * freeze to the last. All operations behind the last freeze are applied to all
+ * rows.
  *
- * If no operation is missing on the way nothing is lost at all. Otherwise the
- * range is told as lost: what was found of it may be old.
+ * If no operation is missing on the way, nothing is lost. Otherwise the range
+ * is told as lost: rows found in it may be out of date.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,8 +19,8 @@
 
 #include "repair/salvage.h"
 
-/* Trees that are looked into for damaged ranges, before the log is read from its
- * beginning: each costs a look at every range */
+/* Trees that are looked into for damaged ranges, before the log is read from
+ * its beginning: each costs a look at every range */
 #define DEPTH_MAX 64
 
 /* ---- ranges ----------------------------------------------------------- */
@@ -167,7 +168,7 @@ static int load_node(struct salvage *s, const struct lost_range *x,
 	return rc;
 }
 
-/* What of the range is looked for at all stays open */
+/* The parts of x that are wanted stay open */
 static int leave_open(struct tree_walk *t, const struct lost_range *x)
 {
 	const struct lost_ranges *w = t->within;
@@ -260,7 +261,7 @@ struct replay {
 	uint64_t stopped_at; /* offset of what ended it; 0: nothing */
 };
 
-/* Is it an operation from end to end? */
+/* Can all rows of the operation be decoded? */
 static int check_operation(const struct log_record *rec, struct operation *op)
 {
 	struct redo_reader *r = malloc(sizeof(*r));
@@ -296,7 +297,8 @@ static int replay_record(void *arg, const struct log_record *rec)
 	struct salvage *s = p->s;
 	struct operation op = { 0 };
 	int rc = 0;
-	/* Not known to be durable: a crash may have torn it, and it ends there */
+	/* A payload that is not known to be durable may be torn: the log ends
+	 * in front of it */
 	if (p->last && rec->header.payload_len &&
 	    rec->offset >= s->src.walk.durable_to)
 		rc = log_verify_payload(s->src.file, rec);
@@ -328,7 +330,8 @@ static uint64_t end_of_log(const struct salvage *s)
 	return s->src.walk.runs[s->src.walk.count - 1].to.offset;
 }
 
-/* The operations behind the last freeze, up to the first that may be missing */
+/* Apply the operations behind the last freeze, up to the first that may be
+ * missing */
 static int replay_last(struct salvage *s, uint64_t from)
 {
 	struct replay p = { .s = s, .last = true };
@@ -344,7 +347,7 @@ static int replay_last(struct salvage *s, uint64_t from)
 	return rc < 0 ? rc : 0;
 }
 
-/* Without any freeze: all operations that there are */
+/* There is no freeze: apply all operations that are left */
 static int replay_all(struct salvage *s)
 {
 	struct replay p = { .s = s };
@@ -383,8 +386,8 @@ static int previous_freeze(struct salvage *s, const struct freeze *f,
 	return rc;
 }
 
-/* What these operations may have done cannot be known: tell the last tree's
- * ranges in which that matters */
+/* Operations on these ranges may be missing: the ranges of the last tree that
+ * overlap them are lost */
 static void mark_lost(struct salvage *s, const struct lost_ranges *open)
 {
 	for (size_t i = 0; s->range_lost && i < s->ranges.count; i++)
@@ -410,8 +413,8 @@ static int bring_forward(struct salvage *s, const struct lost_ranges *open,
 static int fill_from_freeze(struct salvage *s, const struct freeze *f,
 			    const struct lost_ranges *within, unsigned depth);
 
-/* What the tree of a freeze leaves open, from the one before, or else from the
- * empty tree, and from the operations since */
+/* Fill the ranges that the tree of a freeze leaves open: from the freeze
+ * before, or from the empty tree, and from the operations since then */
 static int fill_open(struct salvage *s, const struct freeze *f,
 		     const struct lost_ranges *open, unsigned depth)
 {
@@ -422,8 +425,8 @@ static int fill_open(struct salvage *s, const struct freeze *f,
 	return rc < 0 ? rc : bring_forward(s, open, previous.replay.seq, f);
 }
 
-/* All rows within as they were at this freeze. within NULL: it is the last one,
- * and all rows are wanted. */
+/* Fill the ranges with the rows of this freeze. within NULL: the last freeze,
+ * of which all rows are wanted. */
 static int fill_from_freeze(struct salvage *s, const struct freeze *f,
 			    const struct lost_ranges *within, unsigned depth)
 {
@@ -446,7 +449,8 @@ int salvage_source(struct salvage *s)
 {
 	struct row_key root;
 	row_key_data(&root, BANYAN_ROOT_ID);
-	/* A new database has a root: this one is to have the old one's */
+	/* The new database was made with a root of its own; the old one's row
+	 * takes its place */
 	int rc = rebuild_delete(&s->work, &root);
 	if (rc)
 		return rc;

@@ -8,7 +8,8 @@
 
 #include "base/buf.h"
 
-/* Functions may be NULL: they are those of struct banyan_check or banyan_salvage */
+/* Functions may be NULL: they are those of struct banyan_check or
+ * banyan_salvage */
 struct teller {
 	void (*bad)(void *arg, const char *line); /* damaged, or lost */
 	void (*note)(void *arg, const char *line);

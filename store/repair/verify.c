@@ -14,7 +14,7 @@ void verifier_free(struct verifier *v)
 	v->buffer = NULL;
 }
 
-/* A part that lies in one chunk. 0: sound. 1: damaged. */
+/* Verify bytes that lie in one chunk. 0: sound. 1: damaged. */
 static int verify_chunk(struct verifier *v, const struct extent *e,
 			uint32_t from, uint32_t size)
 {
@@ -38,7 +38,7 @@ static int verify_chunk(struct verifier *v, const struct extent *e,
 	return rc ? 1 : 0;
 }
 
-/* [from, to) of the payload, chunk by chunk: tell what is damaged */
+/* Verify [from, to) of the payload chunk by chunk, and tell damaged chunks */
 static int find_damage(struct verifier *v, const struct extent *e,
 		       uint32_t from, uint32_t to,
 		       int (*bad)(void *arg, uint32_t start, uint32_t end),
@@ -85,7 +85,7 @@ int verify_extent(struct verifier *v, const struct extent *e,
 	return 0;
 }
 
-/* Damage of a value: what lies side by side is told as one range */
+/* Damaged bytes of a value; adjacent ones are joined to one range */
 struct damage {
 	verify_bad *bad;
 	void *arg;

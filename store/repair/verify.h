@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* verify.h - read the extents of a value and compare them with their checksums. */
+/* verify.h - read the extents of a value and compare them with their
+ * checksums. */
 #ifndef STORE_REPAIR_VERIFY_H
 #define STORE_REPAIR_VERIFY_H
 
@@ -35,10 +36,10 @@ int verify_extent(struct verifier *v, const struct extent *e,
 		  void *arg);
 
 /*
- * Read the extents of a value. bad is told which ranges of the value are damaged,
- * in order and none beside another; where rows make no sense, all from there on.
- * What it returns must be 0. *stored gets the sum of the extents, *own that of
- * those that nobody else may refer to.
+ * Read the extents of a value. bad is told which ranges of the value are
+ * damaged, in order and none beside another; where rows make no sense, all from
+ * there on. What it returns must be 0. *stored gets the sum of the extents,
+ * *own that of those that nobody else may refer to.
  */
 typedef int verify_bad(void *arg, uint64_t start, uint64_t end);
 int verify_value(struct verifier *v, const struct state *s,

@@ -84,8 +84,7 @@ static void a_cut_between_records_tells_how_far_it_is_sound(void **in)
 		operations += type == RECORD_OPERATION;
 		if (type != RECORD_MARK)
 			closed = type == RECORD_FREEZE;
-		int64_t damages =
-			check_bytes(s, s->bytes, r->offset + r->size);
+		int64_t damages = check_bytes(s, s->bytes, r->offset + r->size);
 		if (!freeze) {
 			assert_true(damages > 0);
 			continue;
