@@ -137,12 +137,18 @@ static int detach_dead(const char *dir)
 	return rc;
 }
 
+/* ECONNABORTED: the daemon died while it had this very call */
+static bool daemon_died(int rc)
+{
+	return rc == -ENOTCONN || rc == -ECONNABORTED;
+}
+
 static int stat_directory(const char *dir)
 {
 	struct stat st;
 	int rc = stat(dir, &st) ? -errno : 0;
 
-	while (rc == -ENOTCONN) { /* there may be several */
+	while (daemon_died(rc)) { /* there may be several */
 		if (detach_dead(dir))
 			return -ENOTCONN;
 		rc = stat(dir, &st) ? -errno : 0;

@@ -44,7 +44,9 @@ static int spool(struct input *input)
 
 	if (!copy)
 		return fail_input(input, "temporary file: ", errno);
-	while ((got = fread(buffer, 1, sizeof(buffer), input->stream)) > 0) {
+	/* What an interrupted fread() had got before comes as if all were well */
+	while (!interrupted() &&
+	       (got = fread(buffer, 1, sizeof(buffer), input->stream)) > 0) {
 		if (fwrite(buffer, 1, got, copy) != got) {
 			status = fail_input(input, "temporary file: ", errno);
 			goto out;
