@@ -142,7 +142,8 @@ static int stat_directory(const char *dir)
 	struct stat st;
 	int rc = stat(dir, &st) ? -errno : 0;
 
-	while (rc == -ENOTCONN) { /* there may be several */
+	/* There may be several; one may die just now */
+	while (rc == -ENOTCONN || rc == -ECONNABORTED) {
 		if (detach_dead(dir))
 			return -ENOTCONN;
 		rc = stat(dir, &st) ? -errno : 0;
