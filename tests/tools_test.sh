@@ -1176,6 +1176,33 @@ notes.banyan, and has been moved or removed" ls notes
 	gives "and the other by its file" 0 "" umount notes.banyan
 }
 
+# A mount whose daemon does not answer holds up nobody who works elsewhere; and a
+# daemon may have another name, as below valgrind
+test_other_daemons()
+{
+	local pid
+	fresh
+	mkdir -p other
+	cp "$BANYANFS" renamed
+	./renamed notes.banyan notes
+	gives "a daemon of any name is found" 0 "" put notes.banyan a 1
+	is "and does the work" 1 "$(<notes/a)"
+	banyan umount notes
+	banyan create other.banyan
+	./renamed other.banyan other
+	banyan mount notes.banyan notes
+	pid=$(daemon_of "$work/other.banyan")
+	kill -STOP "$pid"
+	timeout 10 "$BANYAN" put notes.banyan a 2
+	is "none that is stuck elsewhere is asked" "0 2" "$? $(<notes/a)"
+	timeout 10 "$BANYAN" umount notes.banyan
+	timeout 10 "$BANYAN" put notes.banyan a 3
+	is "nor without a mount" 0 $?
+	kill -CONT "$pid"
+	banyan umount other
+	rm renamed other.banyan
+}
+
 # What is mounted on a directory of the mount is not the database
 test_mount_within()
 {
@@ -1327,6 +1354,7 @@ if can_mount; then
 	test_replaced
 	test_deep
 	test_moved
+	test_other_daemons
 	test_mount_within
 	test_two_mounts
 	test_dead_mount

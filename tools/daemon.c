@@ -14,15 +14,45 @@
 #include "common.h"
 
 #define DAEMON "banyanfs"
+#define DEVICE "/dev/fuse"
 #define SECOND INT64_C(1000000000)
 #define TRIES 10 /* while others change the root */
 
+/* link: of an open file in /proc */
+static bool is_device(const char *link)
+{
+	char path[sizeof(DEVICE)];
+
+	return readlink(link, path, sizeof(path)) == strlen(DEVICE) &&
+	       memcmp(path, DEVICE, strlen(DEVICE)) == 0;
+}
+
+/* The open files of a process, to be freed with globfree() */
+static bool list_files(pid_t pid, glob_t *files)
+{
+	char pattern[40];
+
+	snprintf(pattern, sizeof(pattern), "/proc/%ld/fd/*", (long)pid);
+	return glob(pattern, 0, NULL, files) == 0;
+}
+
+/*
+ * By its name, or, as it may run below another program (valgrind), by the device
+ * that it has open. True if nobody knows its name.
+ */
 static bool is_daemon(pid_t pid)
 {
 	char name[32];
+	bool found = !process_name(pid, name, sizeof(name)) ||
+		     strcmp(name, DAEMON) == 0;
+	glob_t files;
 
-	return !process_name(pid, name, sizeof(name)) ||
-	       strcmp(name, DAEMON) == 0;
+	if (found || !list_files(pid, &files))
+		return found;
+	for (size_t i = 0; i < files.gl_pathc && !found; i++)
+		found = is_device(files.gl_pathv[i]);
+	globfree(&files);
+	return found;
 }
 
 bool daemon_holds(const char *file)
@@ -95,13 +125,12 @@ static char *match_file(const struct mount *mount, const char *link)
 	return daemon_shows(mount, path) ? strdup(path) : NULL;
 }
 
-static char *search_process(const struct mount *mount, const char *directory)
+static char *search_process(const struct mount *mount, pid_t pid)
 {
-	char pattern[80], *found = NULL;
+	char *found = NULL;
 	glob_t files;
 
-	snprintf(pattern, sizeof(pattern), "%s/fd/*", directory);
-	if (glob(pattern, 0, NULL, &files) != 0)
+	if (!is_daemon(pid) || !list_files(pid, &files))
 		return NULL;
 	for (size_t i = 0; i < files.gl_pathc && !found; i++)
 		found = match_file(mount, files.gl_pathv[i]);
@@ -120,8 +149,7 @@ char *daemon_find_file(const struct mount *mount)
 	for (size_t i = 0; i < processes.gl_pathc && !found; i++) {
 		pid = strtol(processes.gl_pathv[i] + strlen("/proc/"), NULL,
 			     10);
-		if (is_daemon((pid_t)pid))
-			found = search_process(mount, processes.gl_pathv[i]);
+		found = search_process(mount, (pid_t)pid);
 	}
 	globfree(&processes);
 	return found;
