@@ -29,7 +29,7 @@ COVERAGE ?= # 1: count what is run
 WERROR ?= # 1: warnings are errors
 LTO ?= 1 # empty: compile each file of the store by itself, as tests have them
 V ?= # 1: show commands, and all that the tests print
-KINDS ?= # of tests: unit tools mount layers; all if none is named
+KINDS ?= # of tests: folders of tests/, layers, planted; see tests/run.sh
 
 # Of 'make mount'
 DB ?= notes.banyan
@@ -106,20 +106,25 @@ PEER_LIBS = $(LMDB_LIBS) $(SQLITE_LIBS) -lrocksdb -ldb-5.3 -lm
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $1))
 
-STORE_OBJS := $(call objects,store/*.c)
+STORE_OBJS := $(call objects,store/*/*.c)
 FS_OBJS := $(call objects,fs/*.c)
 TOOLS_OBJS := $(call objects,tools/*.c)
-TEST_OBJS := $(call objects,tests/test_*.c)
+# Each folder below tests/ has tests and what only they use; what is used by
+# more than one is in tests/support/
+TEST_DIRS := $(filter-out tests/bench/ tests/mount/ tests/tools/,\
+	$(wildcard tests/*/ tests/unit/*/))
+TEST_OBJS := $(call objects,$(TEST_DIRS:%=%test_*.c))
 # What is fuzzed, which test_corpus runs, too; driver.c is made once for each
 FUZZ_TARGETS := $(patsubst tests/fuzz/target_%.c,%,\
 	$(wildcard tests/fuzz/target_*.c))
-FUZZ_OBJS := $(filter-out %/driver.o %/make_seeds.o,\
+FUZZ_OBJS := $(filter-out %/driver.o %/make_seeds.o $(TEST_OBJS),\
 	$(call objects,tests/fuzz/*.c))
 FUZZERS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/fuzz_%)
 # What test_golden reads golden files with
-GOLDEN_OBJS := $(filter-out %/make_golden.o,$(call objects,tests/golden/*.c))
-HELPER_OBJS := $(filter-out $(TEST_OBJS),$(call objects,tests/*.c)) \
-	$(FUZZ_OBJS) $(GOLDEN_OBJS)
+GOLDEN_OBJS := $(filter-out %/make_golden.o $(TEST_OBJS),\
+	$(call objects,tests/golden/*.c))
+HELPER_OBJS := $(filter-out $(TEST_OBJS) %/driver.o %/make_seeds.o \
+	%/make_golden.o,$(call objects,$(TEST_DIRS:%=%*.c)))
 BENCH_OBJS := $(call objects,tests/bench/bench_*.c)
 BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS),$(call objects,tests/bench/*.c))
 
@@ -130,18 +135,22 @@ LIB_SO = $(BUILD)/libbanyan.so
 STORE_A = $(BUILD)/store.a
 TEST_A = $(BUILD)/tests.a
 TESTS = $(TEST_OBJS:.o=)
+# Small programs for people to read, which a suite runs
+EXAMPLE_OBJS := $(call objects,examples/*.c)
+EXAMPLES = $(EXAMPLE_OBJS:.o=)
+# Folders whose tests are in C
+C_KINDS = unit model crash support fuzz golden
 BENCHES = $(BENCH_OBJS:.o=)
 PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 
-SOURCES = $(wildcard $(foreach dir,store fs tools tests tests/bench \
-	tests/fuzz tests/golden, \
-	$(dir)/*.c $(dir)/*.h))
+SOURCES = $(wildcard store/banyan.h store/*/*.[ch] \
+	$(foreach dir,fs/ tools/ examples/ tests/bench/ $(TEST_DIRS),$(dir)*.c $(dir)*.h))
 
 # ---- what people ask for ----------------------------------------------------
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help tests mount check check-long check-planted check-asan \
+.PHONY: all help tests examples mount check check-long check-planted check-asan \
 	check-tsan check-valgrind run-tests cov fuzz fuzzers golden check-layers lint \
 	format bench bench-store bench-kill bench-mount bench-programs install uninstall \
 	clean
@@ -166,7 +175,7 @@ mount: ## Mount database DB on directory DIR, with all that it takes: make mount
 	@tools/mount.sh "$$DB" "$$DIR"
 export DB DIR
 
-check: ## Install what is missing, build, run all tests: under 5 minutes
+check: ## Install what is missing, build, run all tests: under 4 minutes
 	@tools/setup.sh build check
 	@$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
 
@@ -174,7 +183,7 @@ check-long: ## The same tests with many more rounds: 300 000 power cuts, 20 kill
 	@tools/setup.sh build check
 	@BANYAN_LONG=1 BANYAN_ROUNDS=20 TIME_LIMIT=3600 \
 		$(SUBMAKE) BUILD=build/check WERROR=1 \
-		KINDS="$(or $(strip $(KINDS)),layers unit tools mount planted)" \
+		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) tools mount planted)" \
 		run-tests
 
 check-planted: ## Plant bugs in a copy of the sources: a test must fail with each
@@ -183,24 +192,25 @@ check-planted: ## Plant bugs in a copy of the sources: a test must fail with eac
 
 check-asan: ## All tests with the address and undefined-behaviour sanitizers
 	@tools/setup.sh build check
-	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
+	@TIME_LIMIT=600 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
 		WERROR=1 CFLAGS="-O1 -g" run-tests
 
 # Both with BANYAN_SHORT: where a loop is over what is much alike, one in so many
-check-tsan: ## The tests of units and of the mount with the thread sanitizer (the tools have one thread)
+check-tsan: ## The tests in C and of the mount with the thread sanitizer (the tools have one thread)
 	@tools/setup.sh build check
-	@BANYAN_SHORT=1 TIME_LIMIT=300 $(SUBMAKE) BUILD=build/tsan \
+	@BANYAN_SHORT=1 TIME_LIMIT=900 $(SUBMAKE) BUILD=build/tsan \
 		SANITIZE=thread CFLAGS="-O2 -g" \
-		KINDS="$(or $(strip $(KINDS)),layers unit mount)" run-tests
+		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) mount)" run-tests
 
-check-valgrind: ## The unit tests below valgrind
+check-valgrind: ## The tests in C below valgrind
 	@tools/setup.sh build check valgrind
 	@BANYAN_SHORT=1 TIME_LIMIT=300 UNDER="valgrind -q --fair-sched=try --error-exitcode=99 --leak-check=full" \
-		$(SUBMAKE) BUILD=build/check WERROR=1 KINDS=unit run-tests
+		$(SUBMAKE) BUILD=build/check WERROR=1 \
+		KINDS="$(or $(strip $(KINDS)),$(C_KINDS))" run-tests
 
 cov: ## How much of each file the tests run
 	@tools/setup.sh build check
-	@rm -f build/cov/*/*.gcda
+	@mkdir -p build/cov && find build/cov -name "*.gcda" -delete
 	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/cov COVERAGE=1 CFLAGS="-O0 -g" \
 		run-tests
 	@tests/coverage.sh build/cov
@@ -236,6 +246,7 @@ bench-store: ## This library and LMDB, SQLite, RocksDB, Berkeley DB: make bench-
 		$(if $(KEYS),--keys $(KEYS)) \
 		$(if $(VALUE_SIZE),--value-size $(VALUE_SIZE)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+	@$(BUILD)/tests/bench/bench_held
 
 bench-kill: ## Kill loads half-way: is every batch there that had returned, how long does the next open take? KEYS=10000000 CACHE=256 ROUNDS=3
 	@tools/setup.sh build bench
@@ -281,17 +292,18 @@ clean: ## Remove everything that was built
 
 # The tests on a variant; the runner needs its programs by their names
 run-tests: all tests
-	@BUILD=$(BUILD) V=$(V) tests/run.sh $(KINDS)
+	@BUILD=$(BUILD) JOBS=$(JOBS) V=$(V) tests/run.sh $(KINDS)
 
-tests: $(TESTS)
+tests: $(TESTS) examples
+examples: $(EXAMPLES) ## Build the programs in examples/
 fuzzers: $(FUZZERS) $(BUILD)/tests/fuzz/make_seeds
 bench-programs: $(BENCHES)
 
-# Say "CC store/buf.c" rather than the whole command, unless V=1
+# Say "CC store/base/buf.c" rather than the whole command, unless V=1
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
 
 $(BUILD)/fs/%.o $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
-$(BUILD)/tests/%.o: EXTRA_CFLAGS += $(CMOCKA_CFLAGS)
+$(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . $(CMOCKA_CFLAGS)
 $(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS)
 $(BUILD)/store/%.o: EXTRA_CFLAGS = $(LTO_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = $(JANSSON_CFLAGS) \
@@ -352,22 +364,24 @@ $(TESTS): %: %.o $(TEST_A) $(STORE_A)
 
 # Tests that come between the program and what it calls
 wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
-$(addprefix $(BUILD)/tests/,test_no_memory test_salvage_memory): LINK_MODE = \
-	-pie $(call wrap,malloc calloc realloc aligned_alloc strdup strndup \
-	vasprintf __vasprintf_chk realpath fdopendir mmap64 pthread_create \
-	pool_alloc)
-$(BUILD)/tests/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
+%/test_no_memory %/test_salvage_memory: LINK_MODE = -pie $(call wrap,malloc \
+	calloc realloc aligned_alloc strdup strndup vasprintf __vasprintf_chk \
+	realpath fdopendir mmap64 pthread_create pool_alloc)
+%/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
-$(BUILD)/tests/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
+%/test_replies: LINK_MODE = -pie $(call wrap,fuse_req_userdata fuse_req_ctx \
+	fuse_reply_err fuse_reply_entry fuse_reply_create nodes_add \
+	banyan_delete)
+%/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
 	pwritev64)
 
-$(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/fault_image.o
+$(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/support/fault_image.o
 	@rm -f $@
 	$(call quiet,AR,$@)$(AR) rcs $@ $^
 
 $(BUILD)/tests/fuzz/driver_%.o: tests/fuzz/driver.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call quiet,CC,$@)$(CC) $(BASE_CFLAGS) $(CPPFLAGS) $(CFLAGS) \
+	$(call quiet,CC,$@)$(CC) $(BASE_CFLAGS) -iquote . $(CPPFLAGS) $(CFLAGS) \
 		-DTARGET=fuzz_$* -MMD -MP -c -o $@ $<
 
 $(FUZZERS): $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/driver_%.o \
@@ -386,12 +400,15 @@ $(BUILD)/bench.a: $(BENCH_HELPER_OBJS)
 	@rm -f $@
 	$(call quiet,AR,$@)$(AR) rcs $@ $^
 
+$(EXAMPLES): %: %.o $(LIB_A)
+	$(link) $^
+
 $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 	$(link) $^ $(PEER_LIBS)
 
 # clang-tidy, a file at a time so that -j helps. Not of the tests: what it says
 # about fixtures and assertions is nearly always wrong.
-TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/%,$(filter %.c,$(SOURCES))))
+TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/% examples/%,$(filter %.c,$(SOURCES))))
 .PHONY: tidy
 tidy: $(TIDY)
 	@:
@@ -407,5 +424,5 @@ $(BUILD)/%.tidy: %.c .clang-tidy $(filter %.h,$(SOURCES))
 	@touch $@
 
 -include $(patsubst %.o,%.d,$(STORE_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
-	$(TEST_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS) \
+	$(TEST_OBJS) $(EXAMPLE_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS) \
 	$(BUILD)/tests/fuzz/make_seeds.o $(BUILD)/tests/golden/make_golden.o)

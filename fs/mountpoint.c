@@ -4,13 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <mntent.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -20,105 +24,56 @@
 
 extern char **environ;
 
-/* ---- /proc/self/mountinfo --------------------------------------------- */
+/* ---- mounts there are ------------------------------------------------- */
 
-struct mount_line {
-	char *device; /* "0:123" */
-	char *dir;
-	char *type;
-	char *source;
-	bool read_only;
-};
-
-/* Names there have \040 for a space, and so on: undo it in place */
-static void unescape(char *s)
+static bool same_file(const char *a, const char *b)
 {
-	char *to = s;
+	struct stat x, y;
 
-	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] &&
-		    s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
-				       (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
+	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
 }
 
-/* id parent device root dir options [optional]... - type source options */
-static bool parse_line(char *line, struct mount_line *m)
+/* The daemon knows the name that its file has now. The table of mounts has the
+ * one that it had; that counts if the daemon does not answer. */
+static bool is_mount_of(const struct mntent *m, const char *file)
 {
-	char *field[6] = { 0 }, *save = NULL, *word, *options;
-	unsigned n = 0;
+	char now[PATH_MAX];
+	ssize_t n;
 
-	for (word = strtok_r(line, " \n", &save); word && n < 6;
-	     word = strtok_r(NULL, " \n", &save))
-		field[n++] = word;
-	while (word && strcmp(word, "-") != 0)
-		word = strtok_r(NULL, " \n", &save);
-	if (!word)
+	if (strcmp(m->mnt_type, TYPE) != 0 || hasmntopt(m, "ro"))
 		return false;
-	m->device = field[2];
-	m->dir = field[4];
-	m->type = strtok_r(NULL, " \n", &save);
-	m->source = strtok_r(NULL, " \n", &save);
-	options = strtok_r(NULL, " \n", &save);
-	if (!m->type || !m->source || !options)
-		return false;
-	m->read_only = !strncmp(options, "ro", 2) &&
-		       (!options[2] || options[2] == ',');
-	unescape(m->dir);
-	unescape(m->source);
-	return true;
-}
-
-/*
- * The last mount of ours that writes to this source, or that is on this
- * directory (NULL: any). Which of dir and device is wanted is copied, to be
- * freed.
- */
-static char *find_mount(const char *source, const char *dir, bool want_device)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, *found = NULL;
-	size_t room = 0;
-
-	if (!f)
-		return NULL;
-	while (getline(&line, &room, f) > 0) {
-		struct mount_line m;
-
-		if (!parse_line(line, &m) || strcmp(m.type, TYPE) != 0 ||
-		    (source &&
-		     (m.read_only || strcmp(m.source, source) != 0)) ||
-		    (dir && strcmp(m.dir, dir) != 0))
-			continue;
-		free(found);
-		found = strdup(want_device ? m.device : m.dir);
-	}
-	free(line);
-	fclose(f);
-	return found;
+	n = getxattr(m->mnt_dir, FS_XATTR_FILE, now, sizeof(now) - 1);
+	now[n < 0 ? 0 : n] = '\0';
+	return same_file(n < 0 ? m->mnt_fsname : now, file);
 }
 
 char *mountpoint_of(const char *file)
 {
-	return find_mount(file, NULL, false);
+	FILE *list = setmntent("/proc/self/mounts", "re");
+	const struct mntent *m;
+	char *found = NULL;
+
+	if (!list)
+		return NULL;
+	while (!found && (m = getmntent(list)))
+		if (is_mount_of(m, file))
+			found = strdup(m->mnt_dir);
+	endmntent(list);
+	return found;
 }
 
 void mountpoint_tune(const char *dir)
 {
-	char *device = find_mount(NULL, dir, true);
 	char path[128];
+	struct statx st;
 	int fd;
 
-	if (!device)
+	/* Without asking the daemon, which would be this process */
+	if (statx(AT_FDCWD, dir, AT_STATX_DONT_SYNC, 0, &st))
 		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
-	free(device);
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		 st.stx_dev_major, st.stx_dev_minor);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return; /* not root: it stays as it is */
@@ -187,7 +142,7 @@ static int stat_directory(const char *dir)
 	struct stat st;
 	int rc = stat(dir, &st) ? -errno : 0;
 
-	if (rc == -ENOTCONN) {
+	while (rc == -ENOTCONN) { /* there may be several */
 		if (detach_dead(dir))
 			return -ENOTCONN;
 		rc = stat(dir, &st) ? -errno : 0;

@@ -20,7 +20,6 @@
 struct slot {
 	banyan_data *data; /* NULL: free */
 	uint64_t state; /* the holds times ONE, and PLAIN */
-	int64_t resized;
 };
 
 struct shard {
@@ -197,28 +196,6 @@ void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain)
 	if (slot)
 		slot->state = (slot->state & ~PLAIN) | (plain ? PLAIN : 0);
 	pthread_mutex_unlock(&s->lock);
-}
-
-void nodes_set_resized(struct nodes *nodes, banyan_data *data, int64_t when)
-{
-	struct shard *s;
-	struct slot *slot = lock_slot(nodes, data, &s);
-
-	if (slot)
-		slot->resized = when;
-	pthread_mutex_unlock(&s->lock);
-}
-
-int64_t nodes_take_resized(struct nodes *nodes, banyan_data *data)
-{
-	struct shard *s;
-	struct slot *slot = lock_slot(nodes, data, &s);
-	int64_t when = slot ? slot->resized : 0;
-
-	if (slot)
-		slot->resized = 0;
-	pthread_mutex_unlock(&s->lock);
-	return when;
 }
 
 size_t nodes_count(struct nodes *nodes)

@@ -5,8 +5,8 @@
  * Each time an answer names a Data, the kernel's count of it grows by one; a
  * FORGET takes some back. The library's holds are that count, one for one. This
  * set only remembers it, because at an unmount the kernel forgets everything
- * without saying so, and because a few facts about a Data are worth keeping for
- * as long as the kernel knows it. It takes 24 bytes a Data, 72 at the worst.
+ * without saying so, and because one fact about a Data is worth keeping for
+ * as long as the kernel knows it. It takes 21 to 43 bytes a Data.
  *
  * Safe to call from any thread.
  */
@@ -42,13 +42,6 @@ void nodes_drop(struct nodes *nodes, banyan_data *data, uint64_t times);
  */
 bool nodes_plain(struct nodes *nodes, banyan_data *data);
 void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain);
-
-/*
- * When a new size was given to data: a time of the kernel's. It is taken once;
- * 0: there was none, or it is settled. Forgotten likewise.
- */
-void nodes_set_resized(struct nodes *nodes, banyan_data *data, int64_t when);
-int64_t nodes_take_resized(struct nodes *nodes, banyan_data *data);
 
 /* How many Data the kernel remembers */
 size_t nodes_count(struct nodes *nodes);

@@ -32,9 +32,9 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino,
 		reply_attr(req, &attr);
 }
 
-static int64_t nanoseconds(struct timespec t)
+static struct banyan_time time_of(struct timespec t)
 {
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return (struct banyan_time){ t.tv_sec, (uint64_t)t.tv_nsec };
 }
 
 /* What the kernel asks for in the library's words */
@@ -69,8 +69,8 @@ static unsigned translate(const struct stat *st, int to_set,
 		.uid = st->st_uid,
 		.gid = st->st_gid,
 		.size = (uint64_t)st->st_size,
-		.atime = nanoseconds(st->st_atim),
-		.mtime = nanoseconds(st->st_mtim),
+		.atime = time_of(st->st_atim),
+		.mtime = time_of(st->st_mtim),
 	};
 	return which;
 }
@@ -127,42 +127,6 @@ static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
 	return 0;
 }
 
-/*
- * With the writeback cache the kernel keeps the time of the last change itself.
- * It sends it along with a new size, and where it does not, it has not changed.
- */
-static void keep_time(const struct fs *fs, unsigned *which)
-{
-	if (fs->options->writeback)
-		*which |= BANYAN_SET_KEEP_MTIME;
-}
-
-/*
- * The kernel learns the time of a new size only from our answer. What it passes
- * on before, beside the new size and without waiting for it, is the time of an
- * older change, and it never sends the newer one again: that one has to stay.
- * There is one such at most; the time of the inode's change tells it.
- */
-static void drop_stale_time(const struct fs *fs, banyan_data *data,
-			    const struct stat *st, int to_set, unsigned *which)
-{
-	const int times = FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME;
-
-	if (!fs->options->writeback ||
-	    (to_set & (times | FUSE_SET_ATTR_SIZE)) != times)
-		return;
-	if (nanoseconds(st->st_ctim) < nodes_take_resized(fs->nodes, data))
-		*which &= ~(unsigned)BANYAN_SET_MTIME;
-}
-
-static void note_resized(const struct fs *fs, banyan_data *data,
-			 const struct stat *st, int to_set)
-{
-	if (fs->options->writeback && (to_set & FUSE_SET_ATTR_SIZE) &&
-	    (to_set & FUSE_SET_ATTR_CTIME))
-		nodes_set_resized(fs->nodes, data, nanoseconds(st->st_ctim));
-}
-
 static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		       int to_set, struct fuse_file_info *fi)
 {
@@ -176,17 +140,12 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	if (!rc)
 		rc = drop_set_id(req, data, to_set, &attr, &which);
 	if (!rc)
-		drop_stale_time(fs, data, st, to_set, &which);
-	if (!rc && which)
-		keep_time(fs, &which);
-	if (!rc)
 		rc = which ? banyan_set_attr(data, &attr, which, &after) :
 			     banyan_get_attr(data, &after);
 	if (rc) {
 		fs_reply_error(req, rc);
 		return;
 	}
-	note_resized(fs, data, st, to_set);
 	commit_note(fs->commit);
 	reply_attr(req, &after);
 }
@@ -195,12 +154,12 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fs_of(req);
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	struct statvfs host = { .f_bsize = 4096, .f_frsize = 4096 };
 	int rc = banyan_get_stat(fs->db, &stat);
 
 	(void)ino;
-	if (!rc && fs->host_fd >= 0 && fstatvfs(fs->host_fd, &host))
+	if (!rc && fs->file >= 0 && fstatvfs(fs->file, &host))
 		rc = -errno;
 	if (rc) {
 		fs_reply_error(req, rc);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "commit.h"
@@ -75,27 +76,6 @@ static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 }
 
 /*
- * With the writeback cache the kernel keeps the time of the last change itself
- * and sets it when it is done; what it writes meanwhile must not touch it. For
- * WRITE, of which many are under way at a time, the library sees to that. Other
- * changes come one at a time, and it is put back after them. A crash in between leaves a time that is a
- * little too late, which is no harm.
- */
-static int remember_time(const struct fs *fs, banyan_data *data,
-			 struct banyan_attr *before)
-{
-	return fs->options->writeback ? banyan_get_attr(data, before) : 0;
-}
-
-static int put_time_back(const struct fs *fs, banyan_data *data,
-			 const struct banyan_attr *before)
-{
-	return fs->options->writeback ?
-		       banyan_set_attr(data, before, BANYAN_SET_MTIME, NULL) :
-		       0;
-}
-
-/*
  * The offset is always the kernel's: it knows the size, and works out where an
  * O_APPEND begins while it holds the inode's lock. The set-id bits are ours to
  * clear (FUSE_HANDLE_KILLPRIV_V2); the request says so in a flag that libfuse
@@ -106,7 +86,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
-	unsigned flags = fs->options->writeback ? BANYAN_KEEP_MTIME : 0;
+	unsigned flags = 0;
 	int rc = 0;
 
 	if (!fi->writepage) { /* else nobody's in particular */
@@ -134,14 +114,24 @@ static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int data_only,
 	commit_request(fs_of(req)->commit, req);
 }
 
+/*
+ * SEEK_DATA and SEEK_HOLE. The kernel asks without writing first what programs
+ * have changed in shared mappings, so a hole in the store may be data in the
+ * kernel. Where nothing can be written there is no such data. Elsewhere the
+ * answer ENOSYS makes the kernel say by itself, from then on, that all is data:
+ * copies read the zeros (DESIGN.md has what that costs).
+ */
 static void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		     struct fuse_file_info *fi)
 {
-	banyan_data *data = fs_data(fs_of(req), ino);
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
 	int64_t at = -EINVAL;
 
 	(void)fi;
-	if (offset < 0)
+	if (!fs->options->read_only)
+		at = -ENOSYS;
+	else if (offset < 0)
 		at = -ENXIO;
 	else if (whence == SEEK_DATA)
 		at = banyan_seek_data(data, (uint64_t)offset);
@@ -173,6 +163,49 @@ static int drop_rights(fuse_req_t req, banyan_data *data)
 		return 0;
 	attr.mode = mode & 07777;
 	return banyan_set_attr(data, &attr, BANYAN_SET_MODE, NULL);
+}
+
+/* How much of a range is holes; what lies behind the end is one */
+static int count_holes(banyan_data *data, uint64_t at, uint64_t end,
+		       uint64_t *bytes)
+{
+	*bytes = 0;
+	while (at < end) {
+		int64_t from = banyan_seek_hole(data, at), to;
+
+		if (from == -ENXIO)
+			from = (int64_t)at;
+		if (from < 0)
+			return (int)from;
+		if ((uint64_t)from >= end)
+			break;
+		to = banyan_seek_data(data, (uint64_t)from);
+		if (to == -ENXIO)
+			to = (int64_t)end;
+		if (to < 0)
+			return (int)to;
+		at = (uint64_t)to < end ? (uint64_t)to : end;
+		*bytes += at - (uint64_t)from;
+	}
+	return 0;
+}
+
+/* Is there room on the host for what other file systems would allocate? */
+static int check_room(const struct fs *fs, banyan_data *data, uint64_t at,
+		      uint64_t size)
+{
+	struct statvfs host;
+	uint64_t needed;
+	int rc;
+
+	if (fs->file < 0)
+		return 0; /* in memory */
+	if (fstatvfs(fs->file, &host))
+		return -errno;
+	rc = count_holes(data, at, at + size, &needed);
+	if (!rc && needed > host.f_bavail * host.f_frsize)
+		rc = -ENOSPC;
+	return rc;
 }
 
 /* Space is not reserved: there is nothing to do but to grow the file */
@@ -210,7 +243,6 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
 	uint64_t at = (uint64_t)offset, size = (uint64_t)length;
-	struct banyan_attr before;
 	int rc = 0;
 
 	(void)fi;
@@ -218,14 +250,12 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 		rc = -EINVAL;
 	else if (at + size > BANYAN_VALUE_MAX)
 		rc = -EFBIG;
-	if (!rc)
-		rc = remember_time(fs, data, &before);
+	if (!rc && !(mode & FALLOC_FL_PUNCH_HOLE))
+		rc = check_room(fs, data, at, size);
 	if (!rc)
 		rc = drop_rights(req, data);
 	if (!rc)
 		rc = allocate(data, mode, at, size);
-	if (!rc)
-		rc = put_time_back(fs, data, &before);
 	if (!rc)
 		commit_note(fs->commit);
 	fs_reply_error(req, rc);
@@ -238,9 +268,7 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *target = fs_data(fs, to);
-	struct banyan_attr before;
 	int64_t n;
-	int rc;
 
 	(void)from_fi;
 	(void)to_fi;
@@ -250,17 +278,12 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 	}
 	if (size > COPY_MAX)
 		size = COPY_MAX;
-	rc = remember_time(fs, target, &before);
-	if (!rc)
-		rc = drop_rights(req, target);
-	n = rc;
-	if (!rc)
+	n = drop_rights(req, target);
+	if (!n)
 		n = banyan_clone(fs_data(fs, from), (uint64_t)from_at, target,
 				 (uint64_t)to_at, size);
-	if (n >= 0)
-		rc = put_time_back(fs, target, &before);
-	if (n < 0 || rc) {
-		fs_reply_error(req, n < 0 ? (int)n : rc);
+	if (n < 0) {
+		fs_reply_error(req, (int)n);
 		return;
 	}
 	commit_note(fs->commit);

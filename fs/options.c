@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options come in three kinds: ours, in a table; those that mount(8) and fstab
- * add, which are for others or say what is so anyway, and are passed over; and
- * all others, which libfuse gets to see and to refuse.
+ * Options come in three kinds: ours, in a table; those that are handed on to
+ * mount(2), by libfuse; and those that mount(8) and fstab add, which are for
+ * others or ask for what is so anyway, and are passed over. All others are
+ * refused, also those that libfuse would take: each of them would be ignored,
+ * or stop the mount from working.
  */
 #include "options.h"
 
@@ -18,14 +20,9 @@
 #define COMMIT_DEFAULT 5 /* seconds, like ext4 */
 #define COMMIT_MAX 86400
 #define THREADS_DEFAULT 10 /* see workers.c */
-/*
- * With the writeback cache the kernel sends times of its own, beside other
- * changes and without waiting for them: only one worker takes them in the order
- * in which they were sent (see also ops_attr.c). With more, the last change of a
- * file could be too early after a remount.
- */
-#define THREADS_WRITEBACK 1
 #define THREADS_MAX 256
+
+#define SELINUX "/sys/fs/selinux"
 
 static const char help[] =
 	"Usage: banyanfs FILE DIR [-o OPTION[,OPTION...]]... [-f]\n"
@@ -38,16 +35,12 @@ static const char help[] =
 	"  -o cache=SIZE   limit of memory for nodes (K, M, G; default 256M)\n"
 	"  -o commit=N     make changes durable after N seconds at the latest\n"
 	"                  (default 5; 0: only at fsync and at the end)\n"
-	"  -o threads=N    serve up to N requests at a time (default 10; with\n"
-	"                  writeback 1)\n"
+	"  -o threads=N    serve up to N requests at a time (default 10)\n"
 	"  -o uid=N,gid=N  show one owner, one group for everything\n"
 	"  -o allow_other, -o noallow_other\n"
 	"                  let all users in, or only the one who mounts "
 	"(default:\n"
 	"                  all if root mounts)\n"
-	"  -o writeback    let the kernel collect small writes; a crash of "
-	"the\n"
-	"                  daemon then loses what it has not passed on yet\n"
 	"  -o allow_suid, -o allow_dev\n"
 	"                  let set-id bits, device nodes work (mount(8) adds "
 	"suid\n"
@@ -55,8 +48,8 @@ static const char help[] =
 	"      --help      show this\n"
 	"      --version   show the version\n"
 	"\n"
-	"Options of libfuse and those that mount(8) and fstab know are "
-	"accepted.\n"
+	"noexec, noatime and the options that mount(8) and fstab add are "
+	"accepted, too.\n"
 	"Unmount with: banyan umount DIR\n";
 
 /* ---- ours ------------------------------------------------------------- */
@@ -165,62 +158,70 @@ static const struct {
 	{ "ro", offsetof(struct options, read_only), true },
 	{ "rw", offsetof(struct options, read_only), false },
 	{ "create", offsetof(struct options, create), true },
-	{ "writeback", offsetof(struct options, writeback), true },
 	{ "allow_other", offsetof(struct options, allow_other), true },
 	{ "noallow_other", offsetof(struct options, allow_other), false },
 	{ "allow_suid", offsetof(struct options, allow_suid), true },
 	{ "allow_dev", offsetof(struct options, allow_dev), true },
 };
 
-/* ---- those of mount(8) and fstab -------------------------------------- */
+/* ---- those of others -------------------------------------------------- */
 
+/* In these lists what ends with '=' or '-' is the beginning of an option */
+
+static const char *const handed_on[] = { "exec", "noexec", "noatime", NULL };
+
+/* Handed on where the kernel has SELinux; it refuses them elsewhere */
+static const char *const contexts[] = {
+	"context=", "fscontext=", "defcontext=", "rootcontext=", NULL,
+};
+
+/* Reading never changes the time of access: so norelatime and strictatime are
+ * not among these */
 static const char *const passed_over[] = {
-	"defaults",	 "auto",
-	"noauto",	 "user",
-	"nouser",	 "users",
-	"nousers",	 "owner",
-	"noowner",	 "group",
-	"nogroup",	 "nofail",
-	"_netdev",	 "dev",
-	"nodev",	 "suid",
-	"nosuid",	 "atime",
-	"noatime",	 "diratime",
-	"nodiratime",	 "relatime",
-	"norelatime",	 "strictatime",
-	"nostrictatime", "lazytime",
-	"nolazytime",	 "silent",
-	"loud",		 "iversion",
-	"noiversion",	 "mand",
-	"nomand",	 "default_permissions",
+	"defaults", "auto",
+	"noauto",   "user",
+	"nouser",   "users",
+	"nousers",  "owner",
+	"noowner",  "group",
+	"nogroup",  "nofail",
+	"_netdev",  "dev",
+	"nodev",    "suid",
+	"nosuid",   "atime",
+	"diratime", "nodiratime",
+	"relatime", "nostrictatime",
+	"lazytime", "nolazytime",
+	"async",    "silent",
+	"loud",	    "noiversion",
+	"nomand",   "default_permissions",
+	"x-",	    "X-",
+	"comment=", "user=",
+	"helper=",  "uhelper=",
+	NULL,
 };
 
-static const char *const passed_over_beginning[] = {
-	"x-",
-	"X-",
-	"comment=",
-	"user=",
-	"helper=",
-	"uhelper=",
-	/* these are ours to say */
-	"fsname=",
-	"subtype=",
-};
-
-static bool begins(const char *text, const char *with)
+static bool is_among(const char *arg, const char *const *names)
 {
-	return !strncmp(text, with, strlen(with));
+	for (; *names; names++) {
+		size_t n = strlen(*names);
+		bool begins = strchr("=-", (*names)[n - 1]);
+
+		if (begins ? !strncmp(arg, *names, n) : !strcmp(arg, *names))
+			return true;
+	}
+	return false;
 }
 
-static bool is_passed_over(const char *arg)
+/* 1: left for libfuse, 0: passed over, -1: refused, and said so */
+static int take_others(const char *arg)
 {
-	for (size_t i = 0; i < sizeof(passed_over) / sizeof(char *); i++)
-		if (!strcmp(arg, passed_over[i]))
-			return true;
-	for (size_t i = 0; i < sizeof(passed_over_beginning) / sizeof(char *);
-	     i++)
-		if (begins(arg, passed_over_beginning[i]))
-			return true;
-	return false;
+	if (is_among(arg, handed_on) ||
+	    (is_among(arg, contexts) && !access(SELINUX, F_OK)))
+		return 1;
+	if (!*arg || is_among(arg, passed_over))
+		return 0;
+	message_about(NULL, "option %s: not supported; see banyanfs --help",
+		      arg);
+	return -1;
 }
 
 /* ---- parsing ---------------------------------------------------------- */
@@ -244,7 +245,7 @@ static int take_option(struct options *o, const char *arg)
 		message_about(NULL, "option %s: give %s", arg, valued[i].form);
 		return -1;
 	}
-	return is_passed_over(arg) ? 0 : 1;
+	return take_others(arg);
 }
 
 static int take_argument(struct options *o, const char *arg)
@@ -308,6 +309,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		OWN_KEY("-f", KEY_FOREGROUND),
 		OWN_KEY("-d", KEY_DEBUG),
 		OWN_KEY("debug", KEY_DEBUG),
+		OWN_KEY("--debug", KEY_DEBUG),
 		OWN_KEY("-h", KEY_HELP),
 		OWN_KEY("--help", KEY_HELP),
 		OWN_KEY("-V", KEY_VERSION),
@@ -319,6 +321,7 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	*o = (struct options){
 		.commit_seconds = COMMIT_DEFAULT,
+		.threads = THREADS_DEFAULT,
 		.allow_other = geteuid() == 0,
 		.args = FUSE_ARGS_INIT(argc, argv),
 	};
@@ -340,8 +343,6 @@ int options_parse(struct options *o, int argc, char **argv)
 		message_about(NULL, "give FILE and DIR; see banyanfs --help");
 		return 2;
 	}
-	if (!o->threads)
-		o->threads = o->writeback ? THREADS_WRITEBACK : THREADS_DEFAULT;
 	if (o->debug)
 		message_libfuse_free();
 	return OPTIONS_RUN;

@@ -18,7 +18,6 @@ struct options {
 	bool debug;
 	bool read_only;
 	bool create;
-	bool writeback;
 	bool allow_other;
 	bool allow_suid;
 	bool allow_dev;

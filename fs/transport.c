@@ -26,6 +26,7 @@ struct transport {
 	struct fs *fs;
 	struct workers *workers;
 	bool negotiated;
+	bool refused; /* by libfuse: its answer to INIT was an error */
 	uint64_t init_unique; /* of the INIT request that is being answered */
 	uint32_t init_flags; /* what the kernel offers in it */
 };
@@ -55,7 +56,6 @@ static void fs_init(void *arg, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_IOCTL_DIR, true);
 	/* Without OPEN nobody would tell us of O_TRUNC; SETATTR does */
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, false);
-	want(conn, FUSE_CAP_WRITEBACK_CACHE, fs->options->writeback);
 	/* One copy is cheaper than three system calls */
 	want(conn, FUSE_CAP_SPLICE_READ, false);
 	want(conn, FUSE_CAP_SPLICE_WRITE, false);
@@ -101,7 +101,10 @@ static bool amend(struct transport *t, struct iovec *iov, int count)
 	const struct fuse_out_header *h = iov[0].iov_base;
 	struct fuse_init_out *out;
 
-	if (h->unique != t->init_unique || h->error || count < 2 ||
+	if (h->unique != t->init_unique)
+		return false;
+	t->refused = h->error;
+	if (h->error || count < 2 ||
 	    iov[1].iov_len < offsetof(struct fuse_init_out, flags) + 4)
 		return false;
 	out = iov[1].iov_base;
@@ -151,12 +154,14 @@ int transport_negotiate(struct transport *t)
 	struct fuse_buf buf = { 0 };
 	int n = 1;
 
-	while (!t->negotiated && (n > 0 || n == -EINTR)) {
+	while (!t->negotiated && !t->refused && (n > 0 || n == -EINTR)) {
 		n = fuse_session_receive_buf(t->fs->session, &buf);
 		if (n > 0)
 			fuse_session_process_buf(t->fs->session, &buf);
 	}
 	free(buf.mem);
+	if (t->refused)
+		return -EPROTO;
 	return t->negotiated ? 0 : n < 0 ? n : -ENOTCONN;
 }
 

@@ -18,18 +18,55 @@
  *   -EBADMSG    checksum mismatch: bytes that are not those once written
  *   -EROFS      opened read-only
  *   -EBUSY      open for writing elsewhere
- *   -EIO        a sync or a write failed earlier; nothing more is written
+ *   -EIO        a sync or a write failed, or another program has cut, deleted
+ *               or replaced the file; nothing more is written
+ *   -ENOSPC, -EDQUOT, -EFBIG  no room: nothing is changed by what did not fit
  *   -EMEDIUMTYPE      not a Banyan database
  *   -EPROTONOSUPPORT  written by a newer format than this library knows
  *   -E2BIG      the batch is too large for one record
  *   -ESTALE     the Data is gone
+ *   -ECHILD     the handle was made before a fork(2), by the parent process
+ *   -ECANCELED  cancelled; of a batch: its database was closed
+ *   -EINVAL     an argument that is never right: NULL, a flag that is not
+ *               known, a call that this kind of handle does not have
+ *
+ * Handles. A `banyan *` is a database as banyan_open() gave it, a view of it
+ * (banyan_view()) or a batch (banyan_begin()). Functions that read take any of
+ * them. A Data and a cursor belong to the handle through which they were found,
+ * and must be released before it is closed; what is found through one handle
+ * cannot be passed to a function together with what is of another: -EXDEV.
+ *
+ * The file. Only the library may write to it. Before each append it compares
+ * the file's size with what it has written, and at each sync and at close it
+ * looks whether the file was cut, deleted, or replaced by another one at its
+ * path. If so, all later writes and syncs fail with -EIO, and the report
+ * callback (struct banyan_options) gets the reason. Moving the file, or giving
+ * it further names, does no harm: the database goes on in it.
+ *
+ * Signals. The library handles none. A write beyond RLIMIT_FSIZE (ulimit -f)
+ * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still
+ * have room, and with a higher limit writes succeed again. The kernel may send
+ * SIGXFSZ, which ends the process by default: callers should ignore it, as in
+ * signal(SIGXFSZ, SIG_IGN).
  *
  * Threads. Every function may be called from any thread at any time, with two
- * exceptions: banyan_close() must be the last call, and a cursor belongs to
- * one thread at a time. Writers take turns; readers wait neither for a writer
- * nor for a sync.
+ * exceptions: banyan_close(), banyan_commit() and banyan_abort() must be the last
+ * call on their handle, and a cursor is used by one thread at a time. Writers
+ * take turns. Readers never wait for a writer, a batch, or a sync, and see
+ * nothing that is not committed.
  *
- * Units. Sizes and offsets are bytes, times are nanoseconds since 1970 UTC.
+ * Processes. After fork(2) only the process that opened a database can use it.
+ * In the child every function fails with -ECHILD and touches neither the file
+ * nor its lock; banyan_close() closes the child's descriptor of the file, and
+ * returns 0. (The memory stays until the child ends or calls exec(3): threads of
+ * the parent may have been changing it at the fork.) A program that becomes a
+ * daemon by a fork opens the database afterwards, in the child.
+ *
+ * Structures that a caller fills in begin with struct_size, so that they can grow:
+ * let it be the sizeof of the structure. 0 means the size that it had in version
+ * 0.1. -E2BIG if a program sets a field that this library does not know yet.
+ *
+ * Units. Sizes and offsets are bytes, times are struct banyan_time.
  */
 #ifndef BANYAN_H
 #define BANYAN_H
@@ -47,10 +84,17 @@ extern "C" {
 
 #define BANYAN_NAME_MAX 255 /* bytes in a name */
 #define BANYAN_XATTR_MAX 65536 /* bytes in the value of an attribute */
+#define BANYAN_XATTR_LIST_MAX 65536 /* bytes of all names of a Data, NULs too */
 #define BANYAN_VALUE_MAX INT64_MAX /* bytes in a value */
 #define BANYAN_ROOT_ID 1 /* the id of the root key space */
 #define BANYAN_CACHE_DEFAULT (256u << 20)
 #define BANYAN_CACHE_MIN (1u << 20)
+/*
+ * The first and the last second that a time can have: 1901-12-13 20:45:52 and
+ * 2486-07-02 20:20:25 UTC. The last one ends after 709551615 ns.
+ */
+#define BANYAN_TIME_MIN INT64_C(-2147483648)
+#define BANYAN_TIME_MAX INT64_C(16299260425)
 
 typedef struct banyan banyan; /* an open database */
 typedef struct banyan_data banyan_data; /* a Data that is held */
@@ -65,6 +109,7 @@ enum {
 };
 
 struct banyan_options {
+	size_t struct_size;
 	unsigned flags; /* BANYAN_CREATE ... */
 	mode_t mode; /* of a new file; 0 means 0644 less the umask */
 	uint64_t cache_bytes; /* limit of RAM in use; 0 means the default */
@@ -93,14 +138,28 @@ int banyan_open(const char *path, const struct banyan_options *options,
 		banyan **db);
 
 /*
- * Freeze, sync, and free everything. Every Data must have been released and
- * every cursor ended. The handle is gone even if an error comes back; the
- * error then says that the last operations may not be durable.
+ * Close a handle. Every Data must have been released and every cursor ended. The
+ * handle is gone even if an error comes back. NULL is fine.
+ *
+ * Of a database: freeze and sync; an error says that the last operations may
+ * not be durable. Its batches must have been ended; one that is open is aborted.
+ * Views may still be used until they are closed. A batch that is closed is aborted.
  */
 int banyan_close(banyan *db);
 
 /* The text for a value returned by this library; never NULL, not to be freed */
 const char *banyan_strerror(int error);
+
+/*
+ * What failed last on this handle, in any thread, as one line with the key or
+ * the place: "put 'people/ada': read-only file system". As snprintf(3): the
+ * length of the text, of which at most size - 1 bytes and a NUL are stored. 0 if
+ * nothing has failed yet.
+ */
+size_t banyan_last_error(banyan *db, char *text, size_t size);
+
+/* The version of the library in use, as BANYAN_VERSION is that of this header */
+const char *banyan_version(void);
 
 /*
  * The process that has the database at path open for writing: its pid, 0 if
@@ -109,19 +168,34 @@ const char *banyan_strerror(int error);
  */
 pid_t banyan_holder(const char *path);
 
-/*
- * Write the hint that banyan_holder() reads. banyan_open() does it; a process
- * that forks after opening calls it again in the child.
- */
-int banyan_claim(banyan *db);
-
+/* The handle cannot write, for ever */
 bool banyan_read_only(const banyan *db);
+
+/*
+ * A read-only handle that shows what is committed now, for as long as it is open,
+ * whatever is written meanwhile. Making one takes microseconds; it shares the
+ * cache with db. Of a view: another one that shows the same. -EINVAL for a batch.
+ * A view keeps the redo tables of its moment in memory until it is closed.
+ */
+int banyan_view(banyan *db, banyan **view);
 
 /* ---- Data ------------------------------------------------------------- */
 
+/* As struct timespec has it: of times before 1970, too, nsec counts upwards */
+struct banyan_time {
+	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
+	uint64_t nsec; /* 0 to 999999999 */
+};
+
 /*
- * Attributes of a Data. mode has the type bits of stat(2). Time stamps are
- * nanoseconds since the epoch and may be negative.
+ * Attributes of a Data. mode has the type bits of stat(2).
+ *
+ * The library takes times from CLOCK_REALTIME_COARSE, as the kernel's file
+ * systems do. This clock advances every 1 to 10 ms; two changes of a value in
+ * between have the same mtime. The ctime of a Data is strictly increasing: if the
+ * clock has not advanced, or was set back, the next ctime is 1 ns after the last
+ * one. (Only behind the last time that can be kept there is no later one: the
+ * ctime is that of the clock again.)
  */
 struct banyan_attr {
 	uint64_t id; /* never changes, is never used again */
@@ -132,10 +206,10 @@ struct banyan_attr {
 	uint64_t size; /* bytes of the value; of a key space 0 */
 	uint64_t stored; /* bytes that are not holes */
 	uint64_t rdev; /* of a device, as in stat(2) */
-	int64_t birth;
-	int64_t atime;
-	int64_t mtime;
-	int64_t ctime; /* strictly increasing */
+	struct banyan_time birth;
+	struct banyan_time atime;
+	struct banyan_time mtime;
+	struct banyan_time ctime;
 };
 
 /* Which attributes banyan_set_attr() sets */
@@ -153,6 +227,7 @@ enum {
 
 /* What a new Data is made of */
 struct banyan_new {
+	size_t struct_size;
 	uint32_t mode; /* type and permissions; no type means regular file */
 	uint32_t uid;
 	uint32_t gid;
@@ -176,9 +251,12 @@ void banyan_release(banyan_data *data, uint64_t times);
 uint64_t banyan_id(const banyan_data *data);
 banyan *banyan_db(const banyan_data *data);
 
-/* The key called name in a key space. -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
+/*
+ * The Data that the key called name in a key space points to. attr, if not NULL,
+ * gets its attributes. -ENOENT, -ENOTDIR, -ENAMETOOLONG.
+ */
 int banyan_search(banyan_data *space, const char *name, size_t len,
-		  banyan_data **data);
+		  banyan_data **data, struct banyan_attr *attr);
 
 /* Flags of the functions that make, remove and move keys */
 enum {
@@ -190,17 +268,19 @@ enum {
 
 /*
  * Make a key with a new Data. The type bits of make->mode say which kind.
- * -EEXIST if the key exists, -EINVAL for an unfit name. data may be NULL.
+ * -EEXIST if the key exists, -EINVAL for an unfit name. data may be NULL. attr,
+ * if not NULL, gets the attributes.
  */
 int banyan_insert(banyan_data *space, const char *name, size_t len,
-		  const struct banyan_new *make, banyan_data **data);
+		  const struct banyan_new *make, banyan_data **data,
+		  struct banyan_attr *attr);
 
 /*
  * Make a Data that has no key yet: give it one with banyan_insert_data(), or
  * release it and it is gone (after a crash too).
  */
 int banyan_insert_unnamed(banyan *db, const struct banyan_new *make,
-			  banyan_data **data);
+			  banyan_data **data, struct banyan_attr *attr);
 
 /*
  * Make a further key, an alias, of an existing Data (link(2)). Key spaces
@@ -232,8 +312,10 @@ int banyan_get_attr(banyan_data *data, struct banyan_attr *attr);
 
 /*
  * Set the attributes named by which (BANYAN_SET_...) in one operation; ctime
- * follows. after, if not NULL, gets all attributes as they are then. A value of
- * more than 100,000 extents is cut in several operations, from its end.
+ * follows. A time before BANYAN_TIME_MIN or after BANYAN_TIME_MAX becomes the
+ * nearest one that can be kept; -EINVAL if its nsec are a second or more. after,
+ * if not NULL, gets all attributes as they are then. A value of more than
+ * 100,000 extents is cut in several operations, from its end.
  */
 int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after);
@@ -300,7 +382,10 @@ enum {
 
 /*
  * As getxattr(2) and its family: with size 0 get and list return the size that
- * is needed, -ERANGE if it is more than size. list separates names by NUL.
+ * is needed, -ERANGE if it is more than size. list puts a NUL behind each name.
+ * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes,
+ * the most that the kernel lists. Of a Data that has more, from before there
+ * was a limit, list gives the names that fit.
  */
 ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
 			 size_t size);
@@ -313,6 +398,7 @@ int banyan_remove_xattr(banyan_data *data, const char *name);
 
 /* Which keys of a key space, and in which order. All zeros: all, ascending. */
 struct banyan_range {
+	size_t struct_size;
 	const char *prefix; /* only names that begin so; NULL: any */
 	size_t prefix_len;
 	const char *from; /* first name, inclusive; NULL: no bound */
@@ -332,9 +418,9 @@ struct banyan_entry {
 	const char *name; /* NUL-terminated; valid until the next call */
 	size_t len;
 	struct banyan_attr attr;
-	/* With values: attr.size bytes, valid until the next call. NULL if there
-	 * are more than BANYAN_SCAN_VALUE_MAX (see banyan_entry_data()), and of
-	 * what has no value. */
+	/* With values: attr.size bytes, valid until the next call. NULL if
+	 * there are more than BANYAN_SCAN_VALUE_MAX (see banyan_entry_data()),
+	 * and of what has no value. */
 	const void *value;
 };
 
@@ -354,6 +440,19 @@ int banyan_next(banyan_cursor *cursor, struct banyan_entry *entry);
  * deleted since the cursor was made.
  */
 int banyan_entry_data(banyan_cursor *cursor, banyan_data **data);
+
+enum {
+	BANYAN_SEEK_REVERSE = 1 << 0, /* go down from there */
+};
+
+/*
+ * Let banyan_next() go on at the first key at or behind name, or with
+ * SEEK_REVERSE at the last key at or before it, and from there in that direction.
+ * The cursor keeps to its range, and to the moment that it shows. name NULL: the
+ * first, or last, key of the range. -ENAMETOOLONG.
+ */
+int banyan_seek(banyan_cursor *cursor, const char *name, size_t len,
+		unsigned flags);
 
 void banyan_scan_end(banyan_cursor *cursor); /* NULL is fine */
 
@@ -388,10 +487,12 @@ int banyan_put_data(banyan *db, const char *path, banyan_data *source,
 		    unsigned flags);
 
 /*
- * The whole value: *value is to be freed with free(3), and has a NUL behind
- * its *size bytes. -EISDIR for a key space, -EFBIG if it is beyond SIZE_MAX.
+ * The whole value: *value is to be freed with banyan_free(), and has a NUL
+ * behind its *size bytes. -EISDIR for a key space, -EFBIG if it is beyond
+ * SIZE_MAX.
  */
 int banyan_get(banyan *db, const char *path, void **value, size_t *size);
+void banyan_free(void *value); /* NULL is fine */
 
 int banyan_remove(banyan *db, const char *path);
 int banyan_alias(banyan *db, const char *path, const char *alias);
@@ -403,7 +504,9 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags);
  * Call visit for each key below the key space at path, parents before what is
  * in them, each level in order; path in the call is relative to the start. A
  * visit that returns non-zero ends the walk with that value. range applies to
- * the first level, but its reverse and names_only to all; NULL: all keys.
+ * the first level, but its reverse and names_only to all; NULL: all keys. Any
+ * depth will do; of a level more than 32 above the one at hand what is written
+ * meanwhile may be shown. -ELOOP: a key space of a damaged file lies in itself.
  */
 typedef int banyan_visit(void *arg, const char *path,
 			 const struct banyan_entry *entry);
@@ -413,20 +516,34 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 /* ---- batches ---------------------------------------------------------- */
 
 /*
- * Between banyan_begin() and banyan_commit() all operations of this thread form
- * one atomic operation; those of other threads wait. Functions that read see
- * the batch from inside and not from outside, except that cursors show the
- * state before it. An operation that fails changes nothing and the batch may
- * go on; -E2BIG when it is full (about 2.5 MiB of keys and of values up to a few
- * hundred bytes; longer values count little). One batch a thread.
+ * A batch: operations that are committed as one. It is a handle, through which
+ * they are made and which sees what they have done so far; nobody else sees
+ * anything of it before it is committed. Any thread may use it, one call at a
+ * time. It belongs to no thread: one that ends leaves it as it is.
  *
- * Where memory, space or the disk fails in the middle of an operation that
- * cannot be taken back alone, the whole batch is lost: this error is what all
- * its operations and banyan_commit() then say, and nothing of it is applied.
+ * banyan_begin() waits for its turn, and all other writers wait until the batch
+ * ends: a thread that has a batch open and writes through another handle waits
+ * for itself, and so does banyan_freeze(). -EROFS, -EINVAL for a batch.
+ *
+ * An operation that fails changes nothing and the batch may go on; -E2BIG when
+ * it is full (about 2.5 MiB of keys and of values up to a few hundred bytes;
+ * longer values count little). Where memory, space or the disk fails in the
+ * middle of an operation that cannot be taken back alone, the whole batch is
+ * lost: this error is what all its operations and banyan_commit() then say, and
+ * nothing of it is applied.
+ *
+ * A cursor shows what the batch has done before the cursor was made; what it does
+ * later may be seen or not.
  */
-int banyan_begin(banyan *db);
-int banyan_commit(banyan *db);
-void banyan_abort(banyan *db);
+int banyan_begin(banyan *db, banyan **batch);
+
+/*
+ * Commit it as one atomic operation, or drop it. The handle is gone, whatever
+ * comes back. What was committed survives the process; banyan_sync() makes it
+ * survive loss of power.
+ */
+int banyan_commit(banyan *batch);
+void banyan_abort(banyan *batch); /* NULL is fine */
 
 /* ---- records ---------------------------------------------------------- */
 
@@ -475,7 +592,8 @@ struct banyan_value {
 /*
  * Is the schema fit? -EINVAL: no fields or too many, a name that is empty or
  * there twice, an unknown type, or a key field that is not an integer, text or
- * bytes. The functions below want one that is.
+ * bytes. The functions below want one that is; they say -EINVAL, too, for an
+ * argument that is NULL where bytes or values should be.
  */
 int banyan_check_schema(const struct banyan_schema *schema);
 
@@ -523,15 +641,21 @@ int banyan_block_next(const struct banyan_schema *schema, const void *block,
 
 /* ---- the whole database ----------------------------------------------- */
 
-/* Make everything that has returned durable (fdatasync) */
+/*
+ * Make everything that has returned durable (fdatasync). Nothing to do for a
+ * view; -EINVAL for a batch.
+ */
 int banyan_sync(banyan *db);
 
-/* Merge the redo table into the tree, durably: the next open starts here */
+/*
+ * Merge the redo table into the tree, durably: the next open starts here. Waits
+ * for an open batch. -EROFS for a view, -EINVAL for a batch.
+ */
 int banyan_freeze(banyan *db);
 
 struct banyan_freeze_info {
 	uint64_t number; /* 1, 2, ... */
-	int64_t time; /* when it began: what came later is not in it */
+	struct banyan_time time; /* when it began: what came later is not in it */
 	uint64_t offset; /* of its record in the file */
 	uint64_t file_bytes; /* up to the end of its record */
 	uint64_t keys;
@@ -549,6 +673,7 @@ int banyan_freezes(banyan *db,
 		   void *arg);
 
 struct banyan_stat {
+	size_t struct_size;
 	uint8_t uuid[16]; /* of the database, for ever */
 	uint8_t file_uuid[16]; /* of this file */
 	uint64_t generation; /* grows with each vacuum */
@@ -571,15 +696,32 @@ struct banyan_stat {
 int banyan_get_stat(banyan *db, struct banyan_stat *stat);
 
 /*
+ * Where the log of a file ends. All before is there; nothing in a file tells of
+ * what came behind it, so a file that was cut short where a record ends looks
+ * like one that was never longer.
+ */
+struct banyan_log_end {
+	uint64_t freeze; /* the number of the last one */
+	struct banyan_time freeze_time;
+	uint64_t operations; /* that are not in it */
+	struct banyan_time operation_time; /* of the last of them, if any */
+	uint64_t offset;
+	uint64_t tail_bytes; /* behind offset: no whole record */
+	bool closed; /* a freeze is the last thing in it, as after a close */
+};
+
+/*
  * Read everything in the file at path and verify every checksum and every
  * cross-reference. Each damage goes to found as one line that names the place
  * and, where it can be told, the key. note is told what is no damage, but good
- * to know: bytes behind the end of the log. progress is told how far it is
- * (bytes) and returns non-zero to cancel: -ECANCELED.
- * Returns the number of damages, 0 if the file is sound, or a negative errno
- * value if the check could not run.
+ * to know: signs that the file was cut short, which a file in use or one that a
+ * crash has left has as well. progress is told how far it is (bytes) and
+ * returns non-zero to cancel: -ECANCELED. Returns the number of damages, 0 if
+ * the file is sound as far as *end says, or a negative errno value if the check
+ * could not run. check may be NULL.
  */
 struct banyan_check {
+	size_t struct_size;
 	void (*found)(void *arg, const char *line); /* all three may be NULL */
 	void (*note)(void *arg, const char *line);
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -588,6 +730,8 @@ struct banyan_check {
 	/* Of the tree and what it refers to: the state at this freeze, as in
 	 * struct banyan_options. The log is checked as a whole. */
 	uint64_t freeze;
+	/* Filled in unless damage hides it; may be NULL */
+	struct banyan_log_end *end;
 };
 int64_t banyan_check(const char *path, const struct banyan_check *check);
 
@@ -608,9 +752,10 @@ int64_t banyan_check(const char *path, const struct banyan_check *check);
  * lost is told each thing that is lost, one line: the key, and which bytes, or
  * the place. note is told what was damaged and cost nothing. progress as in
  * struct banyan_check. Returns the number of losses, 0 if there were none, or a
- * negative errno value.
+ * negative errno value. salvage may be NULL.
  */
 struct banyan_salvage {
+	size_t struct_size;
 	void (*lost)(void *arg, const char *line); /* all three may be NULL */
 	void (*note)(void *arg, const char *line);
 	int (*progress)(void *arg, uint64_t done, uint64_t total);

@@ -3,32 +3,37 @@
 #
 # check_layers.sh [TOP] - dependencies point downwards only.
 #
-# Every module of store/ has a level in the table below; a file includes
-# headers of its own level or of lower ones. banyan.h is the public header: any
-# file may include it, and it includes none of ours. fs/ and tools/ include
-# banyan.h, headers of their own and those of the system.
+# A file in store/FOLDER/ includes headers of its own folder and of folders that
+# are below it in the list here, each with the folder: "log/format.h". Inside a
+# folder includes do not form a circle. banyan.h is the public header: any file
+# may include it, and it includes none of ours. fs/, tools/ and examples/
+# include banyan.h, headers of their own and those of the system.
 
 set -u
 export LC_ALL=C
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
-table='
-0 bytes buf crc32c umask row_limits pages arena pool epoch id_set
-1 file file_posix file_memory format file_over
-2 log log_scan log_recover log_walk
-3 node builder cache
-4 btree merge cursor row_index redo_table gap layers redo
-5 rows data held change names extents contents coalesce xattr
-6 view db budget freeze freezes replay open
-7 handles values scan path stat check check_rows record row_tools draft salvage salvage_source salvage_copy salvage_names salvage_spaces
+# From the bottom to the top; folders on one line do not include each other
+layers='
+base
+file
+log
+tree
+table
+model
+engine
+api record
+repair
 '
 
 declare -A levels
-while read -r level modules; do
-	for module in $modules; do
-		levels[$module]=$level
+level=0
+while read -r line; do
+	for folder in $line; do
+		levels[$folder]=$level
 	done
-done <<<"$table"
+	level=$((level + 1))
+done <<<"$layers"
 
 failed=0
 files=0
@@ -46,29 +51,48 @@ includes()
 		"$1" | paste - -
 }
 
+edges= # a line "A B" for each module A that includes a header of module B
+
+# FILE includes store/NAME, in line LINE
+check_include()
+{
+	local file=$1 line=$2 name=$3 from to module
+	from=${file#store/}
+	from=${from%/*}
+	to=${name%/*}
+	if [[ $name != */* || $to == */* || ! -e store/$name ]]; then
+		say "$file:$line" "$name is no FOLDER/HEADER of store/"
+	elif [[ $from == "$to" ]]; then
+		module=${file#store/}
+		edges+="${module%.*} ${name%.*}"$'\n'
+	elif ((levels[$to] >= levels[$from])); then
+		say "$file:$line" "$name is not below $from/"
+	fi
+}
+
 check_store()
 {
-	local file=$1 module level line name needed
-	module=${file##*/}
-	module=${module%.*}
-	if [[ $module == banyan ]]; then
-		level=-1
-	elif [[ -v levels[$module] ]]; then
-		level=${levels[$module]}
-	else
-		say "$file" "has no level in tests/check_layers.sh"
-		return
-	fi
+	local file=$1 line name
 	while read -r line name; do
-		[[ $name == banyan.h ]] && continue
-		needed=${levels[${name%.h}]-}
-		if [[ ! -e store/$name || -z $needed ]]; then
-			say "$file:$line" "$name is no header of store/"
-		elif ((needed > level)); then
-			say "$file:$line" \
-				"level $level includes $name of level $needed"
+		if [[ $file == store/banyan.h ]]; then
+			say "$file:$line" "includes $name"
+		elif [[ $name != banyan.h ]]; then
+			check_include "$file" "$line" "$name"
 		fi
 	done < <(includes "$file")
+}
+
+# tsort prints each circle, a line for each of its modules. It takes "A A", a
+# source that includes its own header, for none.
+check_circles()
+{
+	local circle
+	while read -r circle; do
+		say store "includes form a circle: $circle"
+	done < <(sort -u <<<"$edges" | tsort 2>&1 >/dev/null | awk '
+		/contains a loop/ { if (n++) print ""; next }
+		{ printf "%s ", $2 }
+		END { if (n) print "" }')
 }
 
 check_outside()
@@ -76,7 +100,7 @@ check_outside()
 	local file=$1 dir=${1%/*} line name
 	while read -r line name; do
 		case $name in
-		banyan.h | ../store/banyan.h) ;;
+		banyan.h) ;;
 		*/*)
 			say "$file:$line" "$name is none of $dir/'s headers"
 			;;
@@ -89,11 +113,22 @@ check_outside()
 }
 
 shopt -s nullglob
-for file in store/*.[ch]; do
+for folder in store/*/; do
+	folder=${folder#store/}
+	folder=${folder%/}
+	if [[ ! -v levels[$folder] ]]; then
+		say "store/$folder" "is not in the list of tests/check_layers.sh"
+		levels[$folder]=$level
+	fi
+done
+for file in store/*.[ch] store/*/*.[ch]; do
+	[[ $file == store/*/* || $file == store/banyan.h ]] ||
+		say "$file" "is in no folder"
 	check_store "$file"
 	files=$((files + 1))
 done
-for file in fs/*.[ch] tools/*.[ch]; do
+check_circles
+for file in fs/*.[ch] tools/*.[ch] examples/*.[ch]; do
 	check_outside "$file"
 	files=$((files + 1))
 done
@@ -104,7 +139,11 @@ while IFS= read -r found; do
 	name=${name%%>*}
 	[[ -e store/$name ]] && say "${found%%:#*}" "write \"$name\", not <$name>"
 done < <(grep -nE '^[ \t]*#[ \t]*include[ \t]*<' /dev/null \
-	store/*.[ch] fs/*.[ch] tools/*.[ch])
+	store/*.[ch] store/*/*.[ch] fs/*.[ch] tools/*.[ch])
+
+for file in tests/*.[ch]; do
+	say "$file" "is in no folder: it is not built"
+done
 
 if ((files == 0)); then
 	say "$PWD" "there are no sources here"

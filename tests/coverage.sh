@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 build=$1
 
 shopt -s nullglob
-counts=("$build"/{store,fs,tools}/*.gcda)
+counts=("$build"/{store/*,fs,tools}/*.gcda)
 if ((${#counts[@]} == 0)); then
 	echo "coverage: nothing was counted in $build" >&2
 	exit 1

@@ -14,7 +14,7 @@
 set -u
 export LC_ALL=C
 top=$(realpath "${0%/*}/..")
-. "$top/tests/lib.sh"
+. "$top/tests/support/lib.sh"
 tree=$(new_work) || exit 1
 trap 'remove_work "$tree"' EXIT
 # So that no file that a failing test keeps is left behind
@@ -62,18 +62,26 @@ change()
 	fi
 }
 
+# binary TEST: the path of its program, below the tree
+binary()
+{
+	local source
+	source=$(cd "$top" && find tests -name "$1.c")
+	echo "build/${source%.c}"
+}
+
 # build TEST; what the compiler says goes to a log
 build()
 {
 	nice make -C "$tree" --no-print-directory -j"$(nproc)" BUILD=build \
-		"build/tests/$1" >"$tree/log.build" 2>&1
+		"$(binary "$1")" >"$tree/log.build" 2>&1
 }
 
 # run TEST: its status, what it says in a log
 run()
 {
 	# The braces: bash need not say that one was aborted
-	{ timeout -k 10 "$limit" "$tree/build/tests/$1" >"$tree/log.run" 2>&1 \
+	{ timeout -k 10 "$limit" "$tree/$(binary "$1")" >"$tree/log.run" 2>&1 \
 		</dev/null; } 2>/dev/null
 }
 
@@ -143,112 +151,140 @@ passes test_powercut test_crash_chain test_damage
 # ---- syncs that are left out ------------------------------------------------
 
 bug 'no sync before the freeze record'
-change store/freeze.c 'int rc = log_sync(db->log, NULL);' \
-	'int rc = log_poisoned(db->log);'
+change store/engine/freeze.c 'int rc = log_sync(store->log, NULL);' \
+	'int rc = log_poisoned(store->log);'
 caught_by test_powercut
 
 bug 'no sync behind the freeze record'
-change store/freeze.c 'return rc ? rc : log_sync(db->log, NULL);' 'return rc;'
+change store/engine/freeze.c 'return rc ? rc : log_sync(store->log, NULL);' 'return rc;'
 caught_by test_powercut
 
 bug 'no sync in banyan_sync'
-change store/db.c 'int rc = log_sync(db->log, &fresh);' \
-	'int rc = log_poisoned(db->log);'
+change store/engine/write.c 'int rc = log_sync(store->log, &fresh);' \
+	'int rc = log_poisoned(store->log);'
 caught_by test_powercut
 
 bug 'no sync at all'
-change store/log.c 'int rc = file_sync(log->file);' 'int rc = 0;'
+change store/log/log.c 'int rc = file_sync(log->file);' 'int rc = 0;'
 caught_by test_powercut
 
 bug 'no sync in recovery'
-change store/log_recover.c 'rc = file_sync(file);' 'rc = 0;'
+change store/log/log_recover.c 'rc = file_sync(file);' 'rc = 0;'
 caught_by test_powercut
 
 bug 'what comes while a sync runs is taken for durable'
-change store/log.c 'atomic_store(&log->durable_to, to);' \
+change store/log/log.c 'atomic_store(&log->durable_to, to);' \
 	'atomic_store(&log->durable_to, atomic_load(&log->written) + 0 * to);'
 caught_by test_powercut
 
 bug 'a failed sync is forgotten'
-change store/log.c $'\t\t\tlog_poison(log);\n\t\t} else {' \
+change store/log/log.c $'\t\t\tlog_poison(log);\n\t\t} else {' \
 	$'\t\t} else {'
 caught_by test_crash_chain
 
 bug 'pages of a failed sync are believed'
-change store/log_recover.c 'rc = file_drop_cache(file, st.durable_to);' \
+change store/log/log_recover.c 'rc = file_drop_cache(file, st.durable_to);' \
 	'rc = 0;'
 caught_by test_crash_chain
 
 # ---- a wrong order ----------------------------------------------------------
 
 bug 'the freeze record is written before the sync of the nodes'
-change store/freeze.c $'\n\trc = write_freeze(db, f, offset);' ''
-change store/freeze.c 'int rc = log_sync(db->log, NULL);' \
-	'int rc = write_freeze(db, f, offset);
+change store/engine/freeze.c $'\n\trc = write_freeze(store, f, offset);' ''
+change store/engine/freeze.c 'int rc = log_sync(store->log, NULL);' \
+	'int rc = write_freeze(store, f, offset);
 	if (!rc)
-		rc = log_sync(db->log, NULL);'
+		rc = log_sync(store->log, NULL);'
 caught_by test_powercut
 
 # ---- checksums that nobody looks at -----------------------------------------
 
 bug 'checksum of a record not verified'
-change store/log_scan.c 'array_len) != h.crc)' \
+change store/log/log_scan.c 'array_len) != h.crc)' \
 	'array_len) == 0 && h.crc == 0)'
 caught_by test_damage
 
 bug 'checksum of a chunk not verified by who reads a value'
-change store/log.c 'if (crc32c(0, to, chunk_len) != sum)' \
+change store/log/log.c 'if (crc32c(0, to, chunk_len) != sum)' \
 	'if (chunk_len == sum + 1)'
 caught_by test_damage
 
 bug 'checksum of the array of chunks not verified'
-change store/log.c 'return crc32c(0, array, size) == sum ? 0 : -EBADMSG;' \
+change store/log/log.c 'return crc32c(0, array, size) == sum ? 0 : -EBADMSG;' \
 	'return size ? 0 : (int)sum;'
 caught_by test_damage
 
 bug 'checksum of a chunk not verified by recovery'
-change store/log_scan.c \
+change store/log/log_scan.c \
 	'if (crc32c(0, chunk, n) != get_le32(record->array + 4 * i))' 'if (0)'
 caught_by test_powercut
 
 bug 'checksum of a node not verified'
-change store/node.c 'if (crc32c(0, bytes, ref->length) != ref->crc)' 'if (0)'
+change store/tree/node.c 'if (crc32c(0, bytes, ref->length) != ref->crc)' 'if (0)'
 caught_by test_damage
 
 bug 'checksum of the superblock not verified'
-change store/format.c 'if (get_le32(bytes + 4092) != crc32c(0, bytes, 4092))' \
+change store/log/format.c 'if (get_le32(bytes + 4092) != crc32c(0, bytes, 4092))' \
 	'if (0)'
 caught_by test_damage
 
 bug 'checksum of a segment header not verified'
-change store/format.c $'\t    get_le32(bytes) != crc)' \
+change store/log/format.c $'\t    get_le32(bytes) != crc)' \
 	$'\t    (crc == 0 && get_le32(bytes) != crc))'
 caught_by test_damage
+
+# ---- handles ----------------------------------------------------------------
+
+bug 'a read of a held Data goes where an operation has moved it to that failed'
+change store/model/held_data.c 'atomic_store(&p->seq, UINT64_MAX);' ''
+caught_by test_held_data
+
+bug 'what goes with its key goes though somebody holds it'
+change store/model/held_data.c '} else if (d->holds == 0) {' '} else {'
+caught_by test_batch
+
+bug 'a batch is seen before it is committed'
+change store/engine/read_txn.c \
+	'begin(store, slot, view, atomic_load(&store->visible), rtxn);' \
+	'begin(store, slot, view, atomic_load(&store->visible) + 1, rtxn);'
+caught_by test_batch_readers
+
+bug 'a view follows what is written'
+change store/api/handle.c \
+	'read_txn_begin_at(db->store, db->view, db->seq, rtxn);' \
+	'read_txn_begin(db->store, rtxn);'
+caught_by test_view
+
+bug 'the child of a fork may write'
+change store/base/fork_guard.c \
+	'return g->page ? g->page[0] != 0 : getpid() == g->owner;' \
+	'return g != NULL;'
+caught_by test_fork
 
 # ---- recovery ---------------------------------------------------------------
 
 bug 'damage is taken for a torn tail'
-change store/log_recover.c 'if (durable_to <= at)' 'if (at)'
+change store/log/log_recover.c 'if (durable_to <= at)' 'if (at)'
 caught_by test_damage
 
 bug 'what a mark behind the end of the log says is forgotten'
-change store/log_recover.c 'st->durable_to = durable_to;' ''
+change store/log/log_recover.c 'st->durable_to = durable_to;' ''
 caught_by test_damage
 
 bug 'of two continuations of a segment the first counts'
-change store/log_scan.c '*e = (struct segment_exit){ h.prev, number };' \
+change store/log/log_scan.c '*e = (struct segment_exit){ h.prev, number };' \
 	'if (!e->to)
 			*e = (struct segment_exit){ h.prev, number };'
 caught_by test_powercut
 
 bug 'the log goes on in a torn place'
-change store/log.c \
+change store/log/log.c \
 	'log->resume = (written_to + SEGMENT_SIZE - 1) / SEGMENT_SIZE;' \
 	'log->resume = 0 * written_to;'
 caught_by test_crash_chain
 
 bug 'a torn tail is given up, but not durably'
-change store/log.c 'rc = give_up_tail(log);' 'rc = 0 * !give_up_tail;'
+change store/log/log.c 'rc = give_up_tail(log);' 'rc = 0 * !give_up_tail;'
 caught_by test_crash_chain
 
 finish

@@ -1,15 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# run.sh [KIND...] - run the tests of the kinds unit, tools, mount, layers; all
-# of these if none is named. There is one more kind: planted, see planted.sh.
+# run.sh [KIND...] - run the suites of these kinds, in parallel; of all kinds but
+# planted if none is named. A kind is a folder of tests/ (unit, unit/tree, crash,
+# mount ...), layers (check_layers.sh) or planted (planted.sh).
 #
-# A line a suite, the ends of the logs of those that failed, and at last
-# "N passed, N failed" in single tests. A suite that dies, runs out of time or
-# tells no result counts as one failed test more. The environment:
+# It prints a line for each suite when the suite ends, then the ends of the logs
+# of suites that failed, and last "N passed, N failed" in single tests. A suite
+# that dies, runs out of time or reports no result counts as one failed test
+# more. SIGINT and SIGTERM end all suites. The environment:
 #   BUILD       where the binaries are (build); logs go to $BUILD/logs
-#   TIME_LIMIT  seconds a suite may take (120)
-#   UNDER       a command that runs the unit tests: valgrind and its options
+#   JOBS        how many suites run at a time (the number of CPUs)
+#   TIME_LIMIT  seconds a suite may take (300)
+#   UNDER       a command that runs the tests in C: valgrind and its options
 #   V           1: print the logs, too
 
 set -u
@@ -17,27 +20,30 @@ export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 
 BUILD=${BUILD:-build}
-TIME_LIMIT=${TIME_LIMIT:-120}
+JOBS=${JOBS:-$(nproc 2>/dev/null || echo 1)}
+TIME_LIMIT=${TIME_LIMIT:-300}
 UNDER=${UNDER:-}
 V=${V:-}
 export BANYAN=$PWD/$BUILD/banyan BANYANFS=$PWD/$BUILD/banyanfs
 unset CMOCKA_MESSAGE_OUTPUT CMOCKA_XML_FILE CMOCKA_TEST_FILTER
 
-logs=$BUILD/logs
-# Daemons have nobody to read what they print, and some are not waited for: what
-# a sanitizer finds, in any process, goes to files
-found=$PWD/$logs/found
-export ASAN_OPTIONS=detect_leaks=1:log_path=$found
-export TSAN_OPTIONS=log_path=$found
-export UBSAN_OPTIONS=print_stacktrace=1:log_path=$found
+logs=$PWD/$BUILD/logs
 tail_lines=40
-passed=0
-failed=0
-skipped=0
-failed_logs=()
 
-# Each sets suite_passed, suite_failed, suite_skipped from a log. They are sums:
-# a program may run more than one group of tests.
+# The suites that take longest: they begin first, so that none of them runs by
+# itself at the end
+longest='tools/test_reader crash/test_powercut tools/import_test
+	crash/test_damage mount/calls tools/tools_test mount/start
+	unit/engine/test_replay crash/test_faults crash/test_no_memory
+	unit/repair/test_salvage_memory unit/repair/test_salvage'
+# Suites that fail if another one takes CPU time from them: they run at the end,
+# one at a time. None does so far.
+alone=
+
+# ---- one suite --------------------------------------------------------------
+
+# Each count_* sets suite_passed, suite_failed, suite_skipped from a log. They
+# are sums: a program may run more than one group of tests.
 sum()
 {
 	sed -nE "s/$1/\\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'
@@ -73,7 +79,7 @@ count_shell()
 	suite_skipped=$(grep -ac '^SKIPPED' "$log")
 }
 
-# What says no number is one test: its exit status
+# For a suite that prints no number: it is one test, its exit status tells
 count_status()
 {
 	suite_passed=$(($2 == 0))
@@ -81,7 +87,7 @@ count_status()
 	suite_skipped=0
 }
 
-# Why the numbers alone do not tell: nothing printed if they do
+# Prints what is wrong with a suite beside its failed tests, if anything is
 trouble()
 {
 	local status=$1 seconds=$2
@@ -101,38 +107,54 @@ trouble()
 	fi
 }
 
-# suite NAME COUNT COMMAND...
-suite()
+# collect FOUND LOG: append the reports of sanitizers to a log; 1 if there is none
+collect()
 {
-	local name=$1 count=$2 log status began=$SECONDS why result report
-	log=$logs/${name//\//_}.log
+	local report found=1
+	for report in "$1".*; do
+		cat "$report" >>"$2" && rm "$report"
+		found=0
+	done
+	return $found
+}
+
+# run_suite NAME COUNT COMMAND...: leaves $logs/NAME.log, and $logs/NAME.result:
+# numbers of passed, failed and skipped tests
+run_suite()
+{
+	local name=$1 count=$2 file=$logs/${1//\//.} began=$SECONDS status why
+	local log=$file.log result=ok
 	shift 2
+	# Daemons have nobody to read what they print, and some outlive their
+	# suite: sanitizers report to files. `env`: a job in the background
+	# ignores SIGINT and SIGQUIT, its tests should not.
+	ASAN_OPTIONS=detect_leaks=1:log_path=$file.found \
+	TSAN_OPTIONS=log_path=$file.found \
+	UBSAN_OPTIONS=print_stacktrace=1:log_path=$file.found \
+		env --default-signal=INT,QUIT timeout -k 10 "$TIME_LIMIT" "$@" \
+		>"$log" 2>&1 </dev/null &
+	running=$!
 	# The braces: bash need not say that one was killed, the line below does
-	{ timeout -k 10 "$TIME_LIMIT" "$@" >"$log" 2>&1 </dev/null; } 2>/dev/null
+	{ wait $running; } 2>/dev/null
 	status=$?
+	running=
 	suite_silent=0
 	suite_begun=0
 	suite_found=0
-	for report in "$found".*; do
-		cat "$report" >>"$log" && rm "$report"
-		suite_found=1
-	done
-	[[ -z $V ]] || cat "$log"
+	! collect "$file.found" "$log" || suite_found=1
 	"$count" "$log" $status
 	why=$(trouble $status $((SECONDS - began)))
 	[[ -z $why ]] || suite_failed=$((suite_failed + 1))
-
-	passed=$((passed + suite_passed))
-	failed=$((failed + suite_failed))
-	skipped=$((skipped + suite_skipped))
-	result=ok
-	if ((suite_failed)); then
-		result=FAILED
-		failed_logs+=("$log")
-	fi
-	printf '%-6s %-28s %4d passed, %d failed%s %3d s%s\n' $result "$name" \
-		"$suite_passed" "$suite_failed" "$(and_skipped "$suite_skipped")" \
-		$((SECONDS - began)) "${why:+: $why}"
+	((suite_failed == 0)) || result=FAILED
+	echo "$suite_passed $suite_failed $suite_skipped" >"$file.result"
+	{
+		flock 9
+		[[ -z $V ]] || cat "$log"
+		printf '%-6s %-33s %4d passed, %d failed%s %3d s%s\n' $result \
+			"$name" "$suite_passed" "$suite_failed" \
+			"$(and_skipped "$suite_skipped")" \
+			$((SECONDS - began)) "${why:+: $why}"
+	} 9>"$logs/lock"
 }
 
 and_skipped()
@@ -140,88 +162,190 @@ and_skipped()
 	(($1 == 0)) || echo ", $1 skipped"
 }
 
+# ---- which suites there are -------------------------------------------------
+
+declare -A counts commands # of a suite, by its name
+names=()
+skipped=0
+
+# add NAME COUNT COMMAND
+add()
+{
+	[[ ! -v counts[$1] ]] || return
+	names+=("$1")
+	counts[$1]=$2
+	commands[$1]=$3
+}
+
 skip()
 {
 	skipped=$((skipped + 1))
-	printf '%-6s %-28s NOT RUN: %s\n' SKIP "$1" "$2"
+	printf '%-6s %-33s NOT RUN: %s\n' SKIP "$1" "$2"
 }
 
-# ---- the kinds --------------------------------------------------------------
-
-# By the sources: a binary that was not built fails, one whose source has gone
-# is not run
-run_unit()
+# Prints why a suite in bash cannot run here, if so
+obstacle()
 {
-	local source name
-	for source in tests/test_*.c; do
-		name=${source##*/}
+	case $1 in
+	mount/*)
+		{ : <>/dev/fuse; } 2>/dev/null ||
+			echo "/dev/fuse cannot be opened"
+		;;
+	tools/test_reader)
+		command -v python3 >/dev/null || echo "there is no python3"
+		;;
+	esac
+}
+
+# By the sources: a test that was not built fails, one whose source has gone is
+# not run
+add_folder()
+{
+	local source name why
+	for source in tests/"$1"/test_*.c tests/"$1"/*/test_*.c; do
+		name=${source#tests/}
 		name=${name%.c}
-		# shellcheck disable=SC2086 # a command and its options
-		suite "$name" count_cmocka $UNDER "$BUILD/tests/$name"
+		add "$name" count_cmocka "$UNDER $BUILD/tests/$name"
 	done
-}
-
-run_tools()
-{
-	[[ ! -e tests/tools_test.sh ]] ||
-		suite tools_test count_shell bash tests/tools_test.sh
-	[[ ! -e tests/import_test.sh ]] ||
-		suite import_test count_shell bash tests/import_test.sh
-	if command -v python3 >/dev/null; then
-		suite test_reader count_shell bash tests/test_reader.sh
-	else
-		skip test_reader "there is no python3"
-	fi
-}
-
-has_fuse()
-{
-	{ : <>/dev/fuse; } 2>/dev/null
-}
-
-run_mount()
-{
-	local script name
-	for script in tests/mount/*.sh; do
-		name=${script##*/}
-		name=mount/${name%.sh}
-		[[ $name == mount/lib ]] && continue
-		if has_fuse; then
-			suite "$name" count_shell bash "$script"
+	[[ $1 == mount || $1 == tools ]] || return
+	for source in tests/"$1"/*.sh; do
+		name=${source#tests/}
+		name=${name%.sh}
+		[[ $name != */lib ]] || continue
+		why=$(obstacle "$name")
+		if [[ -z $why ]]; then
+			add "$name" count_shell "bash $source"
 		else
-			skip "$name" "/dev/fuse cannot be opened"
+			skip "$name" "$why"
 		fi
 	done
 }
 
-run_planted()
+add_kind()
 {
-	suite planted count_shell bash tests/planted.sh
+	local before=${#names[@]}
+	case $1 in
+	layers)
+		add check_layers count_status "bash tests/check_layers.sh"
+		add test_check_layers count_shell "bash tests/test_check_layers.sh"
+		;;
+	planted) add planted count_shell "bash tests/planted.sh" ;;
+	*) add_folder "${1%/}" ;;
+	esac
+	((${#names[@]} + skipped > before)) || {
+		echo "run.sh: there are no suites of kind $1" >&2
+		exit 1
+	}
 }
 
-run_layers()
+# ---- all of them ------------------------------------------------------------
+
+# Each worker takes the next suite that no other has taken
+work()
 {
-	suite check_layers count_status bash tests/check_layers.sh
+	local name
+	running=
+	trap '[[ -z $running ]] || { kill $running; wait $running; }; exit 1' \
+		TERM
+	for name in "$@"; do
+		mkdir "$logs/${name//\//.}.taken" 2>/dev/null || continue
+		# shellcheck disable=SC2086 # a command and its arguments
+		run_suite "$name" "${counts[$name]}" ${commands[$name]}
+	done
 }
 
-# -----------------------------------------------------------------------------
+workers=()
 
-shopt -s nullglob
-rm -rf "$logs"
-mkdir -p "$logs" || exit 1
-[[ $# -gt 0 ]] || set -- layers unit tools mount
-for kind in "$@"; do
-	"run_$kind"
-done
+end_workers()
+{
+	trap '' INT TERM HUP
+	((${#workers[@]} == 0)) || kill "${workers[@]}" 2>/dev/null
+	wait
+	echo "run.sh: interrupted" >&2
+	exit 130
+}
 
-for log in "${failed_logs[@]}"; do
-	printf '\n---- the end of %s\n' "$log"
-	tail -n $tail_lines "$log"
-done
-((${#failed_logs[@]} == 0)) || echo
-if ((passed + failed == 0)); then
-	echo "no test was run"
-	failed=1
-fi
-echo "$passed passed, $failed failed$(and_skipped $skipped)"
-((failed == 0))
+# run_together JOBS NAME...
+run_together()
+{
+	local i jobs=$1
+	shift
+	workers=()
+	for ((i = 0; i < jobs && i < $#; i++)); do
+		work "$@" &
+		workers+=($!)
+	done
+	wait
+	workers=()
+}
+
+# ordered: sets together and last to the names, in the order in which they run
+ordered()
+{
+	local name
+	together=()
+	last=()
+	for name in $longest "${names[@]}"; do
+		[[ -v counts[$name] && " ${together[*]} " != *" $name "* ]] ||
+			continue
+		if [[ " $alone " == *" $name "* ]]; then
+			last+=("$name")
+		else
+			together+=("$name")
+		fi
+	done
+}
+
+# report: prints the logs of suites that failed and the numbers of tests; 1 if
+# any failed
+report()
+{
+	local name file passed=0 failed=0
+	for name in "${names[@]}"; do
+		file=$logs/${name//\//.}
+		if ! read -r suite_passed suite_failed suite_skipped \
+			<"$file.result"; then
+			echo "FAILED $name was not run to its end"
+			suite_passed=0 suite_failed=1 suite_skipped=0
+		fi
+		# From a daemon that has outlived its suite
+		if collect "$file.found" "$file.log"; then
+			echo "FAILED $name: a sanitizer found something later"
+			suite_failed=$((suite_failed + 1))
+		fi
+		passed=$((passed + suite_passed))
+		failed=$((failed + suite_failed))
+		skipped=$((skipped + suite_skipped))
+		if ((suite_failed)); then
+			printf '\n---- the end of %s\n' "$file.log"
+			tail -n $tail_lines "$file.log"
+		fi
+	done
+	if ((passed + failed == 0)); then
+		echo "no test was run"
+		failed=1
+	fi
+	echo "$passed passed, $failed failed$(and_skipped $skipped)"
+	((failed == 0))
+}
+
+# A function, so that bash has read all of this file before suites run
+main()
+{
+	local kind
+	shopt -s nullglob
+	rm -rf "$logs"
+	mkdir -p "$logs" || exit 1
+	for kind in "$@"; do
+		add_kind "$kind"
+	done
+	ordered
+	trap end_workers INT TERM HUP
+	run_together "$JOBS" "${together[@]}"
+	run_together 1 "${last[@]}"
+	report
+}
+
+(($# > 0)) || set -- layers unit model crash support fuzz golden tools mount
+main "$@"
+exit

@@ -66,13 +66,16 @@ static void add_bytes(struct figures *figures, const char *name,
 	add_text(figures, NULL, label, text);
 }
 
-static void add_time(struct figures *figures, const char *name,
-		     const char *label, int64_t time)
+/* Two numbers: in nanoseconds alone, JSON's integers would end in 2262 */
+static void add_time(struct figures *figures, const char *sec_name,
+		     const char *nsec_name, const char *label,
+		     struct banyan_time time)
 {
 	char text[80];
 
 	format_time(time, text, sizeof(text));
-	add_number(figures, name, NULL, (uint64_t)time);
+	add_number(figures, sec_name, NULL, (uint64_t)time.sec);
+	add_number(figures, nsec_name, NULL, time.nsec);
 	add_text(figures, NULL, label, text);
 }
 
@@ -148,10 +151,10 @@ static void add_data(struct figures *figures, const struct banyan_attr *attr)
 	}
 	add_number(figures, "nlink", S_ISDIR(attr->mode) ? "links" : "keys",
 		   attr->nlink);
-	add_time(figures, "mtime_ns", "modified", attr->mtime);
-	add_time(figures, "ctime_ns", "changed", attr->ctime);
-	add_time(figures, "atime_ns", "read", attr->atime);
-	add_time(figures, "birth_ns", "born", attr->birth);
+	add_time(figures, "mtime_sec", "mtime_nsec", "modified", attr->mtime);
+	add_time(figures, "ctime_sec", "ctime_nsec", "changed", attr->ctime);
+	add_time(figures, "atime_sec", "atime_nsec", "read", attr->atime);
+	add_time(figures, "birth_sec", "birth_nsec", "born", attr->birth);
 }
 
 /* Of a symlink; a target that is not UTF-8 cannot be in JSON */
@@ -195,7 +198,7 @@ static int stat_key(struct figures *figures, const struct store *store,
 
 static int stat_database(struct figures *figures, const struct store *store)
 {
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	int error = banyan_get_stat(store->db, &stat);
 
 	if (error)
@@ -283,8 +286,9 @@ const struct command command_stat = {
 		"Data that KEY points to; of '/', those of the root key space. "
 		"Works beside a mount.",
 	.more = "In JSON, names stay as they are from version to version, "
-		"sizes are bytes, times (..._ns) are nanoseconds since 1970 "
-		"UTC, and mode is the number of the permission bits.\n\n"
+		"sizes are bytes, times are seconds since 1970 UTC (..._sec) "
+		"and nanoseconds (..._nsec), and mode is the number of the "
+		"permission bits.\n\n"
 		"\"live\" is what the bytes of the values need: the "
 		"rest of the file is its index and what has been deleted or "
 		"replaced. A change of \"generation\" means that the file was "

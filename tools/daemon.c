@@ -15,7 +15,6 @@
 
 #define DAEMON "banyanfs"
 #define DEVICE "/dev/fuse"
-#define SECOND INT64_C(1000000000)
 #define TRIES 10 /* while others change the root */
 
 /* link: of an open file in /proc */
@@ -66,12 +65,16 @@ bool daemon_holds(const char *file)
 
 /* ---- by what it looks like -------------------------------------------- */
 
+static bool same_time(const struct timespec *a, const struct banyan_time *b)
+{
+	return a->tv_sec == b->sec && (uint64_t)a->tv_nsec == b->nsec;
+}
+
 /* ctime never repeats: two databases share it only if one is a copy */
 static bool same_root(const struct stat *a, const struct banyan_attr *b)
 {
-	return a->st_ctim.tv_sec * SECOND + a->st_ctim.tv_nsec == b->ctime &&
-	       a->st_mtim.tv_sec * SECOND + a->st_mtim.tv_nsec == b->mtime &&
-	       a->st_nlink == b->nlink;
+	return same_time(&a->st_ctim, &b->ctime) &&
+	       same_time(&a->st_mtim, &b->mtime) && a->st_nlink == b->nlink;
 }
 
 static bool read_root(const char *file, struct banyan_attr *attr)

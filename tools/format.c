@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define NANOSECONDS INT64_C(1000000000)
-
 /* clang-format off */
 static const struct type {
 	mode_t bits;
@@ -63,41 +61,30 @@ void format_mode(uint32_t mode, char text[11])
 	text[10] = '\0';
 }
 
-/* Times before 1970 too: the nanoseconds count upwards from the second */
-static void split_time(int64_t time, time_t *seconds, long *nanoseconds)
+void format_minute(struct banyan_time time, char *text, size_t size)
 {
-	int64_t rest = time % NANOSECONDS;
-
-	*seconds = time / NANOSECONDS - (rest < 0);
-	*nanoseconds = (long)(rest < 0 ? rest + NANOSECONDS : rest);
-}
-
-void format_minute(int64_t time, char *text, size_t size)
-{
+	time_t seconds = (time_t)time.sec;
 	struct tm local;
-	time_t seconds;
-	long nanoseconds;
 
-	split_time(time, &seconds, &nanoseconds);
 	if (!localtime_r(&seconds, &local) ||
 	    !strftime(text, size, "%Y-%m-%d %H:%M", &local))
-		snprintf(text, size, "%" PRId64, time);
+		snprintf(text, size, "%" PRId64, time.sec);
 }
 
-void format_time(int64_t time, char *text, size_t size)
+void format_time(struct banyan_time time, char *text, size_t size)
 {
 	char day[40], zone[16];
+	time_t seconds = (time_t)time.sec;
 	struct tm local;
-	time_t seconds;
-	long nanoseconds;
 
-	split_time(time, &seconds, &nanoseconds);
 	if (!localtime_r(&seconds, &local) ||
 	    !strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S", &local) ||
 	    !strftime(zone, sizeof(zone), "%z", &local))
-		snprintf(text, size, "%" PRId64, time);
+		snprintf(text, size, "%" PRId64 ".%09" PRIu64, time.sec,
+			 time.nsec);
 	else
-		snprintf(text, size, "%s.%09ld %s", day, nanoseconds, zone);
+		snprintf(text, size, "%s.%09" PRIu64 " %s", day, time.nsec,
+			 zone);
 }
 
 void format_bytes(uint64_t bytes, char *text, size_t size)

@@ -6,15 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "banyan.h"
+
 /* "-rw-r--r--" as ls -l has it */
 void format_mode(uint32_t mode, char text[11]);
 
 /* "file", "key_space", "symlink", ...: never NULL */
 const char *format_type(uint32_t mode);
 
-/* Nanoseconds since the epoch in local time: to the minute, or in full */
-void format_minute(int64_t time, char *text, size_t size);
-void format_time(int64_t time, char *text, size_t size);
+/* In local time: to the minute, or in full */
+void format_minute(struct banyan_time time, char *text, size_t size);
+void format_time(struct banyan_time time, char *text, size_t size);
 
 /* "1536 bytes (1.5 KiB)" */
 void format_bytes(uint64_t bytes, char *text, size_t size);

@@ -48,7 +48,7 @@ static int draft_begin(const struct store *store, const char *key,
 
 	(void)key;
 	(void)flags;
-	return banyan_insert_unnamed(store->db, &make, &draft->data);
+	return banyan_insert_unnamed(store->db, &make, &draft->data, NULL);
 }
 
 static int draft_write(struct draft *draft, const void *bytes, size_t size,
@@ -187,11 +187,10 @@ static int batch_begin(const struct store *store, const char *key,
 		       struct batch *batch)
 {
 	mode_t mask = umask(0);
-	int rc = banyan_begin(store->db);
+	int rc = banyan_begin(store->db, &batch->db);
 
 	umask(mask);
 	batch->mode = S_IFREG | (0666 & ~mask);
-	batch->db = store->db;
 	if (rc)
 		return rc;
 	rc = banyan_find(batch->db, key, &batch->space);
@@ -211,7 +210,7 @@ static int batch_insert(struct batch *batch, const char *name, size_t len,
 		.size = size,
 	};
 
-	return banyan_insert(batch->space, name, len, &make, NULL);
+	return banyan_insert(batch->space, name, len, &make, NULL, NULL);
 }
 
 static int batch_delete(struct batch *batch, const char *name, size_t len)

@@ -16,6 +16,7 @@
 
 struct store {
 	banyan *db;
+	banyan *batch; /* the one that is open, or db */
 	banyan_data *root;
 	bool durable;
 	size_t value_size;
@@ -37,6 +38,7 @@ static void *store_open(const struct set_up *how)
 	s->durable = how->durable;
 	s->value_size = how->value_size;
 	check(banyan_open(path, &options, &s->db), path);
+	s->batch = s->db;
 	s->root = banyan_root(s->db);
 	free(path);
 	return s;
@@ -54,7 +56,7 @@ static void store_begin(void *store)
 {
 	struct store *s = store;
 
-	check(banyan_begin(s->db), "begin");
+	check(banyan_begin(s->db, &s->batch), "begin");
 }
 
 static void store_insert(void *store, const char *key, const void *value)
@@ -64,7 +66,9 @@ static void store_insert(void *store, const char *key, const void *value)
 				   .value = value,
 				   .size = s->value_size };
 
-	check(banyan_insert(s->root, key, KEY_SIZE, &make, NULL), "insert");
+	check(banyan_insert(banyan_root(s->batch), key, KEY_SIZE, &make, NULL,
+			    NULL),
+	      "insert");
 }
 
 static void as_path(char path[KEY_SIZE + 1], const char *key)
@@ -79,21 +83,23 @@ static void store_update(void *store, const char *key, const void *value)
 	char path[KEY_SIZE + 1];
 
 	as_path(path, key);
-	check(banyan_put(s->db, path, value, s->value_size, 0), "put");
+	check(banyan_put(s->batch, path, value, s->value_size, 0), "put");
 }
 
 static void store_remove(void *store, const char *key)
 {
 	struct store *s = store;
 
-	check(banyan_delete(s->root, key, KEY_SIZE, 0, NULL), "delete");
+	check(banyan_delete(banyan_root(s->batch), key, KEY_SIZE, 0, NULL),
+	      "delete");
 }
 
 static void store_commit(void *store)
 {
 	struct store *s = store;
 
-	check(banyan_commit(s->db), "commit");
+	check(banyan_commit(s->batch), "commit");
+	s->batch = s->db;
 	if (s->durable)
 		check(banyan_sync(s->db), "sync");
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../random.h"
+#include "tests/support/random.h"
 
 /* A hostile file may have key spaces in a circle, and values without end */
 #define VISITS_MAX 30u
@@ -52,7 +52,7 @@ static void read_space(banyan_data *space, bool reverse, char *buffer)
 	while (left-- && banyan_next(c, &e) == 0) {
 		banyan_data *d = NULL;
 		assert(e.len > 0 && e.len <= BANYAN_NAME_MAX);
-		if (banyan_search(space, e.name, e.len, &d))
+		if (banyan_search(space, e.name, e.len, &d, NULL))
 			continue;
 		read_data(d, buffer);
 		banyan_release(d, 1);
@@ -92,7 +92,7 @@ static int visit_freeze(void *arg, const struct banyan_freeze_info *f)
 void exercise_read(banyan *db)
 {
 	struct walk w = { db, malloc(BUFFER), VISITS_MAX };
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	uint64_t last = UINT64_MAX;
 	if (!w.buffer)
 		return;
@@ -109,11 +109,12 @@ void exercise_read(banyan *db)
 static void write_data(uint64_t *random, banyan_data *d)
 {
 	static const uint8_t bytes[20000] = { 'b', 'a', 'n', 'y', 'a', 'n' };
-	struct banyan_attr a = { .mode = 0600, .uid = 7, .mtime = -1 };
+	struct banyan_attr a = { .mode = 0600, .uid = 7 };
 	uint64_t at = 0;
 	(void)banyan_get_attr(d, &a);
 	if (a.size)
 		at = test_below(random, a.size);
+	a.mtime = (struct banyan_time){ .sec = (int64_t)test_random(random) };
 	switch (test_below(random, 9)) {
 	case 0:
 		(void)banyan_write(d, bytes, test_below(random, sizeof(bytes)),
@@ -174,7 +175,7 @@ static void write_key(uint64_t *random, banyan_data *space,
 				  BANYAN_EXCHANGE);
 		break;
 	case 4:
-		if (!banyan_search(space, e->name, e->len, &gone)) {
+		if (!banyan_search(space, e->name, e->len, &gone, NULL)) {
 			(void)banyan_insert_data(root, "alias", 5, gone);
 			banyan_release(gone, 1);
 		}
@@ -208,12 +209,16 @@ static void write_space(uint64_t *random, banyan_data *space, unsigned depth)
 void exercise_write(banyan *db, uint64_t choices)
 {
 	uint64_t random = choices;
-	bool batch = test_below(&random, 4) == 0 && banyan_begin(db) == 0;
-	write_space(&random, banyan_root(db), 0);
-	(void)banyan_put(db, "space/below/fresh", "x", 1, BANYAN_PARENTS);
-	(void)banyan_rename(db, "space", "few/space", 0);
-	if (batch)
-		(void)banyan_commit(db);
+	banyan *to = db;
+	bool batch = test_below(&random, 4) == 0 && banyan_begin(db, &to) == 0;
+	write_space(&random, banyan_root(to), 0);
+	(void)banyan_put(to, "space/below/fresh", "x", 1, BANYAN_PARENTS);
+	(void)banyan_rename(to, "space", "few/space", 0);
+	if (batch) {
+		exercise_read(to);
+		exercise_read(db);
+		(void)banyan_commit(to);
+	}
 	if (test_below(&random, 2))
 		(void)banyan_freeze(db);
 	write_space(&random, banyan_root(db), 0);

@@ -74,9 +74,9 @@ static void add_special(banyan *db)
 	struct banyan_new device = { .mode = S_IFCHR | 0600,
 				     .rdev = makedev(1, 3) };
 	banyan_data *root = banyan_root(db);
-	int rc = banyan_insert(root, "link", 4, &link, NULL);
+	int rc = banyan_insert(root, "link", 4, &link, NULL, NULL);
 	if (!rc)
-		rc = banyan_insert(root, "null", 4, &device, NULL);
+		rc = banyan_insert(root, "null", 4, &device, NULL, NULL);
 	assert(!rc);
 }
 

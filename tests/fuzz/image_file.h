@@ -11,9 +11,9 @@
 #ifndef TESTS_FUZZ_IMAGE_FILE_H
 #define TESTS_FUZZ_IMAGE_FILE_H
 
-#include "../fault_image.h"
-#include "buf.h"
-#include "file.h"
+#include "tests/support/fault_image.h"
+#include "base/buf.h"
+#include "file/file.h"
 
 /* What lies behind is left out: three segments. More only take their time. */
 #define RECIPE_FILE_MAX (12u << 20)

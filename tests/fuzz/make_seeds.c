@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "db.h"
+#include "api/handle.h"
 #include "honest.h"
 #include "image_file.h"
 
@@ -58,7 +58,7 @@ static banyan *open_seed(const struct image *image, struct image *keep)
 	struct file *f = NULL;
 	banyan *db = NULL;
 	if (image_file(image, keep, &f) ||
-	    db_open_file(f, &o, image == NULL, &db))
+	    handle_open_file(f, &o, image == NULL, &db))
 		fail("cannot open");
 	return db;
 }
@@ -68,15 +68,16 @@ static void fill_high(banyan *db)
 {
 	char name[16];
 	char value[120] = { 0 };
-	if (banyan_begin(db))
+	banyan *to = NULL;
+	if (banyan_begin(db, &to))
 		fail("cannot begin");
 	for (unsigned i = 0; i < 60; i++) {
 		snprintf(name, sizeof(name), "key%u", i);
 		value[i] = 'v';
-		if (banyan_put(db, name, value, sizeof(value), 0))
+		if (banyan_put(to, name, value, sizeof(value), 0))
 			fail("cannot put");
 	}
-	if (banyan_commit(db))
+	if (banyan_commit(to))
 		fail("cannot commit");
 }
 
@@ -110,7 +111,7 @@ static void file_seeds(struct image *honest)
 
 	db = open_seed(NULL, &image);
 	fill_high(db);
-	if (banyan_freeze(db) || db->view->tree.height != 2)
+	if (banyan_freeze(db) || db->store->view->tree.height != 2)
 		fail("the tree has not two levels");
 	(void)banyan_close(db);
 	file_seed("high", &image);
@@ -171,24 +172,24 @@ static void row_seeds(banyan *db)
 {
 	struct rows all = { 0 };
 	struct rows none = { 0 };
-	struct layer_cursor *c = NULL;
-	struct snapshot s;
+	struct merged_cursor *c = NULL;
+	struct read_txn s;
 	unsigned count = 0;
-	db_read_begin(db, &s);
-	if (layer_cursor_new(&s.state.layers, &c))
+	read_txn_begin(db, &s);
+	if (merged_cursor_new(&s.state.merged, &c))
 		fail("no memory");
-	for (int rc = layer_cursor_seek(c, "", 0); rc == 0;
-	     rc = layer_cursor_next(c)) {
+	for (int rc = merged_cursor_seek(c, "", 0); rc == 0;
+	     rc = merged_cursor_next(c)) {
 		size_t key_len = 0;
 		size_t len = 0;
-		const uint8_t *key = layer_cursor_key(c, &key_len);
-		const uint8_t *value = layer_cursor_value(c, &len);
+		const uint8_t *key = merged_cursor_key(c, &key_len);
+		const uint8_t *value = merged_cursor_value(c, &len);
 		row_seed(count++, key, key_len, value, len);
 		add_row(&all, key, key_len, value, len);
 		add_row(&none, key, key_len, NULL, 0);
 	}
-	layer_cursor_free(c);
-	db_read_end(&s);
+	merged_cursor_free(c);
+	read_txn_end(&s);
 	body_seed("all", &all);
 	body_seed("none", &none);
 }
@@ -201,7 +202,7 @@ static void node_seed(banyan *db, const char *name, const struct node_ref *ref,
 	uint8_t head[9] = { (uint8_t)level };
 	uint8_t bytes[NODE_MAX];
 	put_le64(head + 1, ref->offset << 8);
-	if (file_read(db->file, bytes, ref->length, ref->offset))
+	if (file_read(db->store->file, bytes, ref->length, ref->offset))
 		fail("cannot read a node");
 	seed("node", name, head, sizeof(head), bytes, ref->length);
 }
@@ -213,11 +214,11 @@ static void node_seeds(void)
 	struct node_ref child;
 	honest_fill(db);
 	fill_high(db);
-	if (banyan_freeze(db) || db->view->tree.height != 2)
+	if (banyan_freeze(db) || db->store->view->tree.height != 2)
 		fail("the tree has not two levels");
-	struct node_ref ref = db->view->tree.root;
+	struct node_ref ref = db->store->view->tree.root;
 	node_seed(db, "root", &ref, 1);
-	if (cache_get(db->cache, &ref, 1, &root))
+	if (cache_get(db->store->cache, &ref, 1, &root))
 		fail("cannot load the root");
 	for (unsigned i = 0; i < root->count && i < 3; i++) {
 		char name[16];
@@ -225,7 +226,7 @@ static void node_seeds(void)
 		snprintf(name, sizeof(name), "leaf%u", i);
 		node_seed(db, name, &child, 0);
 	}
-	cache_put(db->cache, root);
+	cache_put(db->store->cache, root);
 	(void)banyan_close(db);
 }
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "crc32c.h"
-#include "format.h"
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "log/format.h"
 
 /* More than a recipe can sensibly have */
 #define RECORDS_MAX 4096u

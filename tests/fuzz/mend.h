@@ -9,7 +9,7 @@
 #ifndef TESTS_FUZZ_MEND_H
 #define TESTS_FUZZ_MEND_H
 
-#include "../fault_image.h"
+#include "tests/support/fault_image.h"
 
 /* 0 or -ENOMEM */
 int mend(struct image *image);

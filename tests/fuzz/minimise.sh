@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# minimise.sh - add to tests/corpus/ the few inputs that together lead to all
+# minimise.sh - add to tests/fuzz/corpus/ the few inputs that together lead to all
 # code that `make fuzz` has come to and that the corpus does not lead to yet.
 #
 # New files are called after their contents. Files with other names are there
@@ -17,7 +17,7 @@ export ASAN_OPTIONS=allocator_may_return_null=1
 for source in tests/fuzz/target_*.c; do
 	name=${source##*/target_}
 	name=${name%.c}
-	kept=tests/corpus/$name
+	kept=tests/fuzz/corpus/$name
 	mkdir -p "$kept" "$BUILD/corpus/$name" "$BUILD/seeds/$name"
 	if [[ ${ANEW:-} ]]; then
 		find "$kept" -type f -regextype egrep \

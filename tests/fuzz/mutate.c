@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../random.h"
-#include "bytes.h"
-#include "format.h"
+#include "tests/support/random.h"
+#include "base/bytes.h"
+#include "log/format.h"
 #include "image_file.h"
 
 #define RECORDS_MAX 256u

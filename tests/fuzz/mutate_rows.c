@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../random.h"
+#include "tests/support/random.h"
 #include "mutate.h"
-#include "redo.h"
-#include "rows.h"
+#include "table/redo.h"
+#include "model/rows.h"
 
 #define ROWS_MAX 64u
 
@@ -67,7 +67,7 @@ static void write_rows(const struct mutator *m, struct buf *body)
 {
 	const struct row *last = NULL;
 	buf_add_u8(body, (uint8_t)m->op.kind);
-	buf_add_le64(body, (uint64_t)m->op.time);
+	buf_add_le64(body, m->op.time);
 	buf_add_varint(body, m->op.next_id);
 	buf_add_varint(body, zigzag(m->op.keys));
 	buf_add_varint(body, zigzag(m->op.live));

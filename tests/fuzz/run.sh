@@ -6,7 +6,7 @@
 # A line a target, and the ends of the logs of those that found something. What
 # they have learnt is kept in $BUILD/corpus; inputs that crash go to
 # $BUILD/crashes: mend what they show, then give them a telling name below
-# tests/corpus/TARGET, where `make check` runs them for ever. The environment:
+# tests/fuzz/corpus/TARGET, where `make check` runs them for ever. The environment:
 #   BUILD         where the fuzzers are (build/fuzz)
 #   FUZZ_SECONDS  how long each runs (60)
 
@@ -35,11 +35,11 @@ fuzz()
 {
 	local name=$1 log=$BUILD/$1.log
 	local learnt=$BUILD/corpus/$1 seeds=$BUILD/seeds/$1
-	mkdir -p "$learnt" "$seeds" "$BUILD/crashes" "tests/corpus/$1"
+	mkdir -p "$learnt" "$seeds" "$BUILD/crashes" "tests/fuzz/corpus/$1"
 	nice -n 5 "$BUILD/tests/fuzz/fuzz_$name" -max_total_time="$FUZZ_SECONDS" \
 		-print_final_stats=1 -timeout=20 -rss_limit_mb=4096 \
 		-max_len=8192 -artifact_prefix="$BUILD/crashes/$name-" \
-		"$learnt" "tests/corpus/$name" "$seeds" >"$log" 2>&1
+		"$learnt" "tests/fuzz/corpus/$name" "$seeds" >"$log" 2>&1
 }
 
 result=0

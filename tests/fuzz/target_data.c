@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data.h"
-#include "format.h"
+#include "model/data.h"
+#include "log/format.h"
 #include "targets.h"
 
 static void assert_extent(const struct extent *e)

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "db.h"
+#include "api/handle.h"
 #include "exercise.h"
 #include "image_file.h"
 #include "mend.h"
@@ -38,7 +38,7 @@ static int open_image(const struct image *image, struct image *keep,
 	struct file *f = NULL;
 	if (image_file(image, keep, &f))
 		return -1;
-	return db_open_file(f, &o, false, db);
+	return handle_open_file(f, &o, false, db);
 }
 
 static void look(const struct image *image)

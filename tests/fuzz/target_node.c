@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "crc32c.h"
-#include "node.h"
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "tree/node.h"
 #include "targets.h"
 
 static void check_child(const struct node *node, unsigned i, const uint8_t *key,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "redo.h"
+#include "table/redo.h"
 #include "targets.h"
 
 #define ROWS_MAX 4096u

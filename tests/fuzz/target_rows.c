@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "db.h"
+#include "api/handle.h"
 #include "exercise.h"
 #include "honest.h"
 #include "image_file.h"
@@ -33,7 +33,7 @@ static void make_base(struct base *base)
 	banyan *db = NULL;
 	int rc = image_file(NULL, &base->image, &f);
 	if (!rc)
-		rc = db_open_file(f, &options, true, &db);
+		rc = handle_open_file(f, &options, true, &db);
 	assert(!rc);
 	honest_fill(db);
 	rc = banyan_close(db);
@@ -70,7 +70,7 @@ static void use(const struct image *image, const uint8_t *input)
 	banyan *db = NULL;
 	if (image_file(image, &kept, &f))
 		return;
-	int rc = db_open_file(f, &options, false, &db);
+	int rc = handle_open_file(f, &options, false, &db);
 	if (!rc) {
 		if (input[0] & READ)
 			exercise_read(db);

@@ -3,8 +3,8 @@
  * targets.h - what is fuzzed. Each target takes any bytes and comes back; what
  * it finds wrong it tells by a crash: an assert() or a sanitizer.
  *
- * `make fuzz` links each with libFuzzer; tests/test_corpus.c runs all of them
- * on the files in tests/corpus/, which are sorted by target.
+ * `make fuzz` links each with libFuzzer; tests/fuzz/test_corpus.c runs all of them
+ * on the files in tests/fuzz/corpus/, which are sorted by target.
  */
 #ifndef TESTS_FUZZ_TARGETS_H
 #define TESTS_FUZZ_TARGETS_H

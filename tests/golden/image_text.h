@@ -16,7 +16,7 @@
 
 #include <stdio.h>
 
-#include "../fault_image.h"
+#include "tests/support/fault_image.h"
 
 /* *image is empty. 0, -EINVAL if a line makes no sense, -ENOMEM, -EIO */
 int image_text_read(FILE *in, struct image *image);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "crc32c.h"
+#include "base/crc32c.h"
 
 /* A longer value is looked at so far from its beginning and from its end */
 #define LOOK_AT (256u << 10)
@@ -79,11 +79,12 @@ static int say_xattrs(struct lister *l, banyan_data *d)
 	return 0;
 }
 
-static void say_time(struct lister *l, const char *name, int64_t time,
-		     int64_t usual)
+static void say_time(struct lister *l, const char *name,
+		     struct banyan_time time, const struct banyan_time *usual)
 {
-	if (time != usual)
-		say(l->text, " %s %" PRId64, name, time);
+	if (!usual || time.sec != usual->sec || time.nsec != usual->nsec)
+		say(l->text, " %s %" PRId64 ".%09" PRIu64, name, time.sec,
+		    time.nsec);
 }
 
 static int say_data(struct lister *l, banyan_data *d)
@@ -94,15 +95,15 @@ static int say_data(struct lister *l, banyan_data *d)
 		return rc;
 	say(l->text,
 	    " id %" PRIu64 " mode %06" PRIo32 " owner %" PRIu32 ":%" PRIu32
-	    " nlink %" PRIu32 " size %" PRIu64 " stored %" PRIu64
-	    " birth %" PRId64,
-	    a.id, a.mode, a.uid, a.gid, a.nlink, a.size, a.stored, a.birth);
+	    " nlink %" PRIu32 " size %" PRIu64 " stored %" PRIu64,
+	    a.id, a.mode, a.uid, a.gid, a.nlink, a.size, a.stored);
+	say_time(l, "birth", a.birth, NULL);
 	/* What is as usual is left out */
 	if (a.rdev)
 		say(l->text, " rdev %" PRIx64, a.rdev);
-	say_time(l, "mtime", a.mtime, a.birth);
-	say_time(l, "ctime", a.ctime, a.mtime);
-	say_time(l, "atime", a.atime, a.mtime);
+	say_time(l, "mtime", a.mtime, &a.birth);
+	say_time(l, "ctime", a.ctime, &a.mtime);
+	say_time(l, "atime", a.atime, &a.mtime);
 	if (S_ISREG(a.mode) || S_ISLNK(a.mode))
 		rc = say_sum(l, d, a.size);
 	buf_add_u8(l->text, '\n');

@@ -7,7 +7,7 @@
 #define TESTS_GOLDEN_LISTING_H
 
 #include "banyan.h"
-#include "buf.h"
+#include "base/buf.h"
 
 /* Append it to *text, with a NUL behind that does not count. 0 or an error. */
 int listing(banyan *db, struct buf *text);

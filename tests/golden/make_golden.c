@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "../fuzz/image_file.h"
-#include "db.h"
+#include "tests/fuzz/image_file.h"
+#include "api/handle.h"
 #include "image_text.h"
 #include "listing.h"
 
@@ -50,7 +50,7 @@ static void open_golden(struct golden *g, const struct image *image)
 {
 	struct banyan_options o = { .cache_bytes = BANYAN_CACHE_MIN };
 	MUST(image_file(image, NULL, &g->file));
-	MUST(db_open_file(g->file, &o, image == NULL, &g->db));
+	MUST(handle_open_file(g->file, &o, image == NULL, &g->db));
 }
 
 static FILE *open_text(const char *name, const char *kind)
@@ -87,7 +87,7 @@ static void write_golden(const char *name, const struct image *image,
 	struct file *file = NULL;
 	banyan *db = NULL;
 	MUST(image_file(image, NULL, &file));
-	MUST(db_open_file(file, &o, false, &db));
+	MUST(handle_open_file(file, &o, false, &db));
 	MUST(listing_numbers(db, text));
 	MUST(banyan_close(db));
 	write_text(name, text);
@@ -204,7 +204,8 @@ static void add_kind(banyan *db, const char *name, mode_t mode, uint64_t rdev)
 		make.value = "../in-the-row";
 		make.size = 13;
 	}
-	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL));
+	MUST(banyan_insert(banyan_root(db), name, strlen(name), &make, NULL,
+			   NULL));
 }
 
 static void add_kinds(banyan *db)
@@ -256,8 +257,8 @@ static void set_attrs(banyan *db)
 	struct banyan_attr a = { .mode = 0400,
 				 .uid = 4294967294u,
 				 .gid = 1,
-				 .atime = INT64_MAX,
-				 .mtime = INT64_MIN };
+				 .atime = { .sec = INT64_MAX },
+				 .mtime = { .sec = INT64_MIN } };
 	banyan_data *d = find(db, "one");
 	MUST(banyan_set_attr(d, &a,
 			     BANYAN_SET_MODE | BANYAN_SET_UID | BANYAN_SET_GID |
@@ -282,12 +283,13 @@ static void move_about(banyan *db)
 static void batch(banyan *db, const char *prefix)
 {
 	char name[64];
-	MUST(banyan_begin(db));
+	banyan *to = NULL;
+	MUST(banyan_begin(db, &to));
 	for (unsigned i = 0; i < 6; i++) {
 		snprintf(name, sizeof(name), "%s%u", prefix, i);
-		put(db, name, 'x', i * 60);
+		put(to, name, 'x', i * 60);
 	}
-	MUST(banyan_commit(db));
+	MUST(banyan_commit(to));
 }
 
 static void fill(banyan *db)
@@ -328,16 +330,17 @@ static void make_tree(void)
 {
 	char name[150];
 	struct golden g;
+	banyan *to = NULL;
 	open_golden(&g, NULL);
-	MUST(banyan_begin(g.db));
+	MUST(banyan_begin(g.db, &to));
 	for (unsigned i = 0; i < 31; i++) {
 		memset(name, 'k', sizeof(name));
 		snprintf(name, sizeof(name), "key%03u", i * 7 % 31);
 		name[strlen(name)] = '-';
 		name[sizeof(name) - 1] = '\0';
-		MUST(banyan_put(g.db, name, name, i, 0));
+		MUST(banyan_put(to, name, name, i, 0));
 	}
-	MUST(banyan_commit(g.db));
+	MUST(banyan_commit(to));
 	MUST(banyan_freeze(g.db));
 	/* A part of the tree is written anew, the rest is shared */
 	MUST(banyan_put(g.db, "zzz", "last", 4, 0));
@@ -371,7 +374,7 @@ static void make_redo(struct image *image)
 	banyan_data *held = find(g.db, "before/held");
 	add_xattrs(g.db, "before/held");
 	MUST(banyan_remove(g.db, "before/held"));
-	MUST(banyan_insert_unnamed(g.db, &make, &unnamed));
+	MUST(banyan_insert_unnamed(g.db, &make, &unnamed, NULL));
 	MUST(banyan_sync(g.db));
 	MUST(banyan_rename(g.db, "after/new", "last", 0));
 	list_now(&g, &text);

@@ -53,6 +53,5 @@ round() {
 }
 
 round plain ""
-BANYAN_COARSE=1 round writeback writeback
 round "one thread" threads=1,cache=1M
 finish

@@ -5,6 +5,8 @@ import fcntl
 import os
 import stat
 import struct
+import subprocess
+import tempfile
 import time
 
 from calls_lib import *
@@ -23,6 +25,85 @@ def modes_and_times_are_kept(d, root):
     assert abs(os.stat(d + "/f").st_mtime - time.time()) < 60
     os.utime(d, ns=(7, 8))
     assert os.stat(d).st_mtime_ns == 8
+
+
+# The first and the last time that can be kept, in nanoseconds
+FIRST = -(1 << 31) * 10**9
+LAST = FIRST + (1 << 64) - 1
+
+
+def times_of(path):
+    st = os.stat(path)
+    return st.st_atime_ns, st.st_mtime_ns
+
+
+def times_from_1901_to_2486_are_kept_as_a_tmpfs_keeps_them(d, root):
+    write(d + "/f")
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as other:
+        for t in (FIRST, FIRST + 1, -10**9, -1, 0, 2**63 - 1, 2**63, 2**63 + 1, (1 << 34) * 10**9 + FIRST, LAST - 1, LAST):
+            for path in (d + "/f", d, other.name):
+                os.utime(path, ns=(t, FIRST + LAST - t))
+                assert times_of(path) == (t, FIRST + LAST - t), (path, t, times_of(path))
+        for day in ("1901-12-14", "1969-12-31 23:59:59.999999999", "2262-04-12", "2446-05-11", "2486-07-02 20:20:25.5"):
+            for path in (d + "/f", other.name):
+                subprocess.run(["touch", "-d", day + " UTC", path], check=True)
+            assert times_of(d + "/f") == times_of(other.name), day
+
+
+def earlier_and_later_times_become_the_nearest(d, root):
+    if os.environ.get("BANYAN_WRITEBACK"):
+        raise Skip("with the writeback cache the kernel shows what it was given")
+    write(d + "/f")
+    os.mkdir(d + "/s")
+    os.symlink("f", d + "/l")
+    for day, kept in (("1600-01-01", FIRST), ("1901-12-13 20:45:51.999999999", FIRST),
+                      ("2486-07-02 20:20:25.709551616", LAST), ("2500-01-01", LAST), ("99999-01-01", LAST)):
+        for path in ("/f", "/s", "/l"):
+            subprocess.run(["touch", "-h", "-d", day + " UTC", d + path], check=True)
+            st = os.lstat(d + path)
+            assert (st.st_atime_ns, st.st_mtime_ns) == (kept, kept), (path, day, st.st_mtime_ns)
+    for t, kept in ((-(1 << 63), FIRST), ((1 << 62) * 10, LAST)):
+        os.utime(d + "/f", ns=(t, t))
+        assert times_of(d + "/f") == (kept, kept), t
+
+
+def one_time_can_be_set_without_the_other(d, root):
+    write(d + "/f")
+    os.utime(d + "/f", ns=(FIRST, LAST))
+    ctime = os.stat(d + "/f").st_ctime_ns
+    for option, now in (("-a", 0), ("-m", 1)):
+        before = times_of(d + "/f")
+        subprocess.run(["touch", option, "-d", "2400-01-01 UTC", d + "/f"], check=True)
+        after = times_of(d + "/f")
+        assert after[now] == 13569465600 * 10**9 and after[1 - now] == before[1 - now], option
+        subprocess.run(["touch", option, d + "/f"], check=True)
+        after = times_of(d + "/f")
+        assert abs(after[now] / 1e9 - time.time()) < 60 and after[1 - now] == before[1 - now], option
+        os.utime(d + "/f", ns=(FIRST, LAST))
+    assert ctime < os.stat(d + "/f").st_ctime_ns < (time.time() + 60) * 1e9
+
+
+def make_quickly(path, how):
+    """As a shell's redirection or touch does: no stat, after which the kernel
+    takes the fine clock for the next stamp"""
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    if how == "touch":
+        os.utime(fd)
+    for _ in range(how if isinstance(how, int) else 0):
+        os.write(fd, b"x")
+    os.close(fd)
+
+
+def a_file_made_later_does_not_look_older(d, root):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        for how in (0, 1, 5, "touch"):
+            for i in range(50):
+                first, second, third = f"{d}/a{how}{i}", f"{elsewhere}/b{how}{i}", f"{d}/c{how}{i}"
+                make_quickly(first, how)
+                make_quickly(second, how)
+                assert os.stat(second).st_mtime_ns >= os.stat(first).st_mtime_ns, ("elsewhere", how, i)
+                make_quickly(third, how and 1)
+                assert os.stat(third).st_mtime_ns >= os.stat(first).st_mtime_ns, ("here", how, i)
 
 
 def changes_move_the_right_times(d, root):
@@ -51,6 +132,22 @@ def changes_move_the_right_times(d, root):
     moved(lambda: os.rename(d + "/new", d + "/sub/new"), True, True, "")
     moved(lambda: os.unlink(d + "/sub/new"), True, True, "/sub")
     moved(lambda: os.rmdir(d + "/sub"), True, True, "")
+
+
+def a_file_made_on_the_host_after_one_here_is_not_older(d, root):
+    """What make and rsync go by. (On Linux 6.13 and later the host's clock may be ahead
+    of all that a program can read, by a tick: a file made here can look older.)"""
+    def new(path):
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        os.write(fd, b"x")
+        os.close(fd)  # asked for its times earlier, the kernel makes finer ones
+        return os.stat(path).st_mtime_ns
+
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(root)) as host:
+        for i in range(2000):
+            here = new(f"{d}/{i}")
+            there = new(f"{host}/{i}")
+            assert there >= here, f"{here - there} ns older"
 
 
 def set_group_id_directories_pass_it_on(d, root):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# lib.sh - what the mount tests share, besides ../lib.sh; to be sourced.
+# lib.sh - what the mount tests share, besides ../support/lib.sh; to be sourced.
 #
 # A test is a function whose name is a sentence; `try name` runs it with set -e
 # in a shell of its own and prints ok or not ok, and what it printed if it
@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 BANYANFS=${BANYANFS:-$top/build/banyanfs}
 BANYAN=${BANYAN:-$top/build/banyan}
-. "$top/tests/lib.sh"
+. "$top/tests/support/lib.sh"
 
 T=$(new_work) || exit 1
 DB=$T/test.banyan

@@ -18,7 +18,13 @@ says() {
 new_db() { rm -f "$DB"; "$BANYAN" create "$DB"; }
 
 # Wait until the file's lock is free: the daemon of an unmounted one has closed
-wait_closed() { "$BANYAN" freeze "$DB" 2>/dev/null || { sleep 0.2; "$BANYAN" freeze "$DB"; }; }
+wait_closed() {
+	for _ in $(seq 50); do
+		"$BANYAN" freeze "$DB" 2>/dev/null && return 0
+		sleep 0.1
+	done
+	"$BANYAN" freeze "$DB"
+}
 
 it_starts_in_the_background_and_serves_at_once() {
 	new_db
@@ -41,6 +47,45 @@ it_starts_with_closed_streams_too() {
 	same hi "$("$BANYAN" get "$DB" a)"
 }
 
+# A lock that the caller has goes with the caller, and a pipe of his ends
+it_keeps_no_files_of_its_caller() {
+	new_db
+	(
+		exec 9>"$T/lock"
+		flock 9
+		"$BANYAN" mount "$DB" "$DIR"
+	)
+	flock -n "$T/lock" true || fail "the lock is held"
+	"$BANYAN" umount "$DIR"
+	("$BANYAN" mount "$DB" "$DIR" 5>&1) | timeout 20 cat || fail "the pipe is open"
+	"$BANYAN" umount "$DIR"
+	# in the foreground, too; a file may be named by its number all the same
+	exec 8<>"$DB" 9>"$T/lock"
+	flock 9
+	"$BANYANFS" /dev/fd/8 "$DIR" -f &
+	local pid=$!
+	exec 8>&- 9>&-
+	for _ in $(seq 100); do is_mounted "$DIR" && break; sleep 0.02; done
+	flock -n "$T/lock" true || fail "the lock is held in the foreground"
+	umount "$DIR"
+	wait $pid
+}
+
+# With a limit on the size of files, a write beyond it fails and the daemon lives
+a_limit_of_the_file_size_is_an_error() {
+	new_db
+	(ulimit -f 20000; "$BANYANFS" "$DB" "$DIR")
+	echo data >"$DIR/a"
+	head -c 30000000 /dev/urandom >"$T/large"
+	refuses cp "$T/large" "$DIR/large" 2>"$T/said"
+	grep -q "File too large" "$T/said" || fail "$(cat "$T/said")"
+	same data "$(cat "$DIR/a")"
+	umount "$DIR"
+	wait_closed
+	same data "$("$BANYAN" get "$DB" a)"
+	"$BANYAN" check "$DB"
+}
+
 help_and_version_go_to_standard_output() {
 	"$BANYANFS" --help 2>&1 >/dev/null | diff /dev/null -
 	"$BANYANFS" --help | grep -q 'commit=N'
@@ -53,6 +98,7 @@ misuse_is_said_in_one_line() {
 	says 2 "give FILE and DIR" "$BANYANFS" "$DB"
 	says 2 "one argument too many" "$BANYANFS" "$DB" "$DIR" more
 	says 2 "nonsense" "$BANYANFS" "$DB" "$DIR" -o nonsense
+	says 2 "writeback" "$BANYANFS" "$DB" "$DIR" -o writeback
 	says 2 "cache=12Q" "$BANYANFS" "$DB" "$DIR" -o cache=12Q
 	says 2 "threads=0" "$BANYANFS" "$DB" "$DIR" -o threads=0
 	says 2 "commit=" "$BANYANFS" "$DB" "$DIR" -o commit=
@@ -100,12 +146,80 @@ a_second_mount_is_refused_and_says_where_the_first_is() {
 	wait_closed
 }
 
+# An unmount returns before the daemon has closed the file
+a_daemon_that_still_closes_is_waited_for() {
+	new_db
+	mount_db
+	kill -STOP "$daemon"
+	refuses "$BANYAN" umount --timeout=0 "$DIR" 2>/dev/null
+	# an interrupt ends the wait, and nothing is mounted later
+	local status=0
+	timeout -s INT 1.5 "$BANYANFS" "$DB" "$DIR" 2>"$T/said" || status=$?
+	same 124 $status
+	grep -qF "$DB: waiting for process $daemon to close it" "$T/said" || fail "$(cat "$T/said")"
+	(sleep 0.5; kill -CONT "$daemon") &
+	"$BANYAN" mount "$DB" "$DIR" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
+	same "" "$(cat "$T/said")"
+	wait "$daemon"
+	daemon=
+	touch "$DIR/a"
+	same 1 "$(grep -cF " $DIR " /proc/self/mountinfo)"
+	"$BANYAN" umount "$DIR"
+	# so is what was killed: it has the file until it is gone
+	"$BANYANFS" "$DB" "$DIR" -f &
+	daemon=$!
+	for _ in $(seq 100); do is_mounted "$DIR" && break; sleep 0.02; done
+	touch "$DIR/b"
+	kill -9 "$daemon"
+	"$BANYAN" mount "$DB" "$DIR" 2>"$T/said" || fail "$(cat "$T/said")"
+	grep -q "detached the mount of a daemon that died" "$T/said" || fail "$(cat "$T/said")"
+	touch "$DIR/b"
+	"$BANYAN" umount "$DIR"
+}
+
+a_file_that_is_moved_while_mounted_is_found() {
+	new_db
+	mkdir -p "$T/dir2"
+	"$BANYANFS" "$DB" "$DIR"
+	same "$DB" "$(getfattr --only-values -n system.banyan.file "$DIR")"
+	mv "$DB" "$T/moved.banyan"
+	same "$T/moved.banyan" "$(getfattr --only-values -n system.banyan.file "$DIR")"
+	touch "$DIR/a"
+	refuses getfattr -n system.banyan.file "$DIR/a" 2>/dev/null
+	same "" "$(getfattr -m - "$DIR")"
+	refuses timeout 20 "$BANYANFS" "$T/moved.banyan" "$T/dir2" 2>"$T/said"
+	grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
+	umount "$DIR"
+	mv "$T/moved.banyan" "$DB"
+	wait_closed
+}
+
 the_options_of_mount_and_fstab_are_accepted() {
 	new_db
-	"$BANYANFS" "$DB" "$DIR" -o rw,defaults,auto,nofail,_netdev,x-systemd.automount,comment=a,user,exec,relatime,dev,suid
+	"$BANYANFS" "$DB" "$DIR" -o rw,defaults,auto,nofail,_netdev,x-systemd.automount,comment=a,user,exec,relatime,dev,suid,,async
 	grep -F " $DIR " /proc/self/mountinfo | grep -q 'nosuid,nodev'
 	umount "$DIR"
 	wait_closed
+	"$BANYANFS" "$DB" "$DIR" -o noexec,noatime
+	grep -F " $DIR " /proc/self/mountinfo | grep -q 'nosuid,nodev,noexec,noatime'
+	umount "$DIR"
+	wait_closed
+}
+
+# libfuse takes these, and each would be ignored or stop the mount from working
+options_that_cannot_be_had_are_refused_in_one_line() {
+	new_db
+	local option
+	for option in max_read=4096 blkdev blksize=4096 auto_unmount allow_root \
+		fsname=a subtype=a sync dirsync strictatime norelatime mand \
+		iversion io_uring clone_fd fd=5 user_id=5 rootmode=40000; do
+		says 2 "$option: not supported" timeout 20 "$BANYANFS" "$DB" "$DIR" -o ro,$option
+		says 2 "$option: not supported" timeout 20 "$BANYAN" mount "$DB" "$DIR" -o "$option"
+	done
+	[ -e /sys/fs/selinux ] || for option in context fscontext defcontext rootcontext; do
+		says 2 "$option=a: not supported" "$BANYANFS" "$DB" "$DIR" -o $option=a
+	done
+	says 2 "-n: not supported" "$BANYANFS" "$DB" "$DIR" -n
 }
 
 read_only_mounts_refuse_changes() {
@@ -116,6 +230,30 @@ read_only_mounts_refuse_changes() {
 	refuses touch "$DIR/b"
 	refuses rm -f "$DIR/a"
 	sync -d "$DIR" || true
+	umount "$DIR"
+	wait_closed
+}
+
+# Elsewhere the kernel may have data where the database has a hole
+read_only_mounts_tell_of_holes() {
+	new_db
+	"$BANYANFS" "$DB" "$DIR"
+	truncate -s 1G "$DIR/sparse"
+	echo data | dd of="$DIR/sparse" bs=1M seek=500 conv=notrunc status=none
+	"$BANYAN" umount "$DIR"
+	"$BANYANFS" "$DB" "$DIR" -o ro
+	python3 -B - "$DIR/sparse" <<-'END'
+		import os, sys
+		f = os.open(sys.argv[1], os.O_RDONLY)
+		at = os.lseek(f, 0, os.SEEK_DATA)
+		assert 499 << 20 <= at <= 500 << 20, at
+		at = os.lseek(f, 500 << 20, os.SEEK_HOLE)
+		assert (500 << 20) + 5 <= at <= 501 << 20, at
+		try:
+		    sys.exit(os.lseek(f, 502 << 20, os.SEEK_DATA))
+		except OSError as e:
+		    assert e.errno == 6, e
+	END
 	umount "$DIR"
 	wait_closed
 }
@@ -255,17 +393,54 @@ a_full_disk_is_an_error_and_no_loss() {
 	umount "$T/small"
 }
 
+# As other file systems do, by what they would allocate: the holes in the range
+space_is_promised_only_if_it_is_there() {
+	mkdir -p "$T/small"
+	mount -t tmpfs -o size=40M none "$T/small"
+	DB=$T/small/db
+	mount_db
+	dd if=/dev/urandom of="$DIR/data" bs=1M count=10 status=none
+	truncate -s 1T "$DIR/sparse"
+	local how free
+	for how in "" -n -z "-z -n"; do
+		: >"$DIR/new"
+		refuses fallocate $how -l 1T "$DIR/new" 2>"$T/said"
+		grep -q "No space left" "$T/said" || fail "$(cat "$T/said")"
+		refuses fallocate $how -l 1T "$DIR/sparse" 2>"$T/said"
+		grep -q "No space left" "$T/said" || fail "$(cat "$T/said")"
+		free=$(($(stat -f -c '%a * %S' "$DIR")))
+		refuses fallocate $how -l $((free + 1)) "$DIR/new" 2>"$T/said"
+		fallocate $how -l "$free" "$DIR/new"
+		rm "$DIR/new"
+	done
+	same 0 "$(du -k "$DIR/sparse" | cut -f 1)"
+	fallocate -p -l 1T "$DIR/sparse"
+	dd if=/dev/urandom of="$DIR/more" bs=1M count=14 status=none
+	free=$(($(stat -f -c '%a * %S' "$DIR")))
+	[ $free -lt 10000000 ] || fail "$free bytes are free"
+	fallocate -l 10M "$DIR/data"
+	umount_db
+	"$BANYAN" check "$DB"
+	umount "$T/small"
+}
+
 # In a mount namespace with a device that everybody may use, as another user
 private_mount() {
 	local user="setpriv --reuid 65534 --regid 65534 --clear-groups"
+	# The copies of mounts of other suites would keep their daemons
+	umount -a -l -t fuse.banyanfs
 	mkdir "$T/user" "$T/user/dir"
 	mknod -m 666 "$T/fuse" c 10 229
 	mount --bind "$T/fuse" /dev/fuse
 	chown -R 65534:65534 "$T/user"
-	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create
+	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create,noatime,noexec
+	grep -F " $T/user/dir " /proc/self/mountinfo | grep -q 'nosuid,nodev,noexec,noatime'
 	$user sh -c "echo mine >$T/user/dir/a; mkfifo $T/user/dir/p"
 	same "65534 mine" "$($user stat -c %u "$T/user/dir/a") $($user cat "$T/user/dir/a")"
 	refuses cat "$T/user/dir/a" # not even root
+	# nobody else may unmount it, and is told who may
+	setpriv --reuid 65533 --clear-groups "$BANYAN" umount "$T/user/dir" 2>"$T/said" && fail "unmounted"
+	same "banyan: $T/user/dir: cannot be unmounted: not permitted; user nobody has mounted it" "$(cat "$T/said")"
 	$user fusermount3 -u "$T/user/dir"
 	$user "$BANYAN" umount "$T/user/dir" 2>/dev/null || true
 	sleep 0.3
@@ -302,12 +477,18 @@ alone help_and_version_go_to_standard_output
 alone misuse_is_said_in_one_line
 alone it_starts_in_the_background_and_serves_at_once
 alone it_starts_with_closed_streams_too
+alone it_keeps_no_files_of_its_caller
+alone a_limit_of_the_file_size_is_an_error
 alone bad_files_are_refused_in_one_line
 alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line
 alone a_second_mount_is_refused_and_says_where_the_first_is
+alone a_daemon_that_still_closes_is_waited_for
+alone a_file_that_is_moved_while_mounted_is_found
 alone the_options_of_mount_and_fstab_are_accepted
+alone options_that_cannot_be_had_are_refused_in_one_line
 alone read_only_mounts_refuse_changes
+alone read_only_mounts_tell_of_holes
 alone one_owner_can_be_shown
 alone an_odd_name_of_the_file_is_no_matter
 alone a_mountpoint_that_is_not_empty_comes_back
@@ -321,9 +502,11 @@ if [ "$(id -u)" = 0 ]; then
 	alone a_user_mounts_for_himself_only
 	alone files_of_others_are_refused_in_one_line
 	alone a_full_disk_is_an_error_and_no_loss
+	alone space_is_promised_only_if_it_is_there
 else
 	skip "a user mounts for himself only" "needs root to make a device"
 	skip "files of others are refused in one line" "needs root to be another"
 	skip "a full disk is an error and no loss" "needs root to make a small one"
+	skip "space is promised only if it is there" "needs root to make a small disk"
 fi
 finish

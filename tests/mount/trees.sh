@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A real tree goes in and out by cp, rsync and tar, and is compared: contents,
-# modes, owners, times, links. BANYAN_TREE names another one than /usr/include.
+# modes, owners, times, links. BANYAN_TREE names the tree; with BANYAN_LONG it
+# is all of /usr/include.
 . "$(dirname "$0")/lib.sh"
 need_fuse
-TREE=${BANYAN_TREE:-/usr/include}
+TREE=${BANYAN_TREE:-/usr/include/linux}
+[ -n "${BANYAN_TREE:-}" ] || [ -z "${BANYAN_LONG:-}" ] || TREE=/usr/include
 
 # A tree of ours beside it, with what a tree of headers lacks
 make_odd_tree() {

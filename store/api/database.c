@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* database.c - the public functions on a database as a whole. */
+#include <errno.h>
+#include <string.h>
+
+#include "api/handle.h"
+#include "base/sized.h"
+#include "engine/freeze.h"
+#include "engine/freezes.h"
+#include "engine/sweep.h"
+#include "engine/write.h"
+
+/* ---- durability ------------------------------------------------------- */
+
+int banyan_sync(banyan *db)
+{
+	int rc = handle_check(db);
+	if (rc)
+		return rc;
+	if (db->kind != HANDLE_STORE)
+		return db->kind == HANDLE_VIEW ? 0 : -EINVAL;
+	return store_sync(db->store);
+}
+
+int banyan_freeze(banyan *db)
+{
+	int rc = handle_check(db);
+	if (rc || db->kind == HANDLE_BATCH)
+		return rc ? rc : -EINVAL;
+	struct store *store = db->store;
+	if (db->kind == HANDLE_VIEW || store->read_only)
+		return -EROFS;
+	rc = store_sweep(store);
+	if (!rc)
+		rc = freeze_all(store, false);
+	if (!rc)
+		rc = store_sync(store);
+	/* Somebody may know its number by now: damage must not pass for a tail
+	 * that was torn, with the number going to another freeze */
+	if (!rc)
+		store_mark(store);
+	return rc;
+}
+
+/* ---- what there is to know -------------------------------------------- */
+
+/* While reading. What a batch deletes is live until its commit: only then is it
+ * known whether anybody holds it. */
+static void count(const banyan *db, struct banyan_stat *st)
+{
+	const struct store *store = db->store;
+	bool view = db->kind == HANDLE_VIEW;
+	st->live_bytes = view ? db->live : atomic_load(&store->live);
+	st->keys = view ? db->keys : atomic_load(&store->keys);
+	st->next_id = view ? db->next_id : atomic_load(&store->next_id);
+	if (db->kind == HANDLE_BATCH) {
+		st->live_bytes += (uint64_t)db->txn->op.live;
+		st->keys += (uint64_t)db->txn->op.keys;
+		st->next_id = db->txn->op.next_id;
+	}
+}
+
+int banyan_get_stat(banyan *db, struct banyan_stat *out)
+{
+	struct banyan_stat st = { 0 };
+	struct cache_stat cache;
+	struct read_txn rtxn;
+	uint64_t size = 0;
+	int rc = handle_check(db);
+	if (rc || !out)
+		return rc ? rc : -EINVAL;
+	const struct store *store = db->store;
+	rc = file_size(store->file, &size);
+	if (!rc)
+		rc = handle_read(db, &rtxn);
+	if (rc)
+		return rc;
+	st.tree_height = rtxn.state.merged.tree.height;
+	for (unsigned i = 0; i < rtxn.state.merged.tables; i++)
+		st.redo_rows +=
+			redo_table_rows(rtxn.state.merged.table[i].table);
+	count(db, &st);
+	handle_read_end(db, &rtxn);
+	memcpy(st.uuid, store->sb.uuid, sizeof(st.uuid));
+	memcpy(st.file_uuid, store->sb.file_uuid, sizeof(st.file_uuid));
+	st.generation = store->sb.generation;
+	st.format = store->sb.version;
+	st.file_bytes = size;
+	st.durable_to = store->log ? log_durable_to(store->log) :
+				     store->durable_to;
+	st.redo_bytes = atomic_load(&store->redo_bytes);
+	cache_get_stat(store->cache, &cache);
+	st.cache_bytes = cache.bytes;
+	st.cache_hits = cache.hits;
+	st.cache_misses = cache.misses;
+	st.cache_limit = store->cache_limit;
+	st.freezes = atomic_load(&store->freezes);
+	return sized_give(out, &st, sizeof(st), sizeof(st));
+}
+
+int banyan_freezes(banyan *db,
+		   int (*visit)(void *arg, const struct banyan_freeze_info *),
+		   void *arg)
+{
+	struct freeze_walk w;
+	struct freeze f;
+	uint64_t at = 0;
+	int rc = handle_check(db);
+	if (rc || !visit)
+		return rc ? rc : -EINVAL;
+	struct store *store = db->store;
+	rc = freezes_walk(store,
+			  db->kind == HANDLE_VIEW ?
+				  db->last_freeze :
+				  atomic_load(&store->last_offset),
+			  &w);
+	while (!rc) {
+		rc = freezes_next(store, &w, &f, &at);
+		if (rc)
+			return rc < 0 ? rc : 0;
+		struct banyan_freeze_info info = {
+			.number = f.number,
+			.time = timestamp_split(f.time),
+			.offset = at,
+			.file_bytes = at + record_size(FREEZE_BODY_SIZE, 0),
+			.keys = f.keys,
+			.live_bytes = f.live_bytes,
+			.automatic = f.automatic,
+		};
+		rc = visit(arg, &info);
+	}
+	return rc;
+}
+
+const char *banyan_version(void)
+{
+	return BANYAN_VERSION;
+}
+
+const char *banyan_strerror(int error)
+{
+	switch (error) {
+	case -EMEDIUMTYPE:
+		return "not a Banyan database";
+	case -EPROTONOSUPPORT:
+		return "written by a newer version of Banyan";
+	case -EUCLEAN:
+		return "damaged structure";
+	case -EBADMSG:
+		return "damaged: checksum mismatch";
+	case -EBUSY:
+		return "open for writing elsewhere";
+	case -ESTALE:
+		return "the Data is gone";
+	case -E2BIG:
+		return "too large for one operation";
+	case -EROFS:
+		return "opened for reading only";
+	case -ECHILD:
+		return "opened by another process, before a fork";
+	case -ECANCELED:
+		return "cancelled";
+	default:
+		break;
+	}
+	/* Unlike strerror(3) this needs no buffer of its own, and no locale */
+	const char *text = strerrordesc_np(error < 0 ? -error : error);
+	return text ? text : "unknown error";
+}

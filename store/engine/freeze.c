@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * freeze.c - merge the redo table into the tree, and say so in the log.
+ *
+ * A freeze has two halves. The swap, under the write lock, puts an empty table
+ * in the place of the full one and notes where in the log that was: replay will
+ * start there. The merge streams the full table into the tree, with writers
+ * going on beside it: nodes, a sync, the freeze record, another sync. Only then
+ * do readers change over. If the merge fails (no space), the full table stays
+ * between the new one and the tree, and the next freeze tries again.
+ *
+ * When the table is full the writer that filled it swaps, and the freezer, a
+ * thread, merges. Writers wait only if the next table is full before that.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <time.h>
+
+#include "engine/budget.h"
+#include "engine/freeze.h"
+
+/* Nodes are appended in runs of about this size */
+#define RUN_BYTES (256u << 10)
+/* Redo beyond this, and beyond a quarter of the index, is worth a freeze:
+ * replaying it takes about half a second */
+#define REDO_MAX (192u << 20)
+
+/* In the writer's turn, no table being frozen: begin a freeze */
+static int begin_freeze(struct store *store, bool automatic)
+{
+	struct view *v = store->view;
+	assert(!v->frozen);
+	struct redo_table *fresh = redo_table_new();
+	if (!fresh)
+		return -ENOMEM;
+	struct view *next = view_new(fresh, v->active, &v->tree);
+	redo_table_unref(fresh);
+	if (!next)
+		return -ENOMEM;
+	store_set_view(store, next);
+	log_begin(store->log, true);
+	store->next = (struct freeze){
+		.time = store_now(),
+		.automatic = automatic,
+		.replay = log_end(store->log),
+		.next_id = atomic_load(&store->next_id),
+		.keys = atomic_load(&store->keys),
+		.live_bytes = atomic_load(&store->live),
+	};
+	atomic_store(&store->redo_bytes, 0);
+	return 0;
+}
+
+static int next_row(void *arg, struct row_change *change)
+{
+	struct redo_cursor *c = arg;
+	bool more = c->spot.row ? redo_cursor_next(c) :
+				  redo_cursor_seek(c, "", 0);
+	if (!more)
+		return 1;
+	change->key = redo_cursor_key(c, &change->key_len);
+	change->value = redo_cursor_value(c, &change->value_len);
+	return 0;
+}
+
+static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
+{
+	struct store *store = arg;
+	struct log_place place;
+	store_lock(store);
+	log_begin(store->log, true);
+	/* A freeze that fails leaves room for deletes, however often */
+	int rc = log_has_room(store->log, size + LOG_RESERVE / 4);
+	if (!rc)
+		rc = log_stage_payload(store->log, RECORD_NODES, run, size,
+				       true, &place);
+	if (rc)
+		log_abort(store->log);
+	else
+		rc = log_commit(store->log);
+	store_unlock(store);
+	if (rc)
+		return rc;
+	store->freezer.wrote = true;
+	*offset = place.payload;
+	return 0;
+}
+
+/* The table that waits goes into the tree */
+static int merge_table(struct store *store, const struct view *v,
+		       struct tree *tree, uint64_t *index_bytes)
+{
+	struct redo_cursor c;
+	struct merge_stats stats = { 0 };
+	struct merge_source source = { next_row, &c };
+	struct node_sink sink = { write_run, store, RUN_BYTES,
+				  budget_leaf(store->cache_limit) };
+	redo_cursor_init(&c, v->frozen, UINT64_MAX);
+	int rc = btree_merge(store->cache, &v->tree, &source, &sink, tree,
+			     &stats);
+	if (rc)
+		return rc;
+	uint64_t bytes = store->last.index_bytes + stats.bytes_written;
+	*index_bytes =
+		bytes > stats.bytes_replaced ? bytes - stats.bytes_replaced : 0;
+	return 0;
+}
+
+static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
+{
+	uint8_t body[FREEZE_BODY_SIZE];
+	store_lock(store);
+	log_begin(store->log, true);
+	/* If nothing has happened since the swap, replay need not go over the
+	 * nodes: after a close there is nothing to replay at all */
+	if (!store->replaying && redo_table_rows(store->view->active) == 0) {
+		f->replay = log_end(store->log);
+		f->next_id = atomic_load(&store->next_id);
+	}
+	freeze_encode(f, body);
+	int rc = log_stage_body(store->log, RECORD_FREEZE, body, sizeof(body),
+				offset);
+	if (rc)
+		log_abort(store->log);
+	else
+		rc = log_commit(store->log);
+	store_unlock(store);
+	return rc;
+}
+
+/* The nodes and what they refer to must be durable before the record is */
+static int write_durably(struct store *store, struct freeze *f,
+			 uint64_t *offset)
+{
+	int rc = log_sync(store->log, NULL);
+	if (rc)
+		return rc;
+	f->durable_to = log_durable_to(store->log);
+	rc = write_freeze(store, f, offset);
+	return rc ? rc : log_sync(store->log, NULL);
+}
+
+/* Second half; freeze_lock is held */
+static int merge(struct store *store)
+{
+	struct tree tree = { 0 };
+	struct view *merged = NULL;
+	uint64_t offset = 0;
+	int rc = 0;
+	/* Both belong together, and a swap changes both */
+	store_lock(store);
+	struct freeze f = store->next;
+	struct view *v = view_ref(store->view);
+	store_unlock(store);
+	if (!v->frozen)
+		goto out;
+	f.number = store->last.number + 1;
+	f.previous = store->last_offset;
+	rc = merge_table(store, v, &tree, &f.index_bytes);
+	f.root = tree.root;
+	f.height = tree.height;
+	/* Now, as nothing may fail once the record is durable. No other table
+	 * becomes the active one while there is a frozen one. */
+	if (!rc) {
+		merged = view_new(v->active, NULL, &tree);
+		rc = merged ? write_durably(store, &f, &offset) : -ENOMEM;
+	}
+	if (rc)
+		goto out;
+	store_lock(store);
+	log_set_last_freeze(store->log, offset);
+	store_set_view(store, merged);
+	merged = NULL;
+	budget_follow(store, store->view);
+	store_unlock(store);
+	store->last = f;
+	atomic_store(&store->last_offset, offset);
+	atomic_store(&store->freezes, f.number);
+	atomic_store(&store->index_bytes, f.index_bytes);
+out:
+	view_unref(merged);
+	view_unref(v);
+	return rc;
+}
+
+/* The memory of a table that was merged goes as soon as readers let it */
+static void reap(struct store *store)
+{
+	struct epoch *epoch = cache_epoch(store->cache);
+	epoch_wait(epoch, epoch_mark(epoch));
+	store_lock(store);
+	store_reap_views(store);
+	store_unlock(store);
+}
+
+/*
+ * Swap if nothing waits to be merged already and there is something to freeze.
+ * Who asks for a freeze gets one to go back to, even if the state has not
+ * changed since an automatic one.
+ */
+static int swap(struct store *store, bool automatic)
+{
+	int rc = 0;
+	store_lock(store);
+	bool something = redo_table_rows(store->view->active) ||
+			 (!automatic && store->last.automatic);
+	if (!store->view->frozen && something)
+		rc = begin_freeze(store, automatic);
+	else if (store->view->frozen && !automatic)
+		store->next.automatic = false; /* a writer was faster */
+	store_unlock(store);
+	return rc;
+}
+
+int freeze_all(struct store *store, bool automatic)
+{
+	pthread_mutex_lock(&store->freeze_lock);
+	int rc = merge(store);
+	if (!rc)
+		rc = swap(store, automatic);
+	if (!rc)
+		rc = merge(store);
+	pthread_mutex_unlock(&store->freeze_lock);
+	return rc;
+}
+
+int freeze_replayed(struct store *store, const struct log_position *at)
+{
+	pthread_mutex_lock(&store->freeze_lock);
+	int rc = begin_freeze(store, true);
+	if (!rc) {
+		store->next.replay = *at;
+		rc = merge(store);
+	}
+	pthread_mutex_unlock(&store->freeze_lock);
+	reap(store);
+	return rc;
+}
+
+/* ---- the freezer ------------------------------------------------------ */
+
+static void ask_freezer(struct store *store)
+{
+	struct freezer *f = &store->freezer;
+	pthread_mutex_lock(&f->lock);
+	f->wanted = true;
+	pthread_cond_signal(&f->wake);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static bool redo_long(const struct store *store)
+{
+	uint64_t redo = atomic_load(&store->redo_bytes);
+	return redo > REDO_MAX && redo > atomic_load(&store->index_bytes) / 4;
+}
+
+void freeze_if_full(struct store *store)
+{
+	budget_follow(store, store->view);
+	if (store->view->frozen)
+		return;
+	if (!budget_table_full(store, store->view->active) && !redo_long(store))
+		return;
+	/* Without memory for it the table grows a little beyond its limit */
+	if (begin_freeze(store, true) == 0)
+		ask_freezer(store);
+}
+
+/* What cannot be read now: to write all that goes before it once more for
+ * each operation would fill the disk */
+#define TRIES_AT_ONCE 3
+#define DAMAGE_PAUSE INT64_C(10000000000) /* ns */
+
+/* In ns, by a clock that nobody can set: store_now() may go back by hours */
+static int64_t steady_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* A bad sector is no better than damage. (After a write or sync that failed,
+ * which says EIO as well, nothing is written in any case.) */
+static bool cannot_read(int rc)
+{
+	return rc == -EIO || is_damage(rc);
+}
+
+bool freeze_has_room(struct store *store, bool makes_room)
+{
+	struct epoch *epoch = cache_epoch(store->cache);
+	unsigned slot = epoch_enter(epoch);
+	bool full =
+		budget_exhausted(store, atomic_load(&store->view), makes_room);
+	epoch_leave(epoch, slot);
+	return !full;
+}
+
+int freeze_wait_for_room(struct store *store, bool makes_room)
+{
+	struct freezer *f = &store->freezer;
+	int rc = 0;
+	while (rc == 0 && !freeze_has_room(store, makes_room)) {
+		pthread_mutex_lock(&f->lock);
+		if (f->wasted && cannot_read(f->result) &&
+		    f->failures > TRIES_AT_ONCE && steady_now() < f->again) {
+			rc = f->result;
+			pthread_mutex_unlock(&f->lock);
+			break;
+		}
+		uint64_t round = f->rounds;
+		f->wanted = true;
+		pthread_cond_signal(&f->wake);
+		while (f->rounds == round && !f->stop)
+			pthread_cond_wait(&f->done, &f->lock);
+		rc = f->stop ? -EIO : f->result;
+		pthread_mutex_unlock(&f->lock);
+	}
+	return rc;
+}
+
+static void *freezer_main(void *arg)
+{
+	struct store *store = arg;
+	struct freezer *f = &store->freezer;
+	pthread_mutex_lock(&f->lock);
+	while (!f->stop) {
+		if (!f->wanted) {
+			pthread_cond_wait(&f->wake, &f->lock);
+			continue;
+		}
+		f->wanted = false;
+		pthread_mutex_unlock(&f->lock);
+		pthread_mutex_lock(&store->freeze_lock);
+		f->wrote = false;
+		int rc = merge(store);
+		bool wasted = rc && f->wrote;
+		pthread_mutex_unlock(&store->freeze_lock);
+		reap(store);
+		if (rc)
+			store_report(store, "automatic freeze failed: %s",
+				     banyan_strerror(rc));
+		pthread_mutex_lock(&f->lock);
+		f->rounds++;
+		f->result = rc;
+		f->wasted = wasted;
+		f->failures = rc ? f->failures + 1 : 0;
+		f->again = steady_now() + DAMAGE_PAUSE;
+		pthread_cond_broadcast(&f->done);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+int freezer_start(struct store *store)
+{
+	int rc = pthread_create(&store->freezer.thread, NULL, freezer_main,
+				store);
+	store->freezer.started = rc == 0;
+	return -rc;
+}
+
+void freezer_stop(struct store *store)
+{
+	struct freezer *f = &store->freezer;
+	if (!f->started)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->stop = true;
+	pthread_cond_broadcast(&f->wake);
+	pthread_cond_broadcast(&f->done);
+	pthread_mutex_unlock(&f->lock);
+	pthread_join(f->thread, NULL);
+	f->started = false;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* freezes.h - the freezes in a file, of which each points to the one before. */
+#ifndef STORE_ENGINE_FREEZES_H
+#define STORE_ENGINE_FREEZES_H
+
+#include "engine/store.h"
+
+/* A walk from a freeze to those before it */
+struct freeze_walk {
+	uint64_t offset; /* of the freeze that is next; 0: none */
+	uint64_t size; /* of the file */
+	uint64_t number; /* of the freeze that was read last */
+};
+
+/* Begin with the freeze whose record is at offset */
+int freezes_walk(struct store *store, uint64_t offset, struct freeze_walk *w);
+
+/*
+ * 0: *f is the next freeze, at *offset. 1: there is none. Each lies before the
+ * one that led to it, see freeze_decode(): this ends.
+ */
+int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
+		 uint64_t *offset);
+
+/*
+ * The freeze with this number; *offset is that of the last one and becomes its
+ * own. -ENOENT: there is none, or it is later.
+ */
+int freezes_find(struct store *store, uint64_t number, uint64_t *offset,
+		 struct freeze *f);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/store.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+void store_report(struct store *store, const char *format, ...)
+{
+	char line[REPORT_MAX];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	pthread_mutex_lock(&store->report_lock);
+	memcpy(store->reported, line, sizeof(line));
+	pthread_mutex_unlock(&store->report_lock);
+	if (store->report)
+		store->report(store->report_arg, line);
+}
+
+void store_reported(struct store *store, char line[REPORT_MAX])
+{
+	pthread_mutex_lock(&store->report_lock);
+	memcpy(line, store->reported, sizeof(store->reported));
+	pthread_mutex_unlock(&store->report_lock);
+}
+
+timestamp store_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return timestamp_of((struct banyan_time){
+		.sec = ts.tv_sec, .nsec = (uint64_t)ts.tv_nsec });
+}
+
+void store_lock(struct store *store)
+{
+	while (sem_wait(&store->write_turn) && errno == EINTR)
+		;
+}
+
+bool store_try_lock(struct store *store)
+{
+	return sem_trywait(&store->write_turn) == 0;
+}
+
+/* Long enough for an append or two */
+#define SOON_TRIES 200
+#define SOON_PAUSE 50000 /* ns */
+
+bool store_lock_soon(struct store *store)
+{
+	const struct timespec pause = { .tv_nsec = SOON_PAUSE };
+	bool taken = store_try_lock(store);
+	for (unsigned i = 0; !taken && i < SOON_TRIES; i++) {
+		if (atomic_load(&store->batch))
+			return false;
+		nanosleep(&pause, NULL);
+		taken = store_try_lock(store);
+	}
+	return taken;
+}
+
+void store_unlock(struct store *store)
+{
+	sem_post(&store->write_turn);
+}
+
+void store_set_view(struct store *store, struct view *v)
+{
+	struct view *old = atomic_exchange(&store->view, v);
+	absent_range_forget(&store->txn.absent);
+	if (!old)
+		return;
+	old->mark = epoch_mark(cache_epoch(store->cache));
+	old->retired = store->retired;
+	store->retired = old;
+	store_reap_views(store);
+}
+
+void store_reap_views(struct store *store)
+{
+	struct view **at = &store->retired;
+	while (*at) {
+		struct view *v = *at;
+		if (!epoch_passed(cache_epoch(store->cache), v->mark)) {
+			at = &v->retired;
+			continue;
+		}
+		*at = v->retired;
+		view_unref(v);
+	}
+}

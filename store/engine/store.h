@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store.h - an open database file: what readers, the writer and the freezer
+ * share.
+ *
+ * Locks, in the order in which they are taken:
+ *
+ *   freeze_lock  one freeze at a time; held during its I/O
+ *   write_turn   the one writer: the transaction, the log's end, the counters,
+ *                the swap of redo tables; held during an append, never during a
+ *                sync. A semaphore, since a batch may be ended by another thread
+ *                than the one that began it.
+ *   held.shard   see held_data.h
+ *
+ * Readers take none of them. Which view is current is an atomic pointer that the
+ * writer changes; a view that was current is freed when all readers who had
+ * entered the epoch by then have left (epoch.h). The freezer is a thread that
+ * merges a full redo table into the tree; it sleeps on `wake` with freezer.lock
+ * held, which nests inside all of the others.
+ */
+#ifndef STORE_ENGINE_STORE_H
+#define STORE_ENGINE_STORE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "banyan.h"
+#include "log/log_scan.h"
+#include "model/held_data.h"
+#include "model/txn.h"
+#include "table/view.h"
+
+/* Bytes in a line that is reported, with its NUL */
+#define REPORT_MAX 512u
+
+struct freezer {
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* there is something to do */
+	pthread_cond_t done; /* a round has ended */
+	bool wanted;
+	bool stop;
+	uint64_t rounds;
+	bool wrote; /* nodes, in this round; under freeze_lock */
+	int result; /* of the last round */
+	bool wasted; /* it failed, and what it wrote is for nothing */
+	unsigned failures; /* since it went well */
+	int64_t again; /* then, after some: not before; a steady clock, in ns */
+};
+
+struct store {
+	struct file *file;
+	struct cache *cache;
+	struct log *log; /* NULL if read-only */
+	struct superblock sb;
+	bool read_only;
+	uint64_t durable_to; /* as it was found */
+	uint64_t cache_limit;
+	uint64_t table_limit; /* bytes at which a redo table is full */
+	_Atomic uint64_t tables_bytes; /* when the cache's limit was set */
+	uint64_t trimmed; /* that limit, when the pool was last trimmed */
+	void (*report)(void *arg, const char *line);
+	void *report_arg;
+	pthread_mutex_t report_lock; /* protects the next */
+	char reported[REPORT_MAX]; /* the last line */
+	_Atomic unsigned handles; /* that refer to it */
+	struct fork_guard *guard;
+
+	sem_t write_turn;
+	struct txn txn; /* in the making; under write_turn */
+	banyan *_Atomic batch; /* that has the turn; NULL: none */
+	_Atomic bool mark_wanted; /* whoever has the turn appends it */
+	_Atomic uint64_t next_id; /* written under write_turn, as are: */
+	_Atomic uint64_t keys;
+	_Atomic uint64_t live;
+	_Atomic uint64_t redo_bytes; /* of operations since the last swap */
+	_Atomic uint64_t index_bytes; /* of the tree's nodes, about */
+	_Atomic uint64_t
+		counted; /* the operation that is counted in keys, live */
+	_Atomic uint64_t visible; /* operations up to this are seen */
+	_Atomic bool orphans; /* some may wait to be swept */
+	bool replaying; /* being opened: more operations lie in the log */
+
+	struct view *_Atomic view; /* written under write_turn */
+	struct view *retired; /* under write_turn: those that are to go */
+
+	struct held_table held; /* of the handle that banyan_open() gave */
+
+	pthread_mutex_t freeze_lock;
+	struct freeze last; /* the last freeze, under freeze_lock */
+	_Atomic uint64_t last_offset; /* written under it, as is: */
+	_Atomic uint64_t freezes; /* the number of the last one */
+	struct freeze next; /* what its successor will say, from the swap on */
+	struct freezer freezer;
+};
+
+__attribute__((format(printf, 2, 3))) void
+store_report(struct store *store, const char *format, ...);
+/* The line that was reported last */
+void store_reported(struct store *store, char line[REPORT_MAX]);
+
+/*
+ * The time that operations and freezes are stamped with: the coarse clock, with
+ * which the kernel's file systems stamp, so that a file that is made on one of
+ * them after one that is made here is not the older one.
+ */
+timestamp store_now(void);
+
+/* Take and give back the writer's turn */
+void store_lock(struct store *store);
+bool store_try_lock(struct store *store);
+/* Take it unless that takes long, as it does while a batch is open */
+bool store_lock_soon(struct store *store);
+void store_unlock(struct store *store);
+
+/* Let a view be the current one, in the writer's turn or while opening */
+void store_set_view(struct store *store, struct view *v);
+/* Free what no reader can see any more of views that were current; the same */
+void store_reap_views(struct store *store);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * write.h - write transactions: one operation, or a batch of them.
+ *
+ * The writer has the turn from store_write_begin() to store_write_end(). An
+ * operation of a batch is begun and ended in between, with batch_step_begin()
+ * and batch_step_end().
+ */
+#ifndef STORE_ENGINE_WRITE_H
+#define STORE_ENGINE_WRITE_H
+
+#include "engine/store.h"
+
+/*
+ * Begin an operation. makes_room: it may use the last bytes of a full disk.
+ * Waits for the turn. Always paired with store_write_end() if it succeeds.
+ */
+int store_write_begin(struct store *store, enum operation_kind kind,
+		      bool makes_room, struct txn **txn);
+
+/* Likewise, but -EAGAIN rather than to wait for a batch or a freeze */
+int store_write_begin_soon(struct store *store, enum operation_kind kind,
+			   bool makes_room, struct txn **txn);
+
+/*
+ * Commit the transaction if rc is 0, else drop it. Returns rc, or why it could
+ * not be committed.
+ */
+int store_write_end(struct store *store, int rc);
+
+/* The next operation of the batch: 0, -E2BIG, or why all of it is lost */
+int batch_step_begin(struct txn *txn, bool makes_room);
+/*
+ * It has succeeded if rc is 0, else it is taken back. If that cannot be done
+ * the batch is lost. Returns rc, or why it does not fit into the batch.
+ */
+int batch_step_end(struct txn *txn, int rc);
+
+/* Make all that was committed durable */
+int store_sync(struct store *store);
+/* Append a mark that tells what is durable, if it is of any use */
+void store_mark(struct store *store);
+
+#endif

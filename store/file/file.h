@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.h - the seam between the store and what holds its bytes.
+ *
+ * A struct file is an append-only object: bytes are written at or beyond its
+ * end, in order, and never change afterwards. Three implementations: a local
+ * file (file_posix.c, file_name.c), memory (file_memory.c), and the
+ * fault-injecting one of the tests. All return 0 or a negative errno value;
+ * short transfers and EINTR stay inside. Reads may run beside an append;
+ * appends, sync aside, come from one thread at a time.
+ */
+#ifndef STORE_FILE_FILE_H
+#define STORE_FILE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct file;
+
+struct file_ops {
+	/* Exactly size bytes at offset, or -ENODATA if the file ends before */
+	int (*read)(struct file *f, void *buffer, size_t size, uint64_t offset);
+	/*
+	 * Write all of iov (which may be changed) at offset, at or beyond the
+	 * end; what lies between reads as zeros. On failure *written, never
+	 * NULL, tells how many bytes reached the file. -EIO, too, if somebody
+	 * else has changed the size of the file since the last append.
+	 */
+	int (*append)(struct file *f, struct iovec *iov, int count,
+		      uint64_t offset, size_t *written);
+	/* Make all that was appended durable, then verify as below. Never try
+	 * again after failure. */
+	int (*sync)(struct file *f);
+	/*
+	 * 0, or -EIO if somebody else has cut, deleted or replaced the file.
+	 * NULL: nobody can.
+	 */
+	int (*verify)(struct file *f);
+	int (*size)(struct file *f, uint64_t *size);
+	/*
+	 * See to it that the bytes up to `to` can be written without running
+	 * out of space: 0, -ENOSPC, or -EOPNOTSUPP where nobody can know.
+	 * The size stays. to = 0 gives back what is reserved beyond the end.
+	 */
+	int (*reserve)(struct file *f, uint64_t to);
+	/* Forget cached pages from offset on, after a failed sync */
+	int (*drop_cache)(struct file *f, uint64_t offset);
+	/* Put a new file, made durable, in its place: see file_create() */
+	int (*publish)(struct file *f, bool replace);
+	/* Let others write to it, as nothing is appended any more; NULL: there is
+	 * no lock */
+	void (*unlock)(struct file *f);
+	void (*close)(struct file *f); /* drops an unpublished file */
+};
+
+struct file {
+	const struct file_ops *ops;
+	/* Gets a line if another program has changed the file. May be NULL. */
+	void (*report)(void *arg, const char *line);
+	void *report_arg;
+};
+
+static inline int file_read(struct file *f, void *buffer, size_t size,
+			    uint64_t offset)
+{
+	return f->ops->read(f, buffer, size, offset);
+}
+
+static inline int file_append(struct file *f, struct iovec *iov, int count,
+			      uint64_t offset, size_t *written)
+{
+	return f->ops->append(f, iov, count, offset, written);
+}
+
+static inline int file_sync(struct file *f)
+{
+	return f->ops->sync(f);
+}
+
+static inline int file_verify(struct file *f)
+{
+	return f->ops->verify ? f->ops->verify(f) : 0;
+}
+
+static inline int file_size(struct file *f, uint64_t *size)
+{
+	return f->ops->size(f, size);
+}
+
+static inline int file_reserve(struct file *f, uint64_t to)
+{
+	return f->ops->reserve(f, to);
+}
+
+static inline int file_drop_cache(struct file *f, uint64_t offset)
+{
+	return f->ops->drop_cache(f, offset);
+}
+
+static inline int file_publish(struct file *f, bool replace)
+{
+	return f->ops->publish(f, replace);
+}
+
+static inline void file_unlock(struct file *f)
+{
+	if (f->ops->unlock)
+		f->ops->unlock(f);
+}
+
+static inline void file_close(struct file *f)
+{
+	if (f)
+		f->ops->close(f);
+}
+
+/*
+ * A local file. Opened for writing it is locked: -EBUSY if somebody else has
+ * it. -EISDIR for a directory, -EINVAL for anything else but a regular file.
+ */
+int file_open(const char *path, bool writable, struct file **f);
+
+/*
+ * A new local file, locked, that is nowhere to be seen (an unnamed or a hidden
+ * temporary beside path) until file_publish() puts it at path: -EEXIST if there
+ * is one already and `replace` is not set. Publishing syncs the file before and
+ * the directory afterwards.
+ */
+int file_create(const char *path, mode_t mode, struct file **f);
+
+/* A file in memory, empty, published from the beginning */
+int file_memory(struct file **f);
+
+/* Who has the local file at path locked; see banyan_holder() */
+pid_t file_holder(const char *path);
+
+/* Has somebody, who may be this process, the local file at path locked? */
+static inline bool file_in_use(const char *path)
+{
+	pid_t holder = file_holder(path);
+	return holder > 0 || holder == -1;
+}
+
+/* Leave this process' pid with a locked local file; 0 on any other file */
+int file_claim(struct file *f);
+
+#endif

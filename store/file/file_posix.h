@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file_posix.h - a local file: what its bytes (file_posix.c), its name
+ * (file_name.c) and the watch over both (file_verify.c) share.
+ *
+ * Threads: `reserved` and `temporary` belong to the one thread that appends,
+ * which alone changes `end`; reading, syncing and verifying may run beside it.
+ */
+#ifndef STORE_FILE_FILE_POSIX_H
+#define STORE_FILE_FILE_POSIX_H
+
+#include <stdatomic.h>
+
+#include "file/file.h"
+
+struct posix_file {
+	struct file file;
+	int fd;
+	int dir; /* O_PATH: the directory of name */
+	char *name; /* within dir, no symbolic link when opened */
+	char *temporary; /* within dir; NULL once published */
+	bool writable;
+	pid_t owner; /* not a child that has a copy of this */
+	bool cannot_reserve;
+	uint64_t reserved; /* allocated by us up to here; 0: nothing */
+	_Atomic uint64_t end; /* the size that appends have left */
+	_Atomic bool reported; /* what somebody else has done to the file */
+};
+
+static inline struct posix_file *posix_of(struct file *f)
+{
+	return (struct posix_file *)f;
+}
+
+/* The calls of a struct file */
+extern const struct file_ops posix_ops;
+int posix_size(struct file *f, uint64_t *size);
+int posix_publish(struct file *f, bool replace);
+
+/* Let others lock the file, though a child may have the descriptor open */
+void posix_unlock(struct file *f);
+
+/* -EIO unless the file ends where the last append ended */
+int posix_check_end(struct posix_file *p);
+int posix_verify(struct file *f);
+
+#endif

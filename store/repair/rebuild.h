@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rebuild.h - a database in the making: rows are put into it one by one, and
+ * nobody sees it before it is published. What the model says about rows is left
+ * to whoever puts them.
+ */
+#ifndef STORE_REPAIR_REBUILD_H
+#define STORE_REPAIR_REBUILD_H
+
+#include "engine/read_txn.h"
+#include "model/extents.h"
+
+struct rebuild {
+	struct file *below; /* the new file */
+	struct file *over; /* see file_overlay.h */
+	struct store *store;
+	struct txn *txn; /* the operation that is being filled, or NULL */
+};
+
+/* Begin one that will be at path; watch as in file_overlay.h */
+int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
+		 uint64_t cache_bytes, int (*watch)(void *arg), void *arg);
+/* Drop it: nothing is left. Zeroed is fine. */
+void rebuild_drop(struct rebuild *d);
+/* Make it durable and give it its name; it is dropped, whatever comes back */
+int rebuild_publish(struct rebuild *d);
+
+int rebuild_put(struct rebuild *d, const struct row_key *key, const void *value,
+		size_t len);
+int rebuild_delete(struct rebuild *d, const struct row_key *key);
+
+/* Write bytes to its log: the runs at which they then lie, from `at` on */
+int rebuild_stage(struct rebuild *d, const void *bytes, size_t size,
+		  uint64_t at, struct runs *runs);
+
+/* Its rows at this moment; to be ended with rebuild_read_end() */
+int rebuild_read(struct rebuild *d, struct read_txn *rtxn);
+void rebuild_read_end(struct read_txn *rtxn);
+
+/* Is there a row? Sees what was put last. 1, 0, or an error. */
+int rebuild_has(struct rebuild *d, const struct row_key *key);
+
+/* The last operation: it says what the counters are, of all there is */
+int rebuild_count(struct rebuild *d, uint64_t next_id, uint64_t keys,
+		  uint64_t live);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "fault_calls.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+/* The lock protects all but `below`; calls are handed on without it */
+struct calls {
+	struct file file;
+	struct file *below;
+	pthread_mutex_t lock;
+	struct calls_plan plan;
+	uint64_t counted[FAULT_CALLS + 1]; /* the last one: any */
+	uint64_t failed;
+	unsigned paused;
+};
+
+static struct calls *calls_of(struct file *f)
+{
+	return (struct calls *)f;
+}
+
+/* 0, or the error that this call is to fail with */
+static int count(struct calls *t, enum fault_call call)
+{
+	const struct calls_plan *p = &t->plan;
+	int rc = 0;
+	pthread_mutex_lock(&t->lock);
+	if (!t->paused) {
+		t->counted[call]++;
+		t->counted[FAULT_CALLS]++;
+		uint64_t n = t->counted[p->call];
+		bool mine = p->call == FAULT_CALLS || p->call == call;
+		if (mine && p->nth &&
+		    (n == p->nth || (p->lasting && n > p->nth))) {
+			t->failed++;
+			rc = p->error;
+		}
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+/* ---- the calls of file.h ---------------------------------------------- */
+
+static int calls_read(struct file *f, void *buffer, size_t size,
+		      uint64_t offset)
+{
+	int rc = count(calls_of(f), FAULT_READ);
+	return rc ? rc : file_read(calls_of(f)->below, buffer, size, offset);
+}
+
+/* Of iov only the first bytes, and never all of it: how many pieces */
+static int cut_iov(struct iovec *iov, int n, size_t bytes)
+{
+	size_t all = 0;
+	int i = 0;
+	for (int k = 0; k < n; k++)
+		all += iov[k].iov_len;
+	if (bytes >= all)
+		bytes = all ? all - 1 : 0;
+	for (; i < n && bytes; i++) {
+		if (iov[i].iov_len > bytes)
+			iov[i].iov_len = bytes;
+		bytes -= iov[i].iov_len;
+	}
+	return i;
+}
+
+static int calls_append(struct file *f, struct iovec *iov, int n,
+			uint64_t offset, size_t *written)
+{
+	struct calls *t = calls_of(f);
+	int said = count(t, FAULT_APPEND);
+	*written = 0;
+	if (!said)
+		return file_append(t->below, iov, n, offset, written);
+	n = cut_iov(iov, n, t->plan.partly);
+	int rc = n ? file_append(t->below, iov, n, offset, written) : 0;
+	return rc ? rc : said;
+}
+
+static int calls_sync(struct file *f)
+{
+	int rc = count(calls_of(f), FAULT_SYNC);
+	if (!rc)
+		return file_sync(calls_of(f)->below);
+	/* The one below is to know that what this sync covers is in doubt */
+	fault_file_fail(calls_of(f)->below, FAULT_SYNC, 1, rc, false);
+	return file_sync(calls_of(f)->below);
+}
+
+static int calls_verify(struct file *f)
+{
+	int rc = count(calls_of(f), FAULT_VERIFY);
+	return rc ? rc : file_verify(calls_of(f)->below);
+}
+
+static int calls_size(struct file *f, uint64_t *size)
+{
+	int rc = count(calls_of(f), FAULT_SIZE);
+	return rc ? rc : file_size(calls_of(f)->below, size);
+}
+
+static int calls_reserve(struct file *f, uint64_t to)
+{
+	int rc = count(calls_of(f), FAULT_RESERVE);
+	return rc ? rc : file_reserve(calls_of(f)->below, to);
+}
+
+static int calls_drop_cache(struct file *f, uint64_t offset)
+{
+	int rc = count(calls_of(f), FAULT_DROP_CACHE);
+	return rc ? rc : file_drop_cache(calls_of(f)->below, offset);
+}
+
+static int calls_publish(struct file *f, bool replace)
+{
+	int rc = count(calls_of(f), FAULT_PUBLISH);
+	return rc ? rc : file_publish(calls_of(f)->below, replace);
+}
+
+static void calls_close(struct file *f)
+{
+	file_close(calls_of(f)->below);
+}
+
+static const struct file_ops calls_ops = {
+	.read = calls_read,
+	.append = calls_append,
+	.sync = calls_sync,
+	.verify = calls_verify,
+	.size = calls_size,
+	.reserve = calls_reserve,
+	.drop_cache = calls_drop_cache,
+	.publish = calls_publish,
+	.close = calls_close,
+};
+
+/* ---- the outside ------------------------------------------------------ */
+
+struct file *calls_new(struct file *below)
+{
+	struct calls *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->file.ops = &calls_ops;
+	t->below = below;
+	pthread_mutex_init(&t->lock, NULL);
+	return &t->file;
+}
+
+void calls_fail(struct file *f, const struct calls_plan *plan)
+{
+	struct calls *t = calls_of(f);
+	pthread_mutex_lock(&t->lock);
+	t->plan = *plan;
+	for (size_t i = 0; i <= FAULT_CALLS; i++)
+		t->counted[i] = 0;
+	t->failed = 0;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void pause_by(struct file *f, unsigned n)
+{
+	struct calls *t = calls_of(f);
+	pthread_mutex_lock(&t->lock);
+	t->paused += n;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void calls_pause(struct file *f)
+{
+	pause_by(f, 1);
+}
+
+void calls_resume(struct file *f)
+{
+	pause_by(f, UINT_MAX);
+}
+
+uint64_t calls_counted(struct file *f, enum fault_call call)
+{
+	struct calls *t = calls_of(f);
+	pthread_mutex_lock(&t->lock);
+	uint64_t n = t->counted[call];
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+uint64_t calls_failed(struct file *f)
+{
+	struct calls *t = calls_of(f);
+	pthread_mutex_lock(&t->lock);
+	uint64_t n = t->failed;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+void calls_free(struct file *f)
+{
+	if (!f)
+		return;
+	pthread_mutex_destroy(&calls_of(f)->lock);
+	free(calls_of(f));
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+#include "fault_events.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- failing ---------------------------------------------------------- */
+
+/* Count a call: 0, or the error that it is to fail with */
+static int count_call(struct fault_file *t, enum fault_call call)
+{
+	struct failure *x = &t->failures[call];
+	assert(!t->closed);
+	x->calls++;
+	if (!x->at || x->calls < x->at)
+		return 0;
+	if (!x->for_ever)
+		x->at = 0;
+	return x->error;
+}
+
+uint64_t fault_file_calls(struct file *f, enum fault_call call)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	uint64_t calls = t->failures[call].calls;
+	pthread_mutex_unlock(&t->lock);
+	return calls;
+}
+
+void fault_file_fail(struct file *f, enum fault_call call, uint64_t n,
+		     int error, bool for_ever)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	struct failure *x = &t->failures[call];
+	x->at = n ? x->calls + n : 0;
+	x->error = error;
+	x->for_ever = for_ever;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void fault_file_fail_after(struct file *f, size_t bytes)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	t->fail_after = bytes;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void fault_file_limit(struct file *f, uint64_t size)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	t->limit = size;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void fault_file_at_sync(struct file *f, fault_at_sync *call, void *arg)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	t->at_sync = call;
+	t->at_sync_arg = arg;
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- recording -------------------------------------------------------- */
+
+static void bytes_unref(struct bytes *b)
+{
+	if (b && atomic_fetch_sub(&b->refs, 1) == 1)
+		free(b);
+}
+
+static struct bytes *bytes_of(const struct iovec *iov, int count, size_t size)
+{
+	struct bytes *b = malloc(sizeof(*b) + size);
+	size_t at = 0;
+	if (!b)
+		return NULL;
+	atomic_init(&b->refs, 1);
+	for (int i = 0; i < count && at < size; i++) {
+		size_t n = iov[i].iov_len;
+		if (n > size - at)
+			n = size - at;
+		if (n)
+			memcpy(b->at + at, iov[i].iov_base, n);
+		at += n;
+	}
+	return b;
+}
+
+int fault_record(struct fault_file *t, struct event e)
+{
+	if (t->event_count == t->event_room) {
+		size_t room = t->event_room * 2 + 16;
+		struct event *events =
+			realloc(t->events, room * sizeof(*events));
+		if (!events)
+			return -ENOMEM;
+		t->events = events;
+		t->event_room = room;
+	}
+	t->events[t->event_count++] = e;
+	return 0;
+}
+
+static int record_sync(struct fault_file *t, bool good)
+{
+	size_t number = t->event_count;
+	int rc = fault_record(t, (struct event){ .sync = number });
+	if (rc)
+		return rc;
+	for (; t->uncovered < number; t->uncovered++) {
+		t->events[t->uncovered].sync = number;
+		t->events[t->uncovered].doubtful = !good;
+	}
+	t->uncovered = number + 1;
+	return 0;
+}
+
+static int record_append(struct fault_file *t, struct bytes *bytes,
+			 uint64_t offset, size_t size)
+{
+	struct event e = { .offset = offset,
+			   .length = size,
+			   .bytes = bytes,
+			   .sync = NOT_YET };
+	return fault_record(t, e);
+}
+
+/* ---- the calls of file.h ---------------------------------------------- */
+
+static int fault_read(struct file *f, void *buffer, size_t size,
+		      uint64_t offset)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	int rc = count_call(t, FAULT_READ);
+	if (!rc && (offset > t->now.size || size > t->now.size - offset))
+		rc = -ENODATA;
+	if (!rc)
+		image_read(&t->now, buffer, size, offset);
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+/* How much of it is written, and what is said about the rest */
+static int cut_short(struct fault_file *t, uint64_t offset, size_t *size)
+{
+	int rc = count_call(t, FAULT_APPEND);
+	if (rc && *size > t->fail_after)
+		*size = t->fail_after;
+	else if (rc && *size) /* with all of it written it is no failure */
+		--*size;
+	if (t->limit && (offset > t->limit || *size > t->limit - offset)) {
+		*size = offset > t->limit ? 0 : (size_t)(t->limit - offset);
+		rc = rc ? rc : -ENOSPC;
+	}
+	return rc;
+}
+
+static int append(struct fault_file *t, const struct iovec *iov, int count,
+		  uint64_t offset, size_t size)
+{
+	struct bytes *bytes = bytes_of(iov, count, size);
+	if (!bytes)
+		return -ENOMEM;
+	int rc = image_write(&t->now, bytes->at, size, offset);
+	if (!rc)
+		rc = record_append(t, bytes, offset, size);
+	if (rc)
+		bytes_unref(bytes);
+	else
+		t->now.size = offset + size;
+	return rc;
+}
+
+static int fault_append(struct file *f, struct iovec *iov, int count,
+			uint64_t offset, size_t *written)
+{
+	struct fault_file *t = fault_of(f);
+	size_t size = 0;
+	for (int i = 0; i < count; i++)
+		size += iov[i].iov_len;
+	pthread_mutex_lock(&t->lock);
+	assert(offset >= t->now.size); /* no byte is ever written twice */
+	int said = cut_short(t, offset, &size);
+	*written = 0;
+	int rc = size ? append(t, iov, count, offset, size) : 0;
+	if (!rc && size)
+		*written = size;
+	pthread_mutex_unlock(&t->lock);
+	/* The caller may rely on its iov being used up or not: spoil it */
+	for (int i = 0; i < count; i++)
+		iov[i] = (struct iovec){ NULL, 0 };
+	return rc ? rc : said;
+}
+
+/* Not with the lock held: it may use the file */
+static void call_at_sync(struct fault_file *t)
+{
+	pthread_mutex_lock(&t->lock);
+	fault_at_sync *call = t->at_sync;
+	void *arg = t->at_sync_arg;
+	pthread_mutex_unlock(&t->lock);
+	if (call)
+		call(arg);
+}
+
+static int fault_sync(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	call_at_sync(t);
+	pthread_mutex_lock(&t->lock);
+	int said = count_call(t, FAULT_SYNC);
+	int rc = record_sync(t, !said);
+	pthread_mutex_unlock(&t->lock);
+	call_at_sync(t);
+	return rc ? rc : said;
+}
+
+static int fault_verify(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	int rc = count_call(t, FAULT_VERIFY);
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+static int fault_size(struct file *f, uint64_t *size)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	int rc = count_call(t, FAULT_SIZE);
+	if (!rc)
+		*size = t->now.size;
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+static int fault_reserve(struct file *f, uint64_t to)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	int rc = count_call(t, FAULT_RESERVE);
+	if (!rc && t->limit && to > t->limit)
+		rc = -ENOSPC;
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+/* What only the cache had is gone; what is still to be written stays there */
+static int fault_drop_cache(struct file *f, uint64_t offset)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	int rc = count_call(t, FAULT_DROP_CACHE);
+	for (size_t i = 0; !rc && i < t->event_count; i++) {
+		struct event *e = &t->events[i];
+		if (!e->doubtful || e->lost || e->offset < offset)
+			continue;
+		e->lost = true;
+		rc = image_zero(&t->now, e->length, e->offset);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+static int fault_publish(struct file *f, bool replace)
+{
+	struct fault_file *t = fault_of(f);
+	(void)replace;
+	pthread_mutex_lock(&t->lock);
+	int rc = count_call(t, FAULT_PUBLISH);
+	if (!rc)
+		rc = record_sync(t, true);
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+static void fault_close(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	assert(!t->closed);
+	t->closed = true;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static const struct file_ops fault_ops = {
+	.read = fault_read,
+	.append = fault_append,
+	.sync = fault_sync,
+	.verify = fault_verify,
+	.size = fault_size,
+	.reserve = fault_reserve,
+	.drop_cache = fault_drop_cache,
+	.publish = fault_publish,
+	.close = fault_close,
+};
+
+struct fault_file *fault_new(void)
+{
+	struct fault_file *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->file.ops = &fault_ops;
+	pthread_mutex_init(&t->lock, NULL);
+	return t;
+}
+
+int fault_file_new(const void *bytes, size_t size, struct file **f)
+{
+	struct fault_file *t = fault_new();
+	if (!t)
+		return -ENOMEM;
+	int rc = image_write(&t->base, bytes, size, 0);
+	t->base.size = size;
+	if (!rc)
+		rc = image_copy(&t->now, &t->base);
+	if (rc)
+		fault_file_free(&t->file);
+	else
+		*f = &t->file;
+	return rc;
+}
+
+void fault_file_free(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	if (!t)
+		return;
+	pthread_mutex_destroy(&t->lock);
+	image_free(&t->base);
+	image_free(&t->now);
+	for (size_t i = 0; i < t->event_count; i++)
+		bytes_unref(t->events[i].bytes);
+	free(t->events);
+	free(t);
+}
+
+size_t fault_file_events(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	size_t count = t->event_count;
+	pthread_mutex_unlock(&t->lock);
+	return count;
+}
+
+uint64_t fault_file_size(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->lock);
+	uint64_t size = t->now.size;
+	pthread_mutex_unlock(&t->lock);
+	return size;
+}

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+# lib.sh - what the suites in bash share; to be sourced.
+#
+# A suite prints "ok" or "not ok" and a sentence for each test and at last how
+# many passed and failed; it exits 1 if any failed.
+
+passed=0
+failed=0
+skipped=0
+
+# What is told of a test, its sentence aside: a line or more each
+details()
+{
+	(($# == 0)) || printf '%s\n' "$@" | sed 's/^/    /'
+}
+
+# ok SENTENCE [DETAIL...]
+ok()
+{
+	passed=$((passed + 1))
+	echo "ok $1"
+	details "${@:2}"
+}
+
+# not_ok SENTENCE [DETAIL...]
+not_ok()
+{
+	failed=$((failed + 1))
+	echo "not ok $1"
+	details "${@:2}"
+}
+
+# skip SENTENCE WHY
+skip()
+{
+	skipped=$((skipped + 1))
+	echo "SKIPPED - $1: $2"
+}
+
+# is SENTENCE EXPECTED GOT
+is()
+{
+	if [[ $2 == "$3" ]]; then
+		ok "$1"
+	else
+		not_ok "$1" "expected: ${2:0:1000}" "got: ${3:0:1000}"
+	fi
+}
+
+# like SENTENCE PATTERN GOT: an extended regular expression, for all of it
+like()
+{
+	if [[ $3 =~ ^($2)$ ]]; then
+		ok "$1"
+	else
+		not_ok "$1" "pattern: $2" "got: $3"
+	fi
+}
+
+# sound SENTENCE FILE [OPTION...]: banyan check says so, and nothing else
+sound()
+{
+	local sentence=$1 file=$2 got
+	shift 2
+	got=$("$BANYAN" check "$@" "$file" 2>&1; echo "status $?")
+	like "$sentence" \
+		"${file//./\\.}: sound (up to|at) freeze [^"$'\n'"]*"$'\n'"status 0" \
+		"$got"
+}
+
+# The last line of a suite, and its end
+finish()
+{
+	((skipped == 0)) || echo "# $skipped skipped"
+	echo "$passed passed, $failed failed"
+	exit $((failed > 0))
+}
+
+can_mount() { [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; }
+
+# daemon_of FILE: prints the id of a process that has the file open
+daemon_of()
+{
+	find /proc/[0-9]*/fd -lname "$1" -printf '%h\n' 2>/dev/null |
+		sed -n '1s|^/proc/\([0-9]*\)/fd$|\1|p'
+}
+
+# Prints a new directory; its name tells which suite has made it
+new_work()
+{
+	local name=${0##*/}
+	realpath "$(mktemp -d "${TMPDIR:-/tmp}/banyan-${name%.sh}.XXXXXX")"
+}
+
+# unmount_below DIRECTORY: whatever is mounted there, in use or not
+unmount_below()
+{
+	local point
+	# In the form of the list of mounts; the last one first, as it may lie in
+	# another
+	while read -r point; do
+		point=$(printf '%b' "${point//\\/\\0}") # of \040 it makes a blank
+		umount -l "$point" 2>/dev/null || fusermount3 -u -z "$point"
+	done < <(top=${1// /\\040}/ awk \
+		'index($5, ENVIRON["top"]) == 1 { print $5 }' \
+		/proc/self/mountinfo | tac)
+}
+
+remove_work()
+{
+	unmount_below "$1"
+	rm -rf --one-file-system "$1"
+}
+
+# Work in a directory $work of the suite's own; it goes when the suite ends,
+# however it does
+enter_work()
+{
+	work=$(new_work) && cd "$work" || exit 1
+	trap 'cd /; remove_work "$work"' EXIT
+}

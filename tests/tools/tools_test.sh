@@ -1,0 +1,1369 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# tools_test.sh - the banyan command from outside: what it prints, where, and
+# with which exit status.
+#
+# BANYAN and BANYANFS name the binaries. Prints "ok" or "not ok" and a sentence
+# for each test and at last how many passed and failed; exits 1 if any failed.
+# The tests that mount are left out, saying so, where /dev/fuse cannot be used.
+
+set -u
+export LC_ALL=C TZ=UTC
+unset ARGP_HELP_FMT
+
+BANYAN=$(realpath "${BANYAN:-build/banyan}")
+BANYANFS=$(realpath "${BANYANFS:-build/banyanfs}")
+export PATH=${BANYANFS%/*}:$PATH
+top=$(realpath "${0%/*}/../..")
+
+. "$top/tests/support/lib.sh"
+enter_work
+
+# ---- helpers ----------------------------------------------------------------
+
+banyan() { "$BANYAN" "$@"; }
+
+# gives SENTENCE STATUS OUTPUT ARGUMENT...: banyan prints this and nothing on
+# standard error
+gives()
+{
+	local sentence=$1 status=$2 output=$3 got got_status
+	shift 3
+	got=$("$BANYAN" "$@" 2>err </dev/null; echo "status $?")
+	got_status=${got##*status }
+	got=${got%status *}
+	got=${got%$'\n'}
+	if [[ $got == "$output" && $got_status == "$status" && ! -s err ]]; then
+		ok "$sentence"
+	else
+		not_ok "$sentence" "banyan $*" "expected $status: $output" \
+			"got $got_status: $got" "stderr: $(<err)"
+	fi
+}
+
+# refuses SENTENCE STATUS PATTERN ARGUMENT...: banyan prints nothing but one
+# line on standard error, all of which matches
+refuses()
+{
+	local sentence=$1 status=$2 pattern=$3 got_status lines
+	shift 3
+	"$BANYAN" "$@" >out 2>err </dev/null
+	got_status=$?
+	lines=$(wc -l <err)
+	if [[ $got_status == "$status" && ! -s out && $lines == 1 &&
+		$(<err) =~ ^($pattern)$ ]]; then
+		ok "$sentence"
+	else
+		not_ok "$sentence" "banyan $*" "expected $status: $pattern" \
+			"got $got_status: $(<err)" "stdout: $(head -c 200 out)"
+	fi
+}
+
+# The directory that fresh mounts the database on; empty: it does not
+through=
+
+fresh()
+{
+	[[ -z $through ]] || banyan umount notes.banyan 2>/dev/null
+	rm -f notes.banyan
+	banyan create notes.banyan
+	[[ -z $through ]] || banyan mount notes.banyan $through
+}
+
+# ---- help and misuse --------------------------------------------------------
+
+test_help()
+{
+	local command all
+
+	gives "version is told" 0 "banyan $(banyan --version | cut -d' ' -f2)" \
+		--version
+	banyan >out 2>err
+	is "no arguments are misuse" "2 0" "$? $(wc -c <out)"
+	like "and get the help on standard error" 'Usage: banyan .*' "$(<err)"
+	like "help goes to standard output" 'Usage: banyan .*' "$(banyan help)"
+	is "--help is the same" "$(banyan help)" "$(banyan --help)"
+	is "help help, too" "$(banyan help)" "$(banyan help help)"
+	all=$(banyan help)
+	for command in create put get ls ln mv rm mkdir import export stat \
+		freeze freezes check mount umount; do
+		like "help lists $command" ".*  $command .*" "$all"
+		like "$command has help of its own" \
+			"Usage: banyan $command .*" "$(banyan $command --help)"
+		is "help $command is the same" "$(banyan $command --help)" \
+			"$(banyan help $command)"
+		refuses "$command without arguments is misuse" 2 \
+			"banyan $command: too few arguments.*" $command
+		refuses "$command with an unknown option is misuse" 2 \
+			"banyan $command: .*'--whatever'; 'banyan $command --help' .*" \
+			$command --whatever
+	done
+	is "no line of help is wider than 80" "" \
+		"$( (banyan help; for command in put ls stat mount check get \
+			export freezes; do
+			banyan help $command; done) | grep -E '.{81}')"
+	refuses "an unknown command is misuse" 2 \
+		"banyan: 'cut' is not a command.*" cut
+	refuses "a surplus argument is misuse" 2 \
+		"banyan get: 'c' is one argument too many.*" get a b c
+	refuses "so is an option without its argument" 2 \
+		"banyan ls: .*'--from' .*; 'banyan ls --help' .*" ls --from
+	refuses "a timeout that is no number is misuse" 2 \
+		"banyan: .*'soon'.*" umount --timeout=soon notes
+}
+
+# ---- values -----------------------------------------------------------------
+
+test_values()
+{
+	fresh
+	gives "put sets a value" 0 "" put notes.banyan colour green
+	gives "get shows it" 0 "green" get notes.banyan colour
+	gives "put replaces it" 0 "" put notes.banyan colour blue
+	gives "get shows the new one" 0 "blue" get notes.banyan colour
+	refuses "put -n refuses a key that exists" 1 \
+		"banyan: notes.banyan: key 'colour': exists already" \
+		put -n notes.banyan colour red
+	gives "and leaves it alone" 0 "blue" get notes.banyan colour
+	gives "put -n makes a new one" 0 "" put -n notes.banyan size 7
+
+	printf 'a\0b\n' | banyan put notes.banyan bytes
+	is "standard input is taken byte by byte" "61 00 62 0a" \
+		"$(banyan get notes.banyan bytes | od -An -tx1 | xargs)"
+	gives "an empty value is one" 0 "" put notes.banyan empty ""
+	gives "and comes back empty" 0 "" get notes.banyan empty
+	gives "-- ends options" 0 "" put notes.banyan -- -key -value
+	gives "for get too" 0 "-value" get -- notes.banyan -key
+
+	refuses "a missing key space is named" 1 \
+		"banyan: notes.banyan: key 'x/y/z': .*no key space 'x' .*" \
+		put notes.banyan x/y/z 1
+	gives "put -p makes it" 0 "" put -p notes.banyan x/y/z 1
+	gives "and the value is there" 0 "1" get notes.banyan x/y/z
+	gives "slashes more or less do not matter" 0 "1" \
+		get notes.banyan //x//y/z/
+	refuses "a value is no key space" 1 \
+		"banyan: .* key 'colour/x': 'colour' is not a key space" \
+		put notes.banyan colour/x 1
+	refuses "a key space has no value to set" 1 \
+		"banyan: notes.banyan: key 'x': is a key space" \
+		put notes.banyan x 1
+	refuses "nor to get" 1 \
+		"banyan: notes.banyan: key 'x': is a key space" \
+		get notes.banyan x
+	refuses "a key that is not there is said to be so" 1 \
+		"banyan: notes.banyan: key 'a/b': not found" \
+		get notes.banyan a/b
+}
+
+test_large_values()
+{
+	fresh
+	head -c 5000000 /dev/urandom >large
+	banyan put notes.banyan large <large
+	is "a large value is put" 0 $?
+	banyan get notes.banyan large | cmp - large
+	is "and comes back equal" "0 0" "${PIPESTATUS[*]}"
+	for size in 1048575 1048576 1048577; do
+		head -c $size large >part
+		banyan put notes.banyan part <part
+		banyan get notes.banyan part | cmp - part
+		is "$size bytes too" "0 0" "${PIPESTATUS[*]}"
+	done
+	banyan ln notes.banyan large alias
+	head -c 3000000 /dev/urandom >large
+	banyan put notes.banyan alias <large
+	banyan get notes.banyan large | cmp - large
+	is "a large put writes through to aliases" "0 0" "${PIPESTATUS[*]}"
+
+	banyan put -n notes.banyan large <large 2>err
+	is "put -n refuses a large value too" \
+		"1 banyan: notes.banyan: key 'large': exists already" \
+		"$? $(<err)"
+	banyan put -p notes.banyan d/e/large <large
+	banyan get notes.banyan d/e/large | cmp - large
+	is "put -p makes key spaces for a large value" "0 0" "${PIPESTATUS[*]}"
+	banyan put notes.banyan no/large <large 2>err
+	like "and without it names the missing one" \
+		"1 banyan: .*there is no key space 'no'.*" "$? $(<err)"
+
+	banyan get notes.banyan large 2>err | head -c 1 >/dev/null
+	is "a reader that goes away is no complaint" "" "$(<err)"
+	(trap '' PIPE; banyan get notes.banyan large 2>err | head -c 1) \
+		>/dev/null
+	is "nor with SIGPIPE ignored" "" "$(<err)"
+	banyan get notes.banyan large >/dev/full 2>err
+	is "a full disk is" \
+		"1 banyan: standard output: No space left on device" \
+		"$? $(<err)"
+	banyan get notes.banyan large >&- 2>err
+	is "a closed output is" \
+		"1 banyan: standard output: Bad file descriptor" "$? $(<err)"
+	banyan ls notes.banyan >/dev/full 2>err
+	is "a full disk is one for ls, too" \
+		"1 banyan: standard output: No space left on device" \
+		"$? $(<err)"
+	banyan put notes.banyan large <&- 2>err
+	is "a closed input is" \
+		"1 banyan: standard input: Bad file descriptor" "$? $(<err)"
+	banyan put notes.banyan large <. 2>err
+	is "a directory is no input" \
+		"1 banyan: standard input: Is a directory" "$? $(<err)"
+	banyan get notes.banyan large | cmp - large
+	is "and the value is what it was" "0 0" "${PIPESTATUS[*]}"
+}
+
+# ---- names ------------------------------------------------------------------
+
+test_names()
+{
+	local long
+	fresh
+	long=$(printf '%0255d' 7)
+	gives "a name of 255 bytes is fine" 0 "" put notes.banyan "$long" v
+	gives "and found" 0 "v" get notes.banyan "$long"
+	refuses "one of 256 is too long, and named" 1 \
+		"banyan: notes.banyan: the name '0000.*' is too long: 256 .*" \
+		put -p notes.banyan "a/0$long/b" v
+	refuses "an empty key is refused" 1 \
+		"banyan: notes.banyan: key '': the key is empty" \
+		put notes.banyan "" v
+	refuses "a key of slashes is the root" 1 \
+		"banyan: notes.banyan: key '//': is the root key space" \
+		rm -r notes.banyan //
+	refuses "'.' is no name" 1 \
+		"banyan: notes.banyan: key './a': '.' is not a name" \
+		get notes.banyan ./a
+	refuses "'..' is no name" 1 \
+		"banyan: notes.banyan: key 'a/..': '..' is not a name" \
+		mkdir notes.banyan a/..
+	refuses "'.banyan' is reserved in the root" 1 \
+		"banyan: notes.banyan: key '.banyan': the name is reserved" \
+		mkdir notes.banyan .banyan
+	gives "but not elsewhere" 0 "" put -p notes.banyan a/.banyan v
+	refuses "a message is one line whatever the name" 1 \
+		"banyan: notes.banyan: key 'a\\\\nb\\\\033': not found" \
+		get notes.banyan $'a\nb\033'
+}
+
+# ---- listings ---------------------------------------------------------------
+
+fill()
+{
+	local key
+	fresh
+	for key in apple banana cherry dir/one dir/two dir/sub/x elder; do
+		banyan put -p notes.banyan $key "value of $key"
+	done
+}
+
+lines() { printf '%s\n' "$@"; }
+
+test_ls()
+{
+	fill
+	gives "ls lists the root" 0 "$(lines apple banana cherry dir elder)" \
+		ls notes.banyan
+	gives "ls of / too" 0 "$(lines apple banana cherry dir elder)" \
+		ls notes.banyan /
+	gives "ls lists a key space" 0 "$(lines one sub two)" \
+		ls notes.banyan dir
+	gives "ls of a value lists it" 0 "dir/one" ls notes.banyan dir/one
+	gives "ls -r goes backwards" 0 \
+		"$(lines elder dir cherry banana apple)" ls -r notes.banyan
+	gives "ls -R goes into key spaces" 0 "$(lines apple banana cherry \
+		dir dir/one dir/sub dir/sub/x dir/two elder)" \
+		ls -R notes.banyan
+	gives "ls -R of a key space gives paths from there" 0 \
+		"$(lines one sub sub/x two)" ls -R notes.banyan dir
+	gives "--from is inclusive, --to exclusive" 0 \
+		"$(lines banana cherry)" ls --from banana --to dir notes.banyan
+	gives "--from need not exist" 0 "$(lines cherry dir elder)" \
+		ls --from=bb notes.banyan
+	gives "--prefix chooses" 0 "banana" ls --prefix=b notes.banyan
+	gives "--prefix may find nothing" 0 "" ls --prefix=zz notes.banyan
+	gives "options go after operands, too" 0 "$(lines two sub one)" \
+		ls notes.banyan dir -r
+	is "-0 ends names with NUL" "apple|banana|cherry|dir|elder|" \
+		"$(banyan ls -0 notes.banyan | tr '\0' '|')"
+	refuses "a missing key space is an error" 1 \
+		"banyan: notes.banyan: key 'none': not found" \
+		ls notes.banyan none
+	gives "an empty database lists nothing" 0 "" ls empty.banyan
+}
+
+test_ls_long()
+{
+	local owner group line
+	fill
+	banyan ln notes.banyan apple apfel
+	owner=$(id -un) group=$(id -gn)
+	line=$(banyan ls -l notes.banyan apple)
+	like "ls -l shows it all" \
+		"-rw-r--r-- +2 $owner +$group +14 [0-9-]{10} [0-9:]{5} apple" \
+		"$line"
+	like "and of a key space" \
+		"drwxr-xr-x +3 $owner +$group +0 [0-9-]{10} [0-9:]{5} dir" \
+		"$(banyan ls -l --prefix=d notes.banyan)"
+	is "ls -lR has a line for each key" 10 \
+		"$(banyan ls -lR notes.banyan | wc -l)"
+}
+
+# As deep as mkdir -p and rm -r go
+test_ls_deep()
+{
+	local deep
+	fresh
+	deep=$(printf '%05000d' 0 | sed 's/0/d\//g')
+	banyan mkdir -p notes.banyan "$deep"
+	is "ls -R goes to any depth" "5000 $deep" \
+		"$(banyan ls -R notes.banyan 2>err | wc -l) \
+$(banyan ls -R notes.banyan 2>err | tail -n 1)/"
+}
+
+on_terminal()
+{
+	script -qec "$1" /dev/null </dev/null | tr -d '\r'
+}
+
+test_quoting()
+{
+	fresh
+	banyan put notes.banyan $'new\nline' 1
+	banyan put notes.banyan $'tab\there' 1
+	banyan put notes.banyan $'\033[31mred' 1
+	banyan put notes.banyan $'back\\slash' 1
+	is "names are raw when a program reads" \
+		$'\033[31mred\nback\\slash\nnew\nline\ntab\there' \
+		"$(banyan ls notes.banyan)"
+	command -v script >/dev/null || return
+	is "and quoted on a terminal" \
+		"$(lines '\033[31mred' 'back\\slash' 'new\nline' 'tab\there')" \
+		"$(on_terminal "'$BANYAN' ls notes.banyan")"
+}
+
+# ---- changes ----------------------------------------------------------------
+
+test_ln()
+{
+	fill
+	gives "ln makes an alias" 0 "" ln notes.banyan apple apfel
+	gives "that shows the value" 0 "value of apple" get notes.banyan apfel
+	banyan put notes.banyan apfel changed
+	gives "put writes through to all aliases" 0 "changed" \
+		get notes.banyan apple
+	is "both have one id" "$(banyan stat --json notes.banyan apple)" \
+		"$(banyan stat --json notes.banyan apfel)"
+	banyan rm notes.banyan apple
+	gives "the alias survives the first key" 0 "changed" \
+		get notes.banyan apfel
+	refuses "ln refuses an alias that exists" 1 \
+		"banyan: notes.banyan: key 'banana': exists already" \
+		ln notes.banyan apfel banana
+	refuses "ln refuses key spaces" 1 \
+		"banyan: notes.banyan: key 'dir': a key space cannot .*" \
+		ln notes.banyan dir dir2
+	refuses "ln names a key that is not there" 1 \
+		"banyan: notes.banyan: key 'none': not found" \
+		ln notes.banyan none some
+	refuses "ln names a key space that is not there" 1 \
+		"banyan: notes.banyan: key 'no/a': there is no key space 'no'" \
+		ln notes.banyan apfel no/a
+}
+
+test_mv()
+{
+	fill
+	gives "mv renames" 0 "" mv notes.banyan apple apfel
+	gives "the value comes along" 0 "value of apple" get notes.banyan apfel
+	refuses "the old key is gone" 1 ".*not found" get notes.banyan apple
+	gives "mv replaces a key" 0 "" mv notes.banyan apfel banana
+	gives "by the moved one" 0 "value of apple" get notes.banyan banana
+	gives "mv moves into a key space" 0 "" mv notes.banyan cherry dir
+	gives "under the same name" 0 "value of cherry" \
+		get notes.banyan dir/cherry
+	gives "and into the root" 0 "" mv notes.banyan dir/cherry /
+	gives "where it is found" 0 "value of cherry" get notes.banyan cherry
+	gives "mv moves a key space" 0 "" mv notes.banyan dir place
+	gives "with what is in it" 0 "value of dir/sub/x" \
+		get notes.banyan place/sub/x
+	refuses "mv below itself is refused" 1 \
+		"banyan: notes.banyan: 'place' cannot move below itself.*" \
+		mv notes.banyan place place/sub
+	refuses "mv onto itself is refused" 1 \
+		"banyan: notes.banyan: 'elder' is the same key as '/elder'" \
+		mv notes.banyan elder /elder
+	banyan ln notes.banyan elder older
+	gives "mv onto an alias removes the old key" 0 "" \
+		mv notes.banyan elder older
+	refuses "as mv(1) does" 1 ".*not found" get notes.banyan elder
+	refuses "a key space cannot replace a value" 1 \
+		"banyan: notes.banyan: 'place' is a key space and .*'older'" \
+		mv notes.banyan place older
+	banyan mkdir -p notes.banyan box/older
+	refuses "a value cannot replace a key space" 1 \
+		"banyan: notes.banyan: 'older' cannot replace .*'box/older'" \
+		mv notes.banyan older box
+	refuses "mv names a key that is not there" 1 \
+		"banyan: notes.banyan: key 'none': not found" \
+		mv notes.banyan none some
+	refuses "mv to a missing key space names it" 1 \
+		"banyan: notes.banyan: key 'no/a': there is no key space 'no'" \
+		mv notes.banyan older no/a
+	refuses "a slash behind NEW asks for a key space" 1 \
+		"banyan: notes.banyan: there is no key space 'no/'" \
+		mv notes.banyan older no/
+}
+
+test_rm()
+{
+	fill
+	gives "rm removes keys" 0 "" rm notes.banyan apple banana
+	gives "and no others" 0 "$(lines cherry dir elder)" ls notes.banyan
+	refuses "rm refuses a key space without -r" 1 \
+		"banyan: notes.banyan: key 'dir': is a key space \(use -r\)" \
+		rm notes.banyan dir
+	refuses "rm goes on after an error and exits 1" 1 \
+		"banyan: notes.banyan: key 'none': not found" \
+		rm notes.banyan none cherry
+	gives "the others are gone" 0 "$(lines dir elder)" ls notes.banyan
+	gives "rm -f takes missing keys well" 0 "" \
+		rm -f notes.banyan none elder
+	gives "rm -r removes a tree" 0 "" rm -r notes.banyan dir
+	gives "and all is gone" 0 "" ls -R notes.banyan
+	banyan put -p notes.banyan "$(printf 'd/%.0s' {1..300})x" deep
+	gives "rm -r removes a deep tree" 0 "" rm -r notes.banyan d
+	gives "and all is gone again" 0 "" ls -R notes.banyan
+	sound "the file is sound after all that" notes.banyan
+}
+
+test_mkdir()
+{
+	fresh
+	gives "mkdir makes a key space" 0 "" mkdir notes.banyan a
+	refuses "but not twice" 1 \
+		"banyan: notes.banyan: key 'a': exists already" \
+		mkdir notes.banyan a
+	gives "-p takes that well" 0 "" mkdir -p notes.banyan a
+	gives "-p makes those on the way" 0 "" mkdir -p notes.banyan a/b/c
+	gives "all of them" 0 "$(lines a a/b a/b/c)" ls -R notes.banyan
+	refuses "without it the missing one is named" 1 \
+		"banyan: notes.banyan: key 'x/y': .*no key space 'x' .*" \
+		mkdir notes.banyan x/y
+	banyan put notes.banyan v 1
+	refuses "-p does not take a value for one" 1 \
+		"banyan: notes.banyan: key 'v': .*" mkdir -p notes.banyan v
+}
+
+# ---- figures ----------------------------------------------------------------
+
+field() { sed -n "s/^ *\"$1\": \(.*[^,]\),*$/\1/p"; }
+
+test_stat()
+{
+	fill
+	banyan stat --json notes.banyan >json
+	is "stat --json counts keys" 9 "$(field keys <json)"
+	is "and knows the size of the file" "$(wc -c <notes.banyan)" \
+		"$(field file_bytes <json)"
+	like "uuids are strings" '"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"' \
+		"$(field uuid <json)"
+	is "the file is not mounted" false "$(field mounted <json)"
+	is "names stay as they are" "mounted uuid file_uuid generation format \
+file_bytes live_bytes keys next_id tree_height freezes redo_rows redo_bytes \
+durable_to" "$(sed -n 's/^ *"\(.*\)":.*/\1/p' json | xargs)"
+	banyan stat --json notes.banyan apple >json
+	is "stat of a key knows its size" 14 "$(field size <json)"
+	is "and its type" '"file"' "$(field type <json)"
+	is "and its mode" "$((0644))" "$(field mode <json)"
+	is "and its keys" 1 "$(field nlink <json)"
+	is "stat of / is the root key space" '1 "key_space"' \
+		"$(banyan stat --json notes.banyan / |
+			sed -n 's/.*"\(id\|type\)": \(.*\),/\2/p' | xargs -0 |
+			tr '\n' ' ' | sed 's/ *$//')"
+	like "stat is readable" \
+		".*mode +-rw-r--r-- \(0644\).*size +14 bytes.*" \
+		"$(banyan stat notes.banyan apple | tr '\n' ' ')"
+	like "for the database too" ".*keys +9 .*" \
+		"$(banyan stat notes.banyan | tr '\n' ' ')"
+	refuses "stat names a key that is not there" 1 \
+		"banyan: notes.banyan: key 'none': not found" \
+		stat notes.banyan none
+}
+
+test_freezes()
+{
+	fill
+	gives "freeze takes it well if all is frozen already" 0 "" \
+		freeze notes.banyan
+	like "freezes has a heading" \
+		"NUMBER +TIME +KEYS +LIVE BYTES +FILE BYTES +KIND" \
+		"$(banyan freezes notes.banyan | head -n 1)"
+	# A mark of 32 bytes lies behind its record
+	like "the newest is the first, with figures" \
+		" +[0-9]+ +[-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+ +$((
+			$(wc -c <notes.banyan) - 32)) +asked for" \
+		"$(banyan freezes notes.banyan | sed -n 2p)"
+	is "and so on down" \
+		"$(banyan freezes notes.banyan | sed 1d | sort -rn)" \
+		"$(banyan freezes notes.banyan | sed 1d)"
+}
+
+test_past()
+{
+	local now
+	fresh
+	banyan put notes.banyan rows/1 '{"a":1}' -p
+	banyan put notes.banyan old value
+	now=$(banyan freezes notes.banyan | awk 'NR == 2 { print $1 }')
+	banyan rm notes.banyan old
+	banyan put notes.banyan new value
+	banyan put notes.banyan rows/1 '{"a":2}'
+
+	gives "get shows the present" 0 '{"a":2}' get notes.banyan rows/1
+	gives "get --at shows a freeze" 0 '{"a":1}' \
+		get --at="$now" notes.banyan rows/1
+	gives "so does ls" 0 "$(lines old rows)" ls --at "$now" notes.banyan
+	gives "and export" 0 "$(lines a 1)" \
+		export -f csv --at "$now" notes.banyan rows
+	is "and stat" "3 $now" "$(banyan stat --json --at "$now" notes.banyan |
+		tee json | field keys) $(field freezes <json)"
+	is "and stat of a key" 7 "$(banyan stat -j --at "$now" notes.banyan \
+		rows/1 | field size)"
+	sound "and check" notes.banyan --at "$now"
+	is "the first freeze is the empty database" "" \
+		"$(banyan ls --at 1 notes.banyan)"
+	refuses "what is new has not always been there" 1 \
+		"banyan: notes.banyan: key 'new': not found" \
+		get --at "$now" notes.banyan new
+	refuses "a freeze that there is not is named" 1 \
+		"banyan: notes.banyan: has no freeze 99 .*" \
+		ls --at=99 notes.banyan
+	refuses "also by check, which could not run then" 3 \
+		"banyan: notes.banyan: has no freeze 99 .*" \
+		check --at=99 notes.banyan
+	refuses "a missing file is still one" 1 \
+		"banyan: none.banyan: no such file .*" ls --at=1 none.banyan
+	for now in 0 -1 +1 ' 1' 1x '' 99999999999999999999; do
+		refuses "'$now' is not the number of a freeze" 2 \
+			"banyan: ls: '.*' is not the number of a freeze" \
+			ls --at="$now" notes.banyan
+	done
+	refuses "a salvage takes what it can get" 2 \
+		"banyan: check: --at does not go with --salvage" \
+		check --at=1 --salvage saved.banyan notes.banyan
+}
+
+# complete WORD...: what bash is told for the last one
+complete_words()
+{
+	bash -c 'compopt() { :; }; complete() { :; }; banyan() { "$BANYAN" "$@"; }
+		. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+		_banyan; printf "%s\n" "${COMPREPLY[@]}"' - \
+		"$top/tools/banyan.bash" "$@"
+}
+
+test_completion()
+{
+	fresh
+	banyan put -p notes.banyan plans/old x
+	banyan mv notes.banyan plans/old plans/new
+	is "commands are completed" "$(lines freeze freezes)" \
+		"$(complete_words banyan fre)"
+	is "options are" "--at" "$(complete_words banyan get --a)"
+	is "that of all commands that write, too" "--wait" \
+		"$(complete_words banyan ln --w)"
+	is "its argument is no operand" plans \
+		"$(complete_words banyan ln --wait 3 notes.banyan p)"
+	is "files are" notes.banyan "$(complete_words banyan get notes.b)"
+	is "keys are" plans/new \
+		"$(complete_words banyan get notes.banyan plans/)"
+	is "of the past, too" plans/old \
+		"$(complete_words banyan get --at = 2 notes.banyan plans/)"
+	is "an argument of an option is no operand" plans \
+		"$(complete_words banyan export -f csv notes.banyan p)"
+}
+
+# ---- bad files --------------------------------------------------------------
+
+test_files()
+{
+	rm -f notes.banyan
+	refuses "a missing file is said to be so" 1 \
+		"banyan: notes.banyan: no such file .*" get notes.banyan a
+	refuses "also for put" 1 \
+		"banyan: notes.banyan: no such file .*" put notes.banyan a b
+	is "and is not made" "" "$(ls notes.banyan 2>/dev/null)"
+	gives "put -c makes it" 0 "" put -c notes.banyan a b
+	gives "and leaves it alone the next time" 0 "" put -c notes.banyan c d
+	gives "both are there" 0 "$(lines a c)" ls notes.banyan
+	refuses "create refuses a file that exists" 1 \
+		"banyan: notes.banyan: exists already" create notes.banyan
+	gives "and leaves it alone" 0 "b" get notes.banyan a
+	refuses "create needs the directory" 1 \
+		"banyan: no/notes.banyan: the directory .* does not exist" \
+		create no/notes.banyan
+	refuses "an empty file name is refused" 1 \
+		"banyan: the name of the database is empty" ls ""
+
+	mkdir -p directory
+	refuses "a directory is no database" 1 \
+		"banyan: directory is a directory, not a database .*" \
+		ls directory
+	refuses "not for check either, which could not run" 3 \
+		"banyan: directory is a directory, not a database .*" \
+		check directory
+	echo "Dear diary, this is a text file" >text
+	refuses "a text is no database" 1 \
+		"banyan: text: not a Banyan database" ls text
+	refuses "a device is none, and that is said" 1 \
+		"banyan: /dev/null: not a regular file" ls /dev/null
+	refuses "by check, too, which could not run" 3 \
+		"banyan: /dev/null: not a regular file" check /dev/null
+	: >empty
+	refuses "nor is an empty file" 1 \
+		"banyan: empty: not a Banyan database" ls empty
+	refuses "create does not replace it" 1 \
+		"banyan: empty: exists already" create empty
+	gives "a file called :memory: is a file" 0 "" create :memory:
+	is "on the disk" ":memory:" "$(ls :memory:)"
+
+	if ((EUID != 0)); then
+		chmod 0 notes.banyan
+		refuses "no permission is said to be so" 1 \
+			"banyan: notes.banyan: permission denied" \
+			ls notes.banyan
+		chmod 0444 notes.banyan
+		gives "reading needs only that permission" 0 "$(lines a c)" \
+			ls notes.banyan
+		refuses "writing needs the other" 1 \
+			"banyan: notes.banyan: permission denied" \
+			put notes.banyan a b
+		chmod 0644 notes.banyan
+	fi
+}
+
+test_damage()
+{
+	local size
+	fresh
+	head -c 300000 /dev/urandom >large
+	banyan put notes.banyan large <large
+	banyan put notes.banyan small value
+	sound "check finds a sound file sound" notes.banyan
+
+	size=$(wc -c <notes.banyan)
+	cp notes.banyan torn.banyan
+	head -c 100000 /dev/zero | tr '\0' x >>torn.banyan
+	like "check says up to where, and when that was" \
+		"notes.banyan: sound up to freeze 3 of $(date +%Y)-[-0-9: .+]+" \
+		"$(banyan check notes.banyan)"
+	like "a part behind the end is told, and is no damage" \
+		"torn.banyan: note: 100000 bytes behind offset $size, where \
+the log ends, are not a whole record: this is a copy of an open database, its \
+writer was killed, or the file was cut short.torn.banyan: sound up to freeze .*" \
+		"$(banyan check torn.banyan)"
+	head -c $((size - 144)) notes.banyan >torn.banyan # its last freeze
+	like "so is a part that is missing at the end" \
+		"torn.banyan: note: the log ends at offset .* cut short.\
+torn.banyan: sound up to freeze 2 of .* and 1 operation after it, .*" \
+		"$(banyan check torn.banyan)"
+	like "a salvage tells it as well" \
+		"torn.banyan: note: the log ends at offset .* cut short.\
+torn.banyan: nothing is lost, all is in rescued.banyan" \
+		"$(banyan check -s rescued.banyan torn.banyan)"
+	rm rescued.banyan
+
+	cp notes.banyan hurt.banyan
+	printf 'XXXX' | dd of=hurt.banyan bs=1 seek=150000 conv=notrunc \
+		status=none
+	banyan check hurt.banyan >out 2>err
+	is "check finds damage: exit 1" 1 $?
+	like "one line each, and how many" "hurt.banyan: .*damaged in .*" \
+		"$(tr '\n' ' ' <out)"
+	banyan get hurt.banyan large >got 2>err
+	like "get does not pass it on" "1 .*damaged.*" "$? $(tr '\n' ' ' <err)"
+	is "the undamaged start is equal" "" \
+		"$(cmp -n "$(wc -c <got)" got large 2>&1)"
+	gives "other values are fine" 0 "value" get hurt.banyan small
+
+	size=$(wc -c <notes.banyan)
+	head -c 100 notes.banyan >short.banyan
+	banyan ls short.banyan >out 2>err
+	is "a file cut in its head is refused" "1 0" "$? $(wc -c <out)"
+	banyan check short.banyan >out 2>err
+	is "check says so" 1 "$(($? == 1 || $? == 3))"
+	head -c $((size / 2)) notes.banyan >short.banyan
+	banyan check short.banyan >out 2>err
+	is "check runs on a file cut in the middle" 1 "$(($? <= 1))"
+
+	refuses "check of a missing file could not run" 3 \
+		"banyan: none: no such file.*" check none
+	refuses "nor of a text" 3 "banyan: text: not a Banyan database" \
+		check text
+	banyan check notes.banyan >/dev/full 2>err
+	is "a check that cannot tell has not run" 3 $?
+}
+
+# No file of a salvage that came to nothing, hidden ones included
+leftovers()
+{
+	find . -maxdepth 1 -name '*rescued*' | tr '\n' ' '
+}
+
+test_salvage()
+{
+	fresh
+	rm -f rescued.banyan
+	head -c 300000 /dev/urandom >large
+	banyan put notes.banyan large <large
+	banyan put notes.banyan small value
+	banyan mkdir notes.banyan space
+	banyan ln notes.banyan small space/alias
+	gives "a sound file is salvaged whole" 0 \
+		"notes.banyan: nothing is lost, all is in rescued.banyan" \
+		check --salvage rescued.banyan notes.banyan
+	sound "the copy is sound" rescued.banyan
+	is "and equal" "$(banyan ls -lR notes.banyan)" \
+		"$(banyan ls -lR rescued.banyan)"
+	banyan get rescued.banyan large | cmp - large &&
+		ok "its values too" || not_ok "its values too"
+	refuses "what exists is not overwritten" 3 \
+		"banyan: rescued.banyan: .*exists.*" \
+		check -s rescued.banyan notes.banyan
+	rm rescued.banyan
+
+	cp notes.banyan hurt.banyan
+	printf 'XXXX' | dd of=hurt.banyan bs=1 seek=150000 conv=notrunc \
+		status=none
+	cp hurt.banyan before
+	gives "what is lost is listed, by key and bytes: exit 1" 1 \
+		"hurt.banyan: lost: key large: bytes 131072 to 147455 of \
+300000 are damaged
+hurt.banyan: 1 loss, the rest is in rescued.banyan" \
+		check -s rescued.banyan hurt.banyan
+	is "the damaged file is not changed" "" "$(cmp before hurt.banyan 2>&1)"
+	is "all the rest is there" "small space space/alias" \
+		"$(banyan ls -R rescued.banyan | xargs)"
+	sound "and sound" rescued.banyan
+	rm rescued.banyan
+	banyan check --zeros --salvage rescued.banyan hurt.banyan >out
+	banyan get rescued.banyan large >got
+	is "or the rest of the value, too" "131072 147456 300000" \
+		"$(cmp -l large got | awk 'NR == 1 { a = $1 - 1 }
+			{ b = $1 } END { print a - a % 16384,
+			b + (16384 - b % 16384) % 16384 }') $(wc -c <got)"
+	rm rescued.banyan
+
+	dd if=/dev/zero of=hurt.banyan bs=4096 count=1 conv=notrunc status=none
+	banyan check hurt.banyan >out 2>err
+	is "check goes on without a superblock" \
+		"1 hurt.banyan: damaged superblock at offset 0" \
+		"$? $(head -n 1 out)"
+	banyan check -s rescued.banyan hurt.banyan >out 2>err
+	is "and so does a salvage" "1 hurt.banyan: note: damaged superblock at \
+offset 0" "$? $(head -n 1 out)"
+	gives "from what is left" 0 "value" get rescued.banyan small
+	rm rescued.banyan
+
+	refuses "a text cannot be salvaged" 3 \
+		"banyan: text: not a Banyan database" \
+		check -s rescued.banyan text
+	refuses "nor what is not there" 3 "banyan: none: no such file.*" \
+		check -s rescued.banyan none
+	refuses "nor to where there is no directory" 3 \
+		"banyan: none/rescued.banyan: the directory .* does not exist" \
+		check -s none/rescued.banyan notes.banyan
+	refuses "nor to a file without a name" 2 \
+		"banyan: check: the name after --salvage is empty" \
+		check -s "" notes.banyan
+	refuses "--zeros alone is misuse" 2 "banyan: check: --zeros .*" \
+		check -z notes.banyan
+	banyan check -s rescued.banyan notes.banyan >/dev/full 2>err
+	is "a salvage that cannot tell has not run" 3 $?
+	rm -f rescued.banyan
+	is "nothing is left of any of these" "" "$(leftovers)"
+}
+
+# interrupt_check ARGUMENT...: by SIGTERM, somewhere in the middle: tries until
+# one was neither too early nor too late. Sets status.
+interrupt_check()
+{
+	local seconds
+	for seconds in 0.02 0.05 0.1 0.2 0.03 0.07 0.15 0.3 0.01 0.5; do
+		rm -f rescued.banyan
+		timeout -s TERM --preserve-status $seconds "$BANYAN" check \
+			"$@" >out 2>err
+		status=$?
+		[[ -s err ]] && return
+	done
+}
+
+# see_bar: 1 if the check of notes.banyan shows one on a terminal. What is done in
+# a tenth of a second needs none: on a machine that fast there is more to check.
+see_bar()
+{
+	local more
+	for more in 1 2 3 4 5; do
+		script -qec "'$BANYAN' check notes.banyan" /dev/null \
+			</dev/null | tr '\r' '\n' >shown
+		grep -cm1 '^checking \[#* *\]  *[0-9]* %  [0-9]* MB/s  [0-9]*:[0-9]* left' \
+			shown >seen && break
+		head -c 500000000 /dev/zero | banyan put notes.banyan more$more
+	done
+	cat seen
+}
+
+test_interrupted_check()
+{
+	local status
+	fresh
+	head -c 250000000 /dev/zero | banyan put notes.banyan large
+	interrupt_check notes.banyan
+	is "an interrupted check says so" "143 banyan: notes.banyan: \
+interrupted; the rest was not checked" "$status $(<err)"
+	interrupt_check -s rescued.banyan notes.banyan
+	is "so does a salvage" "143 banyan: notes.banyan: interrupted; nothing \
+was written" "$status $(<err)"
+	is "and leaves nothing behind" "" "$(leftovers)"
+	command -v script >/dev/null || return
+	is "a terminal sees a bar, the rate and the time left" 1 "$(see_bar)"
+	script -qec "'$BANYAN' check -s rescued.banyan notes.banyan" /dev/null \
+		</dev/null >out
+	is "of a salvage, too, and of no rows" "1 0" \
+		"$(grep -cm1 'salvaging \[.* MB/s .* left' out) $(grep -c rows out)"
+	rm rescued.banyan
+}
+
+# A disk that is too small for what is to be salvaged
+test_salvage_full_disk()
+{
+	((EUID == 0)) || return
+	fresh
+	head -c 3000000 /dev/urandom | banyan put notes.banyan large
+	mkdir -p small
+	mount -t tmpfs -o size=2m tmpfs small 2>/dev/null || return
+	banyan check -s small/rescued notes.banyan >out 2>err
+	like "a full disk ends a salvage" \
+		"3 banyan: small/rescued: [Nn]o space left.*" "$? $(<err)"
+	is "and nothing is left on it" "" "$(ls -A small)"
+	umount small
+}
+
+# ---- limits -----------------------------------------------------------------
+
+# A limit on the size of files is an error, not the end of the process
+test_file_limit()
+{
+	fresh
+	banyan put notes.banyan small value
+	head -c 3000000 /dev/urandom >large
+	local limited="ulimit -f 200; exec \"\$@\""
+	bash -c "$limited" - "$BANYAN" put notes.banyan large <large 2>err
+	is "a limit on the size of files is an error of put" \
+		"1 banyan: notes.banyan: key 'large': the file may not become \
+so large (see 'ulimit -f')" "$? $(<err)"
+	bash -c "$limited" - "$BANYAN" rm notes.banyan small 2>err
+	bash -c "ulimit -f 1; exec \"\$@\"" - "$BANYAN" create new.banyan 2>err
+	is "and of create" "1 banyan: new.banyan: the file may not become so \
+large (see 'ulimit -f')" "$? $(<err)"
+	is "of which nothing is left" "" "$(find . -name '*new.banyan*')"
+	banyan put notes.banyan large <large
+	bash -c "$limited" - "$BANYAN" get notes.banyan large >out 2>err
+	is "and of output" "1 banyan: standard output: File too large" \
+		"$? $(<err)"
+	gives "the file is sound" 0 "notes.banyan: sound" check notes.banyan
+}
+
+# ---- beside another process -------------------------------------------------
+
+# hold_open: a put that has the database open until descriptor 9 is closed. Sets
+# holder.
+hold_open()
+{
+	[[ -p pipe ]] || mkfifo pipe
+	"$BANYAN" put notes.banyan large <pipe &
+	holder=$!
+	exec 9>pipe
+	head -c 3000000 /dev/zero >&9
+	while banyan put --wait=0 notes.banyan b 2 2>/dev/null; do
+		sleep 0.05
+	done
+}
+
+# let_go: and now it ends. Sets status.
+let_go()
+{
+	exec 9>&-
+	wait $holder 2>/dev/null
+	status=$?
+}
+
+test_holder()
+{
+	local holder status
+	fresh
+	banyan put notes.banyan a 1
+	hold_open
+	refuses "an open database is refused, naming the process" 1 \
+		"banyan: notes.banyan: is open in process $holder \(banyan\)" \
+		put --wait=0 notes.banyan b 2
+	gives "reading works beside it" 0 "1" get notes.banyan a
+	refuses "what is not put yet is not seen" 1 ".*not found" \
+		get notes.banyan large
+	let_go
+	is "the put ends well" 0 $status
+	is "and is whole" 3000000 "$(banyan get notes.banyan large | wc -c)"
+
+	hold_open
+	kill -TERM $holder
+	let_go
+	is "an interrupted put ends by the signal" 143 $status
+	is "and leaves the old value" 3000000 \
+		"$(banyan get notes.banyan large | wc -c)"
+	like "in a sound file" "(.*: note: [^"$'\n'"]*.)?notes.banyan: sound .*" \
+		"$(banyan check notes.banyan)"
+	rm pipe
+}
+
+test_wait()
+{
+	local holder status i pids=() done=0 began
+	fresh
+	for i in {1..16}; do
+		banyan put notes.banyan k$i $i 2>>err &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait $i && done=$((done + 1))
+	done
+	is "of 16 puts at once all succeed" "16 16" \
+		"$done $(banyan ls notes.banyan | wc -l)"
+
+	hold_open
+	(sleep 0.7; kill $holder) &
+	gives "who writes waits for another to end" 0 "" \
+		mkdir notes.banyan waited
+	let_go
+	hold_open
+	began=$SECONDS
+	refuses "for as long as it is told, and says so" 1 \
+		"banyan: notes.banyan: is open in process $holder \(banyan\), \
+still after 1 s \(see --wait\)" rm --wait=1 notes.banyan waited
+	is "and no longer" 1 $((SECONDS - began < 4))
+	timeout -s INT 0.3 "$BANYAN" ln notes.banyan k1 k0 2>err
+	is "a wait can be interrupted" "124 " "$? $(<err)"
+	echo '{"id":1}' >in
+	timeout -s TERM --preserve-status 0.3 "$BANYAN" import -f ndjson -k id \
+		notes.banyan in 2>err
+	is "that of an import, too" "143 " "$? $(<err)"
+	kill $holder
+	let_go
+	for i in create freeze import ln mkdir mv put rm; do
+		like "$i can wait" ".* --wait=SECONDS .*" "$(banyan $i --help)"
+	done
+	refuses "what is no number of seconds is misuse" 2 \
+		"banyan: put: 'soon' is not a number of seconds" \
+		put --wait=soon notes.banyan a 1
+	rm pipe
+}
+
+# ---- mounts -----------------------------------------------------------------
+
+test_mount()
+{
+	fresh
+	mkdir notes
+	banyan put notes.banyan before 1
+	gives "mount returns when it serves" 0 "" mount notes.banyan notes
+	is "what was put is there" 1 "$(<notes/before)"
+	echo -n 2 >notes/now
+	mkdir notes/dir
+
+	gives "get reads beside the mount" 0 "2" get notes.banyan now
+	gives "also by the directory" 0 "2" get notes now
+	gives "also with a slash" 0 "$(lines before dir now)" ls notes/
+	gives "also by its absolute path" 0 "2" get "$work/notes" now
+	is "stat knows it is mounted" true \
+		"$(banyan stat --json notes | field mounted)"
+	like "and where" ".*mounted on +notes .*" \
+		"$(banyan stat notes.banyan | tr '\n' ' ')"
+	sound "check runs beside it" notes.banyan
+	is "freezes does" 0 "$(banyan freezes notes >/dev/null; echo $?)"
+
+	gives "put works through the mount" 0 "" put notes.banyan a b
+	is "and shows there" b "$(<notes/a)"
+	gives "put by the directory, too" 0 "" put notes a c
+	is "and shows there again" c "$(<notes/a)"
+	refuses "freeze is left to the daemon" 1 \
+		"banyan: notes.banyan is mounted on notes: 'banyan umount .*" \
+		freeze notes.banyan
+	refuses "create finds the file" 1 \
+		"banyan: notes.banyan: exists already" create notes.banyan
+	refuses "a second mount is refused" 1 \
+		"banyanfs: .*notes.banyan: already mounted on .*/notes; .*" \
+		mount notes.banyan directory
+	ln notes.banyan hard.banyan
+	gives "a hardlink of the file is the same" 0 "" put hard.banyan a d
+	is "and leads to the mount" d "$(<notes/a)"
+	refuses "a directory in the mount is no database" 1 \
+		"banyan: notes/dir is a directory, not a database .*" \
+		ls notes/dir
+
+	sleep 100 <notes/now &
+	until [ "$(cat /proc/$!/comm 2>/dev/null)" = sleep ]; do
+		sleep 0.01
+	done
+	refuses "umount of a busy mount names who uses it" 1 \
+		"banyan: notes is busy: in use by process $! \(sleep\)" \
+		umount notes
+	kill $!
+	wait $! 2>/dev/null
+	gives "umount unmounts" 0 "" umount notes
+	is "nothing is mounted any more" "" "$(ls notes)"
+	gives "and the file is closed: put works" 0 "" put notes.banyan a b
+	refuses "umount of what is not mounted is refused" 1 \
+		"banyan: notes is a directory, .*" umount notes
+	refuses "also of the file" 1 "banyan: notes.banyan is not mounted" \
+		umount notes.banyan
+	rm hard.banyan
+}
+
+test_odd_mount()
+{
+	mkdir -p "other notes"
+	refuses "a missing file cannot be mounted" 1 "banyan.*none.*" \
+		mount none notes
+	gives "-o create makes it; odd names are fine" 0 "" \
+		mount -o create $'odd, \\ name.banyan' "other notes"
+	echo -n hi >"other notes/a"
+	gives "also for others" 0 "hi" get "other notes" a
+	gives "umount takes the file, too" 0 "" \
+		umount --timeout=30 $'odd, \\ name.banyan'
+	gives "all is there" 0 "hi" get $'odd, \\ name.banyan' a
+	refuses "a missing mountpoint is named" 1 "banyan.*nowhere.*" \
+		mount notes.banyan nowhere
+	mount_status=$(banyan mount -o whatever notes.banyan notes 2>/dev/null
+		echo $?)
+	is "an unknown option is misuse" 2 "$mount_status"
+}
+
+# What another user may do there is for the mount to say
+test_other_user()
+{
+	local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	((EUID == 0)) || return
+	fresh
+	chmod 755 .
+	banyan put -p notes.banyan theirs/a 1
+	banyan mount -o allow_other notes.banyan notes
+	chmod 777 notes/theirs
+	"${nobody[@]}" "$BANYAN" put notes.banyan a 2 2>err
+	is "another user is not let into a mount where he may not write" \
+		"1 banyan: notes.banyan: key 'a': permission denied" \
+		"$? $(<err)"
+	"${nobody[@]}" "$BANYAN" put notes.banyan theirs/a 2 2>err
+	is "nor does he change what is not his" \
+		"1 banyan: notes.banyan: key 'theirs/a': permission denied" \
+		"$? $(<err)"
+	"${nobody[@]}" "$BANYAN" put notes.banyan theirs/b 2
+	is "but makes what is" "65534 2" \
+		"$(stat -c %u notes/theirs/b) $(<notes/theirs/b)"
+	banyan umount notes
+	banyan mount -o noallow_other notes.banyan notes
+	"${nobody[@]}" "$BANYAN" put notes.banyan theirs/b 3 2>err
+	is "a mount of another user is closed to him" \
+		"1 banyan: notes.banyan is mounted on notes: permission denied" \
+		"$? $(<err)"
+	banyan umount notes
+	chmod 700 .
+}
+
+# Readers of a value that is replaced through the mount see the old one or the
+# new one; only the rest of a longer one may be there for a moment
+test_replaced()
+{
+	local seen odd=0 end i
+	fresh
+	head -c 900000 /dev/zero | tr '\0' a >all_a
+	tr a b <all_a >all_b
+	banyan put notes.banyan value <all_a
+	banyan mount notes.banyan notes
+	for i in {1..30}; do
+		banyan put notes.banyan value <all_b
+		banyan put notes.banyan value <all_a
+	done &
+	end=$!
+	while kill -0 $end 2>/dev/null; do
+		# What the daemon has, not what the kernel remembers
+		seen=$(banyan get notes.banyan value | tr -s ab)
+		[[ $seen == [ab] ]] || odd=$((odd + 1))
+	done
+	is "no reader sees a value that is half of each" 0 $odd
+
+	mkfifo pipe
+	"$BANYAN" put notes.banyan new <pipe &
+	end=$!
+	exec 9>pipe
+	head -c 3000000 /dev/zero >&9
+	is "a long value has no key before it is there" 0 \
+		"$(ls notes | grep -cvx 'value\|.put-.*')"
+	kill -TERM $end
+	exec 9>&-
+	wait $end
+	is "one that is interrupted leaves nothing behind" "143 value" \
+		"$? $(ls -A notes)"
+	rm pipe
+	head -c 3000000 /dev/urandom >large
+	banyan put notes.banyan value <large
+	ln notes/value notes/alias
+	ls -i notes/value >before
+	head -c 2500000 /dev/urandom >large
+	banyan put notes.banyan value <large
+	cmp notes/alias large
+	is "a long one keeps its Data and aliases" "0 $(<before)" \
+		"$? $(ls -i notes/value)"
+	banyan umount notes
+}
+
+# Deeper than a process may have files open, and than a path may be long
+test_deep()
+{
+	local deep long name
+	fresh
+	banyan mount notes.banyan notes
+	deep=$(printf '%05000d' 0 | sed 's/0/d\//g')
+	name=$(printf '%0250d' 7)
+	long=$(for _ in {1..50}; do echo -n "$name/"; done)
+	gives "key spaces may be deep" 0 "" mkdir -p notes.banyan "$deep"
+	gives "and keys long" 0 "" put -p notes.banyan "$long/key" value
+	gives "they are found" 0 value get notes.banyan "$long/key"
+	gives "and moved" 0 "" mv notes.banyan "$long/key" "$deep"
+	gives "to where they are to be" 0 value get notes.banyan "$deep/key"
+	(ulimit -n 32; banyan rm -r notes.banyan d "$name" 2>err)
+	is "and all is removed" "0||" "$?|$(<err)|$(ls notes)"
+	is "with nothing wrong" "notes.banyan: sound" \
+		"$(banyan check notes.banyan)"
+	banyan umount notes
+}
+
+# The file is moved while it is mounted, and another comes in its place
+test_moved()
+{
+	fresh
+	mkdir -p other
+	rm -f moved.banyan
+	banyan put notes.banyan key old
+	banyan mount notes.banyan notes
+	mv notes.banyan moved.banyan
+	gives "a mount is read when its file was moved" 0 key ls notes
+	gives "so is the file" 0 key ls moved.banyan
+	like "they still belong together" \
+		"file +moved.banyan mounted on +notes .*" \
+		"$(banyan stat moved.banyan | tr '\n' ' ')"
+	gives "put works through the mount" 0 "" put notes a 1
+	gives "also by the file" 0 "" put moved.banyan b 2
+	is "and all is there" "a b key" "$(ls notes | xargs)"
+	banyan create notes.banyan
+	gives "another file in its place is another" 0 "" ls notes.banyan
+	gives "it is not written through that mount" 0 "" \
+		put notes.banyan key new
+	gives "which stays as it is" 0 old get notes key
+	gives "it has a mount of its own" 0 "" mount notes.banyan other
+	gives "which is used" 0 "" put notes.banyan mine 3
+	is "and no other" "key mine|a b key" \
+		"$(ls other | xargs)|$(banyan ls notes | xargs)"
+	refuses "what was moved is not mounted twice" 1 \
+		"banyanfs: .*moved.banyan: already mounted on .*/notes; .*" \
+		mount moved.banyan directory
+	rm moved.banyan
+	refuses "when the file is gone that is said" 1 \
+		"banyan: notes: the database that is mounted there was \
+notes.banyan, and has been moved or removed" ls notes
+	refuses "by check, too, which could not run" 3 \
+		"banyan: notes: .* has been moved or removed" check notes
+	is "the mount can still be read" "a b key" "$(ls notes | xargs)"
+	refuses "but not written, as nothing would be left of it" 1 \
+		"banyan: notes.banyan: .*the last changes may be lost: .*" \
+		put notes c 3
+	gives "and unmounted" 0 "" umount notes
+	gives "and the other by its file" 0 "" umount notes.banyan
+}
+
+# A mount whose daemon does not answer holds up nobody who works elsewhere; and a
+# daemon may have another name, as below valgrind
+test_other_daemons()
+{
+	local pid
+	fresh
+	mkdir -p other
+	cp "$BANYANFS" renamed
+	./renamed notes.banyan notes
+	gives "a daemon of any name is found" 0 "" put notes.banyan a 1
+	is "and does the work" 1 "$(<notes/a)"
+	banyan umount notes
+	banyan create other.banyan
+	./renamed other.banyan other
+	banyan mount notes.banyan notes
+	pid=$(daemon_of "$work/other.banyan")
+	kill -STOP "$pid"
+	timeout 10 "$BANYAN" put notes.banyan a 2
+	is "none that is stuck elsewhere is asked" "0 2" "$? $(<notes/a)"
+	timeout 10 "$BANYAN" umount notes.banyan
+	timeout 10 "$BANYAN" put notes.banyan a 3
+	is "nor without a mount" 0 $?
+	kill -CONT "$pid"
+	banyan umount other
+	rm renamed other.banyan
+}
+
+# What is mounted on a directory of the mount is not the database
+test_mount_within()
+{
+	((EUID == 0)) || return
+	fresh
+	banyan mount notes.banyan notes
+	mkdir notes/within
+	mount -t tmpfs tmpfs notes/within || return
+	refuses "nothing is put into what is mounted within" 1 \
+		"banyan: .* 'within/a': another file system is mounted there" \
+		put notes.banyan within/a 1
+	refuses "or removed" 1 \
+		"banyan: .* 'within': another file system is mounted there" \
+		rm -r notes.banyan within
+	umount notes/within
+	mount -t tmpfs tmpfs notes
+	refuses "or put into what is mounted over it" 1 \
+		"banyan: notes.banyan is mounted on notes, below another .*" \
+		put --wait=0 notes.banyan a 1
+	umount notes
+	banyan umount notes
+}
+
+# A read-only mount beside another: the lock is the other's
+test_two_mounts()
+{
+	fresh
+	mkdir -p view
+	banyan mount notes.banyan notes
+	echo -n 1 >notes/a
+	gives "a read-only mount can be beside another" 0 "" \
+		mount -o ro notes.banyan view
+	is "and shows what was there" 1 "$(<view/a)"
+	refuses "where nothing can be written" 1 \
+		"banyan: notes.banyan is mounted read-only on view: .*" \
+		put view a 2
+	gives "writers use the one that can be written" 0 "" \
+		put notes.banyan a 2
+	is "so it shows there" 2 "$(<notes/a)"
+	gives "umount of the read-only one does not wait for the other" 0 "" \
+		umount --timeout=1 view
+	is "which goes on" 2 "$(<notes/a)"
+	banyan mount -o ro notes.banyan view
+	gives "umount of the file takes the other first" 0 "" \
+		umount notes.banyan
+	gives "beside a read-only one the file can be mounted again" 0 "" \
+		mount notes.banyan notes
+	banyan umount notes.banyan
+	gives "then the read-only one" 0 "" umount notes.banyan
+	rmdir view
+}
+
+# The daemon dies: the mount stays, and answers nothing
+test_dead_mount()
+{
+	local pid
+	fresh
+	banyan mount notes.banyan notes
+	echo -n 1 >notes/a
+	pid=$(daemon_of "$work/notes.banyan")
+	kill -KILL "$pid"
+	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	gives "a dead mount can be read by its directory" 0 "1" get notes a
+	refuses "writing says that the daemon has died" 1 \
+		"banyan: notes.banyan is mounted on notes, but its daemon .*" \
+		put notes.banyan a 2
+	gives "umount clears it away" 0 "" umount notes
+	gives "then the file can be frozen" 0 "" freeze notes.banyan
+	like "which is listed as asked for" ".*asked for" \
+		"$(banyan freezes notes.banyan | sed -n 2p)"
+	gives "and written" 0 "" put notes.banyan a 2
+}
+
+# A daemon that does not get to closing the database
+test_slow_daemon()
+{
+	local pid
+	fresh
+	banyan mount notes.banyan notes
+	echo -n 1 >notes/a
+	pid=$(daemon_of "$work/notes.banyan")
+	kill -STOP "$pid"
+	refuses "umount names who still has the file open" 1 \
+		"banyan: notes.banyan: unmounted, .* process $pid .* 1 s" \
+		umount --timeout=1 notes
+	refuses "so does whoever wants to write" 1 \
+		"banyan: notes.banyan: is open in process $pid \(banyanfs\)" \
+		put --wait=0 notes.banyan a 2
+	gives "while reading works" 0 "1" get notes.banyan a
+	kill -CONT "$pid"
+	gives "who waits writes when it is closed" 0 "" put notes.banyan a 2
+}
+
+# -----------------------------------------------------------------------------
+
+"$BANYAN" create empty.banyan
+test_help
+test_values
+test_large_values
+test_names
+test_ls
+test_ls_long
+test_ls_deep
+test_quoting
+test_ln
+test_mv
+test_rm
+test_mkdir
+test_stat
+test_freezes
+test_past
+test_completion
+test_files
+test_damage
+test_salvage
+test_interrupted_check
+test_salvage_full_disk
+test_file_limit
+test_holder
+test_wait
+if can_mount; then
+	echo "# the same through a mount"
+	mkdir through
+	through=through
+	test_values
+	test_large_values
+	test_names
+	test_ln
+	test_mv
+	test_rm
+	test_mkdir
+	banyan umount through
+	through=
+	test_mount
+	test_odd_mount
+	test_other_user
+	test_replaced
+	test_deep
+	test_moved
+	test_other_daemons
+	test_mount_within
+	test_two_mounts
+	test_dead_mount
+	test_slow_daemon
+else
+	echo "# no use of /dev/fuse: the tests that mount are left out"
+fi
+
+finish

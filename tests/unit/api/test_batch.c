@@ -1,0 +1,770 @@
+/* SPDX-License-Identifier: MIT */
+/* Batches: what random operations (test_model.c) do not come across, and who may
+ * use and end one. What others see of it is in test_batch_readers.c. */
+#include "api_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/handle.h"
+#include "repair/check.h"
+#include "tests/support/clock.h"
+#include "tests/support/fault_file.h"
+#include "tests/support/random.h"
+
+static banyan *begin(banyan *db)
+{
+	banyan *batch = NULL;
+	OK(banyan_begin(db, &batch));
+	assert_non_null(batch);
+	return batch;
+}
+
+static void print_found(void *arg, const char *line)
+{
+	(void)arg;
+	print_error("%s\n", line);
+}
+
+static void assert_sound(banyan *db)
+{
+	struct banyan_check options = { .found = print_found };
+	struct checker k;
+	checker_init(&k, &options);
+	OK(check_rows(&k, db->store));
+	assert_int_equal(k.tell.count, 0);
+}
+
+/* Nothing is left of what has gone */
+static void assert_live(banyan *db, uint64_t bytes)
+{
+	OK(banyan_freeze(db));
+	assert_int_equal(stat_of(db).live_bytes, bytes);
+	assert_sound(db);
+}
+
+/* ---- what it is ------------------------------------------------------- */
+
+/* A Data that was made in a batch never was if the batch is aborted; the next one
+ * must not be taken for it */
+static void what_an_aborted_batch_made_is_gone(void **state)
+{
+	banyan *db = NULL;
+	banyan *batch = NULL;
+	banyan_data *ghost = NULL;
+	banyan_data *data = NULL;
+	struct banyan_attr attr;
+	struct banyan_attr after;
+	struct banyan_new make = { .mode = 0600, .value = "x", .size = 1 };
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
+	assert_int_equal(banyan_insert(banyan_root(batch), "a", 1, &make,
+				       &ghost, NULL),
+			 0);
+	assert_int_equal(banyan_get_attr(ghost, &attr), 0);
+	banyan_release(ghost, 1);
+	banyan_abort(batch);
+	assert_int_equal(banyan_search(banyan_root(db), "a", 1, &data, NULL),
+			 -ENOENT);
+	assert_int_equal(banyan_insert(banyan_root(db), "b", 1, &make, &data,
+				       &after),
+			 0);
+	assert_true(after.id > attr.id);
+	assert_int_equal(banyan_get_attr(data, &attr), 0);
+	assert_int_equal(attr.id, after.id);
+	banyan_release(data, 1);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* Puts until it is full; how many there were */
+static unsigned fill_batch(banyan *batch, size_t size)
+{
+	static char bytes[256];
+	unsigned n = 0;
+	for (;; n++) {
+		char path[32];
+		sprintf(path, "key%u", n);
+		memset(bytes, (int)(n * 37), sizeof(bytes));
+		for (size_t i = 0; i < size; i += 4)
+			memcpy(bytes + i, &n, sizeof(n));
+		int rc = banyan_put(batch, path, bytes, size, 0);
+		if (rc) {
+			assert_int_equal(rc, -E2BIG);
+			return n;
+		}
+		assert_true(n < 100000);
+	}
+}
+
+static void a_batch_that_is_full_may_be_committed(void **state)
+{
+	banyan *db = NULL;
+	banyan *batch = NULL;
+	struct banyan_stat st = { 0 };
+	void *value = NULL;
+	size_t size = 0;
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	assert_int_equal(banyan_begin(db, &batch), 0);
+	unsigned n = fill_batch(batch, 256);
+	assert_true(n > 5000);
+	assert_int_equal(banyan_get(batch, "key17", &value, &size), 0);
+	assert_int_equal(size, 256);
+	free(value);
+	assert_int_equal(banyan_commit(batch), 0);
+	assert_int_equal(banyan_get_stat(db, &st), 0);
+	assert_int_equal(st.keys, n);
+	assert_int_equal(banyan_close(db), 0);
+}
+
+/* ---- threads ---------------------------------------------------------- */
+
+#define KEYS_EACH 300u
+
+struct worker {
+	banyan *batch;
+	banyan *db;
+	unsigned number;
+	_Atomic bool done;
+	int rc;
+};
+
+static int use_batch(struct worker *w, unsigned i, char *path)
+{
+	struct banyan_range range = { .prefix = "t", .prefix_len = 1 };
+	struct banyan_entry e;
+	banyan_cursor *c = NULL;
+	banyan_data *d = NULL;
+	char value[16];
+	sprintf(path, "t%u/k%u", w->number, i);
+	int rc = banyan_put(w->batch, path, path, strlen(path), BANYAN_PARENTS);
+	if (!rc)
+		rc = banyan_find(w->batch, path, &d);
+	if (!rc &&
+	    banyan_read(d, value, sizeof(value), 0) != (ssize_t)strlen(path))
+		rc = -EIO;
+	if (!rc)
+		rc = banyan_set_xattr(d, "user.x", "x", 1, 0);
+	banyan_release(d, 1);
+	if (!rc)
+		rc = banyan_scan(banyan_root(w->batch), &range, &c);
+	while (!rc && (rc = banyan_next(c, &e)) == 0)
+		if (!S_ISDIR(e.attr.mode))
+			rc = -EIO;
+	banyan_scan_end(c);
+	rc = rc == 1 ? 0 : rc;
+	if (!rc && i % 3 == 0)
+		rc = banyan_remove(w->batch, path);
+	return rc;
+}
+
+static void *work_in_batch(void *arg)
+{
+	struct worker *w = arg;
+	char path[32];
+	for (unsigned i = 0; !w->rc && i < KEYS_EACH; i++)
+		w->rc = use_batch(w, i, path);
+	return NULL;
+}
+
+static void several_threads_may_use_one(void **state)
+{
+	banyan *db = open_memory();
+	(void)state;
+	for (unsigned round = 0; round < 4; round++) {
+		struct worker w[4];
+		pthread_t thread[4];
+		banyan *batch = begin(db);
+		for (unsigned i = 0; i < 4; i++) {
+			w[i] = (struct worker){ .batch = batch,
+						.number = round * 4 + i };
+			OK(pthread_create(&thread[i], NULL, work_in_batch,
+					  &w[i]));
+		}
+		for (unsigned i = 0; i < 4; i++) {
+			OK(pthread_join(thread[i], NULL));
+			OK(w[i].rc);
+		}
+		assert_int_equal(stat_of(batch).keys,
+				 stat_of(db).keys +
+					 4 * (1 + KEYS_EACH * 2 / 3));
+		if (round % 2)
+			OK(banyan_commit(batch));
+		else
+			banyan_abort(batch);
+		assert_int_equal(stat_of(db).keys,
+				 (round + 1) / 2 * 4 * (1 + KEYS_EACH * 2 / 3));
+		assert_sound(db);
+	}
+	OK(banyan_close(db));
+}
+
+static void *begin_and_end(void *arg)
+{
+	struct worker *w = arg;
+	w->rc = banyan_begin(w->db, &w->batch);
+	if (!w->rc)
+		w->rc = banyan_put(w->batch, "by the first", "1", 1, 0);
+	return NULL;
+}
+
+static void *put_beside(void *arg)
+{
+	struct worker *w = arg;
+	w->rc = banyan_put(w->db, "beside", "b", 1, 0);
+	w->done = true;
+	return NULL;
+}
+
+static void *abort_it(void *arg)
+{
+	struct worker *w = arg;
+	banyan_abort(w->batch);
+	return NULL;
+}
+
+static void *commit_it(void *arg)
+{
+	struct worker *w = arg;
+	w->rc = banyan_commit(w->batch);
+	return NULL;
+}
+
+static void in_thread(void *(*run)(void *), struct worker *w)
+{
+	pthread_t thread;
+	OK(pthread_create(&thread, NULL, run, w));
+	OK(test_join(thread, NULL, 10));
+	OK(w->rc);
+}
+
+/* A later thread, which may well get its id, is not taken for it */
+static void a_thread_that_ends_in_one_leaves_it_to_others(void **state)
+{
+	(void)state;
+	for (unsigned commit = 0; commit < 2; commit++) {
+		banyan *db = open_memory();
+		struct worker first = { .db = db };
+		struct worker beside = { .db = db };
+		pthread_t thread;
+		in_thread(begin_and_end, &first);
+		OK(pthread_create(&thread, NULL, put_beside, &beside));
+		usleep(50000);
+		assert_false(beside.done); /* it waits for its turn */
+		put(first.batch, "by another", "2");
+		assert_key(first.batch, "by the first", "1");
+		in_thread(commit ? commit_it : abort_it, &first);
+		OK(test_join(thread, NULL, 10));
+		OK(beside.rc);
+		assert_key(db, "by the first", commit ? "1" : NULL);
+		assert_key(db, "by another", commit ? "2" : NULL);
+		assert_key(db, "beside", "b");
+		OK(banyan_close(db));
+	}
+}
+
+/* ---- what goes while others hold it ----------------------------------- */
+
+static void delete_key(banyan *batch, unsigned how)
+{
+	switch (how) {
+	case 0:
+		OK(banyan_remove(batch, "a"));
+		break;
+	case 1: /* replaced */
+		OK(banyan_rename(batch, "b", "a", 0));
+		break;
+	case 2: /* by way of a second key */
+		OK(banyan_alias(batch, "a", "z"));
+		OK(banyan_remove(batch, "a"));
+		OK(banyan_remove(batch, "z"));
+		break;
+	case 3: /* after a rename, and made anew */
+		OK(banyan_rename(batch, "a", "z", 0));
+		put(batch, "a", "anew");
+		OK(banyan_remove(batch, "z"));
+		break;
+	default: /* renamed in the same operation as it is read again */
+		OK(banyan_rename(batch, "a", "b", BANYAN_EXCHANGE));
+		OK(banyan_remove(batch, "b"));
+	}
+}
+#define DELETES 5u
+
+static banyan *open_for_deletes(bool many_rows)
+{
+	banyan *db = open_memory();
+	put(db, "a", "value of a");
+	put(db, "b", "value of b");
+	if (!many_rows)
+		return db;
+	banyan_data *d = find(db, "a");
+	for (unsigned i = 0; i < 20; i++) {
+		char name[16];
+		sprintf(name, "user.%u", i);
+		OK(banyan_set_xattr(d, name, "x", 1, 0));
+		OK(banyan_write(d, "x", 1, 10000 * (1 + (uint64_t)i), 0, NULL));
+	}
+	banyan_release(d, 1);
+	return db;
+}
+
+static void assert_lives_on(banyan_data *d, bool many_rows)
+{
+	char bytes[10];
+	struct banyan_attr attr = attr_of(d);
+	assert_int_equal(attr.nlink, 0);
+	assert_int_equal(banyan_read(d, bytes, 10, 0), 10);
+	assert_memory_equal(bytes, "value of a", 10);
+	if (many_rows) {
+		assert_int_equal(banyan_get_xattr(d, "user.19", bytes, 1), 1);
+		assert_int_equal(banyan_read(d, bytes, 1, 200000), 1);
+		assert_int_equal(bytes[0], 'x');
+	}
+	OK(banyan_write(d, "V", 1, 0, 0, NULL));
+	OK(banyan_set_xattr(d, "user.late", "x", 1, 0));
+	assert_int_equal(banyan_read(d, bytes, 1, 0), 1);
+	assert_int_equal(bytes[0], 'V');
+	OK(banyan_write(d, "v", 1, 0, 0, NULL));
+}
+
+static uint64_t live_without_a(banyan *db)
+{
+	return has_key(db, "b") ? 10 + (has_key(db, "a") ? 4 : 0) : 10;
+}
+
+static void what_others_hold_lives_on_after_the_commit(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4 * DELETES; i++) {
+		bool rows = i & 1;
+		bool frozen = i & 2;
+		banyan *db = open_for_deletes(rows);
+		if (frozen)
+			OK(banyan_freeze(db));
+		banyan_data *d = find(db, "a");
+		banyan *batch = begin(db);
+		delete_key(batch, i / 4);
+		OK(banyan_commit(batch));
+		assert_lives_on(d, rows);
+		assert_sound(db);
+		OK(banyan_freeze(db)); /* which sweeps only what nobody holds */
+		assert_lives_on(d, rows);
+		banyan_release(d, 1);
+		assert_live(db, live_without_a(db));
+		OK(banyan_close(db));
+	}
+}
+
+/* Nobody held it when the batch deleted it */
+static void so_does_what_they_come_to_hold_while_it_is_open(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4 * DELETES; i++) {
+		bool rows = i & 1;
+		bool frozen = i & 2;
+		banyan *db = open_for_deletes(rows);
+		if (frozen)
+			OK(banyan_freeze(db));
+		banyan *batch = begin(db);
+		delete_key(batch, i / 4);
+		banyan_data *d = find(db, "a");
+		assert_int_equal(attr_of(d).nlink, 1);
+		OK(banyan_commit(batch));
+		assert_lives_on(d, rows);
+		assert_sound(db);
+		OK(banyan_freeze(db));
+		assert_lives_on(d, rows);
+		banyan_release(d, 1);
+		assert_live(db, live_without_a(db));
+		OK(banyan_close(db));
+	}
+}
+
+/* It came, it went: what it held goes with the commit */
+static void but_not_what_they_have_released_by_then(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4 * DELETES; i++) {
+		banyan *db = open_for_deletes(i & 1);
+		banyan_data *d = i & 2 ? find(db, "a") : NULL;
+		banyan *batch = begin(db);
+		delete_key(batch, i / 4);
+		if (!d)
+			d = find(db, "a");
+		banyan_release(d, 1);
+		OK(banyan_commit(batch));
+		assert_int_equal(stat_of(db).live_bytes, live_without_a(db));
+		assert_live(db, live_without_a(db));
+		OK(banyan_close(db));
+	}
+}
+
+static void a_held_key_space_lives_on_without_a_key(void **state)
+{
+	struct banyan_new make = { .mode = 0600 };
+	banyan *db = open_memory();
+	(void)state;
+	put(db, "s/k", "v");
+	banyan_data *d = find(db, "s");
+	banyan *batch = begin(db);
+	OK(banyan_remove(batch, "s/k"));
+	OK(banyan_remove(batch, "s"));
+	assert_names(d, "k ");
+	OK(banyan_commit(batch));
+	assert_names(d, "");
+	assert_int_equal(attr_of(d).nlink, 0);
+	assert_int_equal(banyan_insert(d, "k", 1, &make, NULL, NULL), -ENOENT);
+	banyan_release(d, 1);
+	assert_live(db, 0);
+	OK(banyan_close(db));
+}
+
+/* The process dies between the commit and the release */
+static void nobody_holds_it_when_the_database_is_opened_again(void **state)
+{
+	struct banyan_options o = { 0 };
+	struct file *f = NULL, *after = NULL;
+	banyan *db = NULL;
+	(void)state;
+	OK(fault_file_new(NULL, 0, &f));
+	OK(handle_open_file(f, &o, true, &db));
+	put(db, "a", "value of a");
+	banyan *batch = begin(db);
+	OK(banyan_remove(batch, "a"));
+	banyan_data *d = find(db, "a");
+	OK(banyan_commit(batch));
+	OK(fault_file_after_kill(f, fault_file_events(f), &after));
+	assert_lives_on(d, false);
+	banyan_release(d, 1);
+	OK(banyan_close(db));
+	OK(handle_open_file(after, &o, false, &db));
+	assert_live(db, 0);
+	OK(banyan_close(db));
+	fault_file_free(after);
+	fault_file_free(f);
+}
+
+/* ---- what the batch itself holds -------------------------------------- */
+
+static void it_may_hold_what_it_deletes(void **state)
+{
+	banyan *db = open_for_deletes(true);
+	(void)state;
+	for (unsigned commit = 0; commit < 2; commit++) {
+		banyan *batch = begin(db);
+		banyan_data *d = find(batch, "a");
+		OK(banyan_remove(batch, "a"));
+		assert_false(has_key(batch, "a"));
+		assert_lives_on(d, true);
+		banyan_release(d, 1);
+		if (commit)
+			OK(banyan_commit(batch));
+		else
+			banyan_abort(batch);
+		assert_int_equal(has_key(db, "a"), !commit);
+		assert_sound(db);
+	}
+	assert_live(db, 10);
+	OK(banyan_close(db));
+}
+
+static void it_may_give_it_another_key(void **state)
+{
+	banyan *db = open_for_deletes(false);
+	banyan_data *d = NULL;
+	(void)state;
+	banyan_data *outside = find(db, "a");
+	banyan *batch = begin(db);
+	OK(banyan_delete(banyan_root(batch), "a", 1, 0, &d));
+	assert_int_equal(attr_of(d).nlink, 0);
+	assert_int_equal(attr_of(outside).nlink, 1);
+	OK(banyan_insert_data(banyan_root(batch), "c", 1, d));
+	banyan_release(d, 1);
+	assert_key(batch, "c", "value of a");
+	OK(banyan_commit(batch));
+	assert_key(db, "c", "value of a");
+	assert_int_equal(attr_of(outside).nlink, 1);
+	assert_int_equal(banyan_id(outside), banyan_id(find(db, "c")));
+	banyan_release(outside, 2);
+	assert_live(db, 20);
+	OK(banyan_close(db));
+}
+
+/* Made and gone: no row is left of it, and its id is not used again */
+static void what_it_makes_and_deletes_leaves_nothing(void **state)
+{
+	struct banyan_new make = { .mode = 0600, .value = "x", .size = 1 };
+	banyan *db = open_memory();
+	banyan_data *d = NULL;
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		banyan *batch = begin(db);
+		put(batch, "a", "value");
+		OK(banyan_alias(batch, "a", "b"));
+		OK(banyan_remove(batch, "a"));
+		OK(banyan_remove(batch, "b"));
+		OK(banyan_make_space(batch, "s", 0));
+		OK(banyan_remove(batch, "s"));
+		OK(banyan_insert_unnamed(batch, &make, &d, NULL));
+		uint64_t id = banyan_id(d);
+		banyan_release(d, 1);
+		if (i)
+			OK(banyan_commit(batch));
+		else
+			banyan_abort(batch);
+		assert_int_equal(stat_of(db).keys, 0);
+		OK(banyan_insert(banyan_root(db), "c", 1, &make, &d, NULL));
+		assert_true(banyan_id(d) > id);
+		banyan_release(d, 1);
+		OK(banyan_remove(db, "c"));
+	}
+	assert_live(db, 0);
+	OK(banyan_close(db));
+}
+
+/* ---- cursors ---------------------------------------------------------- */
+
+static void a_cursor_shows_what_the_batch_has_done(void **state)
+{
+	struct banyan_range range = { .values = true };
+	struct banyan_entry e;
+	banyan_cursor *c = NULL;
+	banyan *db = open_memory();
+	(void)state;
+	put(db, "a", "old");
+	put(db, "b", "old");
+	put(db, "s/k", "old");
+	banyan *batch = begin(db);
+	put(batch, "a", "new");
+	OK(banyan_remove(batch, "b"));
+	put(batch, "c", "new");
+	OK(banyan_rename(batch, "s", "t", 0));
+	OK(banyan_scan(banyan_root(batch), &range, &c));
+	OK(banyan_next(c, &e));
+	assert_string_equal(e.name, "a");
+	assert_memory_equal(e.value, "new", 3);
+	OK(banyan_next(c, &e));
+	assert_string_equal(e.name, "c");
+	OK(banyan_next(c, &e));
+	assert_string_equal(e.name, "t");
+	assert_int_equal(e.attr.nlink, 2);
+	assert_int_equal(banyan_next(c, &e), 1);
+	banyan_scan_end(c);
+	assert_names(banyan_root(db), "a b s ");
+	banyan_abort(batch);
+	OK(banyan_close(db));
+}
+
+/* The batch goes on under the cursor, as a loop that changes what it sees does */
+static void what_it_hands_out_can_be_used_whatever_came_since(void **state)
+{
+	struct banyan_entry e;
+	banyan_cursor *c = NULL;
+	banyan_data *d = NULL;
+	banyan *db = open_memory();
+	(void)state;
+	for (char name[2] = "a"; name[0] <= 'h'; name[0]++)
+		put(db, name, name);
+	banyan *batch = begin(db);
+	OK(banyan_scan(banyan_root(batch), NULL, &c));
+	for (unsigned i = 0; i < 8; i++) {
+		char other[3] = { 'Z', (char)('a' + i), 0 };
+		OK(banyan_next(c, &e));
+		assert_int_equal(e.name[0], 'a' + i);
+		if (i % 4 == 0) { /* its row is another one now */
+			OK(banyan_alias(batch, e.name, other));
+		} else if (i % 4 == 1) {
+			OK(banyan_alias(batch, e.name, other));
+			OK(banyan_remove(batch, other));
+		} else if (i % 4 == 2) {
+			OK(banyan_rename(batch, e.name, other, 0));
+			OK(banyan_rename(batch, other, e.name, 0));
+		} else {
+			OK(banyan_remove(batch, e.name));
+			put(batch, e.name, "another");
+		}
+		int rc = banyan_entry_data(c, &d);
+		assert_int_equal(rc, i % 4 == 3 ? -ESTALE : 0);
+		if (rc)
+			continue;
+		assert_data(d, (char[]){ (char)('a' + i), 0 });
+		OK(banyan_write(d, "!", 1, 0, 0, NULL));
+		banyan_release(d, 1);
+		assert_key(batch, (char[]){ (char)('a' + i), 0 }, "!");
+	}
+	banyan_scan_end(c);
+	OK(banyan_commit(batch));
+	assert_sound(db);
+	OK(banyan_close(db));
+}
+
+/* ---- ends ------------------------------------------------------------- */
+
+static void what_a_batch_does_not_have_is_refused(void **state)
+{
+	banyan *db = open_memory();
+	banyan *none = NULL;
+	(void)state;
+	banyan *batch = begin(db);
+	put(batch, "a", "value");
+	assert_int_equal(banyan_begin(batch, &none), -EINVAL);
+	assert_int_equal(banyan_view(batch, &none), -EINVAL);
+	assert_int_equal(banyan_sync(batch), -EINVAL);
+	assert_int_equal(banyan_freeze(batch), -EINVAL);
+	assert_null(none);
+	assert_false(banyan_read_only(batch));
+	assert_int_equal(banyan_commit(db), -EINVAL);
+	banyan_abort(db); /* is not a batch */
+	OK(banyan_sync(db)); /* beside it, in one thread */
+	OK(banyan_commit(batch));
+	assert_key(db, "a", "value");
+	OK(banyan_close(db));
+}
+
+static void what_is_of_one_handle_is_not_for_another(void **state)
+{
+	banyan *db = open_memory();
+	(void)state;
+	put(db, "a", "value");
+	put(db, "s/k", "value");
+	banyan *batch = begin(db);
+	banyan_data *out = find(db, "a");
+	banyan_data *in = find(batch, "a");
+	banyan_data *space = find(batch, "s");
+	assert_ptr_not_equal(out, in);
+	assert_int_equal(banyan_id(out), banyan_id(in));
+	assert_ptr_equal(banyan_db(in), batch);
+	assert_int_equal(banyan_insert_data(space, "b", 1, out), -EXDEV);
+	assert_int_equal(banyan_put_data(batch, "b", out, 0), -EXDEV);
+	assert_int_equal(banyan_clone(out, 0, in, 0, 1), -EXDEV);
+	assert_int_equal(banyan_clone(in, 0, out, 0, 1), -EXDEV);
+	assert_int_equal(banyan_move(banyan_root(db), "a", 1, space, "a", 1, 0),
+			 -EXDEV);
+	assert_int_equal(banyan_move(space, "k", 1, banyan_root(db), "k", 1, 0),
+			 -EXDEV);
+	assert_int_equal(banyan_insert_data(banyan_root(db), "b", 1, in),
+			 -EXDEV);
+	assert_int_equal(banyan_put_data(db, "b", in, 0), -EXDEV);
+	banyan_release(in, 1);
+	banyan_release(space, 1);
+	OK(banyan_commit(batch));
+	banyan_release(out, 1);
+	assert_names(banyan_root(db), "a s ");
+	OK(banyan_close(db));
+}
+
+static void to_close_a_batch_is_to_abort_it(void **state)
+{
+	banyan *db = open_memory();
+	(void)state;
+	banyan *batch = begin(db);
+	put(batch, "a", "value");
+	OK(banyan_close(batch));
+	assert_key(db, "a", NULL);
+	banyan_abort(NULL);
+	OK(banyan_close(NULL));
+	assert_int_equal(banyan_commit(NULL), -EINVAL);
+	OK(banyan_close(db));
+}
+
+static void a_batch_whose_database_was_closed_is_cancelled(void **state)
+{
+	(void)state;
+	for (unsigned how = 0; how < 3; how++) {
+		struct banyan_options o = { 0 };
+		struct banyan_attr attr;
+		struct banyan_entry e;
+		struct file *f = NULL, *after = NULL;
+		banyan_cursor *c = NULL;
+		banyan *db = NULL;
+		void *value = NULL;
+		size_t size = 0;
+		OK(fault_file_new(NULL, 0, &f));
+		OK(handle_open_file(f, &o, true, &db));
+		put(db, "a", "kept");
+		banyan *batch = begin(db);
+		put(batch, "a", "dropped");
+		put(batch, "b", "dropped");
+		banyan_data *d = find(batch, "b");
+		OK(banyan_close(db));
+		assert_int_equal(banyan_put(batch, "c", "x", 1, 0), -ECANCELED);
+		assert_int_equal(banyan_get(batch, "a", &value, &size),
+				 -ECANCELED);
+		assert_int_equal(banyan_get_attr(d, &attr), -ECANCELED);
+		assert_int_equal(banyan_write(d, "x", 1, 0, 0, NULL),
+				 -ECANCELED);
+		assert_int_equal(banyan_scan(banyan_root(batch), NULL, &c),
+				 -ECANCELED);
+		assert_int_equal(banyan_next(c, &e), -EINVAL);
+		banyan_release(d, 1);
+		if (how == 0)
+			assert_int_equal(banyan_commit(batch), -ECANCELED);
+		else if (how == 1)
+			banyan_abort(batch);
+		else
+			(void)banyan_close(batch);
+		OK(fault_file_after_kill(f, fault_file_events(f), &after));
+		OK(handle_open_file(after, &o, false, &db));
+		assert_key(db, "a", "kept");
+		assert_key(db, "b", NULL);
+		OK(banyan_close(db));
+		fault_file_free(after);
+		fault_file_free(f);
+	}
+}
+
+static void an_empty_one_writes_nothing(void **state)
+{
+	struct banyan_options o = { 0 };
+	struct file *f = NULL;
+	banyan *db = NULL;
+	(void)state;
+	OK(fault_file_new(NULL, 0, &f));
+	OK(handle_open_file(f, &o, true, &db));
+	uint64_t size = fault_file_size(f);
+	OK(banyan_commit(begin(db)));
+	banyan *batch = begin(db);
+	assert_key(batch, "a", NULL);
+	assert_int_equal(banyan_remove(batch, "a"), -ENOENT);
+	OK(banyan_commit(batch));
+	batch = begin(db);
+	put(batch, "a", "dropped");
+	banyan_abort(batch);
+	assert_int_equal(fault_file_size(f), size);
+	OK(banyan_close(db));
+	fault_file_free(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_an_aborted_batch_made_is_gone),
+		cmocka_unit_test(a_batch_that_is_full_may_be_committed),
+		cmocka_unit_test(several_threads_may_use_one),
+		cmocka_unit_test(a_thread_that_ends_in_one_leaves_it_to_others),
+		cmocka_unit_test(what_others_hold_lives_on_after_the_commit),
+		cmocka_unit_test(
+			so_does_what_they_come_to_hold_while_it_is_open),
+		cmocka_unit_test(but_not_what_they_have_released_by_then),
+		cmocka_unit_test(a_held_key_space_lives_on_without_a_key),
+		cmocka_unit_test(
+			nobody_holds_it_when_the_database_is_opened_again),
+		cmocka_unit_test(it_may_hold_what_it_deletes),
+		cmocka_unit_test(it_may_give_it_another_key),
+		cmocka_unit_test(what_it_makes_and_deletes_leaves_nothing),
+		cmocka_unit_test(a_cursor_shows_what_the_batch_has_done),
+		cmocka_unit_test(
+			what_it_hands_out_can_be_used_whatever_came_since),
+		cmocka_unit_test(what_a_batch_does_not_have_is_refused),
+		cmocka_unit_test(what_is_of_one_handle_is_not_for_another),
+		cmocka_unit_test(to_close_a_batch_is_to_abort_it),
+		cmocka_unit_test(
+			a_batch_whose_database_was_closed_is_cancelled),
+		cmocka_unit_test(an_empty_one_writes_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
