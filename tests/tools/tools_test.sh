@@ -873,7 +873,7 @@ large (see 'ulimit -f')" "$? $(<err)"
 	bash -c "$limited" - "$BANYAN" get notes.banyan large >out 2>err
 	is "and of output" "1 banyan: standard output: File too large" \
 		"$? $(<err)"
-	gives "the file is sound" 0 "notes.banyan: sound" check notes.banyan
+	sound "the file is sound" notes.banyan
 }
 
 # ---- beside another process -------------------------------------------------
@@ -1143,8 +1143,7 @@ test_deep()
 	gives "to where they are to be" 0 value get notes.banyan "$deep/key"
 	(ulimit -n 32; banyan rm -r notes.banyan d "$name" 2>err)
 	is "and all is removed" "0||" "$?|$(<err)|$(ls notes)"
-	is "with nothing wrong" "notes.banyan: sound" \
-		"$(banyan check notes.banyan)"
+	sound "with nothing wrong" notes.banyan
 	banyan umount notes
 }
 
