@@ -20,4 +20,7 @@ bool daemon_holds(const char *file);
  */
 char *daemon_find_file(const struct mount *mount);
 
+/* Is this file what is mounted there? Asks the daemon, too. */
+bool daemon_shows(const struct mount *mount, const char *file);
+
 #endif
