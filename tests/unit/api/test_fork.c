@@ -25,6 +25,15 @@
 
 #define CHILD_SECONDS 20
 
+/* Some children open a database, which begins a thread */
+#ifdef __SANITIZE_THREAD__
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+#endif
+
 struct fixture {
 	char dir[TEMP_MAX];
 	char path[TEMP_FILE_MAX];
