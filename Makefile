@@ -192,13 +192,13 @@ check-planted: ## Plant bugs in a copy of the sources: a test must fail with eac
 
 check-asan: ## All tests with the address and undefined-behaviour sanitizers
 	@tools/setup.sh build check
-	@TIME_LIMIT=300 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
+	@TIME_LIMIT=600 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
 		WERROR=1 CFLAGS="-O1 -g" run-tests
 
 # Both with BANYAN_SHORT: where a loop is over what is much alike, one in so many
 check-tsan: ## The tests in C and of the mount with the thread sanitizer (the tools have one thread)
 	@tools/setup.sh build check
-	@BANYAN_SHORT=1 TIME_LIMIT=300 $(SUBMAKE) BUILD=build/tsan \
+	@BANYAN_SHORT=1 TIME_LIMIT=900 $(SUBMAKE) BUILD=build/tsan \
 		SANITIZE=thread CFLAGS="-O2 -g" \
 		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) mount)" run-tests
 
@@ -369,6 +369,9 @@ wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
 	realpath fdopendir mmap64 pthread_create pool_alloc)
 %/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
+%/test_replies: LINK_MODE = -pie $(call wrap,fuse_req_userdata fuse_req_ctx \
+	fuse_reply_err fuse_reply_entry fuse_reply_create nodes_add \
+	banyan_delete)
 %/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
 	pwritev64)
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "message.h"
 #include "mountpoint.h"
@@ -96,6 +97,44 @@ char *database_resolve(const struct options *o)
 	return path;
 }
 
+/* ---- until it is closed ------------------------------------------------ */
+
+#define WAIT_SECONDS \
+	30 /* an unmount freezes: seconds, where the disk is slow */
+#define WAIT_SILENT_SECONDS 1
+#define PAUSE_MS 10
+
+/* The process that has it open, or -1, while it is worth waiting for that */
+static pid_t closing(const char *file)
+{
+	pid_t pid = banyan_holder(file);
+	char *dir = pid > 0 || pid == -1 ? mountpoint_of(file) : NULL;
+
+	if (dir)
+		pid = 0;
+	free(dir);
+	return pid < -1 ? 0 : pid; /* other errors are for banyan_open() */
+}
+
+void database_wait(const struct options *o, const char *file)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000 };
+	unsigned ms = 0;
+	pid_t pid;
+
+	if (o->read_only)
+		return;
+	for (; ms < WAIT_SECONDS * 1000 && (pid = closing(file));
+	     ms += PAUSE_MS) {
+		if (ms == WAIT_SILENT_SECONDS * 1000 && pid > 0)
+			message("waiting for process %ld to close it",
+				(long)pid);
+		else if (ms == WAIT_SILENT_SECONDS * 1000)
+			message("waiting for another process to close it");
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* ---- why it does not open --------------------------------------------- */
 
 static void explain_busy(const char *file)
@@ -107,10 +146,10 @@ static void explain_busy(const char *file)
 		message("already mounted on %s; use it there, or unmount it",
 			dir);
 	else if (pid > 0)
-		message("already open by process %ld; end that first",
+		message("open by process %ld; wait until it has closed it",
 			(long)pid);
 	else
-		message("already open by another process; end that first");
+		message("open by another process; wait until it has closed it");
 	free(dir);
 }
 

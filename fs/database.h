@@ -12,6 +12,13 @@
  */
 char *database_resolve(const struct options *o);
 
+/*
+ * Wait, for half a minute at most, while another process has the file open and
+ * it is mounted nowhere: after an unmount the daemon still writes all and closes
+ * it. In a process that signals may end.
+ */
+void database_wait(const struct options *o, const char *file);
+
 /* Open it. 0, or a negative errno value that has been explained. */
 int database_open(const struct options *o, const char *file, banyan **db);
 

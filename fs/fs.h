@@ -44,7 +44,7 @@ struct fs {
 	struct commit *commit; /* syncs */
 	struct transport *transport; /* where requests come from */
 	uint64_t seed; /* of the cookies of listings */
-	int host_fd; /* the directory that the database file lies in, or -1 */
+	int file; /* the database file, by O_PATH, or -1: it is in memory */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
 };
 
@@ -80,13 +80,18 @@ void fs_fill_entry(const struct fs *fs, banyan_data *data,
 		   const struct banyan_attr *attr, struct fuse_entry_param *e);
 
 /*
- * Answer with an entry for data. Takes over one hold of the caller's, which
- * becomes the kernel's, or is released if the answer cannot be given.
+ * Fill in an entry that is to be answered for data, with its attributes (NULL:
+ * those of now). One hold of the caller's becomes the kernel's; on an error it is
+ * released.
  */
-void fs_reply_entry(fuse_req_t req, banyan_data *data);
+int fs_make_entry(struct fs *fs, banyan_data *data,
+		  const struct banyan_attr *attr, struct fuse_entry_param *e);
+
+/* Answer with it. The hold is released if the answer does not get through. */
+void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e);
 
 /* Likewise for CREATE */
-void fs_reply_create(fuse_req_t req, banyan_data *data,
+void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 		     struct fuse_file_info *fi);
 
 /*
@@ -95,6 +100,9 @@ void fs_reply_create(fuse_req_t req, banyan_data *data,
  */
 int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 #define FS_XATTR_CAPABILITY "security.capability"
+
+/* An attribute of the root: the name that the database file has now */
+#define FS_XATTR_FILE "system.banyan.file"
 
 /* A file's mode less its set-id bits; without group execution the set-group-id
  * bit means something else and stays */

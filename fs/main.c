@@ -2,9 +2,10 @@
 /*
  * banyanfs - mount a Banyan database as a directory.
  *
- * The order of the start: look at the arguments, at FILE and at DIR; fork; open
- * the database; mount; come to terms with the kernel; start the threads; tell
- * the parent that the mount serves. The end, after an unmount or a signal, is
+ * The order of the start: look at the arguments, at FILE and at DIR; wait until
+ * FILE is closed; fork; open the database (a handle cannot be used after a
+ * fork); mount; come to terms with the kernel; start the threads; tell the
+ * parent that the mount serves. The end, after an unmount or a signal, is
  * the same backwards, and closing the database freezes it.
  *
  * The main thread only waits: for a signal that says end, or for ENDED, by
@@ -79,21 +80,6 @@ static int new_session(struct fs *fs, struct options *o, const char *file)
 	return 2;
 }
 
-/* The directory that the file lies in, for statfs */
-static int open_host(const char *file)
-{
-	char *dir = strdup(file);
-	char *slash = dir ? strrchr(dir, '/') : NULL;
-	int fd = -1;
-
-	if (slash) {
-		slash[slash == dir] = '\0';
-		fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
-	free(dir);
-	return fd;
-}
-
 /* Everything that needs the database, up to a mount that is being served */
 static int start(struct fs *fs, const char *file, const char *dir,
 		 pthread_t *self)
@@ -103,7 +89,8 @@ static int start(struct fs *fs, const char *file, const char *dir,
 
 	if (rc)
 		return rc; /* explained */
-	fs->host_fd = open_host(file);
+	/* Never to read or write: its close does not drop the library's lock */
+	fs->file = open(file, O_PATH | O_CLOEXEC);
 	if (getrandom(&fs->seed, sizeof(fs->seed), 0) < 0)
 		fs->seed = (uint64_t)time(NULL);
 	fs->nodes = nodes_new();
@@ -182,8 +169,8 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 		message("cannot close the database: %s; what was written last "
 			"may be lost",
 			banyan_strerror(rc));
-	if (fs->host_fd >= 0)
-		close(fs->host_fd);
+	if (fs->file >= 0)
+		close(fs->file);
 	return rc;
 }
 
@@ -221,6 +208,7 @@ static int run(struct fs *fs, const char *file, const char *dir)
 	/* The caller's files, with their locks and pipes, are not ours to keep
 	 */
 	closefrom(STDERR_FILENO + 1);
+	database_wait(fs->options, file);
 	if (!fs->options->foreground) {
 		ready = daemon_fork();
 		if (ready < 0) {
@@ -245,7 +233,7 @@ static int run(struct fs *fs, const char *file, const char *dir)
 
 int main(int argc, char **argv)
 {
-	struct fs fs = { .host_fd = -1 };
+	struct fs fs = { .file = -1 };
 	struct options o;
 	char *file = NULL, *dir = NULL;
 	int status;

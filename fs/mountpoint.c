@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <mntent.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -12,8 +13,8 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -25,6 +26,28 @@ extern char **environ;
 
 /* ---- mounts there are ------------------------------------------------- */
 
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/* The daemon knows the name that its file has now. The table of mounts has the
+ * one that it had; that counts if the daemon does not answer. */
+static bool is_mount_of(const struct mntent *m, const char *file)
+{
+	char now[PATH_MAX];
+	ssize_t n;
+
+	if (strcmp(m->mnt_type, TYPE) != 0 || hasmntopt(m, "ro"))
+		return false;
+	n = getxattr(m->mnt_dir, FS_XATTR_FILE, now, sizeof(now) - 1);
+	now[n < 0 ? 0 : n] = '\0';
+	return same_file(n < 0 ? m->mnt_fsname : now, file);
+}
+
 char *mountpoint_of(const char *file)
 {
 	FILE *list = setmntent("/proc/self/mounts", "re");
@@ -34,8 +57,7 @@ char *mountpoint_of(const char *file)
 	if (!list)
 		return NULL;
 	while (!found && (m = getmntent(list)))
-		if (!strcmp(m->mnt_type, TYPE) && !hasmntopt(m, "ro") &&
-		    !strcmp(m->mnt_fsname, file))
+		if (is_mount_of(m, file))
 			found = strdup(m->mnt_dir);
 	endmntent(list);
 	return found;
@@ -44,13 +66,14 @@ char *mountpoint_of(const char *file)
 void mountpoint_tune(const char *dir)
 {
 	char path[128];
-	struct stat st;
+	struct statx st;
 	int fd;
 
-	if (stat(dir, &st))
+	/* Without asking the daemon, which would be this process */
+	if (statx(AT_FDCWD, dir, AT_STATX_DONT_SYNC, 0, &st))
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
-		 major(st.st_dev), minor(st.st_dev));
+		 st.stx_dev_major, st.stx_dev_minor);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return; /* not root: it stays as it is */
@@ -119,7 +142,8 @@ static int stat_directory(const char *dir)
 	struct stat st;
 	int rc = stat(dir, &st) ? -errno : 0;
 
-	if (rc == -ENOTCONN) {
+	/* There may be several; one may die just now */
+	while (rc == -ENOTCONN || rc == -ECONNABORTED) {
 		if (detach_dead(dir))
 			return -ENOTCONN;
 		rc = stat(dir, &st) ? -errno : 0;

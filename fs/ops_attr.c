@@ -34,7 +34,7 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino,
 
 static struct banyan_time time_of(struct timespec t)
 {
-	return (struct banyan_time){ t.tv_sec, (uint32_t)t.tv_nsec };
+	return (struct banyan_time){ t.tv_sec, (uint64_t)t.tv_nsec };
 }
 
 /* What the kernel asks for in the library's words */
@@ -154,12 +154,12 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fs_of(req);
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	struct statvfs host = { .f_bsize = 4096, .f_frsize = 4096 };
 	int rc = banyan_get_stat(fs->db, &stat);
 
 	(void)ino;
-	if (!rc && fs->host_fd >= 0 && fstatvfs(fs->host_fd, &host))
+	if (!rc && fs->file >= 0 && fstatvfs(fs->file, &host))
 		rc = -errno;
 	if (rc) {
 		fs_reply_error(req, rc);

@@ -198,9 +198,9 @@ static int check_room(const struct fs *fs, banyan_data *data, uint64_t at,
 	uint64_t needed;
 	int rc;
 
-	if (fs->host_fd < 0)
+	if (fs->file < 0)
 		return 0; /* in memory */
-	if (fstatvfs(fs->host_fd, &host))
+	if (fstatvfs(fs->file, &host))
 		return -errno;
 	rc = count_holes(data, at, at + size, &needed);
 	if (!rc && needed > host.f_bavail * host.f_frsize)

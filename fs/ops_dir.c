@@ -333,12 +333,11 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		rc = fill(&p, fs_data(fs, ino), (uint64_t)offset);
 	pthread_mutex_unlock(&l->lock);
 
-	if (rc) { /* the kernel must not know of what was put before it */
-		drop_holds(&p);
+	/* What came before an error goes out; the next call meets it again */
+	if (rc && !p.used)
 		fs_reply_error(req, rc);
-	} else if (fuse_reply_buf(req, p.buffer, p.used) == -ENOENT) {
-		drop_holds(&p);
-	}
+	else if (fuse_reply_buf(req, p.buffer, p.used))
+		drop_holds(&p); /* the kernel does not know of them */
 	free(p.held);
 }
 
@@ -378,7 +377,7 @@ static void fs_opendir(fuse_req_t req, fuse_ino_t ino,
 	fi->fh = (uint64_t)(uintptr_t)l;
 	fi->cache_readdir = 1;
 	fi->keep_cache = 1;
-	if (fuse_reply_open(req, fi) == -ENOENT)
+	if (fuse_reply_open(req, fi))
 		listing_free(l); /* no RELEASEDIR will come */
 }
 

@@ -22,6 +22,15 @@ static bool is_control(fuse_ino_t parent, const char *name)
 	return parent == FUSE_ROOT_ID && !strcmp(name, ".banyan");
 }
 
+/*
+ * The name that a key is to get. The library says EINVAL for the reserved one,
+ * and mv takes that for a directory that is moved below itself.
+ */
+static int new_name_length(fuse_ino_t parent, const char *name, size_t *len)
+{
+	return is_control(parent, name) ? -EPERM : name_length(name, len);
+}
+
 /* There is no such key; the kernel makes it known to itself when that changes
  */
 static void reply_absent(fuse_req_t req)
@@ -34,18 +43,41 @@ static void reply_absent(fuse_req_t req)
 static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
+	struct fuse_entry_param e;
+	struct banyan_attr attr;
 	banyan_data *data;
 	size_t len;
 	int rc = name_length(name, &len);
 
 	if (!rc)
-		rc = banyan_search(fs_data(fs, parent), name, len, &data, NULL);
+		rc = banyan_search(fs_data(fs, parent), name, len, &data,
+				   &attr);
 	if (!rc)
-		fs_reply_entry(req, data);
+		rc = fs_make_entry(fs, data, &attr, &e);
+	if (!rc)
+		fs_reply_entry(req, &e);
 	else if (rc == -ENOENT && !is_control(parent, name))
 		reply_absent(req);
 	else
 		fs_reply_error(req, rc);
+}
+
+/*
+ * Make the entry for a key that has just been made. If that fails the key has to
+ * go again: the kernel may know the name as absent, and would for ever. If it
+ * cannot go, the kernel is told that it exists, and forgets what it knows.
+ */
+static int make_new_entry(struct fs *fs, fuse_ino_t parent, const char *name,
+			  banyan_data *data, const struct banyan_attr *attr,
+			  struct fuse_entry_param *e)
+{
+	int rc = fs_make_entry(fs, data, attr, e);
+
+	commit_note(fs->commit);
+	if (rc &&
+	    banyan_delete(fs_data(fs, parent), name, strlen(name), 0, NULL))
+		return -EEXIST;
+	return rc;
 }
 
 /*
@@ -54,14 +86,15 @@ static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
  * there has the bit too.
  */
 static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
-		struct banyan_new *new, banyan_data **data)
+		struct banyan_new *new, struct fuse_entry_param *e)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct fs *fs = fs_of(req);
 	banyan_data *space = fs_data(fs, parent);
 	struct banyan_attr attr;
+	banyan_data *data;
 	size_t len;
-	int rc = name_length(name, &len);
+	int rc = new_name_length(parent, name, &len);
 
 	if (!rc)
 		rc = banyan_get_attr(space, &attr);
@@ -74,22 +107,20 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		if (S_ISDIR(new->mode))
 			new->mode |= S_ISGID;
 	}
-	rc = banyan_insert(space, name, len, new, data, NULL);
-	if (!rc)
-		commit_note(fs->commit);
-	return rc;
+	rc = banyan_insert(space, name, len, new, &data, &attr);
+	return rc ? rc : make_new_entry(fs, parent, name, data, &attr, e);
 }
 
 static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
 			   struct banyan_new *new)
 {
-	banyan_data *data;
-	int rc = make(req, parent, name, new, &data);
+	struct fuse_entry_param e;
+	int rc = make(req, parent, name, new, &e);
 
 	if (rc)
 		fs_reply_error(req, rc);
 	else
-		fs_reply_entry(req, data);
+		fs_reply_entry(req, &e);
 }
 
 static void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -125,14 +156,14 @@ static void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		      mode_t mode, struct fuse_file_info *fi)
 {
 	struct banyan_new new = { .mode = S_IFREG | (mode & 07777) };
-	banyan_data *data;
-	int rc = make(req, parent, name, &new, &data);
+	struct fuse_entry_param e;
+	int rc = make(req, parent, name, &new, &e);
 
 	fi->keep_cache = 1;
 	if (rc)
 		fs_reply_error(req, rc);
 	else
-		fs_reply_create(req, data, fi);
+		fs_reply_create(req, &e, fi);
 }
 
 static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
@@ -140,18 +171,20 @@ static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
+	struct fuse_entry_param e;
 	size_t len;
-	int rc = name_length(name, &len);
+	int rc = new_name_length(parent, name, &len);
 
 	if (!rc)
 		rc = banyan_insert_data(fs_data(fs, parent), name, len, data);
-	if (rc) {
-		fs_reply_error(req, rc);
-		return;
+	if (!rc) {
+		banyan_hold(data);
+		rc = make_new_entry(fs, parent, name, data, NULL, &e);
 	}
-	commit_note(fs->commit);
-	banyan_hold(data);
-	fs_reply_entry(req, data);
+	if (rc)
+		fs_reply_error(req, rc);
+	else
+		fs_reply_entry(req, &e);
 }
 
 static void delete_and_reply(fuse_req_t req, fuse_ino_t parent,
@@ -197,7 +230,7 @@ static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		how |= BANYAN_EXCHANGE;
 	rc = name_length(name, &len);
 	if (!rc)
-		rc = name_length(new_name, &new_len);
+		rc = new_name_length(new_parent, new_name, &new_len);
 	if (!rc)
 		rc = banyan_move(fs_data(fs, parent), name, len,
 				 fs_data(fs, new_parent), new_name, new_len,

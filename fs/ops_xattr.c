@@ -6,8 +6,11 @@
  * the kernel hands over any name.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "commit.h"
 #include "fs.h"
@@ -33,17 +36,47 @@ static int check_kind(const char *name)
 	return -EOPNOTSUPP;
 }
 
+/*
+ * The name that the database file has now, which may have been moved since it
+ * was mounted. Not in the list of names: cp -a would copy it.
+ */
+static ssize_t file_name(const struct fs *fs, char *name, size_t size)
+{
+	char link[32], path[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fs->file, &st) || !st.st_nlink)
+		return -ENODATA; /* in memory, or deleted */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fs->file);
+	n = readlink(link, path, sizeof(path));
+	if (n < 0)
+		return -errno;
+	if (!size)
+		return n;
+	if ((size_t)n > size)
+		return -ERANGE;
+	memcpy(name, path, (size_t)n);
+	return n;
+}
+
+static ssize_t get_value(const struct fs *fs, fuse_ino_t ino, const char *name,
+			 void *value, size_t size)
+{
+	ssize_t n = check_kind(name);
+
+	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_FILE))
+		return file_name(fs, value, size);
+	return n ? n : banyan_get_xattr(fs_data(fs, ino), name, value, size);
+}
+
 static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
 	struct fs *fs = fs_of(req);
 	char *value = NULL;
-	ssize_t n = check_kind(name);
+	ssize_t n;
 
-	if (n) {
-		fs_reply_error(req, (int)n);
-		return;
-	}
 	if (size) {
 		value = transport_buffer(size);
 		if (!value) {
@@ -51,7 +84,7 @@ static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			return;
 		}
 	}
-	n = banyan_get_xattr(fs_data(fs, ino), name, value, size);
+	n = get_value(fs, ino, name, value, size);
 	if (n == -ENODATA && !strcmp(name, LABEL))
 		n = -EOPNOTSUPP; /* and ls -l does not ask for each file */
 	if (n < 0)

@@ -53,12 +53,11 @@ void fs_fill_entry(const struct fs *fs, banyan_data *data,
 	fs_fill_stat(fs, attr, &e->attr);
 }
 
-/* Make one hold of the caller's the kernel's and say what it is to be told */
-static int prepare_entry(struct fs *fs, banyan_data *data,
-			 struct fuse_entry_param *e)
+int fs_make_entry(struct fs *fs, banyan_data *data,
+		  const struct banyan_attr *attr, struct fuse_entry_param *e)
 {
-	struct banyan_attr attr;
-	int rc = banyan_get_attr(data, &attr);
+	struct banyan_attr now;
+	int rc = attr ? 0 : banyan_get_attr(data, &now);
 
 	if (!rc && data == banyan_root(fs->db))
 		rc = -EUCLEAN; /* the root has no name; this would be a loop */
@@ -68,35 +67,26 @@ static int prepare_entry(struct fs *fs, banyan_data *data,
 		banyan_release(data, 1);
 		return rc;
 	}
-	fs_fill_entry(fs, data, &attr, e);
+	fs_fill_entry(fs, data, attr ? attr : &now, e);
 	return 0;
 }
 
-void fs_reply_entry(fuse_req_t req, banyan_data *data)
+void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
 {
 	struct fs *fs = fs_of(req);
-	struct fuse_entry_param e;
-	int rc = prepare_entry(fs, data, &e);
 
-	if (rc)
-		fs_reply_error(req, rc);
-	else if (fuse_reply_entry(req, &e) == -ENOENT)
-		nodes_drop(fs->nodes, data, 1); /* nobody waits for it */
+	if (fuse_reply_entry(req, e))
+		nodes_drop(fs->nodes, fs_data(fs, e->ino), 1);
 }
 
-void fs_reply_create(fuse_req_t req, banyan_data *data,
+void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 		     struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct fuse_entry_param e;
-	int rc = prepare_entry(fs, data, &e);
+	banyan_data *data = fs_data(fs, e->ino);
 
-	if (rc) {
-		fs_reply_error(req, rc);
-		return;
-	}
 	nodes_set_plain(fs->nodes, data, true); /* as it is new */
-	if (fuse_reply_create(req, &e, fi) == -ENOENT)
+	if (fuse_reply_create(req, e, fi))
 		nodes_drop(fs->nodes, data, 1);
 }
 

@@ -36,16 +36,16 @@
  * and must be released before it is closed; what is found through one handle
  * cannot be passed to a function together with what is of another: -EXDEV.
  *
- * The file. Only the library may write to it. Before each append it compares the
- * file's size with what it has written, and at each sync and close whether the
- * file has been cut, deleted, or replaced by another one at its path. If so, all
- * later writes and syncs fail with -EIO, and the report callback (struct
- * banyan_options) gets the reason. The file may be moved or get further names:
- * the database goes on in it.
+ * The file. Only the library may write to it. Before each append it compares
+ * the file's size with what it has written, and at each sync and at close it
+ * looks whether the file was cut, deleted, or replaced by another one at its
+ * path. If so, all later writes and syncs fail with -EIO, and the report
+ * callback (struct banyan_options) gets the reason. Moving the file, or giving
+ * it further names, does no harm: the database goes on in it.
  *
  * Signals. The library handles none. A write beyond RLIMIT_FSIZE (ulimit -f)
- * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still have
- * room, and with a higher limit writes succeed again. The kernel may send
+ * fails with -EFBIG, as one on a full disk does with -ENOSPC: deletes still
+ * have room, and with a higher limit writes succeed again. The kernel may send
  * SIGXFSZ, which ends the process by default: callers should ignore it, as in
  * signal(SIGXFSZ, SIG_IGN).
  *
@@ -184,7 +184,7 @@ int banyan_view(banyan *db, banyan **view);
 /* As struct timespec has it: of times before 1970, too, nsec counts upwards */
 struct banyan_time {
 	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
-	uint32_t nsec; /* 0 to 999999999 */
+	uint64_t nsec; /* 0 to 999999999 */
 };
 
 /*
@@ -383,9 +383,9 @@ enum {
 /*
  * As getxattr(2) and its family: with size 0 get and list return the size that
  * is needed, -ERANGE if it is more than size. list puts a NUL behind each name.
- * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes, the
- * most that the kernel lists. Of a Data that has more, from before there was a
- * limit, list gives the names that fit.
+ * set: -ENOSPC if the list would be longer than BANYAN_XATTR_LIST_MAX bytes,
+ * the most that the kernel lists. Of a Data that has more, from before there
+ * was a limit, list gives the names that fit.
  */
 ssize_t banyan_get_xattr(banyan_data *data, const char *name, void *value,
 			 size_t size);
@@ -418,9 +418,9 @@ struct banyan_entry {
 	const char *name; /* NUL-terminated; valid until the next call */
 	size_t len;
 	struct banyan_attr attr;
-	/* With values: attr.size bytes, valid until the next call. NULL if there
-	 * are more than BANYAN_SCAN_VALUE_MAX (see banyan_entry_data()), and of
-	 * what has no value. */
+	/* With values: attr.size bytes, valid until the next call. NULL if
+	 * there are more than BANYAN_SCAN_VALUE_MAX (see banyan_entry_data()),
+	 * and of what has no value. */
 	const void *value;
 };
 
@@ -696,13 +696,29 @@ struct banyan_stat {
 int banyan_get_stat(banyan *db, struct banyan_stat *stat);
 
 /*
+ * Where the log of a file ends. All before is there; nothing in a file tells of
+ * what came behind it, so a file that was cut short where a record ends looks
+ * like one that was never longer.
+ */
+struct banyan_log_end {
+	uint64_t freeze; /* the number of the last one */
+	struct banyan_time freeze_time;
+	uint64_t operations; /* that are not in it */
+	struct banyan_time operation_time; /* of the last of them, if any */
+	uint64_t offset;
+	uint64_t tail_bytes; /* behind offset: no whole record */
+	bool closed; /* a freeze is the last thing in it, as after a close */
+};
+
+/*
  * Read everything in the file at path and verify every checksum and every
  * cross-reference. Each damage goes to found as one line that names the place
  * and, where it can be told, the key. note is told what is no damage, but good
- * to know: bytes behind the end of the log. progress is told how far it is
- * (bytes) and returns non-zero to cancel: -ECANCELED.
- * Returns the number of damages, 0 if the file is sound, or a negative errno
- * value if the check could not run. check may be NULL.
+ * to know: signs that the file was cut short, which a file in use or one that a
+ * crash has left has as well. progress is told how far it is (bytes) and
+ * returns non-zero to cancel: -ECANCELED. Returns the number of damages, 0 if
+ * the file is sound as far as *end says, or a negative errno value if the check
+ * could not run. check may be NULL.
  */
 struct banyan_check {
 	size_t struct_size;
@@ -714,6 +730,8 @@ struct banyan_check {
 	/* Of the tree and what it refers to: the state at this freeze, as in
 	 * struct banyan_options. The log is checked as a whole. */
 	uint64_t freeze;
+	/* Filled in unless damage hides it; may be NULL */
+	struct banyan_log_end *end;
 };
 int64_t banyan_check(const char *path, const struct banyan_check *check);
 

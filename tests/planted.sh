@@ -151,17 +151,17 @@ passes test_powercut test_crash_chain test_damage
 # ---- syncs that are left out ------------------------------------------------
 
 bug 'no sync before the freeze record'
-change store/engine/freeze.c 'int rc = log_sync(db->log, NULL);' \
-	'int rc = log_poisoned(db->log);'
+change store/engine/freeze.c 'int rc = log_sync(store->log, NULL);' \
+	'int rc = log_poisoned(store->log);'
 caught_by test_powercut
 
 bug 'no sync behind the freeze record'
-change store/engine/freeze.c 'return rc ? rc : log_sync(db->log, NULL);' 'return rc;'
+change store/engine/freeze.c 'return rc ? rc : log_sync(store->log, NULL);' 'return rc;'
 caught_by test_powercut
 
 bug 'no sync in banyan_sync'
-change store/engine/db.c 'int rc = log_sync(db->log, &fresh);' \
-	'int rc = log_poisoned(db->log);'
+change store/engine/write.c 'int rc = log_sync(store->log, &fresh);' \
+	'int rc = log_poisoned(store->log);'
 caught_by test_powercut
 
 bug 'no sync at all'
@@ -190,11 +190,11 @@ caught_by test_crash_chain
 # ---- a wrong order ----------------------------------------------------------
 
 bug 'the freeze record is written before the sync of the nodes'
-change store/engine/freeze.c $'\n\trc = write_freeze(db, f, offset);' ''
-change store/engine/freeze.c 'int rc = log_sync(db->log, NULL);' \
-	'int rc = write_freeze(db, f, offset);
+change store/engine/freeze.c $'\n\trc = write_freeze(store, f, offset);' ''
+change store/engine/freeze.c 'int rc = log_sync(store->log, NULL);' \
+	'int rc = write_freeze(store, f, offset);
 	if (!rc)
-		rc = log_sync(db->log, NULL);'
+		rc = log_sync(store->log, NULL);'
 caught_by test_powercut
 
 # ---- checksums that nobody looks at -----------------------------------------
@@ -232,6 +232,33 @@ bug 'checksum of a segment header not verified'
 change store/log/format.c $'\t    get_le32(bytes) != crc)' \
 	$'\t    (crc == 0 && get_le32(bytes) != crc))'
 caught_by test_damage
+
+# ---- handles ----------------------------------------------------------------
+
+bug 'a read of a held Data goes where an operation has moved it to that failed'
+change store/model/held_data.c 'atomic_store(&p->seq, UINT64_MAX);' '(void)0;'
+caught_by test_held_data
+
+bug 'what goes with its key goes though somebody holds it'
+change store/model/held_data.c '} else if (d->holds == 0) {' '} else {'
+caught_by test_batch
+
+bug 'a batch is seen before it is committed'
+change store/engine/read_txn.c \
+	'begin(store, slot, view, atomic_load(&store->visible), rtxn);' \
+	'begin(store, slot, view, atomic_load(&store->visible) + 1, rtxn);'
+caught_by test_batch_readers
+
+bug 'a view follows what is written'
+change store/api/handle.c \
+	'read_txn_begin_at(db->store, db->view, db->seq, rtxn);' \
+	'read_txn_begin(db->store, rtxn);'
+caught_by test_view
+
+bug 'a close in the child of a fork lets others write to the file'
+change store/file/file_posix.c 'bool owner = p->owner == getpid();' \
+	'bool owner = p->owner != 0;'
+caught_by test_fork
 
 # ---- recovery ---------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "common.h"
+#include "format.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "quote.h"
@@ -72,15 +73,31 @@ static bool was_interrupted(const struct target *target, int error,
 	return error == -ECANCELED;
 }
 
+/* " up to freeze 3 of TIME and 2 operations after it, the last of TIME" */
+static void print_end(const struct banyan_log_end *end)
+{
+	char time[64];
+
+	format_time(end->freeze_time, time, sizeof(time));
+	printf(" up to freeze %" PRIu64 " of %s", end->freeze, time);
+	if (!end->operations)
+		return;
+	format_time(end->operation_time, time, sizeof(time));
+	printf(" and %" PRIu64 " operation%s after it, the last of %s",
+	       end->operations, end->operations > 1 ? "s" : "", time);
+}
+
 static int check(const struct target *target, uint64_t freeze)
 {
 	struct checking checking;
+	struct banyan_log_end end = { 0 };
 	const struct banyan_check how = {
 		.found = print_damage,
 		.note = print_note,
 		.progress = show_progress,
 		.arg = &checking,
 		.freeze = freeze,
+		.end = &end,
 	};
 	int64_t damages;
 
@@ -97,11 +114,18 @@ static int check(const struct target *target, uint64_t freeze)
 			fail_file(target->shown, (int)damages);
 		return EXIT_NOT_RUN;
 	}
-	if (damages == 0)
-		printf("%s: sound\n", quote(target->shown));
-	else
-		printf("%s: damaged in %" PRId64 " place%s\n",
-		       quote(target->shown), damages, damages > 1 ? "s" : "");
+	printf("%s: ", quote(target->shown));
+	if (damages) {
+		printf("damaged in %" PRId64 " place%s", damages,
+		       damages > 1 ? "s" : "");
+	} else {
+		printf("sound");
+		if (freeze)
+			printf(" at freeze %" PRIu64, freeze);
+		else
+			print_end(&end);
+	}
+	putchar('\n');
 	return damages ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -237,8 +261,10 @@ const struct command command_check = {
 	.summary = "read everything and verify it",
 	.help = "Read everything in the database and verify every checksum and "
 		"every cross-reference. Each damage is one line, which names "
-		"the place and, where it can be told, the key. Works beside a "
-		"mount. FILE is never changed.",
+		"the place and, where it can be told, the key. A sound file is "
+		"named with the last freeze in it and its time, as a copy that "
+		"was cut short where a record ends looks like an older copy. "
+		"Works beside a mount. FILE is never changed.",
 	.more = "A salvage takes the last state that can be had, lists each "
 		"loss by its key or place on a line with 'lost:', and damage "
 		"that cost nothing with 'note:'. OUT must not exist, and comes "

@@ -12,6 +12,8 @@
 #include "command.h"
 #include "common.h"
 #include "format.h"
+#include "interrupt.h"
+#include "json_text.h"
 #include "keys.h"
 #include "progress.h"
 #include "quote.h"
@@ -78,22 +80,6 @@ static int read_value(struct export *export, banyan_data *data, uint64_t size,
 	return 0;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct row_out trim(const char *text, size_t len)
-{
-	while (len && is_blank(text[len - 1]))
-		len--;
-	while (len && is_blank(*text)) {
-		text++;
-		len--;
-	}
-	return (struct row_out){ .text = text, .len = len };
-}
-
 /* name is NULL for the key that the command was given */
 static int visit_data(struct export *export, const char *name,
 		      banyan_data *data, const struct banyan_attr *attr,
@@ -102,7 +88,6 @@ static int visit_data(struct export *export, const char *name,
 	struct row_out row;
 	char what[60];
 	const char *why;
-	size_t len = 0;
 	int error;
 
 	if (!S_ISREG(attr->mode)) {
@@ -113,11 +98,12 @@ static int visit_data(struct export *export, const char *name,
 	if (attr->size == 0 || attr->size > ROW_MAX)
 		return fail_row(export, name,
 				attr->size ? "is too long" : "is empty");
-	error = read_value(export, data, attr->size, &len);
+	error = read_value(export, data, attr->size, &row.len);
 	if (error)
 		return fail_error(export, name, error);
-	row = trim(export->buffer, len);
-	row.object = parse_object(row.text, row.len, &why);
+	row.text = export->buffer;
+	json_text_trim(&row.text, &row.len);
+	row.object = json_text_parse(row.text, row.len, &why);
 	if (!row.object)
 		return fail_row(export, name, why);
 	error = visit(export, &row);
@@ -155,6 +141,8 @@ static int visit_space(struct export *export, row_out_visit *visit)
 		return fail_error(export, NULL, rc);
 	while (!status && (rc = banyan_next(cursor, &entry)) == 0) {
 		status = visit_entry(export, cursor, &entry, visit);
+		if (interrupted())
+			status = EXIT_FAILURE;
 		if (output_failed())
 			break;
 	}
@@ -265,7 +253,7 @@ static int run(int argc, char **argv)
 {
 	struct export export = { .key = "" };
 	char **operands;
-	int count;
+	int count, status;
 
 	count = parse_arguments(&command_export, argc, argv, &export,
 				&operands);
@@ -278,7 +266,10 @@ static int run(int argc, char **argv)
 		export.key = operands[1];
 	if (check_key(operands[0], export.key, true))
 		return EXIT_FAILURE;
-	return export_from(&export, operands[0]);
+	catch_interrupts(); /* a line of progress has to be cleared */
+	status = export_from(&export, operands[0]);
+	end_if_interrupted();
+	return status;
 }
 
 static const struct argp_option options[] = {
@@ -303,6 +294,7 @@ const struct command command_export = {
 	.more = "The columns of csv are the fields of all rows in the order in "
 		"which they first appear; a field that is null or not there is "
 		"empty, and one that holds an object or an array is its JSON. "
+		"Numbers are as they were written, with all their digits. "
 		"Fields are in quotes where they must be. In ndjson a row is "
 		"as it was imported; one of several lines becomes one line.",
 	.least = 1,

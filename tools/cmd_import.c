@@ -453,14 +453,15 @@ const struct command command_import = {
 		"UTF-8, and the key field must be there, not empty, different "
 		"in each row, and fit for a name; no key may exist already. Of "
 		"CSV all fields become strings, and empty lines are passed "
-		"over. Of ndjson a row is kept as it is written; integers "
-		"beyond 64 bits and fields that are there twice are refused. A "
-		"row has 64 MiB at most.\n\n"
+		"over. Of ndjson a row is kept as it is written; fields that "
+		"are there twice are refused. A row has 64 MiB at most.\n\n"
 		"If import fails or is interrupted it deletes what it has "
 		"inserted. If it is killed or the power fails, a new key space "
 		"is there as a whole or not at all (then '.import-' and a "
 		"number beside it can be removed), and so are a few thousand "
-		"rows in one that was there before; of more, a part may be.\n\n"
+		"rows in one that was there before; of more, a part may be. If "
+		"the database is mounted each row appears by itself, but in a "
+		"new key space.\n\n"
 		"  banyan import -f csv -k name -i people notes.banyan p.csv",
 	.least = 1,
 	.most = 2,

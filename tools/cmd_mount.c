@@ -11,7 +11,6 @@
 
 #include "command.h"
 #include "common.h"
-#include "quote.h"
 
 #define DAEMON "banyanfs"
 
@@ -23,7 +22,6 @@
 struct mounting {
 	char **arguments; /* of banyanfs: room for all that can come */
 	int count;
-	bool read_only;
 	bool failed; /* no memory */
 };
 
@@ -36,22 +34,6 @@ static void add_argument(struct mounting *mounting, char *argument)
 		mounting->failed = true;
 }
 
-/* Is word one of the words in a comma-separated list? */
-static bool has_word(const char *list, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (;;) {
-		size_t next = strcspn(list, ",");
-
-		if (next == len && memcmp(list, word, len) == 0)
-			return true;
-		if (!list[next])
-			return false;
-		list += next + 1;
-	}
-}
-
 static int take_option(void *choices, int key, const char *argument)
 {
 	struct mounting *mounting = choices;
@@ -60,8 +42,6 @@ static int take_option(void *choices, int key, const char *argument)
 		return ARGP_ERR_UNKNOWN;
 	add_argument(mounting, strdup("-o"));
 	add_argument(mounting, strdup(argument));
-	if (has_word(argument, "ro"))
-		mounting->read_only = true;
 	return 0;
 }
 
@@ -115,32 +95,14 @@ static int start(struct mounting *mounting, char **operands)
 	return EXIT_FAILURE;
 }
 
-/* One that is read-only is not in the way */
-static int refuse_twice(const char *argument)
-{
-	struct target target;
-	int status = target_find(&target, argument);
-
-	if (!status && target.mount && !target.read_only) {
-		complain("%s is mounted on %s already", quote(target.shown),
-			 quote(target.mount));
-		status = EXIT_FAILURE;
-	}
-	target_free(&target);
-	return status;
-}
-
 static int mount(struct mounting *mounting, int argc, char **argv)
 {
 	char **operands;
-	int count, status;
 
-	count = parse_arguments(&command_mount, argc, argv, mounting,
-				&operands);
-	if (count < 0)
+	if (parse_arguments(&command_mount, argc, argv, mounting, &operands) <
+	    0)
 		return EXIT_MISUSE;
-	status = mounting->read_only ? 0 : refuse_twice(operands[0]);
-	return status ? status : start(mounting, operands);
+	return start(mounting, operands);
 }
 
 static int run(int argc, char **argv)

@@ -221,6 +221,12 @@ const struct command command_put = {
 		"happens, readers see the old value or the new one.",
 	.more = "VALUE is taken as it is, with no newline added. A VALUE that "
 		"begins with '-' goes after '--'.\n\n"
+		"If the database is mounted this goes through the mount. Then "
+		"a VALUE that is shorter than the old one takes two steps: for "
+		"a moment, or if the command is killed between them, the rest "
+		"of the old value is still behind the new one. So does one of "
+		"more than 2 GiB. Key spaces that -p has made stay if the put "
+		"fails.\n\n"
 		"  banyan put -c notes.banyan colour green\n"
 		"  banyan put -p notes.banyan music/song <song.mp3",
 	.least = 2,

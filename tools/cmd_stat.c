@@ -198,7 +198,7 @@ static int stat_key(struct figures *figures, const struct store *store,
 
 static int stat_database(struct figures *figures, const struct store *store)
 {
-	struct banyan_stat stat;
+	struct banyan_stat stat = { 0 };
 	int error = banyan_get_stat(store->db, &stat);
 
 	if (error)

@@ -5,7 +5,9 @@
  * it is closed, so this waits for the lock on it.
  */
 #include <errno.h>
+#include <mntent.h>
 #include <poll.h>
+#include <pwd.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,12 +108,50 @@ static int unmount_by_helper(const struct target *target)
 	return fail_unmount(target, *text ? quote(text) : "fusermount3 failed");
 }
 
+/* The user who has mounted it, from the options of the mount; -1: unknown */
+static uid_t owner_of(const struct target *target)
+{
+	FILE *list = setmntent("/proc/self/mounts", "re");
+	const struct mntent *mount;
+	const char *option;
+	uid_t owner = (uid_t)-1;
+
+	while (list && (mount = getmntent(list))) {
+		if (strcmp(mount->mnt_dir, target->point) != 0)
+			continue;
+		option = hasmntopt(mount, "user_id");
+		owner = option ? (uid_t)strtoul(strchr(option, '=') + 1, NULL,
+						10) :
+				 (uid_t)-1;
+	}
+	if (list)
+		endmntent(list);
+	return owner;
+}
+
+static int fail_foreign(const struct target *target, uid_t owner)
+{
+	const struct passwd *user = getpwuid(owner);
+	char name[64], why[128];
+
+	snprintf(name, sizeof(name), "%lu", (unsigned long)owner);
+	snprintf(why, sizeof(why), "not permitted; user %.64s has mounted it",
+		 user ? user->pw_name : name);
+	return fail_unmount(target, why);
+}
+
 static int unmount(const struct target *target)
 {
+	uid_t owner;
+
 	if (umount2(target->point, UMOUNT_NOFOLLOW) == 0)
 		return 0;
-	if (errno == EPERM)
-		return unmount_by_helper(target);
+	if (errno == EPERM) {
+		owner = owner_of(target);
+		return owner == getuid() || owner == (uid_t)-1 ?
+			       unmount_by_helper(target) :
+			       fail_foreign(target, owner);
+	}
 	if (errno == EBUSY)
 		return fail_busy(target);
 	return fail_unmount(target, strerror(errno));

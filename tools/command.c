@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "banyan.h"
+#include "common.h"
 #include "quote.h"
 #include "store.h"
 #include "wait.h"
@@ -98,11 +99,12 @@ enum { OPTION_WAIT = 768 };
 static error_t parse_wait(int key, char *argument, struct argp_state *state)
 {
 	struct parsing *parsing = state->input;
-	long seconds;
+	uint64_t seconds;
 
 	if (key != OPTION_WAIT)
 		return ARGP_ERR_UNKNOWN;
-	if (take_seconds(parsing->command->name, argument, &seconds)) {
+	if (take_number(parsing->command->name, argument, "a number of seconds",
+			0, WAIT_MAX, &seconds)) {
 		parsing->explained = true;
 		return EINVAL;
 	}

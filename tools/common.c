@@ -162,28 +162,54 @@ int fail_create(const char *file, int error)
 	return EXIT_FAILURE;
 }
 
+bool process_name(pid_t pid, char *name, size_t size)
+{
+	char path[40];
+	FILE *file;
+
+	name[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(name, (int)size, file))
+		name[0] = '\0';
+	fclose(file);
+	name[strcspn(name, "\n")] = '\0';
+	return *name != '\0';
+}
+
 const char *process_text(pid_t pid)
 {
 	static char text[200];
-	char path[40], name[32] = "";
-	FILE *file;
+	char name[32];
 
 	if (pid <= 0)
 		return "another process";
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	file = fopen(path, "re");
-	if (file) {
-		if (!fgets(name, sizeof(name), file))
-			name[0] = '\0';
-		fclose(file);
-	}
-	name[strcspn(name, "\n")] = '\0';
-	if (*name)
+	if (process_name(pid, name, sizeof(name)))
 		snprintf(text, sizeof(text), "process %ld (%s)", (long)pid,
 			 quote(name));
 	else
 		snprintf(text, sizeof(text), "process %ld", (long)pid);
 	return text;
+}
+
+int take_number(const char *command, const char *argument, const char *what,
+		uint64_t least, uint64_t most, uint64_t *number)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(argument, &end, 10);
+	/* strtoull() takes signs and blanks */
+	if (errno || *argument < '0' || *argument > '9' || *end ||
+	    value < least || value > most) {
+		complain("%s: '%s' is not %s", command, quote(argument), what);
+		return EINVAL;
+	}
+	*number = value;
+	return 0;
 }
 
 /* ---- standard streams ------------------------------------------------- */

@@ -45,11 +45,23 @@ int fail_create(const char *file, int error);
 void keep_report(void *arg, const char *line);
 void say_kept(const char *file);
 
+/* What a process is called; false if nobody knows */
+bool process_name(pid_t pid, char *name, size_t size);
+
 /*
  * "process 12 (banyanfs)" for what banyan_holder() returned, or "another
  * process" where it cannot be named. Valid until the next call.
  */
 const char *process_text(pid_t pid);
+
+/* ---- arguments -------------------------------------------------------- */
+
+/*
+ * Take the argument of an option that is a number within these bounds; what: "a
+ * number of seconds". 0, or EINVAL after complaining.
+ */
+int take_number(const char *command, const char *argument, const char *what,
+		uint64_t least, uint64_t most, uint64_t *number);
 
 /* ---- standard streams ------------------------------------------------- */
 

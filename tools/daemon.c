@@ -2,137 +2,40 @@
 #include "daemon.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/xattr.h>
 
 #include "banyan.h"
+#include "common.h"
 
 #define DAEMON "banyanfs"
-#define TRIES 10 /* while others change the root */
 
-/* path: /proc/PID/comm. True if in doubt. */
-static bool is_daemon(const char *path)
+static bool is_daemon(pid_t pid)
 {
-	FILE *file = fopen(path, "re");
-	char name[32] = DAEMON;
+	char name[32];
 
-	if (file) {
-		if (!fgets(name, sizeof(name), file))
-			name[0] = '\0';
-		fclose(file);
-	}
-	name[strcspn(name, "\n")] = '\0';
-	return strcmp(name, DAEMON) == 0;
+	return !process_name(pid, name, sizeof(name)) ||
+	       strcmp(name, DAEMON) == 0;
 }
 
 bool daemon_holds(const char *file)
 {
 	pid_t holder = banyan_holder(file);
-	char path[40];
 
 	if (holder <= 0)
 		return holder != 0 && holder != -ENOENT;
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)holder);
-	return is_daemon(path);
-}
-
-/* ---- by what it looks like -------------------------------------------- */
-
-static bool same_time(const struct timespec *a, const struct banyan_time *b)
-{
-	return a->tv_sec == b->sec && a->tv_nsec == b->nsec;
-}
-
-/* ctime never repeats: two databases share it only if one is a copy */
-static bool same_root(const struct stat *a, const struct banyan_attr *b)
-{
-	return same_time(&a->st_ctim, &b->ctime) &&
-	       same_time(&a->st_mtim, &b->mtime) &&
-	       a->st_nlink == b->nlink;
-}
-
-static bool read_root(const char *file, struct banyan_attr *attr)
-{
-	const struct banyan_options options = { .flags = BANYAN_READ_ONLY };
-	banyan *db;
-	int rc;
-
-	if (banyan_open(file, &options, &db))
-		return false;
-	rc = banyan_get_attr(banyan_root(db), attr);
-	banyan_close(db);
-	return rc == 0;
-}
-
-bool daemon_shows(const struct mount *mount, const char *file)
-{
-	struct banyan_attr attr;
-	struct stat before, after;
-
-	if (stat(mount->point, &after) != 0)
-		return false;
-	for (int i = 0; i < TRIES; i++) {
-		before = after;
-		if (!read_root(file, &attr) || stat(mount->point, &after) != 0)
-			return false;
-		if (same_root(&before, &attr) || same_root(&after, &attr))
-			return true;
-		if (memcmp(&before.st_ctim, &after.st_ctim,
-			   sizeof(before.st_ctim)) == 0)
-			return false;
-	}
-	return false;
-}
-
-/* ---- among open files ------------------------------------------------- */
-
-/* link: /proc/PID/fd/N. The path of malloc if this is the file, else NULL. */
-static char *match_file(const struct mount *mount, const char *link)
-{
-	char path[PATH_MAX];
-	struct stat info;
-	ssize_t len;
-
-	if (stat(link, &info) != 0 || !S_ISREG(info.st_mode))
-		return NULL;
-	len = readlink(link, path, sizeof(path) - 1);
-	if (len < 0)
-		return NULL;
-	path[len] = '\0';
-	return daemon_shows(mount, path) ? strdup(path) : NULL;
-}
-
-/* comm: /proc/PID/comm. The same for all files of the process. */
-static char *search_process(const struct mount *mount, const char *comm)
-{
-	char pattern[80], *found = NULL;
-	glob_t files;
-
-	snprintf(pattern, sizeof(pattern), "%.*s/fd/*",
-		 (int)(strlen(comm) - strlen("/comm")), comm);
-	if (glob(pattern, 0, NULL, &files) != 0)
-		return NULL;
-	for (size_t i = 0; i < files.gl_pathc && !found; i++)
-		found = match_file(mount, files.gl_pathv[i]);
-	globfree(&files);
-	return found;
+	return is_daemon(holder);
 }
 
 char *daemon_find_file(const struct mount *mount)
 {
-	char *found = NULL;
-	glob_t processes;
+	char path[PATH_MAX];
+	ssize_t len = getxattr(mount->point, "system.banyan.file", path,
+			       sizeof(path) - 1);
 
-	if (glob("/proc/[0-9]*/comm", 0, NULL, &processes) != 0)
+	if (len < 0)
 		return NULL;
-	for (size_t i = 0; i < processes.gl_pathc && !found; i++)
-		if (is_daemon(processes.gl_pathv[i]))
-			found = search_process(mount, processes.gl_pathv[i]);
-	globfree(&processes);
-	return found;
+	path[len] = '\0';
+	return strdup(path);
 }

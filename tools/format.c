@@ -80,10 +80,10 @@ void format_time(struct banyan_time time, char *text, size_t size)
 	if (!localtime_r(&seconds, &local) ||
 	    !strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S", &local) ||
 	    !strftime(zone, sizeof(zone), "%z", &local))
-		snprintf(text, size, "%" PRId64 ".%09" PRIu32, time.sec,
+		snprintf(text, size, "%" PRId64 ".%09" PRIu64, time.sec,
 			 time.nsec);
 	else
-		snprintf(text, size, "%s.%09" PRIu32 " %s", day, time.nsec,
+		snprintf(text, size, "%s.%09" PRIu64 " %s", day, time.nsec,
 			 zone);
 }
 

@@ -32,7 +32,10 @@ static void print_help(FILE *stream)
 	      "FILE is the database or the directory that it is mounted on; a "
 	      "KEY is names of\n"
 	      "1 to 255 bytes joined by '/'. 'banyan COMMAND --help' tells "
-	      "more.\n\n"
+	      "more.\n"
+	      "Commands that write work through the mount if there is one, "
+	      "and else wait for\n"
+	      "another process that has the database open (--wait).\n\n"
 	      "Exit status: 0 done, 1 failed, 2 misuse; of check: 1 damage "
 	      "found, 3 could\n"
 	      "not run.\n",

@@ -37,8 +37,8 @@ static void unescape(char *text)
  */
 static bool cut_line(char *line, struct mount *mount)
 {
-	char *rest = line, *field, *type, *options;
-	unsigned major, minor;
+	char *rest = line, *field, *type, *options, *end;
+	unsigned long major, minor;
 	char *fields[6];
 
 	for (size_t i = 0; i < 6; i++) {
@@ -52,9 +52,11 @@ static bool cut_line(char *line, struct mount *mount)
 	type = strsep(&rest, " ");
 	mount->source = strsep(&rest, " ");
 	options = strsep(&rest, " ,");
-	if (!options || sscanf(fields[2], "%u:%u", &major, &minor) != 2)
+	if (!options)
 		return false;
-	mount->device = makedev(major, minor);
+	major = strtoul(fields[2], &end, 10);
+	minor = strtoul(end + (*end == ':'), NULL, 10);
+	mount->device = makedev((unsigned)major, (unsigned)minor);
 	mount->point = fields[4];
 	mount->database = strcmp(type, MOUNT_TYPE) == 0 &&
 			  strcmp(fields[3], "/") == 0;

@@ -23,25 +23,6 @@ const struct row_format *find_row_format(const char *command, const char *name)
 	return NULL;
 }
 
-json_t *parse_object(const char *text, size_t len, const char **why)
-{
-	static char what[300];
-	json_error_t error;
-	json_t *object = json_loadb(
-		text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-
-	if (json_is_object(object))
-		return object;
-	if (object)
-		snprintf(what, sizeof(what), "is not a JSON object");
-	else
-		snprintf(what, sizeof(what), "is not JSON: %s, at byte %d",
-			 quote(error.text), error.position);
-	json_decref(object);
-	*why = what;
-	return NULL;
-}
-
 int set_row_name(const struct input *input, struct row *row, const char *field,
 		 const char *bytes, size_t len)
 {

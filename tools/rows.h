@@ -29,7 +29,7 @@ typedef int row_visit(void *arg, const struct row *row);
 struct row_out {
 	const char *text; /* of the value, less blanks around it */
 	size_t len;
-	json_t *object; /* the same */
+	json_t *object; /* the same, as json_text_parse() gives it */
 };
 
 struct row_format {
@@ -57,13 +57,6 @@ extern const struct row_format rows_ndjson;
 
 /* The format of that name; NULL after saying that there is none such */
 const struct row_format *find_row_format(const char *command, const char *name);
-
-/*
- * The object that a text is, field names at most once each; NULL if it is none,
- * and then *why says so until the next call. Of decimal numbers the value is
- * kept, of integers beyond 64 bits nothing is: they are refused.
- */
-json_t *parse_object(const char *text, size_t len, const char **why);
 
 /* Name a row, if these bytes can be a name: 0, or EXIT_FAILURE after saying so */
 int set_row_name(const struct input *input, struct row *row, const char *field,

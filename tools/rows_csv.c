@@ -9,11 +9,11 @@
  */
 #include <csv.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common.h"
+#include "json_text.h"
 #include "quote.h"
 #include "rows.h"
 
@@ -30,7 +30,7 @@ struct csv_reading {
 	bool has_header;
 	bool has_key;
 
-	json_t *object; /* the row that is being read */
+	json_t *object; /* the row that is being read, or first the header */
 	size_t column; /* its fields so far */
 	size_t bytes; /* of it, at most */
 	bool open; /* it has begun, and not ended */
@@ -49,18 +49,22 @@ static void fail_memory(struct csv_reading *r)
 	r->status = fail_line(r->input, r->row.line, "%s", strerror(ENOMEM));
 }
 
-static bool has_name(const struct csv_reading *r, const char *name)
+/* For one name more: doubles where the count is a power of two */
+static bool make_room(struct csv_reading *r)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (strcmp(r->names[i], name) == 0)
-			return true;
-	return false;
+	char **names = r->names;
+
+	if ((r->count & (r->count - 1)) == 0)
+		names = reallocarray(names, 2 * r->count + 1, sizeof(*names));
+	if (names)
+		r->names = names;
+	return names != NULL;
 }
 
 static void take_name(struct csv_reading *r, const char *text, size_t len)
 {
 	json_t *checked = json_stringn(text, len);
-	char **names;
+	char *name;
 
 	if (!checked || memchr(text, '\0', len)) {
 		json_decref(checked);
@@ -69,24 +73,20 @@ static void take_name(struct csv_reading *r, const char *text, size_t len)
 				      r->count + 1);
 		return;
 	}
-	json_decref(checked);
-	names = reallocarray(r->names, r->count + 1, sizeof(*names));
-	if (names)
-		r->names = names;
-	if (!names || !(names[r->count] = strndup(text, len))) {
-		fail_memory(r);
-		return;
-	}
-	if (has_name(r, names[r->count])) {
+	name = make_room(r) ? strndup(text, len) : NULL;
+	if (name && json_object_get(r->object, name)) {
 		r->status = fail_line(r->input, r->row.line,
-				      "field '%s' is there twice",
-				      quote(names[r->count]));
-		free(names[r->count]);
-		return;
+				      "field '%s' is there twice", quote(name));
+	} else if (!name || json_object_set(r->object, name, checked) != 0) {
+		fail_memory(r);
+	} else {
+		if (strcmp(name, r->key) == 0)
+			r->has_key = true;
+		r->names[r->count++] = name;
+		name = NULL;
 	}
-	if (strcmp(names[r->count], r->key) == 0)
-		r->has_key = true;
-	r->count++;
+	free(name);
+	json_decref(checked);
 }
 
 static void take_value(struct csv_reading *r, const char *text, size_t len)
@@ -194,6 +194,8 @@ static int parse_line(struct csv_reading *r, struct csv_parser *parser)
 				 "the row is longer than %u MiB (is a quote "
 				 "missing?)",
 				 ROW_MAX >> 20);
+	/* By which a field grows: one of megabytes is not to be copied often */
+	csv_set_blk_size(parser, 16384 + r->bytes);
 	if (csv_parse(parser, input->bytes, input->len, take_field, take_end,
 		      r) == input->len)
 		return r->status;
@@ -244,7 +246,6 @@ static int read_csv(struct input *input, const char *key, row_visit *visit,
 		return fail_line(input, 1, "%s", strerror(ENOMEM));
 	}
 	csv_set_space_func(&parser, no_space);
-	csv_set_blk_size(&parser, 16384);
 	status = parse_all(&r, &parser);
 	csv_free(&parser);
 	for (size_t i = 0; i < r.count; i++)
@@ -275,23 +276,17 @@ static void write_text(const char *text, size_t len)
 		csv_fwrite(stdout, text, len);
 }
 
-/* With as few digits as give the same number again */
-static void write_real(double number)
+/* A number as it is written; an array or an object as one line */
+static int write_place(const struct row_out *row, size_t at)
 {
-	char text[40];
+	size_t len = json_text_number(row->text + at, row->len - at);
+	char *text;
 
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, number);
-		if (fpclassify(strtod(text, NULL) - number) == FP_ZERO)
-			break;
+	if (len) {
+		fwrite(row->text + at, 1, len, stdout);
+		return 0;
 	}
-	write_text(text, strlen(text));
-}
-
-static int write_nested(const json_t *value)
-{
-	char *text = json_dumps(value, JSON_COMPACT);
-
+	text = json_text_compact(row->text + at, row->len - at);
 	if (!text)
 		return -ENOMEM;
 	write_text(text, strlen(text));
@@ -299,20 +294,14 @@ static int write_nested(const json_t *value)
 	return 0;
 }
 
-static int write_value(const json_t *value)
+static int write_value(const struct row_out *row, const json_t *value)
 {
-	if (!value || json_is_null(value))
-		return 0;
+	if (json_is_integer(value))
+		return write_place(row, (size_t)json_integer_value(value));
 	if (json_is_string(value))
 		write_text(json_string_value(value), json_string_length(value));
-	else if (json_is_integer(value))
-		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-	else if (json_is_real(value))
-		write_real(json_real_value(value));
 	else if (json_is_boolean(value))
 		fputs(json_is_true(value) ? "true" : "false", stdout);
-	else
-		return write_nested(value);
 	return 0;
 }
 
@@ -355,7 +344,7 @@ static int write_row(json_t *columns, const struct row_out *row)
 		/* An empty line would be no row */
 		if (json_object_size(columns) == 1 && is_nothing(value))
 			fputs("\"\"", stdout);
-		error = write_value(value);
+		error = write_value(row, value);
 		if (error)
 			return error;
 		separator = ",";

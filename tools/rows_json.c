@@ -7,19 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_text.h"
 #include "quote.h"
 #include "rows.h"
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
 
 static int name_row(const struct input *input, struct row *row, json_t *object,
 		    const char *key)
 {
 	const json_t *value = json_object_get(object, key);
-	char digits[24];
+	const char *number;
+	size_t len, at;
 
 	if (!value)
 		return fail_line(input, row->line, "has no field '%s'",
@@ -28,9 +25,12 @@ static int name_row(const struct input *input, struct row *row, json_t *object,
 		return set_row_name(input, row, key, json_string_value(value),
 				    json_string_length(value));
 	if (json_is_integer(value)) {
-		snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT,
-			 json_integer_value(value));
-		return set_row_name(input, row, key, digits, strlen(digits));
+		at = (size_t)json_integer_value(value);
+		number = row->value + at;
+		len = json_text_number(number, row->size - at);
+		if (len && !memchr(number, '.', len) &&
+		    !memchr(number, 'e', len) && !memchr(number, 'E', len))
+			return set_row_name(input, row, key, number, len);
 	}
 	return fail_line(input, row->line,
 			 "field '%s' is neither a string nor an integer",
@@ -41,24 +41,20 @@ static int name_row(const struct input *input, struct row *row, json_t *object,
 static int read_object(struct input *input, const char *key, row_visit *visit,
 		       void *arg)
 {
-	struct row row = { .line = input->line };
+	struct row row = { .line = input->line, .value = input->bytes };
 	const char *why = NULL;
-	size_t len = input->len, at = 0;
+	size_t len = input->len;
 	json_t *object;
 	int status;
 
-	while (at < len && is_blank(input->bytes[at]))
-		at++;
-	while (len > at && is_blank(input->bytes[len - 1]))
-		len--;
-	if (at == len)
+	json_text_trim(&row.value, &len);
+	if (len == 0)
 		return 0;
-	object = parse_object(input->bytes + at, len - at, &why);
+	object = json_text_parse(row.value, len, &why);
 	if (!object)
 		return fail_line(input, row.line, "%s", why);
-	input->bytes[len] = '\n';
-	row.value = input->bytes + at;
-	row.size = len + 1 - at;
+	input->bytes[row.value - input->bytes + (ptrdiff_t)len] = '\n';
+	row.size = len + 1;
 	status = name_row(input, &row, object, key);
 	json_decref(object);
 	return status ? status : visit(arg, &row);
@@ -94,7 +90,7 @@ static int write_object(json_t *columns, const struct row_out *row)
 		putchar('\n');
 		return 0;
 	}
-	text = json_dumps(row->object, JSON_COMPACT);
+	text = json_text_compact(row->text, row->len);
 	if (!text)
 		return -ENOMEM;
 	puts(text);

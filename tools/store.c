@@ -19,31 +19,21 @@ struct opening {
 	unsigned flags; /* of banyan_open() */
 	uint64_t freeze;
 	bool unmounted; /* what is done does not go through a mount */
-	long waits; /* seconds at most */
+	uint64_t waits; /* seconds at most */
 };
 
-static long wait_seconds = WAIT_DEFAULT;
+static uint64_t wait_seconds = WAIT_DEFAULT;
 
-void store_wait(long seconds)
+void store_wait(uint64_t seconds)
 {
 	wait_seconds = seconds;
 }
 
 int take_at(const char *command, const char *argument, uint64_t *freeze)
 {
-	char *end;
-	unsigned long long number;
-
-	errno = 0;
-	number = strtoull(argument, &end, 10);
-	/* strtoull() takes signs and blanks, and 0 is the present */
-	if (errno || *argument < '0' || *argument > '9' || *end || !number) {
-		complain("%s: '%s' is not the number of a freeze", command,
-			 quote(argument));
-		return EINVAL;
-	}
-	*freeze = number;
-	return 0;
+	/* 0 is the present */
+	return take_number(command, argument, "the number of a freeze", 1,
+			   UINT64_MAX, freeze);
 }
 
 /* ---- opening ---------------------------------------------------------- */
@@ -117,7 +107,8 @@ static int fail_open(const struct target *target, const struct opening *opening,
 
 	if (opening->waits && error == -EBUSY)
 		snprintf(waited, sizeof(waited),
-			 ", still after %ld s (see --wait)", opening->waits);
+			 ", still after %" PRIu64 " s (see --wait)",
+			 opening->waits);
 	if (target->mount && !(opening->flags & BANYAN_READ_ONLY))
 		return fail_mounted(target, error);
 	if (error == -EBUSY) {

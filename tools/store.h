@@ -142,7 +142,7 @@ int store_close(struct store *store, int status);
  * commands that write, which command.c takes.
  */
 #define WAIT_DEFAULT 5
-void store_wait(long seconds);
+void store_wait(uint64_t seconds);
 
 /* An error about a file opened at a freeze (0: the present). EXIT_FAILURE. */
 int fail_freeze(const struct target *target, uint64_t freeze, int error);

@@ -30,7 +30,7 @@
 #define DIRECTORY (O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define TRIES 10 /* at a key that others make and remove meanwhile */
 
-/* Of the last call. Of what something else is mounted on the kernel says EBUSY. */
+/* The error of the last call. EBUSY: another file system is mounted there. */
 static int last_error(void)
 {
 	return errno == EBUSY ? -EXDEV : -errno;
@@ -108,13 +108,18 @@ static int locate(const struct store *store, const char *key, bool make,
 	return dir < 0 ? dir : 0;
 }
 
+static bool is_root(const char *key)
+{
+	return key[strspn(key, "/")] == '\0';
+}
+
 /* The directory that a key points to, which may be the root */
 static int open_space(const struct store *store, const char *key)
 {
 	struct place place;
 	int rc;
 
-	if (!key[strspn(key, "/")])
+	if (is_root(key))
 		return open_root(store);
 	rc = locate(store, key, false, &place);
 	return rc ? rc : enter(store, place.dir, place.name, false);
@@ -125,24 +130,23 @@ static int find(const struct store *store, const char *key,
 {
 	struct place place = { .name = "" };
 	struct stat status;
-	int rc;
+	int rc = 0;
 
-	if (!key[strspn(key, "/")])
+	if (is_root(key))
 		place.dir = open_root(store);
 	else
 		rc = locate(store, key, false, &place);
-	if (place.dir < 0)
-		return place.dir;
-	rc = fstatat(place.dir, place.name, &status,
-		     AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ?
-		     last_error() :
-		     0;
-	close(place.dir);
-	if (!rc && status.st_dev != store->target.device)
+	if (rc || place.dir < 0)
+		return rc ? rc : place.dir;
+	if (fstatat(place.dir, place.name, &status,
+		    AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
+		rc = last_error();
+	else if (status.st_dev != store->target.device)
 		rc = -EXDEV;
-	if (!rc)
+	else
 		*info = (struct key_info){ .id = status.st_ino,
 					   .mode = status.st_mode };
+	close(place.dir);
 	return rc;
 }
 
@@ -338,26 +342,9 @@ static int put(const struct store *store, const char *key, const void *value,
 
 /* ---- keys ------------------------------------------------------------- */
 
-/* link and rename: what takes two places. The result of a system call. */
-typedef int with_two(const struct place *from, const struct place *to,
-		     unsigned flags);
-
-static int link_places(const struct place *from, const struct place *to,
-		       unsigned flags)
-{
-	(void)flags;
-	return linkat(from->dir, from->name, to->dir, to->name, 0);
-}
-
-static int rename_places(const struct place *from, const struct place *to,
-			 unsigned flags)
-{
-	return renameat2(from->dir, from->name, to->dir, to->name,
-			 flags & BANYAN_NO_REPLACE ? RENAME_NOREPLACE : 0);
-}
-
+/* What takes two places: link, or else rename */
 static int call_with_two(const struct store *store, const char *key,
-			 const char *other, with_two *call, unsigned flags)
+			 const char *other, bool link, unsigned flags)
 {
 	struct place from, to;
 	int rc = locate(store, key, false, &from);
@@ -365,10 +352,16 @@ static int call_with_two(const struct store *store, const char *key,
 	if (rc)
 		return rc;
 	rc = locate(store, other, false, &to);
-	if (!rc) {
-		rc = call(&from, &to, flags) ? last_error() : 0;
-		close(to.dir);
-	}
+	if (rc)
+		goto out;
+	if (link)
+		rc = linkat(from.dir, from.name, to.dir, to.name, 0);
+	else
+		rc = renameat2(from.dir, from.name, to.dir, to.name, flags);
+	if (rc)
+		rc = last_error();
+	close(to.dir);
+out:
 	close(from.dir);
 	return rc;
 }
@@ -376,13 +369,14 @@ static int call_with_two(const struct store *store, const char *key,
 static int alias(const struct store *store, const char *key,
 		 const char *new_alias)
 {
-	return call_with_two(store, key, new_alias, link_places, 0);
+	return call_with_two(store, key, new_alias, true, 0);
 }
 
 static int rename_key(const struct store *store, const char *key,
 		      const char *new_key, unsigned flags)
 {
-	return call_with_two(store, key, new_key, rename_places, flags);
+	return call_with_two(store, key, new_key, false,
+			     flags & BANYAN_NO_REPLACE ? RENAME_NOREPLACE : 0);
 }
 
 static int make_space(const struct store *store, const char *key,
@@ -473,17 +467,18 @@ static int unlink_entries(int dir, char name[BANYAN_NAME_MAX + 1])
 static int go_down(const struct store *store, int *dir, struct level **top,
 		   const char *name)
 {
-	struct level *level = malloc(sizeof(*level));
+	struct level *level;
 	struct stat info;
 
+	if (fstat(*dir, &info) != 0)
+		return last_error();
+	level = malloc(sizeof(*level));
 	if (!level)
 		return -ENOMEM;
 	level->above = *top;
+	level->from = info.st_ino;
 	copy_name(level->name, name, strlen(name));
 	*top = level;
-	if (fstat(*dir, &info) != 0)
-		return last_error();
-	level->from = info.st_ino;
 	*dir = enter(store, *dir, name, false);
 	return *dir < 0 ? *dir : 0;
 }

@@ -105,10 +105,18 @@ static bool has_source(const struct mounts *mounts, const struct mount *mount)
 static bool serves(const struct mounts *mounts, const struct mount *mount,
 		   const char *file)
 {
+	char *now;
+	bool same;
+
 	if (same_file(mount->source, file))
 		return has_source(mounts, mount);
-	return !mount->read_only && daemon_holds(file) &&
-	       !has_source(mounts, mount) && daemon_shows(mount, file);
+	if (mount->read_only || !daemon_holds(file) ||
+	    has_source(mounts, mount))
+		return false;
+	now = daemon_find_file(mount);
+	same = now && same_file(now, file);
+	free(now);
+	return same;
 }
 
 /* ---- from an argument ------------------------------------------------- */
@@ -153,8 +161,8 @@ static void take_point(struct target *target, const struct mounts *mounts,
 	if (target->lost)
 		target->file = strdup("");
 	if (target->file)
-		target->shown = relative(target->lost ? mount->source :
-							target->file);
+		target->shown =
+			relative(target->lost ? mount->source : target->file);
 }
 
 /*

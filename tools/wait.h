@@ -11,18 +11,14 @@ struct wait {
 	int pause; /* milliseconds until the next try */
 };
 
-void wait_begin(struct wait *wait, long seconds);
+#define WAIT_MAX (UINT64_C(365) * 24 * 3600) /* seconds */
+
+void wait_begin(struct wait *wait, uint64_t seconds);
 
 /*
  * Sleep until it is worth to try again. False: the time is up, or the process
  * was interrupted.
  */
 bool wait_more(struct wait *wait);
-
-/*
- * Take the argument of an option that is a number of seconds. 0, or EINVAL
- * after complaining.
- */
-int take_seconds(const char *command, const char *argument, long *seconds);
 
 #endif

@@ -25,7 +25,8 @@ void banyan_release(banyan_data *data, uint64_t times)
 {
 	uint64_t id = 0;
 	bool orphan = false;
-	if (data_check(data) || data->id == BANYAN_ROOT_ID || times == 0)
+	if (!data || data_check(data) || data->id == BANYAN_ROOT_ID ||
+	    times == 0)
 		return;
 	banyan *db = data->db;
 	if (!held_release(db->held, data, times, &id, &orphan) || !orphan)

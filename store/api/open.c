@@ -222,9 +222,9 @@ int batch_end(banyan *batch, int rc)
 
 int banyan_commit(banyan *batch)
 {
-	int rc = handle_check(batch);
-	if (batch && batch->kind != HANDLE_BATCH)
+	if (!batch || batch->kind != HANDLE_BATCH)
 		return -EINVAL;
+	int rc = handle_check(batch);
 	if (!rc)
 		rc = batch_end(batch, 0);
 	handle_free(batch);

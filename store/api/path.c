@@ -366,8 +366,8 @@ int banyan_make_space(banyan *db, const char *path, unsigned flags)
 
 /*
  * A cursor takes some kilobytes and keeps nodes in the cache: only those of so
- * many levels, the deepest, stay open. A level further up goes on behind the name
- * at which it was left.
+ * many levels, the deepest, stay open. A level further up goes on behind the
+ * name at which it was left.
  */
 #define WALK_CURSORS 32u
 /* No honest tree of key spaces is deeper; it takes 200 bytes a level */
@@ -454,7 +454,8 @@ static int walk_into(struct walk *w, banyan_cursor *cursor)
 		rc = banyan_entry_data(cursor, &below);
 	if (rc)
 		return rc == -ESTALE ? 0 : rc;
-	/* As no other key space has two keys, a circle leads through the first */
+	/* As no other key space has two keys, a circle leads through the
+	 * first */
 	rc = below == w->levels[0].space ? -ELOOP :
 					   walk_down(w, below, w->path.len - 1);
 	if (rc)

@@ -38,7 +38,7 @@ static inline struct banyan_time timestamp_split(timestamp t)
 {
 	return (struct banyan_time){
 		.sec = (int64_t)(t / NSEC_PER_SEC) + BANYAN_TIME_MIN,
-		.nsec = (uint32_t)(t % NSEC_PER_SEC),
+		.nsec = t % NSEC_PER_SEC,
 	};
 }
 

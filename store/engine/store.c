@@ -33,7 +33,7 @@ timestamp store_now(void)
 	struct timespec ts;
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	return timestamp_of((struct banyan_time){
-		.sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec });
+		.sec = ts.tv_sec, .nsec = (uint64_t)ts.tv_nsec });
 }
 
 void store_lock(struct store *store)

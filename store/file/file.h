@@ -5,9 +5,9 @@
  * A struct file is an append-only object: bytes are written at or beyond its
  * end, in order, and never change afterwards. Three implementations: a local
  * file (file_posix.c, file_name.c), memory (file_memory.c), and the
- * fault-injecting one of the tests. All return 0 or a negative errno value; short transfers and EINTR
- * stay inside. Reads may run beside an append; appends, sync aside, come from
- * one thread at a time.
+ * fault-injecting one of the tests. All return 0 or a negative errno value;
+ * short transfers and EINTR stay inside. Reads may run beside an append;
+ * appends, sync aside, come from one thread at a time.
  */
 #ifndef STORE_FILE_FILE_H
 #define STORE_FILE_FILE_H
@@ -58,8 +58,7 @@ struct file_ops {
 
 struct file {
 	const struct file_ops *ops;
-	/* Told, in one line, what somebody else has done to the file. May be
-	 * NULL. */
+	/* Gets a line if another program has changed the file. May be NULL. */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
 };
@@ -137,6 +136,13 @@ int file_memory(struct file **f);
 
 /* Who has the local file at path locked; see banyan_holder() */
 pid_t file_holder(const char *path);
+
+/* Has somebody, who may be this process, the local file at path locked? */
+static inline bool file_in_use(const char *path)
+{
+	pid_t holder = file_holder(path);
+	return holder > 0 || holder == -1;
+}
 
 /* Leave this process' pid with a locked local file; 0 on any other file */
 int file_claim(struct file *f);

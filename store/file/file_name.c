@@ -10,17 +10,18 @@
  * The locks. Whoever writes holds an OFD lock on a byte far beyond the end of
  * the file: it belongs to the open file description, survives fork(), and is
  * not lost when another descriptor of the file is closed. It says nothing about
- * who holds it, so a POSIX lock on the next byte carries the pid, as a hint
- * and no more: it is lost when the process closes any other descriptor of this
- * file (as in file_holder(), or an open that ends with -EBUSY), and is not
- * inherited by a child. The file may be replaced between open() and lock, so
- * name and descriptor are compared under the lock.
+ * who holds it, so a POSIX lock on the next byte carries the pid, as a hint and
+ * no more: it is lost when the process closes any other descriptor of this file
+ * (as in file_holder(), or an open that ends with -EBUSY), and is not inherited
+ * by a child. The file may be replaced between open() and lock, so name and
+ * descriptor are compared under the lock.
  *
- * A new file starts as a hidden temporary in the same directory, ".NAME.banyan-"
- * and eight hex digits, locked at once. So a temporary that nobody has locked
- * was left by a crash, and the next one who opens NAME for writing removes it.
- * He may come between creating and locking; the creator looks whether his file
- * still has its name, and takes another one if not.
+ * A new file starts as a hidden temporary in the same directory,
+ * ".NAME.banyan-" and eight hex digits, locked at once. So a temporary that is
+ * not locked was left by a crash, and the next writable open of NAME removes
+ * it. That open may come between creating and locking a temporary: so the
+ * creator checks that its file still has its name, and takes another name if
+ * not.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -331,7 +332,7 @@ static int rename_if_free(struct posix_file *p)
 		return -errno;
 	if (linkat(p->dir, p->temporary, p->dir, p->name, 0))
 		return -errno;
-	/* If this fails a second name is left, for the next open to remove */
+	/* If this fails, the next open removes the second name */
 	(void)unlinkat(p->dir, p->temporary, 0);
 	return 0;
 }
@@ -342,7 +343,8 @@ static int sync_directory(struct posix_file *p)
 	int rc = fd < 0 || fsync(fd) ? -errno : 0;
 	if (fd >= 0)
 		close(fd);
-	/* One may write to a directory and not read it; some cannot be synced */
+	/* One may write to a directory and not read it; some cannot be
+	 * synced */
 	if (rc == -EACCES || rc == -EINVAL)
 		rc = syncfs(p->fd) ? -errno : 0;
 	return rc;

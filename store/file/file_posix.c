@@ -132,7 +132,8 @@ static int give_back(struct posix_file *p, uint64_t size)
 	int rc;
 	if (size != atomic_load(&p->end)) /* what is there is not ours */
 		return -EIO;
-	/* Also what a process that crashed has left, so reserved is no guide */
+	/* Without a look at `reserved`: a process that crashed may have left
+	 * reserved space, too */
 	do
 		rc = ftruncate(p->fd, (off_t)size) ? -errno : 0;
 	while (rc == -EINTR);
@@ -141,7 +142,7 @@ static int give_back(struct posix_file *p, uint64_t size)
 	return rc;
 }
 
-/* Beyond it there is SIGXFSZ, and on some file systems for space as well */
+/* Writing beyond it raises SIGXFSZ; on some file systems reserving does, too */
 static uint64_t size_limit(void)
 {
 	struct rlimit limit;
@@ -190,7 +191,8 @@ static void posix_close(struct file *f)
 		(void)unlinkat(p->dir, p->temporary, 0);
 	if (owner && p->writable && p->fd >= 0)
 		posix_unlock(f);
-	/* Closed even if interrupted: a second try might hit another's */
+	/* close() closes even if interrupted: a second call could close another
+	 * thread's file */
 	if (p->fd >= 0)
 		close(p->fd);
 	if (p->dir >= 0)

@@ -89,8 +89,14 @@ void segment_header_encode(const struct segment_header *h, uint64_t salt,
 	put_le32(bytes + 32, h->prev.chain);
 	put_le64(bytes + 40, h->durable_to);
 	put_le64(bytes + 48, h->last_freeze);
+	put_le64(bytes + 56, salt);
 	put_le32(bytes, crc32c(place_seed(salt, segment_start(h->number)),
 			       bytes + 4, SEGMENT_HEADER_SIZE - 4));
+}
+
+uint64_t segment_header_salt(const uint8_t *bytes)
+{
+	return get_le64(bytes + 56);
 }
 
 bool segment_header_decode(struct segment_header *h, uint64_t salt,

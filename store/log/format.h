@@ -26,8 +26,8 @@
 #include "base/row_limits.h"
 #include "base/timestamp.h"
 
-/* Does the error tell of bytes that are not as they were written, rather than of
- * a disk that failed or of memory that ran out? */
+/* The error means that bytes differ from what was written. Others mean that the
+ * disk or memory failed. */
 static inline bool is_damage(int rc)
 {
 	return rc == -EBADMSG || rc == -EUCLEAN;
@@ -108,7 +108,7 @@ struct log_position {
  *   36     4    zero
  *   40     8    durable_to: the log up to here is known to be durable
  *   48     8    offset of the last durable freeze record; 0: none
- *   56     8    zero
+ *   56     8    salt: for a salvage, if the superblock is damaged
  */
 struct segment_header {
 	uint64_t number;
@@ -121,6 +121,8 @@ uint64_t segment_start(uint64_t number); /* offset of the header */
 uint64_t segment_end(uint64_t offset); /* end of the segment it lies in */
 void segment_header_encode(const struct segment_header *h, uint64_t salt,
 			   uint8_t *bytes);
+/* The salt that a header repeats: it may be anything */
+uint64_t segment_header_salt(const uint8_t *bytes);
 /* false: no valid header of this number */
 bool segment_header_decode(struct segment_header *h, uint64_t salt,
 			   uint64_t number, const uint8_t *bytes);

@@ -96,7 +96,7 @@ uint64_t log_durable_to(const struct log *log)
 void log_set_last_freeze(struct log *log, uint64_t offset)
 {
 	log->last_freeze = offset;
-	/* Its record tells of all that was there when the log was continued */
+	/* Its record says that all before it is durable */
 	atomic_store(&log->unrecorded, false);
 }
 
@@ -167,7 +167,7 @@ static void tear(struct log *log, uint64_t written_to)
 	log->resume = (written_to + SEGMENT_SIZE - 1) / SEGMENT_SIZE;
 }
 
-/* A file system that cannot reserve may still have room: appends will tell */
+/* If the file system cannot reserve, appends will fail when there is no room */
 static int reserve(struct log *log, uint64_t to)
 {
 	int rc = file_reserve(log->file, to);
@@ -236,7 +236,6 @@ static int open_segment(struct log *log, uint64_t number)
 	int rc = flush(log);
 	if (rc)
 		return rc;
-	/* Whole segments in between: only after a tear beyond a boundary */
 	uint8_t *to = add_head(log, SEGMENT_HEADER_SIZE);
 	if (!to)
 		return -ENOMEM;
@@ -446,7 +445,8 @@ int log_sync(struct log *log, bool *fresh)
 	}
 	int rc = log_poisoned(log);
 	pthread_mutex_unlock(&log->sync_lock);
-	/* What was durable before this call may have been cut or deleted since */
+	/* What was durable before this call may have been cut or deleted
+	 * since */
 	if (!rc && !moved && file_verify(log->file)) {
 		log_poison(log);
 		rc = log_poisoned(log);
@@ -535,8 +535,8 @@ int log_continue(struct file *file, const struct log_state *st,
 	log->end = st->end;
 	log->last_freeze = st->freeze_offset;
 	log->marked = st->recorded;
-	/* Not of marks, nor of the freeze that a close ends with: to open a file
-	 * and to close it again leaves it as it was */
+	/* Marks and the last freeze need no mark: opening and closing a file
+	 * leaves it as it was */
 	atomic_store(&log->unrecorded, st->to_record > st->recorded);
 	atomic_store(&log->durable_to, st->durable_to);
 	atomic_store(&log->written, st->end.offset);

@@ -58,7 +58,7 @@ struct log_place {
  * Begin an operation. makes_room: it may use the reserve (deletes, freezes).
  */
 void log_begin(struct log *log, bool makes_room);
-/* What was begun turns out to make room, or not to */
+/* Change what log_begin() was told, before the operation is committed */
 void log_makes_room(struct log *log, bool makes_room);
 
 /*

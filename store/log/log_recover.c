@@ -18,11 +18,11 @@
 #include "base/bytes.h"
 #include "log/log_scan.h"
 
-/* Segments (4 TiB) that may lie behind the last one that a freeze knows of: a
- * hostile file could be all hole, and take for ever to look through */
+/* Most segments (4 TiB) to look through behind the last one that a freeze
+ * knows: a hostile file could be one large hole */
 #define SEGMENTS_MAX (1u << 20)
-/* Of records and freezes: no writer gets there. From numbers near 2^63 on, that a
- * hostile file begins with, it would get to where no freeze is valid. */
+/* Of records and freezes: no honest writer reaches it. A hostile file may begin
+ * near 2^63, where the next freezes would not be valid. */
 #define NUMBER_MAX (UINT64_C(1) << 62)
 
 struct recovery {
@@ -48,7 +48,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct recovery *r,
 
 static int read_superblock(struct recovery *r, bool writable)
 {
-	/* Of a file that is cut off the zeros behind its end are looked at */
+	/* If the file is shorter, zeros stand for the rest */
 	uint8_t bytes[SUPERBLOCK_SIZE] = { 0 };
 	uint64_t size = 0;
 	int rc = file_size(r->file, &size);
@@ -312,13 +312,13 @@ static int find_end(struct recovery *r)
 	return rc ? rc : verify_tail(r);
 }
 
-/* Can somebody write here, and what he freezes be read? */
+/* Numbers beyond NUMBER_MAX would make freezes that are not valid any more */
 static int judge_numbers(struct recovery *r)
 {
 	const struct log_state *st = r->state;
 	if (st->end.seq <= NUMBER_MAX && st->freeze.number <= NUMBER_MAX)
 		return 0;
-	say(r, "no number is left for records or freezes: it can be read only");
+	say(r, "sequence numbers are exhausted: it can be opened read-only");
 	return -EUCLEAN;
 }
 
@@ -356,7 +356,8 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 	if (st.size > st.end.offset && writable)
 		say(&r,
 		    "torn tail: %" PRIu64 " bytes behind offset %" PRIu64
-		    " were never completed and are ignored",
+		    " are not a whole record and are ignored: its writer was "
+		    "killed, or the file was cut short",
 		    st.size - st.end.offset, st.end.offset);
 	*state = st;
 	return 0;

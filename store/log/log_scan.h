@@ -86,7 +86,8 @@ struct log_state {
 	struct log_position end;
 	uint64_t durable_to; /* for writing: what is there has been synced */
 	uint64_t recorded; /* durable_to as the file tells it */
-	/* The end of what should be told: the last record but marks and freezes */
+	/* End of the last record other than marks and freezes: a mark should
+	 * cover up to here */
 	uint64_t to_record;
 };
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/crc32c.h"
 
 /*
  * Bytes that are checksummed in one segment to find a record in it: a hostile
@@ -199,7 +198,8 @@ static int search_on(struct search *f, struct log_position *at)
 
 /* ---- what is missing -------------------------------------------------- */
 
-/* What else a record can be whose body is that of a freeze, in these bytes */
+/* Is this the body of a freeze record? header: what is legible of its header
+ * says so. */
 static bool is_freeze(const struct log_position *broke, bool header,
 		      const uint8_t *body)
 {
@@ -411,7 +411,7 @@ static int visit_run(const struct log_walk *w, const struct walk_run *run,
 	while (!rc && s.at.seq < to) {
 		rc = log_scan_next(&s, &rec);
 		if (rc > 0)
-			rc = -EBADMSG; /* it was there a moment ago */
+			rc = -EBADMSG; /* the walk has seen it */
 		if (!rc && rec.header.seq >= from)
 			rc = visit(arg, &rec);
 	}
@@ -446,104 +446,29 @@ int log_walk_visit(const struct log_walk *w, uint64_t from, uint64_t to,
 /* Segments whose headers are looked at */
 #define SALT_SEGMENTS 16u
 
-/* How many things suit the salt: segment headers, the first record */
-static int count_suiting(struct file *file, uint64_t size, uint64_t salt,
-			 unsigned *count)
-{
-	struct segment_header h;
-	struct log_record rec;
-	struct buf body = BUF_INIT;
-	unsigned n = 0;
-	int rc = 0;
-	for (uint64_t i = 0; rc >= 0 && i < SALT_SEGMENTS; i++) {
-		rc = log_read_segment(file, salt, size, i, &h);
-		n += rc == 0;
-	}
-	if (rc >= 0)
-		rc = log_read_record(file, salt, size,
-				     SUPERBLOCK_SIZE + SEGMENT_HEADER_SIZE,
-				     &rec, &body);
-	n += rc == 0;
-	buf_free(&body);
-	*count = n;
-	return rc < 0 ? rc : 0;
-}
-
-static uint32_t header_crc(uint64_t salt, uint64_t offset, const uint8_t *bytes)
-{
-	return crc32c(place_seed(salt, offset), bytes + 4,
-		      SEGMENT_HEADER_SIZE - 4);
-}
-
-/*
- * A salt with which the header at offset has the checksum that it says. All that
- * follows depends on 32 bits of the salt, and a CRC is linear in them: solve 32
- * equations. false: this is no header.
- */
-static bool solve(const uint8_t *bytes, uint64_t offset, uint64_t *salt)
-{
-	uint32_t none = header_crc(0, offset, bytes);
-	uint32_t want = get_le32(bytes) ^ none;
-	uint32_t found = 0;
-	uint32_t rest[32]; /* what bits of the salt do to the CRC, reduced */
-	uint32_t with[32]; /* which bits those are */
-	unsigned count = 0;
-	if (memcmp(bytes + 4, "BSEG", 4) != 0)
-		return false;
-	for (unsigned i = 0; i < 32; i++) {
-		uint32_t r = header_crc(UINT64_C(1) << i, offset, bytes) ^ none;
-		uint32_t w = UINT32_C(1) << i;
-		for (unsigned k = 0; k < count; k++) {
-			if ((r ^ rest[k]) < r) {
-				r ^= rest[k];
-				w ^= with[k];
-			}
-		}
-		if (!r)
-			continue;
-		rest[count] = r;
-		with[count++] = w;
-	}
-	for (unsigned k = 0; k < count; k++) {
-		if ((want ^ rest[k]) < want) {
-			want ^= rest[k];
-			found ^= with[k];
-		}
-	}
-	*salt = found;
-	return want == 0;
-}
-
 int log_find_salt(struct file *file, uint64_t size, uint64_t found,
 		  uint64_t *salt)
 {
 	uint8_t bytes[SEGMENT_HEADER_SIZE];
-	unsigned count = 0;
-	int rc = count_suiting(file, size, found, &count);
-	if (rc)
-		return rc;
-	if (count) {
-		*salt = found;
-		return 0;
-	}
+	struct segment_header h;
+	struct log_record rec;
+	struct buf body = BUF_INIT;
+	int rc = 0;
 	for (uint64_t i = 0; i < SALT_SEGMENTS; i++) {
 		uint64_t at = segment_start(i);
-		uint64_t guess = 0;
 		if (at + sizeof(bytes) > size)
 			break;
 		rc = file_read(file, bytes, sizeof(bytes), at);
 		if (rc)
 			return rc;
-		if (!solve(bytes, at, &guess))
-			continue;
-		rc = count_suiting(file, size, guess, &count);
-		if (rc)
-			return rc;
-		/* The first is the one that it was made for */
-		if (count > 1) {
-			*salt = guess;
+		*salt = segment_header_salt(bytes);
+		if (segment_header_decode(&h, *salt, i, bytes))
 			return 0;
-		}
 	}
-	return 1;
+	*salt = found;
+	rc = log_read_record(file, found, size,
+			     SUPERBLOCK_SIZE + SEGMENT_HEADER_SIZE, &rec,
+			     &body);
+	buf_free(&body);
+	return rc;
 }

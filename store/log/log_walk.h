@@ -54,12 +54,12 @@ void log_walk_close(struct log_walk *w); /* zeroed is fine */
 void log_walk_cut(struct log_walk *w, uint64_t seq);
 
 /*
- * What is known to refer to these bytes says that they were part of a record
- * that was no operation: if a single record is missing there, it was that one.
+ * A node or an extent refers to these bytes, so they lie in a record that is no
+ * operation. If one record is missing there, no operation is missing.
  */
 void log_walk_excuse(struct log_walk *w, uint64_t offset, uint64_t size);
 
-/* Are all operations in [from, to) there? */
+/* Are all operations with numbers in [from, to) there? */
 bool log_walk_complete(const struct log_walk *w, uint64_t from, uint64_t to);
 
 /*
@@ -73,9 +73,9 @@ int log_walk_visit(const struct log_walk *w, uint64_t from, uint64_t to,
 		   const struct walk_run **stop, walk_visit *visit, void *arg);
 
 /*
- * The salt of a file whose superblock is damaged: what the superblock says if it
- * suits what lies behind it, else one worked out from that. 0, or 1 if neither
- * is to be had, or an error of reading.
+ * The salt of a file whose superblock is damaged: a segment header has it, and
+ * the one found in the superblock counts if the first record suits it. 0, 1 if
+ * there is none, or an error of reading.
  */
 int log_find_salt(struct file *file, uint64_t size, uint64_t found,
 		  uint64_t *salt);

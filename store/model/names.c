@@ -322,17 +322,6 @@ static int count_beside(const struct txn *txn, const struct data *d,
 	return rc;
 }
 
-/* Drop all that a Data has beside the row in which it lives */
-static int sweep_beside(struct txn *txn, const struct data *d)
-{
-	size_t left = SIZE_MAX;
-	int rc = sweep_rows(txn, ROW_XATTR, d->id, &left);
-	if (rc == 0 && d->contents == CONTENTS_ROWS)
-		rc = sweep_rows(txn, ROW_EXTENT, d->id, &left);
-	txn->op.live -= (int64_t)d->stored;
-	return rc;
-}
-
 /* A Data without a key stays for those who hold it */
 static int make_orphan(struct txn *txn, const struct data *d,
 		       const struct location *was)
@@ -364,23 +353,42 @@ static int drop_data(struct txn *txn, struct located *l, bool keep)
 	if (beside == DROP_MAX)
 		return make_orphan(txn, &l->d, &was);
 	rc = data_encode(&l->d, &txn->scratch);
+	if (rc)
+		return rc;
 	bytes += txn_row_bytes(2 * ROW_ID_LEN, txn->scratch.len);
-	return rc ? rc : txn_drop(txn, &txn->scratch, &was, bytes);
+	struct dropped dropped = { .id = l->d.id,
+				   .stored = l->d.stored,
+				   .beside = beside != 0,
+				   .value = txn->scratch.data,
+				   .value_len = txn->scratch.len };
+	location_set(&dropped.was, was.space, was.name, was.len);
+	return txn_drop(txn, &dropped, bytes);
 }
 
-/* What txn_drop() has kept of a Data */
-static int settle_drop(struct txn *txn, const uint8_t *value, size_t len,
-		       const struct location *was)
+/* All rows of a Data that is removed, but for the NAME row that it lived in */
+static int remove_data(struct txn *txn, const struct dropped *dropped)
+{
+	size_t left = SIZE_MAX;
+	int rc = 0;
+	if (!dropped->was.space)
+		rc = delete_id_row(txn, ROW_DATA, dropped->id);
+	if (!rc && dropped->beside)
+		rc = sweep_rows(txn, ROW_XATTR, dropped->id, &left);
+	if (!rc && dropped->beside)
+		rc = sweep_rows(txn, ROW_EXTENT, dropped->id, &left);
+	txn->op.live -= (int64_t)dropped->stored;
+	return rc;
+}
+
+static int settle_drop(struct txn *txn, const struct dropped *dropped)
 {
 	struct data d;
-	int rc = data_decode(&d, value, len);
-	int removed = rc ? rc : txn_remove(txn, d.id);
-	if (removed < 0)
-		return removed;
-	if (!removed)
-		return make_orphan(txn, &d, was);
-	rc = was->space ? 0 : delete_id_row(txn, ROW_DATA, d.id);
-	return rc ? rc : sweep_beside(txn, &d);
+	int rc = txn_remove(txn, dropped->id);
+	if (rc > 0)
+		return remove_data(txn, dropped);
+	if (!rc)
+		rc = data_decode(&d, dropped->value, dropped->value_len);
+	return rc ? rc : make_orphan(txn, &d, &dropped->was);
 }
 
 int names_settle_drops(struct txn *txn)

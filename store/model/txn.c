@@ -107,20 +107,24 @@ int txn_remove(struct txn *txn, uint64_t id)
 	return moves_remove(&txn->moves, txn->held, id);
 }
 
-/* A Data that was dropped; its name and its row value follow in the buffer */
+/* How it is kept: its name and its row value follow in the buffer */
 struct drop {
+	uint64_t id;
+	uint64_t stored;
 	uint64_t space;
-	uint32_t name_len;
 	uint32_t value_len;
+	uint8_t name_len;
+	bool beside;
 };
 
-int txn_drop(struct txn *txn, const struct buf *value,
-	     const struct location *was, size_t bytes)
+int txn_drop(struct txn *txn, const struct dropped *d, size_t bytes)
 {
-	struct drop d = { was->space, was->len, (uint32_t)value->len };
-	buf_add(&txn->drops, &d, sizeof(d));
-	buf_add(&txn->drops, was->name, was->len);
-	buf_add(&txn->drops, value->data, value->len);
+	const struct drop kept = { d->id,	 d->stored,
+				   d->was.space, (uint32_t)d->value_len,
+				   d->was.len,	 d->beside };
+	buf_add(&txn->drops, &kept, sizeof(kept));
+	buf_add(&txn->drops, d->was.name, d->was.len);
+	buf_add(&txn->drops, d->value, d->value_len);
 	if (txn->drops.failed) {
 		txn->broken = -ENOMEM;
 		return -ENOMEM;
@@ -131,21 +135,25 @@ int txn_drop(struct txn *txn, const struct buf *value,
 }
 
 int txn_visit_drops(struct txn *txn,
-		    int (*visit)(struct txn *txn, const uint8_t *value,
-				 size_t len, const struct location *was))
+		    int (*visit)(struct txn *txn, const struct dropped *d))
 {
 	size_t at = 0;
 	int rc = 0;
 	while (!rc && at < txn->drops.len) {
-		struct drop d;
-		struct location was;
+		struct drop kept;
+		struct dropped d;
 		const uint8_t *p = txn->drops.data + at;
-		memcpy(&d, p, sizeof(d));
-		p += sizeof(d);
-		location_set(&was, d.space, (const char *)p, d.name_len);
-		p += d.name_len;
-		rc = visit(txn, p, d.value_len, &was);
-		at += sizeof(d) + d.name_len + d.value_len;
+		memcpy(&kept, p, sizeof(kept));
+		p += sizeof(kept);
+		location_set(&d.was, kept.space, (const char *)p,
+			     kept.name_len);
+		d.id = kept.id;
+		d.stored = kept.stored;
+		d.beside = kept.beside;
+		d.value = p + kept.name_len;
+		d.value_len = kept.value_len;
+		at += sizeof(kept) + kept.name_len + kept.value_len;
+		rc = visit(txn, &d);
 	}
 	buf_reset(&txn->drops);
 	txn->drop_bytes = 0;

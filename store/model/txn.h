@@ -115,18 +115,25 @@ int txn_relocate(struct txn *txn, uint64_t id, const struct location *was,
 /* Does the batch itself hold the Data? */
 bool txn_holds(const struct txn *txn, uint64_t id);
 
+/* A Data whose last key has gone */
+struct dropped {
+	uint64_t id;
+	uint64_t stored;
+	bool beside; /* it has rows beside its own */
+	struct location was; /* where it lived */
+	const uint8_t *value; /* of its row, as an orphan */
+	size_t value_len;
+};
+
 /*
- * The last key of the Data, whose row value this is, has
- * gone. Whether the Data can go too depends on who holds it at the commit, so
- * that is decided then. bytes: what its rows can take in the record, at the
+ * Drop it. Whether it can go with its key depends on who holds it at the commit,
+ * so that is decided then. bytes: what its rows can take in the record, at the
  * most. 0 or -ENOMEM.
  */
-int txn_drop(struct txn *txn, const struct buf *value,
-	     const struct location *was, size_t bytes);
+int txn_drop(struct txn *txn, const struct dropped *d, size_t bytes);
 /* Visit each Data that was dropped and forget them all; stop at an error */
 int txn_visit_drops(struct txn *txn,
-		    int (*visit)(struct txn *txn, const uint8_t *value,
-				 size_t len, const struct location *was));
+		    int (*visit)(struct txn *txn, const struct dropped *d));
 
 /*
  * The Data is removed: 1: nobody holds it, nor can until the operation has

@@ -127,8 +127,8 @@ static int find(struct txn *txn, uint64_t id, const char *name,
 
 /*
  * The names in their order, as many as a list can have: appended to *names if
- * that is not NULL, and their bytes added up in *size. 0, 1 if there are more, or
- * an error.
+ * that is not NULL, and their bytes added up in *size. 0, 1 if there are more,
+ * or an error.
  */
 static int walk_names(const struct state *s, uint64_t id, struct buf *names,
 		      size_t *size)

@@ -14,8 +14,8 @@
 int xattr_get(const struct state *s, uint64_t id, const char *name,
 	      struct buf *value);
 
-/* flags: BANYAN_XATTR_CREATE or _REPLACE. -ENOSPC: the names could not be listed
- * any more. */
+/* flags: BANYAN_XATTR_CREATE or _REPLACE. -ENOSPC: the names could not be
+ * listed any more. */
 int xattr_set(struct txn *txn, uint64_t id, const char *name, const void *value,
 	      size_t size, unsigned flags);
 int xattr_remove(struct txn *txn, uint64_t id, const char *name);

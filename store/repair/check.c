@@ -6,195 +6,77 @@
  * whatever lies between; the nodes of the tree; the rows, with what they say of
  * each other and the values that they refer to. The last two need a file that
  * can be opened, which is read-only and by the same descriptor.
- *
- * Every read asks for progress first, so that a check can be cancelled in the
- * middle of whatever it does.
  */
 #include "repair/check.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
-#include "base/crc32c.h"
 #include "base/sized.h"
 #include "engine/open.h"
 #include "file/file_overlay.h"
-#include "log/log_walk.h"
-#include "repair/row_tools.h"
+#include "repair/survey.h"
 
-void check_found(struct checker *k, const char *format, ...)
+static void report_bad(void *arg, const char *line)
 {
-	va_list args;
-	k->damages++;
-	va_start(args, format);
-	text_tell(k->options->found, k->options->arg, &k->no_memory, format,
-		  args);
-	va_end(args);
+	tell_bad(arg, "%s", line);
 }
 
-static void report_found(void *arg, const char *line)
+void checker_init(struct checker *k, const struct banyan_check *options)
 {
-	struct checker *k = arg;
-	check_found(k, "%s", line);
+	*k = (struct checker){ .tell = { .bad = options->found,
+					 .note = options->note,
+					 .progress = options->progress,
+					 .arg = options->arg } };
 }
 
-int check_progress(struct checker *k, uint64_t done)
+void checker_free(struct checker *k)
 {
-	k->done = done < k->total ? done : k->total;
-	if (k->options->progress &&
-	    k->options->progress(k->options->arg, k->done, k->total))
-		k->cancelled = true;
-	return k->cancelled ? -ECANCELED : 0;
+	free(k->torn);
 }
 
-static int watch(void *arg)
+/* Does it tell of the file, rather than of a check that could not run? */
+static bool is_verdict(int rc)
 {
-	struct checker *k = arg;
-	return check_progress(k, k->done);
-}
-
-static void unreadable(void *arg, uint64_t offset, size_t size)
-{
-	check_found(arg, "%zu bytes at offset %" PRIu64 " cannot be read", size,
-		    offset);
-}
-
-__attribute__((format(printf, 2, 3))) static void note(struct checker *k,
-						       const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	text_tell(k->options->note, k->options->arg, &k->no_memory, format,
-		  args);
-	va_end(args);
+	return is_damage(rc) || rc == -EMEDIUMTYPE || rc == -EPROTONOSUPPORT;
 }
 
 /* ---- the log ---------------------------------------------------------- */
 
-static void tell_gaps(struct checker *k, const struct log_walk *w)
-{
-	for (size_t i = 1; i < w->count; i++) {
-		const struct walk_run *r = &w->runs[i];
-		uint64_t n = r->from.seq - r[-1].to.seq;
-		if (r->gap == WALK_HEADER)
-			check_found(
-				k, "damaged segment header at offset %" PRIu64,
-				r->from.offset / SEGMENT_SIZE * SEGMENT_SIZE);
-		else if (r->gap != WALK_EXIT)
-			check_found(k,
-				    "damaged record at offset %" PRIu64
-				    ": the log goes on at %" PRIu64 ", %" PRIu64
-				    " record%s further",
-				    r->broke_at, r->from.offset, n,
-				    n == 1 ? "" : "s");
-	}
-}
-
-static int check_record(void *arg, const struct log_record *rec)
-{
-	struct checker *k = arg;
-	return check_progress(k, rec->offset + rec->size);
-}
-
-static void note_tail(struct checker *k, const struct log_state *st)
-{
-	if (st->size > st->end.offset)
-		note(k,
-		     "%" PRIu64 " bytes behind offset %" PRIu64
-		     ", where the log ends, are no records: a write that is "
-		     "under way or was never completed",
-		     st->size - st->end.offset, st->end.offset);
-}
-
-struct payloads {
-	struct checker *k;
-	struct file *file;
-};
-
 static int check_payload(void *arg, const struct log_record *rec)
 {
-	struct payloads *p = arg;
-	int rc = log_verify_payload(p->file, rec);
+	const struct survey *v = arg;
+	int rc = log_verify_payload(v->file, rec);
 	if (rc == -EBADMSG) {
-		check_found(p->k,
-			    "record at offset %" PRIu64
-			    ": damaged payload of %" PRIu32 " bytes",
-			    rec->offset, rec->header.payload_len);
+		tell_bad(v->tell,
+			 "record at offset %" PRIu64
+			 ": damaged payload of %" PRIu32 " bytes",
+			 rec->offset, rec->header.payload_len);
 		rc = 0;
 	}
-	return rc ? rc : check_record(p->k, rec);
+	return rc ? rc : tell_progress(v->tell, rec->offset + rec->size);
 }
 
-/* st: what opening found, or NULL if it failed */
-static int check_log(struct checker *k, struct file *file, uint64_t salt,
-		     uint64_t size, const struct log_state *st)
-{
-	struct log_walk w = { 0 };
-	struct segment_header h;
-	struct payloads p = { k, file };
-	int rc = log_read_segment(file, salt, size, 0, &h);
-	if (rc > 0)
-		check_found(k, "damaged segment header at offset %u",
-			    SUPERBLOCK_SIZE);
-	if (rc >= 0)
-		rc = log_walk_open(&w, file, salt, size);
-	if (rc < 0)
-		return rc;
-	if (st)
-		log_walk_cut(&w, st->end.seq);
-	tell_gaps(k, &w);
-	rc = log_walk_visit(&w, 1, UINT64_MAX, NULL, check_payload, &p);
-	log_walk_close(&w);
-	return rc;
-}
-
-/* ---- the superblock --------------------------------------------------- */
-
-/* The salt, though the superblock may be damaged. 0, 1 if there is none to be
- * had, or an error: not a database of ours. */
-static int check_superblock(struct checker *k, struct file *file, uint64_t size,
-			    uint64_t *salt)
-{
-	uint8_t bytes[SUPERBLOCK_SIZE] = { 0 };
-	struct superblock sb = { 0 };
-	int rc = file_read(file, bytes,
-			   size < sizeof(bytes) ? size : sizeof(bytes), 0);
-	if (rc)
-		return rc;
-	int decoded = superblock_decode(&sb, bytes, false);
-	*salt = sb.salt;
-	if (!decoded)
-		return 0;
-	bool meant = get_le32(bytes + 4092) == crc32c(0, bytes, 4092);
-	rc = meant ? 1 : log_find_salt(file, size, get_le64(bytes + 80), salt);
-	if (rc > 0 && !is_damage(decoded))
-		return decoded;
-	if (rc == 0 || (rc > 0 && size >= sizeof(bytes)))
-		check_found(k, "damaged superblock at offset 0");
-	else if (rc > 0)
-		check_found(k, "cut off after %" PRIu64 " bytes", size);
-	return rc;
-}
-
-/* ---- all -------------------------------------------------------------- */
+/* ---- the model -------------------------------------------------------- */
 
 /* The database in the file, which stays open */
-static int check_model(struct checker *k, struct file *file)
+static int check_model(struct checker *k, struct file *file,
+		       const struct banyan_check *check)
 {
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY,
-				    .cache_bytes = k->options->cache_bytes,
-				    .freeze = k->options->freeze,
-				    .report = report_found,
-				    .report_arg = k };
+				    .cache_bytes = check->cache_bytes,
+				    .freeze = check->freeze,
+				    .report = report_bad,
+				    .report_arg = &k->tell };
 	struct store *store = NULL;
 	struct file *again = NULL;
-	int64_t before = k->damages;
-	int rc = file_watched(file, watch, NULL, k, &again); /* told once */
+	int64_t before = k->tell.count;
+	/* Bytes that cannot be read were told of by the survey */
+	int rc = file_watched(file, tell_still, NULL, &k->tell, &again);
 	if (!rc)
 		rc = store_open(again, &o, false, &store);
-	if (is_damage(rc) && k->damages > before)
+	if (is_damage(rc) && k->tell.count > before)
 		return 0; /* told of already */
 	if (rc)
 		return rc;
@@ -205,65 +87,69 @@ static int check_model(struct checker *k, struct file *file)
 	return rc ? rc : closed;
 }
 
-static int check_file(struct checker *k, struct file *below, struct file *file)
+/* ---- all -------------------------------------------------------------- */
+
+static int check_file(struct checker *k, struct survey *v,
+		      const struct banyan_check *check)
 {
-	struct log_state st = { 0 };
-	uint64_t salt = 0;
-	uint64_t size = 0;
-	int rc = file_size(file, &size);
-	k->total = 2 * size;
+	int rc = survey_superblock(v);
+	if (is_damage(rc)) {
+		if (v->size < SUPERBLOCK_SIZE)
+			tell_bad(&k->tell, "cut off after %" PRIu64 " bytes",
+				 v->size);
+		else
+			tell_bad(&k->tell, "damaged superblock at offset 0");
+		return 0;
+	}
 	if (!rc)
-		rc = check_superblock(k, file, size, &salt);
-	if (rc)
-		return rc < 0 ? rc : 0;
-	int opened = log_recover(file, false, &st, NULL, NULL);
-	if (opened && !is_damage(opened) && opened != -EMEDIUMTYPE &&
-	    opened != -EPROTONOSUPPORT)
-		return opened;
-	rc = check_log(k, file, salt, size, opened ? NULL : &st);
+		rc = survey_log(v);
+	if (!rc && v->opened && !is_verdict(v->opened))
+		rc = v->opened;
+	if (!rc)
+		rc = log_walk_visit(&v->walk, 1, UINT64_MAX, NULL,
+				    check_payload, v);
 	if (rc)
 		return rc;
-	if (!opened) {
-		note_tail(k, &st);
-		return check_model(k, below);
+	if (!v->opened) {
+		if (check->end)
+			*check->end = v->end;
+		return check_model(k, v->below, check);
 	}
 	/* It cannot be opened: if that is not for what was found, say why */
-	if (k->damages == 0 &&
-	    log_recover(file, false, &st, report_found, k) == -ENOMEM)
+	if (k->tell.count == 0 && log_recover(v->file, false, &v->st,
+					      report_bad, &k->tell) == -ENOMEM)
 		return -ENOMEM;
-	return opened;
+	return v->opened;
 }
 
 int64_t banyan_check(const char *path, const struct banyan_check *check)
 {
 	struct banyan_check options;
-	struct checker k = { .options = &options };
-	struct file *below = NULL;
-	struct file *file = NULL;
+	struct checker k;
+	struct survey v = { .tell = &k.tell, .damage = tell_bad };
 	int rc = path ? 0 : -EINVAL;
 	if (!rc)
 		rc = sized_take(&options, sizeof(options), sizeof(options),
 				check);
 	if (rc)
 		return rc;
-	rc = file_open(path, false, &below);
+	checker_init(&k, &options);
+	rc = survey_open(&v, path);
+	k.tell.total = 2 * v.size;
 	if (!rc)
-		rc = file_watched(below, watch, unreadable, &k, &file);
-	if (!rc)
-		rc = check_file(&k, below, file);
-	file_close(file);
-	file_close(below);
-	if (rc && k.damages == 0 && is_damage(rc))
-		check_found(&k, "%s", banyan_strerror(rc));
-	if (k.damages &&
-	    (is_damage(rc) || rc == -EMEDIUMTYPE || rc == -EPROTONOSUPPORT))
+		rc = check_file(&k, &v, &options);
+	survey_close(&v);
+	if (rc && k.tell.count == 0 && is_damage(rc))
+		tell_bad(&k.tell, "%s", banyan_strerror(rc));
+	if (k.tell.count && is_verdict(rc))
 		rc = 0;
 	if (!rc)
-		rc = check_progress(&k, k.total);
-	if (k.no_memory)
+		rc = tell_progress(&k.tell, k.tell.total);
+	if (k.tell.no_memory)
 		rc = -ENOMEM;
-	if (rc && k.cancelled)
+	/* A check that was cancelled says so, whatever came of it */
+	if (rc && k.tell.cancelled)
 		rc = -ECANCELED;
-	free(k.torn);
-	return rc ? rc : k.damages;
+	checker_free(&k);
+	return rc ? rc : k.tell.count;
 }

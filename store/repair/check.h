@@ -4,6 +4,7 @@
 #define STORE_REPAIR_CHECK_H
 
 #include "engine/store.h"
+#include "repair/tell.h"
 
 /* Where the rows of a damaged node end */
 struct torn {
@@ -13,23 +14,14 @@ struct torn {
 };
 
 struct checker {
-	const struct banyan_check *options;
-	int64_t damages;
-	uint64_t done; /* bytes of work, for progress */
-	uint64_t total;
-	bool cancelled;
-	bool no_memory; /* to tell a line: the check has failed */
+	struct teller tell;
 	struct torn *torn; /* owned: damaged nodes, in order */
 	size_t torn_count;
 	size_t torn_capacity;
 };
 
-/* One damage, one line */
-__attribute__((format(printf, 2, 3))) void check_found(struct checker *k,
-						       const char *format, ...);
-
-/* 0, or -ECANCELED */
-int check_progress(struct checker *k, uint64_t done);
+void checker_init(struct checker *k, const struct banyan_check *options);
+void checker_free(struct checker *k);
 
 /*
  * Nodes first: those that are damaged are kept in mind. Then rows, without those

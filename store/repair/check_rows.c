@@ -6,8 +6,10 @@
 
 #include "repair/check.h"
 #include "base/id_set.h"
+#include "repair/row_lookup.h"
+#include "repair/row_text.h"
+#include "repair/verify.h"
 #include "engine/read_txn.h"
-#include "repair/row_tools.h"
 #include "model/xattr.h"
 
 /* ---- nodes ------------------------------------------------------------ */
@@ -41,7 +43,7 @@ static int check_children(struct checker *k, struct store *store,
 	return 0;
 }
 
-/* Rows below this node will have to be passed over */
+/* Remember a damaged node: check_all() skips the rows below it */
 static int note_torn(struct checker *k, const struct bound *upper)
 {
 	if (k->torn_count == k->torn_capacity) {
@@ -60,7 +62,8 @@ static int note_torn(struct checker *k, const struct bound *upper)
 	return 0;
 }
 
-/* Depth is at most TREE_HEIGHT_MAX; bounds keep a node from being seen twice */
+/* The recursion is at most TREE_HEIGHT_MAX deep. Each node's bounds are
+ * checked, so a hostile tree cannot have the same node in two places. */
 static int check_node(struct checker *k, struct store *store,
 		      const struct node_ref *ref, unsigned level,
 		      const struct bound *lower, const struct bound *upper)
@@ -74,14 +77,14 @@ static int check_node(struct checker *k, struct store *store,
 		if (!rc && level > 0)
 			rc = check_children(k, store, node, upper);
 		else if (!rc)
-			rc = check_progress(k, k->done);
+			rc = tell_still(&k->tell);
 		cache_put(store->cache, node);
 	}
 	if (is_damage(rc)) {
-		check_found(k,
-			    "damaged node at offset %" PRIu64 ", %" PRIu32
-			    " bytes, level %u",
-			    ref->offset, ref->length, level);
+		tell_bad(&k->tell,
+			 "damaged node at offset %" PRIu64 ", %" PRIu32
+			 " bytes, level %u",
+			 ref->offset, ref->length, level);
 		rc = note_torn(k, upper);
 	}
 	return rc;
@@ -117,7 +120,8 @@ struct rows {
 	uint64_t seen;
 };
 
-/* A row below a damaged node is not a second damage */
+/* An error because a row lies below a damaged node is no damage of its own:
+ * 1 */
 static int beside_torn(const struct rows *r, int rc)
 {
 	return r->k->torn_count && is_damage(rc) ? 1 : rc;
@@ -126,28 +130,18 @@ static int beside_torn(const struct rows *r, int rc)
 struct value {
 	struct rows *r;
 	const char *what; /* whose it is */
-	uint64_t start;
-	uint64_t end; /* 0: no damage so far */
 	uint64_t size;
+	bool bad;
 };
 
-static void tell_value(const struct value *v)
-{
-	if (v->end)
-		check_found(v->r->k,
-			    "damaged value of %s: bytes %" PRIu64 " to %" PRIu64
-			    " of %" PRIu64,
-			    v->what, v->start, v->end - 1, v->size);
-}
-
-static int note_value(void *arg, uint64_t start, uint64_t end)
+static int bad_value(void *arg, uint64_t start, uint64_t end)
 {
 	struct value *v = arg;
-	if (!v->end || start > v->end) {
-		tell_value(v);
-		v->start = start;
-	}
-	v->end = end > start ? end : start + 1;
+	v->bad = true;
+	tell_bad(&v->r->k->tell,
+		 "damaged value of %s: bytes %" PRIu64 " to %" PRIu64
+		 " of %" PRIu64,
+		 v->what, start, end - 1, v->size);
 	return 0;
 }
 
@@ -156,45 +150,44 @@ static int check_value(struct rows *r, const struct data *d, const char *what)
 	struct value v = { .r = r, .what = what, .size = d->size };
 	uint64_t stored = 0;
 	uint64_t own = 0;
-	int rc = verify_value(&r->verifier, r->s, d, note_value, &v, &stored,
+	int rc = verify_value(&r->verifier, r->s, d, bad_value, &v, &stored,
 			      &own);
 	if (rc)
 		return rc;
-	tell_value(&v);
 	bool in_extents = d->contents == CONTENTS_EXTENTS ||
 			  d->contents == CONTENTS_ROWS;
-	/* Of an orphan some may have been swept already */
-	if (in_extents && d->nlink && stored != d->stored && !v.end)
-		check_found(r->k,
-			    "damaged value of %s: %" PRIu64
-			    " bytes are stored, it says %" PRIu64,
-			    what, stored, d->stored);
+	/* Some extents of an orphan may have been swept already */
+	if (in_extents && d->nlink && stored != d->stored && !v.bad)
+		tell_bad(&r->k->tell,
+			 "damaged value of %s: %" PRIu64
+			 " bytes are stored, it says %" PRIu64,
+			 what, stored, d->stored);
 	return 0;
 }
 
-/* What is to be said of a Data wherever it lies; *text: its name in words */
+/* Checks of a Data in a DATA or a NAME row; *text: its name in words */
 static int check_one(struct rows *r, const struct data *d, struct buf *text)
 {
-	const char *what = text_of(text, &r->k->no_memory);
+	const char *what = tell_text(&r->k->tell, text);
 	int rc = id_set_add(&r->owners, d->id);
 	if (rc > 0)
-		check_found(r->k, "Data %" PRIu64 " at %s is also elsewhere",
-			    d->id, what);
-	/* Once is enough: it would be read as often as it is said to be there */
+		tell_bad(&r->k->tell,
+			 "Data %" PRIu64 " at %s is also elsewhere", d->id,
+			 what);
+	/* Read the value once: a hostile file may repeat the Data very often */
 	if (rc)
 		return rc < 0 ? rc : 0;
 	r->live += d->stored;
 	if (d->id >= r->next_id)
-		check_found(r->k,
-			    "Data %" PRIu64
-			    " is not below the next id, %" PRIu64,
-			    d->id, r->next_id);
+		tell_bad(&r->k->tell,
+			 "Data %" PRIu64 " is not below the next id, %" PRIu64,
+			 d->id, r->next_id);
 	if (d->contents == CONTENTS_ROWS)
 		rc = id_set_add(&r->in_rows, d->id);
 	return rc < 0 ? rc : check_value(r, d, what);
 }
 
-/* A key that refers to a DATA row: that, and the way back, must be there */
+/* A key that refers to a Data: its DATA row and its LINK row must exist */
 static int check_reference(struct rows *r, const struct name_row *row,
 			   uint64_t space, const char *name, size_t len,
 			   const char *what)
@@ -203,10 +196,10 @@ static int check_reference(struct rows *r, const struct name_row *row,
 	struct data d;
 	int rc = rows_data(r->s, row->id, &d);
 	if (rc == -ENOENT || (!rc && (d.mode & 0170000) != row->type)) {
-		check_found(r->k,
-			    "%s refers to Data %" PRIu64
-			    ", which is not there or of another type",
-			    what, row->id);
+		tell_bad(&r->k->tell,
+			 "%s refers to Data %" PRIu64
+			 ", which is not there or of another type",
+			 what, row->id);
 		return 0;
 	}
 	if (rc)
@@ -214,7 +207,7 @@ static int check_reference(struct rows *r, const struct name_row *row,
 	row_key_link(&key, row->id, space, name, len);
 	rc = rows_has(r->s, &key);
 	if (rc == 0)
-		check_found(r->k, "%s has no LINK row", what);
+		tell_bad(&r->k->tell, "%s has no LINK row", what);
 	return rc < 0 ? rc : 0;
 }
 
@@ -229,9 +222,9 @@ static int check_named(struct rows *r, const uint8_t *key, size_t len,
 	size_t name_len = len - ROW_ID_LEN;
 	int rc = rows_data(r->s, id, &space);
 	if (rc == -ENOENT || (!rc && !data_is_space(&space))) {
-		check_found(r->k,
-			    "%s lies in space %" PRIu64 ", which is not there",
-			    text_of(text, &r->k->no_memory), id);
+		tell_bad(&r->k->tell,
+			 "%s lies in space %" PRIu64 ", which is not there",
+			 tell_text(&r->k->tell, text), id);
 		rc = 0;
 	}
 	rc = beside_torn(r, rc);
@@ -243,7 +236,7 @@ static int check_named(struct rows *r, const uint8_t *key, size_t len,
 	if (row.embedded)
 		return check_one(r, &d, text);
 	rc = check_reference(r, &row, id, name, name_len,
-			     text_of(text, &r->k->no_memory));
+			     tell_text(&r->k->tell, text));
 	rc = beside_torn(r, rc);
 	return rc < 0 ? rc : 0;
 }
@@ -303,22 +296,21 @@ static int check_nlink(struct rows *r, const struct data *d)
 				links.rows;
 	if (d->nlink != want || (data_is_space(d) && links.rows > 1) ||
 	    (root && links.rows))
-		check_found(r->k,
-			    "Data %" PRIu64 " says that it has %" PRIu32
-			    " links, it has %" PRIu64,
-			    d->id, d->nlink, want);
+		tell_bad(&r->k->tell,
+			 "Data %" PRIu64 " says that it has %" PRIu32
+			 " links, it has %" PRIu64,
+			 d->id, d->nlink, want);
 	if (d->nlink)
 		return 0;
 	row_key_orphan(&key, d->id);
 	rc = rows_has(r->s, &key);
 	if (rc == 0)
-		check_found(r->k,
-			    "Data %" PRIu64 " is lost: no key leads to it",
-			    d->id);
+		tell_bad(&r->k->tell,
+			 "Data %" PRIu64 " is lost: no key leads to it", d->id);
 	return rc < 0 ? rc : 0;
 }
 
-/* A key space lies where it says, and somewhere below the root */
+/* A key space must lie where its parent field says, and below the root */
 static int check_space(struct rows *r, const struct data *d)
 {
 	uint64_t parent = BANYAN_ROOT_ID;
@@ -329,15 +321,14 @@ static int check_space(struct rows *r, const struct data *d)
 			return rc;
 	}
 	if (d->parent != parent)
-		check_found(r->k,
-			    "key space %" PRIu64
-			    " says that it lies in %" PRIu64
-			    ", it lies in %" PRIu64,
-			    d->id, d->parent, parent);
+		tell_bad(&r->k->tell,
+			 "key space %" PRIu64 " says that it lies in %" PRIu64
+			 ", it lies in %" PRIu64,
+			 d->id, d->parent, parent);
 	int rc = rows_way_up(r->s, d->id, &r->rooted, &circle);
 	if (rc == 1)
-		check_found(r->k, "key space %" PRIu64 " lies below itself",
-			    circle);
+		tell_bad(&r->k->tell, "key space %" PRIu64 " lies below itself",
+			 circle);
 	return rc < 0 ? rc : 0;
 }
 
@@ -346,8 +337,7 @@ static int check_data(struct rows *r, const uint8_t *key, size_t len,
 {
 	struct data d;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1))
+	if (rows_decode_data(key, len, value, value_len, &d))
 		return -EUCLEAN;
 	int rc = beside_torn(r, check_nlink(r, &d));
 	if (rc >= 0 && data_is_space(&d))
@@ -360,7 +350,7 @@ static int check_data(struct rows *r, const uint8_t *key, size_t len,
 	return rc < 0 ? rc : 0;
 }
 
-/* The way back must lead to a key that refers to the Data it starts from */
+/* A LINK row must name a key that refers to the same Data */
 static int check_link(struct rows *r, const uint8_t *key, size_t len)
 {
 	struct row_key name;
@@ -376,33 +366,32 @@ static int check_link(struct rows *r, const uint8_t *key, size_t len)
 		rc = name_row_decode(&row, NULL, value.data, value.len);
 	buf_free(&value);
 	if (rc == -ENOENT || (!rc && (row.embedded || row.id != id))) {
-		check_found(r->k,
-			    "LINK row of Data %" PRIu64
-			    " leads to key %.*s of space %" PRIu64
-			    ", which is another's",
-			    id, (int)(len - ROW_LINK_LEN),
-			    (const char *)key + ROW_LINK_LEN,
-			    row_link_space(key));
+		tell_bad(&r->k->tell,
+			 "LINK row of Data %" PRIu64
+			 " leads to key %.*s of space %" PRIu64
+			 ", which is another's",
+			 id, (int)(len - ROW_LINK_LEN),
+			 (const char *)key + ROW_LINK_LEN, row_link_space(key));
 		rc = 0;
 	}
 	rc = beside_torn(r, rc);
 	return rc < 0 ? rc : 0;
 }
 
-/* An XATTR or EXTENT row of a Data that has none, told once for each */
+/* An XATTR or EXTENT row must belong to a Data; told once for each Data */
 static void check_owner(struct rows *r, const uint8_t *key)
 {
 	bool extent = key[0] == ROW_EXTENT;
 	uint64_t id = get_be64(key + 1);
 	uint64_t *told = &r->stray[extent];
-	/* A key that embeds it may lie below a damaged node */
+	/* The Data may be in a row below a damaged node */
 	if (id_set_has(extent ? &r->in_rows : &r->owners, id) || *told == id ||
 	    r->k->torn_count)
 		return;
 	*told = id;
-	check_found(r->k, "%s rows of Data %" PRIu64 ", which %s",
-		    extent ? "EXTENT" : "XATTR", id,
-		    extent ? "has no contents in them" : "is not there");
+	tell_bad(&r->k->tell, "%s rows of Data %" PRIu64 ", which %s",
+		 extent ? "EXTENT" : "XATTR", id,
+		 extent ? "has no contents in them" : "is not there");
 }
 
 static int bad_xattr(void *arg, uint32_t start, uint32_t end)
@@ -429,8 +418,8 @@ static int check_xattr(struct rows *r, const uint8_t *key, size_t len,
 		rc = verify_extent(&r->verifier, &e[i], bad_xattr, &bad);
 	if (!rc && bad) {
 		text_row(r->s, key, len, &text);
-		check_found(r->k, "damaged: %s",
-			    text_of(&text, &r->k->no_memory));
+		tell_bad(&r->k->tell, "damaged: %s",
+			 tell_text(&r->k->tell, &text));
 		buf_free(&text);
 	}
 	return rc;
@@ -475,8 +464,8 @@ static int tell_row(struct rows *r, const uint8_t *key, size_t len, int rc)
 	if (!is_damage(rc))
 		return rc;
 	text_row(r->s, key, len, &text);
-	check_found(r->k, "damaged row, type %u: %s", len ? key[0] : 0,
-		    text_of(&text, &r->k->no_memory));
+	tell_bad(&r->k->tell, "damaged row, type %u: %s", len ? key[0] : 0,
+		 tell_text(&r->k->tell, &text));
 	buf_free(&text);
 	return 0;
 }
@@ -484,15 +473,17 @@ static int tell_row(struct rows *r, const uint8_t *key, size_t len, int rc)
 static int row_progress(struct rows *r, uint64_t expect)
 {
 	double part = (double)r->seen / (double)(expect + 1);
-	uint64_t half = r->k->total / 2;
+	uint64_t half = r->k->tell.total / 2;
 	if (++r->seen % 1024)
 		return 0;
-	return check_progress(r->k, half + (uint64_t)((double)half * part));
+	return tell_progress(&r->k->tell,
+			     half + (uint64_t)((double)half * part));
 }
 
 /*
- * The cursor has met a damaged node, behind this key: go on behind the node. 0
- * at a row, 1 if there is none. Each is passed once.
+ * rc: what moving the cursor from key `behind` has returned. If it met a
+ * damaged node, move the cursor behind that node. 0: it is at a row, 1: there
+ * is none. *next is the first damaged node that was not passed yet.
  */
 static int pass_torn(struct rows *r, struct merged_cursor *c,
 		     const struct row_key *behind, size_t *next, int rc)
@@ -528,21 +519,20 @@ static int check_all(struct rows *r, struct merged_cursor *c, uint64_t expect)
 	return rc < 0 ? rc : 0;
 }
 
-/* Sums of what was seen: of no use if there were rows that could not be */
+/* Compare the sums with the counters, unless some rows could not be read */
 static void check_counts(struct rows *r, uint64_t keys, uint64_t live)
 {
 	if (r->k->torn_count)
 		return;
 	if (r->keys != keys)
-		check_found(r->k,
-			    "the count of keys is %" PRIu64
-			    ", there are %" PRIu64,
-			    keys, r->keys);
+		tell_bad(&r->k->tell,
+			 "the count of keys is %" PRIu64 ", there are %" PRIu64,
+			 keys, r->keys);
 	if (r->live != live)
-		check_found(r->k,
-			    "the count of live bytes is %" PRIu64
-			    ", there are %" PRIu64,
-			    live, r->live);
+		tell_bad(&r->k->tell,
+			 "the count of live bytes is %" PRIu64
+			 ", there are %" PRIu64,
+			 live, r->live);
 }
 
 int check_rows(struct checker *k, struct store *store)

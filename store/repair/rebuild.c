@@ -7,7 +7,7 @@
 #include "engine/write.h"
 #include "model/extent_io.h"
 #include "file/file_overlay.h"
-#include "repair/row_tools.h"
+#include "repair/row_lookup.h"
 
 int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
 		 uint64_t cache_bytes, int (*watch)(void *arg), void *arg)
@@ -21,14 +21,14 @@ int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
 		rebuild_drop(d);
 		return rc;
 	}
-	/* The file over it is closed by the database, come what may */
+	/* store_open() closes d->over even if it fails */
 	rc = store_open(d->over, &o, true, &d->store);
 	if (rc)
 		rebuild_drop(d);
 	return rc;
 }
 
-/* 0, or why what was put last cannot be committed */
+/* Commit the rows that were put last */
 static int flush(struct rebuild *d)
 {
 	struct txn *txn = d->txn;
@@ -41,7 +41,7 @@ void rebuild_drop(struct rebuild *d)
 	if (d->txn)
 		(void)store_write_end(d->store, -ECANCELED);
 	if (d->store) {
-		/* It is not worth a last freeze */
+		/* So that the close does not freeze it */
 		log_poison(d->store->log);
 		(void)store_close(d->store);
 	}
@@ -64,7 +64,7 @@ int rebuild_publish(struct rebuild *d)
 	return rc;
 }
 
-/* An operation with room for one more row */
+/* Have an operation open with room for one more row */
 static int begin(struct rebuild *d)
 {
 	int rc = 0;
@@ -74,7 +74,7 @@ static int begin(struct rebuild *d)
 		rc = store_write_begin(d->store, OPERATION_BATCH, false,
 				       &d->txn);
 	if (!rc)
-		d->txn->batch = true; /* nobody's memory stays */
+		d->txn->batch = true; /* values are written at once */
 	return rc;
 }
 

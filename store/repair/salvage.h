@@ -17,8 +17,10 @@
 
 #include "repair/rebuild.h"
 #include "base/id_set.h"
-#include "log/log_walk.h"
-#include "repair/row_tools.h"
+#include "repair/row_lookup.h"
+#include "repair/row_text.h"
+#include "repair/survey.h"
+#include "repair/verify.h"
 
 /* Rows from lower on, below upper, that a damaged node had */
 struct lost_range {
@@ -40,20 +42,14 @@ struct shared_payload;
 
 struct salvage {
 	const struct banyan_salvage *options;
-	int64_t losses;
-	uint64_t done; /* of the file's bytes, for progress */
+	struct teller tell;
 	struct {
 		uint64_t from, to; /* of these bytes */
 		uint64_t expected; /* bytes of work, more or less */
 		uint64_t worked;
 	} part; /* that is being done */
-	bool cancelled;
-	bool no_memory; /* to tell a line: nothing is to come of it */
 
-	struct file *file; /* the damaged one, watched */
-	uint64_t size;
-	struct superblock sb;
-	struct log_walk walk;
+	struct survey src; /* the damaged file */
 	struct lost_ranges ranges; /* of the last tree */
 	bool *range_lost; /* for each, whether the log does not make up for it */
 	uint64_t next_id;
@@ -79,13 +75,6 @@ struct salvage {
 	struct id_set rooted; /* key spaces from which a way leads to the root */
 	uint64_t found_space; /* the id of lost+found; 0: there is none yet */
 };
-
-/* One thing that is lost, one line; and what is worth knowing besides */
-__attribute__((format(printf, 2, 3))) void
-salvage_lost(struct salvage *s, const char *format, ...);
-__attribute__((format(printf, 2, 3))) void
-salvage_note(struct salvage *s, const char *format, ...);
-int salvage_progress(struct salvage *s, uint64_t done);
 
 /* Progress is at a quarter once the source was read to its end */
 #define SALVAGE_SOURCE 4

@@ -2,14 +2,15 @@
 /*
  * salvage_copy.c - values and attributes, from the damaged file to the new one.
  *
- * A value is read twice: first to see what of it is damaged, then to copy it,
- * verified again. Extents that lie side by side are joined. Payloads that are
- * marked as shared are copied whole, once, and what referred to them refers to
- * the copy.
+ * A value is read twice: first to find damaged bytes, then to copy it; the
+ * second read verifies again. Adjacent extents are joined. A payload that is
+ * marked as shared is copied once, as a whole, and all extents that referred to
+ * it refer to the copy.
  *
- * A hostile file could let any number of values refer to the same bytes without
- * saying so, and fill any disk. What is not shared cannot be more than the file
- * has, nor can different payloads: both are counted.
+ * In a hostile file any number of values could refer to the same bytes without
+ * the shared bit, and the copies would fill any disk. So the bytes of extents
+ * that are not shared are added up, and those of shared payloads: neither sum
+ * may exceed the size of the file.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +19,7 @@
 #include "repair/salvage.h"
 #include "model/xattr.h"
 
-/* Bytes that are joined to one payload; a segment has room for them */
+/* Most bytes that are joined to one payload; it fits into a segment */
 #define JOIN_MAX (2u << 20)
 #define BUFFER_SIZE SEGMENT_SIZE
 
@@ -53,63 +54,44 @@ struct damage {
 	struct salvage *s;
 	const char *what;
 	uint64_t size;
-	uint64_t start; /* of the range that is growing */
-	uint64_t end;
 	bool any;
 };
 
-static void tell_damage(struct damage *x)
-{
-	if (x->end == x->start && x->any)
-		return;
-	bool zeros = x->s->options->zeros;
-	salvage_lost(x->s,
-		     "%s: bytes %" PRIu64 " to %" PRIu64 " of %" PRIu64
-		     " are damaged%s",
-		     x->what, x->start, x->end ? x->end - 1 : 0, x->size,
-		     zeros ? ": zeros in their place" : "");
-}
-
-static int note_damage(void *arg, uint64_t start, uint64_t end)
+static int bad_value(void *arg, uint64_t start, uint64_t end)
 {
 	struct damage *x = arg;
-	if (x->any && start <= x->end) {
-		x->end = end > x->end ? end : x->end;
-		return 0;
-	}
-	if (x->any)
-		tell_damage(x);
 	x->any = true;
-	x->start = start;
-	x->end = end > start ? end : start + 1;
+	tell_bad(&x->s->tell,
+		 "%s: bytes %" PRIu64 " to %" PRIu64 " of %" PRIu64
+		 " are damaged%s",
+		 x->what, start, end - 1, x->size,
+		 x->s->options->zeros ? ": zeros in their place" : "");
 	return 0;
 }
 
-/* Does the value hold? 0: yes. 1: no, and that was told. */
+/* Verify a value. 0: sound. 1: damaged, which was told. */
 static int verify(struct salvage *s, const struct data *d, const char *what)
 {
 	struct damage x = { .s = s, .what = what, .size = d->size };
 	uint64_t stored = 0;
 	uint64_t own = 0;
-	int rc = verify_value(&s->verifier, &s->rows, d, note_damage, &x,
-			      &stored, &own);
+	int rc = verify_value(&s->verifier, &s->rows, d, bad_value, &x, &stored,
+			      &own);
 	if (rc)
 		return rc;
-	if (x.any) {
-		tell_damage(&x);
+	if (x.any)
 		return 1;
-	}
 	if ((d->contents == CONTENTS_EXTENTS || d->contents == CONTENTS_ROWS) &&
 	    stored != d->stored) {
-		salvage_lost(s,
-			     "%s: %" PRIu64 " bytes of its value are there, of "
-			     "%" PRIu64,
-			     what, stored, d->stored);
+		tell_bad(&s->tell,
+			 "%s: %" PRIu64 " bytes of its value are there, of "
+			 "%" PRIu64,
+			 what, stored, d->stored);
 		return 1;
 	}
-	if (own > s->size - s->claimed) {
-		salvage_lost(s, "%s: its value is made of other values' bytes",
-			     what);
+	if (own > s->src.size - s->claimed) {
+		tell_bad(&s->tell,
+			 "%s: its value is made of other values' bytes", what);
 		return -EUCLEAN;
 	}
 	s->claimed += own;
@@ -131,7 +113,7 @@ static int put_extent_row(struct copy *c, uint64_t at, const struct extent *e)
 	return rc;
 }
 
-/* One more extent of the value, behind those before */
+/* Append an extent to the value */
 static int add_extent(struct copy *c, uint64_t at, const struct extent *e)
 {
 	struct data *d = c->d;
@@ -217,10 +199,11 @@ static int copy_shared(struct salvage *s, const struct extent *e,
 	}
 	struct shared_payload *p = find_shared(s, e);
 	if (!p->payload) {
-		if (e->payload_len > s->size - s->copied_shared)
+		if (e->payload_len > s->src.size - s->copied_shared)
 			return 0;
-		int rc = log_read_payload(s->file, e->payload, e->payload_len,
-					  e->sum, 0, e->payload_len, s->buffer);
+		int rc = log_read_payload(s->src.file, e->payload,
+					  e->payload_len, e->sum, 0,
+					  e->payload_len, s->buffer);
 		if (rc)
 			return is_damage(rc) ? 0 : rc;
 		rc = rebuild_stage(&s->out, s->buffer, e->payload_len, 0,
@@ -276,7 +259,7 @@ static int copy_bytes(struct copy *c, const struct run *run)
 			if (rc)
 				return rc;
 		}
-		int rc = log_read_payload(s->file, run->e.payload,
+		int rc = log_read_payload(s->src.file, run->e.payload,
 					  run->e.payload_len, run->e.sum,
 					  run->e.start + at, n,
 					  s->buffer + c->buffered);
@@ -306,7 +289,7 @@ static int copy_run(struct copy *c, const struct run *run)
 	return rc ? rc : salvage_step(c->s, run->e.length);
 }
 
-/* Old: as it was; c->d: the same without its contents, which are to come */
+/* Copy the contents of `old` to c->d, which has none yet */
 static int copy_contents(struct copy *c, const struct data *old)
 {
 	struct extent_iter it;
@@ -357,7 +340,7 @@ static int gather(struct salvage *s, const struct extent *e, int count,
 		uint8_t *to = buf_reserve(bytes, e[i].length);
 		if (!to)
 			return -ENOMEM;
-		int rc = log_read_payload(s->file, e[i].payload,
+		int rc = log_read_payload(s->src.file, e[i].payload,
 					  e[i].payload_len, e[i].sum,
 					  e[i].start, e[i].length, to);
 		if (rc)
@@ -367,7 +350,7 @@ static int gather(struct salvage *s, const struct extent *e, int count,
 	return 0;
 }
 
-/* Rows' values in the new file, from the bytes */
+/* Write a long value to the new file, and the row that refers to it */
 static int put_long(struct salvage *s, const struct row_key *key,
 		    const struct buf *bytes)
 {
@@ -401,9 +384,9 @@ static int copy_xattr(void *arg, const uint8_t *key, size_t len,
 			     rebuild_put(&x->s->out, &k, value, value_len);
 	buf_free(&bytes);
 	if (rc == 1) {
-		salvage_lost(x->s, "%s: its attribute %.*s is damaged", x->what,
-			     (int)(name_len > 255 ? 255 : name_len),
-			     (const char *)key + ROW_ID_LEN);
+		tell_bad(&x->s->tell, "%s: its attribute %.*s is damaged",
+			 x->what, (int)(name_len > 255 ? 255 : name_len),
+			 (const char *)key + ROW_ID_LEN);
 		rc = 0;
 	}
 	return rc;

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * salvage_names.c - which Datas and keys make sense, and those alone.
+ * salvage_names.c - copy Datas and keys, each only if its row makes sense.
  *
- * Datas in DATA rows come first: a key that refers to one whose value is damaged
- * is lost with it. Then keys, in order. Then LINK rows: they say the same as the
- * NAME rows of keys that refer to a Data, and bring such keys back.
+ * DATA rows come first: if the value of a Data is damaged, the keys that refer
+ * to it are lost with it. Then NAME rows, in order. Then LINK rows: each
+ * repeats a NAME row with a reference, so a key whose NAME row is lost is made
+ * from it.
  */
 #include <errno.h>
 #include <inttypes.h>
 
 #include "repair/salvage.h"
-
-static void text_lost_key(struct salvage *s, uint64_t space, const void *name,
-			  size_t len, struct buf *text)
-{
-	text_add(text, "key ");
-	text_key(&s->rows, space, name, len, text);
-}
 
 int salvage_put_key(struct salvage *s, uint64_t space, const void *name,
 		    size_t len, uint64_t id, uint32_t mode)
@@ -60,7 +54,7 @@ int salvage_put_data(struct salvage *s, const struct row_key *key,
 
 /* ---- DATA rows -------------------------------------------------------- */
 
-/* One that nobody has a key of any more, and that was to be swept */
+/* Was the Data waiting to be swept? Then it has no key. */
 static int is_orphan(struct salvage *s, const struct data *d)
 {
 	struct row_key key;
@@ -86,17 +80,17 @@ static int lose_alias(void *arg, const uint8_t *key, size_t len,
 	if (len <= ROW_LINK_LEN)
 		return 0;
 	if (a->any) {
-		text_lost_key(a->s, row_link_space(key), key + ROW_LINK_LEN,
-			      len - ROW_LINK_LEN, &text);
-		salvage_lost(a->s, "%s: its value is the damaged one of %s",
-			     text_of(&text, &a->s->no_memory), a->first);
+		text_key(&a->s->rows, row_link_space(key), key + ROW_LINK_LEN,
+			 len - ROW_LINK_LEN, &text);
+		tell_bad(&a->s->tell, "%s: its value is the damaged one of %s",
+			 tell_text(&a->s->tell, &text), a->first);
 	}
 	a->any = true;
 	buf_free(&text);
 	return 0;
 }
 
-/* All keys of a Data go with it */
+/* A Data is left out: all its keys are lost */
 static int lose_data(struct salvage *s, uint64_t id, const char *what)
 {
 	struct row_key prefix;
@@ -113,14 +107,14 @@ static int copy_data(struct salvage *s, const struct row_key *key,
 {
 	struct buf text = BUF_INIT;
 	text_data(&s->rows, d->id, &text);
-	int rc = salvage_value(s, d, text_of(&text, &s->no_memory));
+	int rc = salvage_value(s, d, tell_text(&s->tell, &text));
 	if (rc == 1) {
-		rc = lose_data(s, d->id, text_of(&text, &s->no_memory));
+		rc = lose_data(s, d->id, tell_text(&s->tell, &text));
 	} else if (!rc) {
 		rc = salvage_put_data(s, key, d);
 		if (!rc)
 			rc = salvage_xattrs(s, d->id,
-					    text_of(&text, &s->no_memory));
+					    tell_text(&s->tell, &text));
 		if (!rc)
 			rc = id_set_add(&s->kept, d->id);
 	}
@@ -135,11 +129,11 @@ static int take_data(void *arg, const uint8_t *key, size_t len,
 	struct row_key k = { .len = len };
 	struct data d;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1) || !salvage_note_id(s, d.id)) {
+	if (rows_decode_data(key, len, value, value_len, &d) ||
+	    !salvage_note_id(s, d.id)) {
 		text_row(&s->rows, key, len, &text);
-		salvage_lost(s, "%s: a row that makes no sense",
-			     text_of(&text, &s->no_memory));
+		tell_bad(&s->tell, "%s: a row that makes no sense",
+			 tell_text(&s->tell, &text));
 		buf_free(&text);
 		return 0;
 	}
@@ -164,8 +158,8 @@ static void lose_key(struct salvage *s, const struct key_row *k,
 		     const char *why)
 {
 	struct buf text = BUF_INIT;
-	text_lost_key(s, k->space, k->name, k->len, &text);
-	salvage_lost(s, "%s: %s", text_of(&text, &s->no_memory), why);
+	text_key(&s->rows, k->space, k->name, k->len, &text);
+	tell_bad(&s->tell, "%s: %s", tell_text(&s->tell, &text), why);
 	buf_free(&text);
 }
 
@@ -183,13 +177,13 @@ static int take_embedded(struct salvage *s, const struct key_row *k,
 			lose_key(s, k, "its Data is another key's");
 		return rc < 0 ? rc : 0;
 	}
-	text_lost_key(s, k->space, k->name, k->len, &text);
-	rc = salvage_value(s, d, text_of(&text, &s->no_memory));
+	text_key(&s->rows, k->space, k->name, k->len, &text);
+	rc = salvage_value(s, d, tell_text(&s->tell, &text));
 	if (!rc) {
 		rc = salvage_put_data(s, &k->key, d);
 		if (!rc)
 			rc = salvage_xattrs(s, d->id,
-					    text_of(&text, &s->no_memory));
+					    tell_text(&s->tell, &text));
 		if (!rc)
 			rc = id_set_add(&s->spaces, k->space);
 	}
@@ -197,7 +191,7 @@ static int take_embedded(struct salvage *s, const struct key_row *k,
 	return rc < 0 ? rc : 0;
 }
 
-/* Can a key refer to this key space? NULL, or why not. */
+/* *why: NULL if a key may refer to this key space, else the reason */
 static int refuse_space(struct salvage *s, uint64_t id, const char **why)
 {
 	struct data d;
@@ -213,7 +207,7 @@ static int refuse_space(struct salvage *s, uint64_t id, const char **why)
 	return gone ? 0 : rc;
 }
 
-/* The same for a Data of another kind */
+/* The same for a Data that is no key space */
 static int refuse_data(struct salvage *s, const struct key_row *k,
 		       const struct name_row *row, const char **why)
 {
@@ -253,13 +247,13 @@ static int take_reference(struct salvage *s, const struct key_row *k,
 	return 0;
 }
 
-/* Is there something else where a key space should be? */
+/* 1 if this id cannot be that of a key space: a Data of another kind has it */
 static int no_space(struct salvage *s, uint64_t id)
 {
 	struct data d;
 	int rc = rows_data(&s->rows, id, &d);
 	if (rc == -ENOENT || rc == -EUCLEAN)
-		/* Its row is lost, unless something else has that id */
+		/* The key space's own row is lost */
 		return !salvage_note_id(s, id) || id_set_has(&s->ids, id);
 	return rc ? rc : !data_is_space(&d);
 }
@@ -284,7 +278,7 @@ static int take_name(void *arg, const uint8_t *key, size_t len,
 	struct name_row row;
 	struct data d;
 	if (!parse_key(key, len, &k)) {
-		salvage_lost(s, "a key that makes no sense");
+		tell_bad(&s->tell, "a key that makes no sense");
 		return 0;
 	}
 	int rc = no_space(s, k.space);
@@ -305,7 +299,8 @@ static int take_name(void *arg, const uint8_t *key, size_t len,
 
 /* ---- LINK rows -------------------------------------------------------- */
 
-/* What the Data is that a LINK row starts from: its mode, 0: nothing to keep */
+/* The mode of a Data whose LINK row is at hand; 0: it is not in the new file,
+ * or needs no further key */
 static int mode_of(struct salvage *s, uint64_t id, uint32_t *mode)
 {
 	struct data d;
@@ -322,7 +317,7 @@ static int mode_of(struct salvage *s, uint64_t id, uint32_t *mode)
 	return 0;
 }
 
-/* The key is not there: is it to be brought back? */
+/* Make the key that a LINK row tells of, if its NAME row is lost */
 static int take_link(void *arg, const uint8_t *row, size_t len,
 		     const uint8_t *value, size_t value_len)
 {
@@ -350,9 +345,9 @@ static int take_link(void *arg, const uint8_t *row, size_t len,
 		return rc < 0 ? rc : 0;
 	rc = mode_of(s, id, &mode);
 	if (!rc && mode) {
-		text_lost_key(s, k.space, k.name, k.len, &text);
-		salvage_note(s, "%s was lost, and found again by its link",
-			     text_of(&text, &s->no_memory));
+		text_key(&s->rows, k.space, k.name, k.len, &text);
+		tell_note(&s->tell, "%s was lost, and found again by its link",
+			  tell_text(&s->tell, &text));
 		rc = salvage_put_key(s, k.space, k.name, k.len, id, mode);
 	}
 	buf_free(&text);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * salvage_source.c - the rows of the last state that can be had.
+ * salvage_source.c - collect the rows of the last state that can be recovered.
  *
- * A tree is walked node by node. What lies below a damaged node is a range of
- * row keys about which this tree says nothing. For those ranges, and no others,
- * the tree of the freeze before is asked; where that is damaged too, the one
- * before, and so on; at last the empty tree with which the log begins. Then the
- * operations in the log bring the ranges forward, from freeze to freeze, up to
- * the last one, from where on all operations are taken.
+ * The last tree is walked node by node. A damaged node leaves a range of row
+ * keys open. The rows in open ranges are taken from the tree of the freeze
+ * before; what that leaves open, from the one before it, and so on, down to the
+ * empty tree with which the log begins. Then the operations between two freezes
+ * are applied to the ranges that the later tree had left open, from the oldest
+ * freeze to the last. All operations behind the last freeze are applied to all
+ * rows.
  *
- * If no operation is missing on the way nothing is lost at all. Otherwise the
- * range is told as lost: what was found of it may be old.
+ * If no operation is missing on the way, nothing is lost. Otherwise the range
+ * is told as lost: rows found in it may be out of date.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,16 +19,9 @@
 
 #include "repair/salvage.h"
 
-/* Freezes that are gone back for damaged ranges, before the log is read from
+/* Trees that are looked into for damaged ranges, before the log is read from
  * its beginning: each costs a look at every range */
 #define DEPTH_MAX 64
-
-/* The ranges, of those that the freezes after it leave open, that the tree of one
- * freeze leaves open as well */
-struct depth {
-	struct freeze freeze;
-	struct lost_ranges open;
-};
 
 /* ---- ranges ----------------------------------------------------------- */
 
@@ -160,7 +154,7 @@ static int load_node(struct salvage *s, const struct lost_range *x,
 	struct node *n = NULL;
 	if (x->node.length > sizeof(bytes))
 		return -EUCLEAN;
-	int rc = file_read(s->file, bytes, x->node.length, x->node.offset);
+	int rc = file_read(s->src.file, bytes, x->node.length, x->node.offset);
 	if (rc)
 		return rc == -ENODATA ? -EUCLEAN : rc;
 	rc = node_load(bytes, &x->node, x->level, &n);
@@ -174,7 +168,7 @@ static int load_node(struct salvage *s, const struct lost_range *x,
 	return rc;
 }
 
-/* What of the range is looked for at all stays open */
+/* The parts of x that are wanted stay open */
 static int leave_open(struct tree_walk *t, const struct lost_range *x)
 {
 	const struct lost_ranges *w = t->within;
@@ -236,7 +230,7 @@ static int walk_node(struct tree_walk *t, const struct lost_range *x)
 	if (!touches(t->within, x))
 		return 0;
 	int rc = load_node(t->s, x, &node);
-	log_walk_excuse(&t->s->walk, x->node.offset, x->node.length);
+	log_walk_excuse(&t->s->src.walk, x->node.offset, x->node.length);
 	if (is_damage(rc))
 		return leave_open(t, x);
 	if (!rc)
@@ -267,7 +261,7 @@ struct replay {
 	uint64_t stopped_at; /* offset of what ended it; 0: nothing */
 };
 
-/* Is it an operation from end to end? */
+/* Can all rows of the operation be decoded? */
 static int check_operation(const struct log_record *rec, struct operation *op)
 {
 	struct redo_reader *r = malloc(sizeof(*r));
@@ -303,24 +297,24 @@ static int replay_record(void *arg, const struct log_record *rec)
 	struct salvage *s = p->s;
 	struct operation op = { 0 };
 	int rc = 0;
-	/* Not known to be durable: a crash may have torn it, and it ends there */
+	/* A payload that is not known to be durable may be torn: the log ends
+	 * in front of it */
 	if (p->last && rec->header.payload_len &&
-	    rec->offset >= s->walk.durable_to)
-		rc = log_verify_payload(s->file, rec);
+	    rec->offset >= s->src.walk.durable_to)
+		rc = log_verify_payload(s->src.file, rec);
 	if (rc == -EBADMSG) {
 		p->stopped_at = rec->offset;
 		return 1;
 	}
 	if (rc || rec->header.type != RECORD_OPERATION)
 		return rc ? rc :
-			    salvage_progress(s, rec->offset / SALVAGE_SOURCE);
+			    tell_progress(&s->tell,
+					  rec->offset / SALVAGE_SOURCE);
 	rc = check_operation(rec, &op);
 	if (rc == -EUCLEAN) {
-		salvage_lost(s,
-			     "the operation at offset %" PRIu64
-			     " makes no sense%s",
-			     rec->offset,
-			     p->last ? ": the log from there on" : "");
+		tell_bad(&s->tell,
+			 "the operation at offset %" PRIu64 " makes no sense%s",
+			 rec->offset, p->last ? ": the log from there on" : "");
 		p->stopped_at = rec->offset;
 		return p->last;
 	}
@@ -333,43 +327,45 @@ static int replay_record(void *arg, const struct log_record *rec)
 
 static uint64_t end_of_log(const struct salvage *s)
 {
-	return s->walk.runs[s->walk.count - 1].to.offset;
+	return s->src.walk.runs[s->src.walk.count - 1].to.offset;
 }
 
-/* The operations behind the last freeze, up to the first that may be missing */
+/* Apply the operations behind the last freeze, up to the first that may be
+ * missing */
 static int replay_last(struct salvage *s, uint64_t from)
 {
 	struct replay p = { .s = s, .last = true };
 	const struct walk_run *stop = NULL;
-	int rc = log_walk_visit(&s->walk, from, UINT64_MAX, &stop,
+	int rc = log_walk_visit(&s->src.walk, from, UINT64_MAX, &stop,
 				replay_record, &p);
 	if (rc >= 0 && stop)
-		salvage_lost(s,
-			     "the log from offset %" PRIu64 " to %" PRIu64
-			     ": what was done from the damaged operation "
-			     "number %" PRIu64 " on",
-			     stop->broke_at, end_of_log(s), stop[-1].to.seq);
+		tell_bad(&s->tell,
+			 "the log from offset %" PRIu64 " to %" PRIu64
+			 ": what was done from the damaged operation "
+			 "number %" PRIu64 " on",
+			 stop->broke_at, end_of_log(s), stop[-1].to.seq);
 	return rc < 0 ? rc : 0;
 }
 
-/* Without any freeze: all operations that there are */
+/* There is no freeze: apply all operations that are left */
 static int replay_all(struct salvage *s)
 {
 	struct replay p = { .s = s };
-	salvage_note(s, "no freeze record is left: the log is read from its "
-			"beginning");
-	for (size_t i = 1; i < s->walk.count; i++)
-		if (s->walk.runs[i].gap == WALK_LOST)
-			salvage_lost(s,
-				     "the log from offset %" PRIu64
-				     " to %" PRIu64
-				     ": what these operations did may be "
-				     "missing or undone",
-				     s->walk.runs[i].broke_at,
-				     s->walk.runs[i].from.offset);
-	if (s->sb.generation > 1)
-		salvage_lost(s, "what was there before the last vacuum");
-	return log_walk_visit(&s->walk, 1, UINT64_MAX, NULL, replay_record, &p);
+	tell_note(&s->tell,
+		  "no freeze record is left: the log is read from its "
+		  "beginning");
+	for (size_t i = 1; i < s->src.walk.count; i++)
+		if (s->src.walk.runs[i].gap == WALK_LOST)
+			tell_bad(&s->tell,
+				 "the log from offset %" PRIu64 " to %" PRIu64
+				 ": what these operations did may be "
+				 "missing or undone",
+				 s->src.walk.runs[i].broke_at,
+				 s->src.walk.runs[i].from.offset);
+	if (s->src.sb.generation > 1)
+		tell_bad(&s->tell, "what was there before the last vacuum");
+	return log_walk_visit(&s->src.walk, 1, UINT64_MAX, NULL, replay_record,
+			      &p);
 }
 
 /* ---- freeze by freeze ------------------------------------------------- */
@@ -381,8 +377,8 @@ static int previous_freeze(struct salvage *s, const struct freeze *f,
 	struct freeze p;
 	int rc = 1;
 	if (f->previous)
-		rc = log_read_freeze(s->file, s->sb.salt, s->size, f->previous,
-				     &p);
+		rc = log_read_freeze(s->src.file, s->src.sb.salt, s->src.size,
+				     f->previous, &p);
 	if (!rc && p.replay.seq > f->replay.seq)
 		rc = 1;
 	if (!rc)
@@ -390,8 +386,8 @@ static int previous_freeze(struct salvage *s, const struct freeze *f,
 	return rc;
 }
 
-/* What these operations may have done cannot be known: tell the last tree's
- * ranges in which that matters */
+/* Operations on these ranges may be missing: the ranges of the last tree that
+ * overlap them are lost */
 static void mark_lost(struct salvage *s, const struct lost_ranges *open)
 {
 	for (size_t i = 0; s->range_lost && i < s->ranges.count; i++)
@@ -399,61 +395,53 @@ static void mark_lost(struct salvage *s, const struct lost_ranges *open)
 			s->range_lost[i] = true;
 }
 
-/* Bring the ranges that depth `at` left open forward to its freeze */
-static int bring_forward(struct salvage *s, const struct depth *at,
-			 uint64_t from)
+/* Bring these ranges forward, from sequence number `from` to the freeze */
+static int bring_forward(struct salvage *s, const struct lost_ranges *open,
+			 uint64_t from, const struct freeze *f)
 {
-	uint64_t to = at->freeze.replay.seq;
-	struct replay p = { .s = s, .within = &at->open };
-	if (!log_walk_complete(&s->walk, from, to) ||
-	    (from == 1 && s->sb.generation > 1))
-		mark_lost(s, &at->open);
-	int rc = log_walk_visit(&s->walk, from, to, NULL, replay_record, &p);
+	struct replay p = { .s = s, .within = open };
+	if (!log_walk_complete(&s->src.walk, from, f->replay.seq) ||
+	    (from == 1 && s->src.sb.generation > 1))
+		mark_lost(s, open);
+	int rc = log_walk_visit(&s->src.walk, from, f->replay.seq, NULL,
+				replay_record, &p);
 	if (rc >= 0 && p.stopped_at)
-		mark_lost(s, &at->open);
+		mark_lost(s, open);
 	return rc < 0 ? rc : 0;
 }
 
-/* Trees, the last first, until one is sound in what those after it left open */
-static int walk_trees(struct salvage *s, struct depth *depths, unsigned *used)
+static int fill_from_freeze(struct salvage *s, const struct freeze *f,
+			    const struct lost_ranges *within, unsigned depth);
+
+/* Fill the ranges that the tree of a freeze leaves open: from the freeze
+ * before, or from the empty tree, and from the operations since then */
+static int fill_open(struct salvage *s, const struct freeze *f,
+		     const struct lost_ranges *open, unsigned depth)
 {
-	unsigned n = 0;
-	int rc = 0;
-	depths[0].freeze = s->walk.freeze;
-	while (!rc) {
-		struct depth *d = &depths[n];
-		rc = walk_tree(s, &d->freeze, n ? &depths[n - 1].open : NULL,
-			       &d->open);
-		n++;
-		if (rc || !d->open.count || n == DEPTH_MAX)
-			break;
-		rc = previous_freeze(s, &d->freeze, &depths[n].freeze);
-	}
-	*used = n;
-	return rc < 0 ? rc : 0;
+	struct freeze previous = { .replay.seq = 1 };
+	int rc = depth < DEPTH_MAX ? previous_freeze(s, f, &previous) : 1;
+	if (!rc)
+		rc = fill_from_freeze(s, &previous, open, depth + 1);
+	return rc < 0 ? rc : bring_forward(s, open, previous.replay.seq, f);
 }
 
-static int fill_from_trees(struct salvage *s)
+/* Fill the ranges with the rows of this freeze. within NULL: the last freeze,
+ * of which all rows are wanted. */
+static int fill_from_freeze(struct salvage *s, const struct freeze *f,
+			    const struct lost_ranges *within, unsigned depth)
 {
-	struct depth *depths = calloc(DEPTH_MAX, sizeof(*depths));
-	unsigned n = 0;
-	int rc = depths ? walk_trees(s, depths, &n) : -ENOMEM;
-	if (!rc && depths[0].open.count) {
-		s->range_lost = calloc(depths[0].open.count, sizeof(bool));
-		if (!s->range_lost)
-			rc = -ENOMEM;
-		s->ranges = depths[0].open;
+	struct lost_ranges open = { 0 };
+	int rc = walk_tree(s, f, within, &open);
+	if (!rc && open.count && !within) {
+		s->range_lost = calloc(open.count, sizeof(bool));
+		rc = s->range_lost ? 0 : -ENOMEM;
 	}
-	for (unsigned i = n; !rc && i-- > 0;) {
-		uint64_t from = i + 1 < n ? depths[i + 1].freeze.replay.seq : 1;
-		if (depths[i].open.count)
-			rc = bring_forward(s, &depths[i], from);
-	}
-	/* Those of the last tree stay, to be told of */
-	for (unsigned i = 0; depths && i < n; i++)
-		if (i > 0 || !s->ranges.count)
-			free_ranges(&depths[i].open);
-	free(depths);
+	if (!within)
+		s->ranges = open; /* to be told of later */
+	if (!rc && open.count)
+		rc = fill_open(s, f, &open, depth);
+	if (within)
+		free_ranges(&open);
 	return rc;
 }
 
@@ -461,19 +449,21 @@ int salvage_source(struct salvage *s)
 {
 	struct row_key root;
 	row_key_data(&root, BANYAN_ROOT_ID);
-	/* A new database has a root: this one is to have the old one's */
+	/* The new database was made with a root of its own; the old one's row
+	 * takes its place */
 	int rc = rebuild_delete(&s->work, &root);
 	if (rc)
 		return rc;
-	if (!s->walk.freeze_offset)
+	if (!s->src.walk.freeze_offset)
 		return replay_all(s);
-	s->next_id = s->walk.freeze.next_id;
-	rc = salvage_part(s, 0, s->walk.freeze.replay.offset / SALVAGE_SOURCE,
-			  s->walk.freeze.keys * SALVAGE_ROW);
+	s->next_id = s->src.walk.freeze.next_id;
+	rc = salvage_part(s, 0,
+			  s->src.walk.freeze.replay.offset / SALVAGE_SOURCE,
+			  s->src.walk.freeze.keys * SALVAGE_ROW);
 	if (!rc)
-		rc = fill_from_trees(s);
+		rc = fill_from_freeze(s, &s->src.walk.freeze, NULL, 1);
 	if (!rc)
-		rc = replay_last(s, s->walk.freeze.replay.seq);
+		rc = replay_last(s, s->src.walk.freeze.replay.seq);
 	return rc;
 }
 
@@ -491,13 +481,14 @@ static void tell_range(struct salvage *s, const struct lost_range *x, bool lost)
 	}
 	text_add(&text, ": damaged node at offset %" PRIu64, x->node.offset);
 	if (lost)
-		salvage_lost(s,
-			     "rows %s; what the log still tells of them was "
-			     "taken, and may be old",
-			     text_of(&text, &s->no_memory));
+		tell_bad(&s->tell,
+			 "rows %s; what the log still tells of them was "
+			 "taken, and may be old",
+			 tell_text(&s->tell, &text));
 	else
-		salvage_note(s, "rows %s; all of them were found in the log",
-			     text_of(&text, &s->no_memory));
+		tell_note(&s->tell,
+			  "rows %s; all of them were found in the log",
+			  tell_text(&s->tell, &text));
 	buf_free(&text);
 }
 

@@ -2,10 +2,10 @@
 /*
  * salvage_spaces.c - what must hold between keys, key spaces and Datas.
  *
- * All keys that can be kept are there. A key space that has keys or a key is
- * made anew if its own row is lost. What has no key that leads to it from the
- * root gets one in the key space "lost+found", named by its id. Then everything
- * is counted: links, keys, bytes.
+ * All keys that can be kept have been copied. A key space whose own row is lost
+ * is made anew if it has keys in it or a key refers to it. A Data or key space
+ * that cannot be reached from the root gets a key in the key space
+ * "lost+found", named by its id. At last links, keys and bytes are counted.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +22,7 @@ static int put_data_row(struct salvage *s, const struct data *d)
 	return salvage_put_data(s, &key, d);
 }
 
-/* A key space with this id, as far as its own row goes */
+/* The row of a new key space with this id */
 static struct data new_space(uint64_t id)
 {
 	timestamp now = store_now();
@@ -67,7 +67,7 @@ static int make_found_space(struct salvage *s)
 	return rc;
 }
 
-/* Give it a key there */
+/* Give a Data a key in lost+found */
 static int keep_found(struct salvage *s, uint64_t id, uint32_t mode,
 		      const char *what)
 {
@@ -76,8 +76,9 @@ static int keep_found(struct salvage *s, uint64_t id, uint32_t mode,
 	int rc = make_found_space(s);
 	if (rc)
 		return rc;
-	salvage_lost(s, "the key of %s %" PRIu64 ", which is in lost+found now",
-		     what, id);
+	tell_bad(&s->tell,
+		 "the key of %s %" PRIu64 ", which is in lost+found now", what,
+		 id);
 	return salvage_put_key(s, s->found_space, name, (size_t)len, id, mode);
 }
 
@@ -90,8 +91,8 @@ static int take_space(void *arg, const uint8_t *key, size_t len,
 	struct data d;
 	struct row_key orphan;
 	struct buf text = BUF_INIT;
-	if (len != ROW_ID_LEN || data_decode(&d, value, value_len) ||
-	    d.id != get_be64(key + 1) || !data_is_space(&d))
+	if (rows_decode_data(key, len, value, value_len, &d) ||
+	    !data_is_space(&d))
 		return 0;
 	row_key_orphan(&orphan, d.id);
 	int rc = 0;
@@ -106,12 +107,12 @@ static int take_space(void *arg, const uint8_t *key, size_t len,
 		rc = put_data_row(s, &d);
 	text_data(&s->rows, d.id, &text);
 	if (!rc)
-		rc = salvage_xattrs(s, d.id, text_of(&text, &s->no_memory));
+		rc = salvage_xattrs(s, d.id, tell_text(&s->tell, &text));
 	buf_free(&text);
 	return rc;
 }
 
-/* A key space that has keys, or a key, needs a row */
+/* Make a row for a key space if it is lost */
 static int make_space(struct salvage *s, uint64_t id)
 {
 	struct data d;
@@ -125,9 +126,9 @@ static int make_space(struct salvage *s, uint64_t id)
 	if (rc)
 		return rc < 0 ? rc : 0;
 	text_data(&s->rows, id, &text);
-	salvage_lost(s, "mode, owner and times of %s%s",
-		     id == BANYAN_ROOT_ID ? "" : "key space ",
-		     text_of(&text, &s->no_memory));
+	tell_bad(&s->tell, "mode, owner and times of %s%s",
+		 id == BANYAN_ROOT_ID ? "" : "key space ",
+		 tell_text(&s->tell, &text));
 	buf_free(&text);
 	d = new_space(id);
 	rc = put_data_row(s, &d);
@@ -225,7 +226,7 @@ struct counting {
 	uint32_t links;
 };
 
-/* The Data's row with this number of links */
+/* Write the Data's row again, with this number of links */
 static int set_nlink(struct counting *c, uint64_t id, uint32_t nlink)
 {
 	struct data d;
@@ -244,7 +245,7 @@ static int set_nlink(struct counting *c, uint64_t id, uint32_t nlink)
 
 static int end_space(struct counting *c)
 {
-	/* That of spaces without spaces is right already */
+	/* count_data() has set the nlink of a key space without key spaces */
 	return c->spaces ? set_nlink(c, c->space, 2 + c->spaces) : 0;
 }
 
@@ -280,7 +281,8 @@ static int count_data(void *arg, const uint8_t *key, size_t len,
 	int rc = data_decode(&d, value, value_len);
 	if (!rc)
 		c->live += d.stored;
-	/* Its parent may not be what it was; nlink is set by count_name() */
+	/* Its parent may have changed. count_name() sets nlink again if there
+	 * are key spaces in it. */
 	return rc || !data_is_space(&d) ? rc : set_nlink(c, d.id, 2);
 }
 
@@ -330,7 +332,7 @@ static int count(struct salvage *s, const struct state *out)
 
 /* ---- all -------------------------------------------------------------- */
 
-/* Visit the rows of a type that out has by now */
+/* Visit the rows of a type that are in the new database now */
 static int visit_out(struct salvage *s, uint8_t type, row_visit *visit)
 {
 	struct read_txn now;

@@ -156,12 +156,13 @@ void scene_expect_poisoned(struct scene *s, banyan *db)
 void scene_expect_sound(struct scene *s, banyan *db)
 {
 	struct banyan_check options = { .found = scene_hear, .arg = s };
-	struct checker k = { .options = &options };
+	struct checker k;
+	checker_init(&k, &options);
 	int rc = check_tree(&k, db->store);
 	if (!rc)
 		rc = check_rows(&k, db->store);
-	if (rc || k.damages)
-		scene_wrong(s, "unsound", rc ? rc : k.damages);
+	if (rc || k.tell.count)
+		scene_wrong(s, "unsound", rc ? rc : k.tell.count);
 }
 
 /* ---- trials ----------------------------------------------------------- */
@@ -247,8 +248,8 @@ void trial_go_on(struct trial *t, struct file *f, const struct history *h,
 	struct workload w = { .seed = test_random(&t->random), .file = f };
 	size_t before = fault_file_events(f);
 	bool killed = s->killed;
-	/* A power cut in mid-recovery may take more than the kill before it did,
-	 * and make whole what looked torn: nobody has seen anything yet */
+	/* A power cut in mid-recovery may take more than the kill before it
+	 * did, and make whole what looked torn: nobody has seen anything yet */
 	size_t sure = 0;
 	size_t most = 0;
 	history_bounds(h, s->events, false, &sure, &most);

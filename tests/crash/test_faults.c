@@ -246,12 +246,13 @@ static void go_on(struct twins *t)
 static void expect_sound(struct twins *t, banyan *db)
 {
 	struct banyan_check options = { .found = hear, .arg = t };
-	struct checker k = { .options = &options };
+	struct checker k;
+	checker_init(&k, &options);
 	int rc = check_tree(&k, db->store);
 	if (!rc)
 		rc = check_rows(&k, db->store);
-	if (rc || k.damages)
-		wrong(t, "unsound", rc ? rc : k.damages);
+	if (rc || k.tell.count)
+		wrong(t, "unsound", rc ? rc : k.tell.count);
 }
 
 /* A file that is left shows one of the states from `low` steps on */

@@ -71,8 +71,9 @@ static uint64_t last_leaf(banyan *db)
 	struct tree tree = db->store->view->tree;
 	const struct node *node = NULL;
 	const struct node *child = NULL;
-	assert_int_equal(
-		cache_get(db->store->cache, &tree.root, tree.height - 1, &node), 0);
+	assert_int_equal(cache_get(db->store->cache, &tree.root,
+				   tree.height - 1, &node),
+			 0);
 	while (node->level) {
 		assert_int_equal(cache_get_child(db->store->cache, node,
 						 node->count - 1u, &child),
@@ -260,8 +261,9 @@ static void a_long_seek_does_not_keep_what_was_evicted(void **state)
 	unsigned parts = 400000 / test_one_in(4);
 	(void)state;
 	open_disk(&d, BANYAN_CACHE_MIN, true);
-	assert_int_equal(
-		banyan_insert(banyan_root(d.db), "long", 4, &make, &data, NULL), 0);
+	assert_int_equal(banyan_insert(banyan_root(d.db), "long", 4, &make,
+				       &data, NULL),
+			 0);
 	/* Backwards, so that nothing is joined */
 	for (unsigned i = parts; i-- > 0;)
 		assert_int_equal(banyan_write(data, "part", 4, i * 4, 0, NULL),

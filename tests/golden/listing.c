@@ -83,7 +83,7 @@ static void say_time(struct lister *l, const char *name,
 		     struct banyan_time time, const struct banyan_time *usual)
 {
 	if (!usual || time.sec != usual->sec || time.nsec != usual->nsec)
-		say(l->text, " %s %" PRId64 ".%09" PRIu32, name, time.sec,
+		say(l->text, " %s %" PRId64 ".%09" PRIu64, name, time.sec,
 		    time.nsec);
 }
 

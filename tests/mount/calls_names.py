@@ -166,13 +166,24 @@ def absent_names_are_remembered_until_they_exist(d, root):
 
 
 def the_reserved_name_is_refused_in_the_root_only(d, root):
-    fails(errno.ENOENT, os.stat, root + "/.banyan/nothing")
-    try:
-        os.mkdir(root + "/.banyan")
-        raise AssertionError("made")
-    except OSError:
-        pass
+    name = root + "/.banyan"
+    fails(errno.ENOENT, os.stat, name)
+    fails(errno.ENOENT, os.stat, name + "/nothing")
+    write(d + "/f", b"x")
+    os.mkdir(d + "/s")
+    for call in (lambda: os.mkdir(name), lambda: open(name, "w"), lambda: os.mkfifo(name),
+                 lambda: os.open(name, os.O_CREAT | os.O_EXCL), lambda: os.symlink("t", name),
+                 lambda: os.mknod(name, 0o600 | stat.S_IFREG),
+                 lambda: os.link(d + "/f", name),
+                 lambda: os.rename(d + "/f", name), lambda: os.rename(d + "/s", name),
+                 lambda: renameat2(d + "/s", name, RENAME_NOREPLACE)):
+        fails(errno.EPERM, call)
+    fails(errno.ENOENT, renameat2, d + "/s", name, RENAME_EXCHANGE)
+    fails(errno.ENOENT, os.rmdir, name)
+    fails(errno.ENOENT, os.stat, name)
+    assert ".banyan" not in os.listdir(root)
     os.mkdir(d + "/.banyan")
+    os.rename(d + "/.banyan", d + "/s/.banyan")
 
 
 def symlinks_hold_their_target(d, root):

@@ -71,6 +71,18 @@ it_keeps_no_files_of_its_caller() {
 	wait $pid
 }
 
+# A thread that waits for an answer of its own process cannot be killed
+it_asks_nothing_of_its_own_mount() {
+	new_db
+	"$BANYANFS" "$DB" "$DIR" -d 2>"$T/requests" &
+	local pid=$!
+	for _ in $(seq 100); do is_mounted "$DIR" && break; sleep 0.02; done
+	sleep 0.3
+	same INIT "$(grep -ao 'opcode: [A-Z]*' "$T/requests" | cut -d ' ' -f 2 | xargs)"
+	umount "$DIR"
+	wait $pid
+}
+
 # With a limit on the size of files, a write beyond it fails and the daemon lives
 a_limit_of_the_file_size_is_an_error() {
 	new_db
@@ -143,6 +155,54 @@ a_second_mount_is_refused_and_says_where_the_first_is() {
 	umount "$T/full"
 	rmdir "$T/full"
 	umount "$DIR"
+	wait_closed
+}
+
+# An unmount returns before the daemon has closed the file
+a_daemon_that_still_closes_is_waited_for() {
+	new_db
+	mount_db
+	kill -STOP "$daemon"
+	refuses "$BANYAN" umount --timeout=0 "$DIR" 2>/dev/null
+	# an interrupt ends the wait, and nothing is mounted later
+	local status=0
+	timeout -s INT 1.5 "$BANYANFS" "$DB" "$DIR" 2>"$T/said" || status=$?
+	same 124 $status
+	grep -qF "$DB: waiting for process $daemon to close it" "$T/said" || fail "$(cat "$T/said")"
+	(sleep 0.5; kill -CONT "$daemon") &
+	"$BANYAN" mount "$DB" "$DIR" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
+	same "" "$(cat "$T/said")"
+	wait "$daemon"
+	daemon=
+	touch "$DIR/a"
+	same 1 "$(grep -cF " $DIR " /proc/self/mountinfo)"
+	"$BANYAN" umount "$DIR"
+	# so is what was killed: it has the file until it is gone
+	"$BANYANFS" "$DB" "$DIR" -f &
+	daemon=$!
+	for _ in $(seq 100); do is_mounted "$DIR" && break; sleep 0.02; done
+	touch "$DIR/b"
+	kill -9 "$daemon"
+	"$BANYAN" mount "$DB" "$DIR" 2>"$T/said" || fail "$(cat "$T/said")"
+	grep -q "detached the mount of a daemon that died" "$T/said" || fail "$(cat "$T/said")"
+	touch "$DIR/b"
+	"$BANYAN" umount "$DIR"
+}
+
+a_file_that_is_moved_while_mounted_is_found() {
+	new_db
+	mkdir -p "$T/dir2"
+	"$BANYANFS" "$DB" "$DIR"
+	same "$DB" "$(getfattr --only-values -n system.banyan.file "$DIR")"
+	mv "$DB" "$T/moved.banyan"
+	same "$T/moved.banyan" "$(getfattr --only-values -n system.banyan.file "$DIR")"
+	touch "$DIR/a"
+	refuses getfattr -n system.banyan.file "$DIR/a" 2>/dev/null
+	same "" "$(getfattr -m - "$DIR")"
+	refuses timeout 20 "$BANYANFS" "$T/moved.banyan" "$T/dir2" 2>"$T/said"
+	grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
+	umount "$DIR"
+	mv "$T/moved.banyan" "$DB"
 	wait_closed
 }
 
@@ -385,10 +445,14 @@ private_mount() {
 	mknod -m 666 "$T/fuse" c 10 229
 	mount --bind "$T/fuse" /dev/fuse
 	chown -R 65534:65534 "$T/user"
-	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create
+	$user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create,noatime,noexec
+	grep -F " $T/user/dir " /proc/self/mountinfo | grep -q 'nosuid,nodev,noexec,noatime'
 	$user sh -c "echo mine >$T/user/dir/a; mkfifo $T/user/dir/p"
 	same "65534 mine" "$($user stat -c %u "$T/user/dir/a") $($user cat "$T/user/dir/a")"
 	refuses cat "$T/user/dir/a" # not even root
+	# nobody else may unmount it, and is told who may
+	setpriv --reuid 65533 --clear-groups "$BANYAN" umount "$T/user/dir" 2>"$T/said" && fail "unmounted"
+	same "banyan: $T/user/dir: cannot be unmounted: not permitted; user nobody has mounted it" "$(cat "$T/said")"
 	$user fusermount3 -u "$T/user/dir"
 	$user "$BANYAN" umount "$T/user/dir" 2>/dev/null || true
 	sleep 0.3
@@ -426,11 +490,14 @@ alone misuse_is_said_in_one_line
 alone it_starts_in_the_background_and_serves_at_once
 alone it_starts_with_closed_streams_too
 alone it_keeps_no_files_of_its_caller
+alone it_asks_nothing_of_its_own_mount
 alone a_limit_of_the_file_size_is_an_error
 alone bad_files_are_refused_in_one_line
 alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line
 alone a_second_mount_is_refused_and_says_where_the_first_is
+alone a_daemon_that_still_closes_is_waited_for
+alone a_file_that_is_moved_while_mounted_is_found
 alone the_options_of_mount_and_fstab_are_accepted
 alone options_that_cannot_be_had_are_refused_in_one_line
 alone read_only_mounts_refuse_changes

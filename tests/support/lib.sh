@@ -57,6 +57,17 @@ like()
 	fi
 }
 
+# sound SENTENCE FILE [OPTION...]: banyan check says so, and nothing else
+sound()
+{
+	local sentence=$1 file=$2 got
+	shift 2
+	got=$("$BANYAN" check "$@" "$file" 2>&1; echo "status $?")
+	like "$sentence" \
+		"${file//./\\.}: sound (up to|at) freeze [^"$'\n'"]*"$'\n'"status 0" \
+		"$got"
+}
+
 # The last line of a suite, and its end
 finish()
 {

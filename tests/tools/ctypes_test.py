@@ -20,7 +20,7 @@ class Options(c.Structure):
 
 
 class Time(c.Structure):
-    _fields_ = [("sec", c.c_int64), ("nsec", c.c_uint32)]
+    _fields_ = [("sec", c.c_int64), ("nsec", c.c_uint64)]
 
 
 class Attr(c.Structure):

@@ -32,9 +32,10 @@ static inline void observe_attr(struct observed *o, const struct banyan_attr *a)
 		     (unsigned long long)a->id, a->mode, a->nlink,
 		     (unsigned long long)a->size,
 		     (unsigned long long)a->stored);
-	observed_add(o, "mtime %lld.%u ctime %lld.%u\n",
-		     (long long)a->mtime.sec, a->mtime.nsec,
-		     (long long)a->ctime.sec, a->ctime.nsec);
+	observed_add(o, "mtime %lld.%llu ctime %lld.%llu\n",
+		     (long long)a->mtime.sec, (unsigned long long)a->mtime.nsec,
+		     (long long)a->ctime.sec,
+		     (unsigned long long)a->ctime.nsec);
 }
 
 static inline void observe_xattrs(struct observed *o, banyan_data *d)

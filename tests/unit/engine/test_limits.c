@@ -139,9 +139,11 @@ static void names_of_any_byte_and_length(void **state)
 						1);
 			}
 		memset(name, 'a', sizeof(name));
-		assert_int_equal(banyan_insert(root, name, 256, &make, NULL, NULL),
+		assert_int_equal(banyan_insert(root, name, 256, &make, NULL,
+					       NULL),
 				 -ENAMETOOLONG);
-		assert_int_equal(banyan_insert(root, name, 0, &make, NULL, NULL),
+		assert_int_equal(banyan_insert(root, name, 0, &make, NULL,
+					       NULL),
 				 -EINVAL);
 		assert_int_equal(banyan_fetch(root, name, 256, back, 8),
 				 -ENAMETOOLONG);

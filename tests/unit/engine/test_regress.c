@@ -69,9 +69,10 @@ static void tell(void *arg, const char *line)
 static int64_t damages(banyan *db)
 {
 	struct banyan_check options = { .found = tell };
-	struct checker k = { .options = &options };
+	struct checker k;
+	checker_init(&k, &options);
 	assert_int_equal(check_rows(&k, db->store), 0);
-	return k.damages;
+	return k.tell.count;
 }
 
 /* ---- opening ---------------------------------------------------------- */

@@ -234,7 +234,8 @@ static void a_close_after_it_fails(void **state)
 	assert_int_equal(close_db(s), -EIO);
 }
 
-/* What is there instead is not made shorter when reserved space is given back */
+/* What is there instead is not made shorter when reserved space is given
+ * back */
 static void what_replaced_it_stays_whole(void **state)
 {
 	struct scene *s = *state;

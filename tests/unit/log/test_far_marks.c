@@ -43,7 +43,8 @@ static int set_up(void **state)
 	char path[16];
 	char value[250];
 	*state = x;
-	if (!x || fault_file_new(NULL, 0, &f) || handle_open_file(f, &o, true, &db))
+	if (!x || fault_file_new(NULL, 0, &f) ||
+	    handle_open_file(f, &o, true, &db))
 		return -1;
 	memset(value, 'v', sizeof(value));
 	for (unsigned i = 0; i < KEYS; i++) {
@@ -218,7 +219,8 @@ static void so_does_a_freeze(void **state)
 	fault_file_free(f);
 	assert_int_equal(handle_open_file(after, &o, false, &db), 0);
 	assert_int_equal(fault_file_size(after),
-			 db->store->last_offset + record_size(FREEZE_BODY_SIZE, 0));
+			 db->store->last_offset +
+				 record_size(FREEZE_BODY_SIZE, 0));
 	assert_int_equal(banyan_close(db), 0);
 	fault_file_free(after);
 }

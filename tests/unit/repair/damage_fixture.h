@@ -49,6 +49,7 @@ struct scene {
 	size_t states;
 	struct buf lines; /* what was told, '\n' behind each */
 	struct buf notes;
+	struct banyan_log_end end; /* as the last check has found it */
 	long calls; /* of progress */
 	long cancel_at; /* 0: never */
 };
@@ -429,7 +430,8 @@ static inline int64_t check_path(struct scene *s, const char *path)
 				    .note = hear_note,
 				    .progress = count_progress,
 				    .arg = s,
-				    .cache_bytes = BANYAN_CACHE_MIN };
+				    .cache_bytes = BANYAN_CACHE_MIN,
+				    .end = &s->end };
 
 	buf_reset(&s->lines);
 	s->calls = 0;

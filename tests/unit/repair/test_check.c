@@ -9,11 +9,12 @@
 #include "engine/write.h"
 #include "repair/check.h"
 
-/* ---- damage of the file ----------------------------------------------- */
+/* ---- sound files ------------------------------------------------------ */
 
 static int64_t check_bytes(struct scene *s, const uint8_t *bytes, size_t size)
 {
 	write_whole(SOURCE, bytes, size);
+	buf_reset(&s->notes);
 	return check_path(s, SOURCE);
 }
 
@@ -29,8 +30,102 @@ static void a_sound_file_is_sound(void **in)
 	struct scene *s = *in;
 	assert_int_equal(check_bytes(s, s->bytes, s->size), 0);
 	assert_int_equal(s->lines.len, 0);
-	assert_int_equal(s->notes.len, 0);
 }
+
+/* ---- a file that was cut short ---------------------------------------- */
+
+static void assert_noted(struct scene *s, const char *text)
+{
+	if (!strstr(lines_of(&s->notes), text))
+		print_error("no '%s' in: %s", text, lines_of(&s->notes));
+	assert_non_null(strstr(lines_of(&s->notes), text));
+}
+
+/* A record is not whole: it looks like what a crash has left, and both are said
+ * to be possible */
+static void a_cut_through_a_record_is_told(void **in)
+{
+	struct scene *s = *in;
+	for (size_t i = 0; i < s->records; i++) {
+		const struct at_record *r = &s->record[i];
+		if (r->header.seq <= s->replay)
+			continue;
+		for (unsigned n = 1; n < r->size; n += n + 7) {
+			char line[64];
+			assert_int_equal(
+				check_bytes(s, s->bytes, r->offset + n), 0);
+			assert_int_equal(s->end.offset, r->offset);
+			assert_int_equal(s->end.tail_bytes, n);
+			snprintf(line, sizeof(line),
+				 "%u bytes behind offset %llu,", n,
+				 (unsigned long long)r->offset);
+			assert_noted(s, line);
+			assert_noted(s, "the file was cut short");
+			assert_int_equal(salvage_source_file(s, false), 0);
+			assert_noted(s, line);
+		}
+	}
+}
+
+/* Then only what the file goes up to can be told, and that a closed one would
+ * end otherwise */
+static void a_cut_between_records_tells_how_far_it_is_sound(void **in)
+{
+	struct scene *s = *in;
+	uint64_t freeze = 0;
+	uint64_t operations = 0;
+	bool closed = false;
+	for (size_t i = 0; i < s->records; i++) {
+		const struct at_record *r = &s->record[i];
+		enum record_type type = r->header.type;
+		freeze += type == RECORD_FREEZE;
+		if (type == RECORD_FREEZE)
+			operations = 0;
+		operations += type == RECORD_OPERATION;
+		if (type != RECORD_MARK)
+			closed = type == RECORD_FREEZE;
+		int64_t damages = check_bytes(s, s->bytes, r->offset + r->size);
+		if (!freeze) {
+			assert_true(damages > 0);
+			continue;
+		}
+		assert_int_equal(damages, 0);
+		assert_int_equal(s->end.freeze, freeze);
+		assert_true(s->end.freeze_time.sec > 0);
+		assert_int_equal(s->end.operations, operations);
+		assert_int_equal(s->end.operation_time.sec >=
+					 s->end.freeze_time.sec,
+				 operations > 0);
+		assert_int_equal(s->end.offset, r->offset + r->size);
+		assert_int_equal(s->end.tail_bytes, 0);
+		assert_int_equal(s->end.closed, closed);
+		assert_int_equal(s->notes.len == 0, closed);
+		if (!closed)
+			assert_noted(s, "the file was cut short");
+	}
+	assert_int_equal(freeze, 3);
+	assert_true(operations > 1);
+}
+
+static void a_closed_file_needs_no_note(void **in)
+{
+	struct scene *s = *in;
+	banyan *db = NULL;
+	write_whole(SOURCE, s->bytes, s->size);
+	assert_int_equal(banyan_open(SOURCE, NULL, &db), 0);
+	assert_int_equal(banyan_put(db, "more", "m", 1, 0), 0);
+	/* While it is open there is nothing to wonder about either */
+	assert_int_equal(check_path(s, SOURCE), 0);
+	assert_int_equal(s->notes.len, 0);
+	assert_false(s->end.closed);
+	assert_int_equal(banyan_close(db), 0);
+	assert_int_equal(check_path(s, SOURCE), 0);
+	assert_int_equal(s->notes.len, 0);
+	assert_true(s->end.closed);
+	assert_int_equal(s->end.operations, 0);
+}
+
+/* ---- damage of the file ----------------------------------------------- */
 
 /* Also where it can still be opened, or where it cannot */
 static void every_record_is_checked(void **in)
@@ -570,6 +665,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_sound_file_is_sound),
+		TEST(a_cut_through_a_record_is_told),
+		TEST(a_cut_between_records_tells_how_far_it_is_sound),
+		TEST(a_closed_file_needs_no_note),
 		TEST(every_record_is_checked),
 		TEST(all_damages_are_found_and_not_only_the_first),
 		TEST(a_damaged_value_is_told_by_key_and_bytes),

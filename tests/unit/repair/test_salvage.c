@@ -115,7 +115,8 @@ static void a_sound_file_is_copied_whole(void **in)
 {
 	struct scene *s = *in;
 	assert_nothing_lost(s, s->bytes);
-	assert_int_equal(s->notes.len, 0);
+	/* One that is not closed: more than this may have been there */
+	assert_non_null(strstr(lines_of(&s->notes), "the file was cut short"));
 }
 
 static void a_copy_can_be_written_and_salvaged_again(void **in)
