@@ -422,8 +422,13 @@ test_interrupted()
 	sound "check finds nothing wrong then" rows.banyan
 
 	fresh
-	interrupt TERM 0.3 rows.banyan < <(echo id; exec sleep 5)
+	rm -f slow
+	mkfifo slow
+	exec 8<>slow
+	echo id >&8
+	interrupt TERM 0.3 rows.banyan <slow
 	is "slow input can be interrupted" 143 $?
+	exec 8>&-
 	fresh
 	for seconds in 0.2 0.4 0.6; do
 		interrupt KILL $seconds -i new rows.banyan in

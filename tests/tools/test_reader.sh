@@ -28,7 +28,8 @@ mkdir mnt
 
 banyan() { "$BANYAN" "$@"; }
 
-reader() { python3 "$here/read_banyan.py" "$@"; }
+# -S: what others have installed is not needed, and takes longer than the file
+reader() { python3 -S "$here/read_banyan.py" "$@"; }
 
 # holds SENTENCE COMMAND...: it succeeds; what it prints is shown if not
 holds()
