@@ -137,18 +137,13 @@ static int detach_dead(const char *dir)
 	return rc;
 }
 
-/* ECONNABORTED: the daemon died while it had this very call */
-static bool daemon_died(int rc)
-{
-	return rc == -ENOTCONN || rc == -ECONNABORTED;
-}
-
 static int stat_directory(const char *dir)
 {
 	struct stat st;
 	int rc = stat(dir, &st) ? -errno : 0;
 
-	while (daemon_died(rc)) { /* there may be several */
+	/* There may be several; one may die just now */
+	while (rc == -ENOTCONN || rc == -ECONNABORTED) {
 		if (detach_dead(dir))
 			return -ENOTCONN;
 		rc = stat(dir, &st) ? -errno : 0;

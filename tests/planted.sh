@@ -236,7 +236,7 @@ caught_by test_damage
 # ---- handles ----------------------------------------------------------------
 
 bug 'a read of a held Data goes where an operation has moved it to that failed'
-change store/model/held_data.c 'atomic_store(&p->seq, UINT64_MAX);' ''
+change store/model/held_data.c 'atomic_store(&p->seq, UINT64_MAX);' '(void)0;'
 caught_by test_held_data
 
 bug 'what goes with its key goes though somebody holds it'
@@ -255,10 +255,9 @@ change store/api/handle.c \
 	'read_txn_begin(db->store, rtxn);'
 caught_by test_view
 
-bug 'the child of a fork may write'
-change store/base/fork_guard.c \
-	'return g->page ? g->page[0] != 0 : getpid() == g->owner;' \
-	'return g != NULL;'
+bug 'a close in the child of a fork lets others write to the file'
+change store/file/file_posix.c 'bool owner = p->owner == getpid();' \
+	'bool owner = p->owner != 0;'
 caught_by test_fork
 
 # ---- recovery ---------------------------------------------------------------

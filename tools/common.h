@@ -84,4 +84,7 @@ void output_exits_with(int status);
  */
 int fail_output(int error);
 
+/* Are these two paths of one file? */
+bool same_file(const char *a, const char *b);
+
 #endif

@@ -15,15 +15,12 @@
 bool daemon_holds(const char *file);
 
 /*
- * Is the file what is mounted, by what the root of both looks like? Asks the
- * daemon, and opens the file.
- */
-bool daemon_shows(const struct mount *mount, const char *file);
-
-/*
- * The path at which the file of a mount is now, of malloc: looked for among the
- * files that daemons have open. NULL if it is not found.
+ * The path at which the file of a mount is now, of malloc: its daemon knows. NULL
+ * if it is not to be had.
  */
 char *daemon_find_file(const struct mount *mount);
+
+/* Is this file what is mounted there? Asks the daemon, too. */
+bool daemon_shows(const struct mount *mount, const char *file);
 
 #endif

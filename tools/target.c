@@ -26,14 +26,6 @@ static bool is_directory(const char *argument)
 	return stat(argument, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool same_file(const char *a, const char *b)
-{
-	struct stat first, second;
-
-	return stat(a, &first) == 0 && stat(b, &second) == 0 &&
-	       first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
 /* The argument, absolute and with links resolved, as far as that is possible */
 static char *resolve(const char *argument)
 {
@@ -102,15 +94,6 @@ static bool has_source(const struct mounts *mounts, const struct mount *mount)
 	return true;
 }
 
-static bool serves(const struct mounts *mounts, const struct mount *mount,
-		   const char *file)
-{
-	if (same_file(mount->source, file))
-		return has_source(mounts, mount);
-	return !mount->read_only && daemon_holds(file) &&
-	       !has_source(mounts, mount) && daemon_shows(mount, file);
-}
-
 /* ---- from an argument ------------------------------------------------- */
 
 static void adopt(struct target *target, const struct mount *mount,
@@ -158,28 +141,47 @@ static void take_point(struct target *target, const struct mounts *mounts,
 }
 
 /*
- * The argument is a file, which may be mounted. A mount that can be written
- * counts before read-only ones beside it, then the last.
+ * The mount of a file: one that can be written before read-only ones beside it,
+ * then the last. moved: only those that are not of the file at their source, as
+ * its daemon says, which has to be asked.
  */
+static const struct mount *find_file(const struct mounts *mounts,
+				     const char *file, bool moved)
+{
+	const struct mount *found = NULL;
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		const struct mount *mount = &mounts->list[i];
+
+		if (!mount->database || (moved && mount->read_only) ||
+		    (found && !found->read_only && mount->read_only))
+			continue;
+		if (moved ? !has_source(mounts, mount) &&
+				    daemon_shows(mount, file) :
+			    same_file(mount->source, file) &&
+				    has_source(mounts, mount))
+			found = mount;
+	}
+	return found;
+}
+
 static void take_file(struct target *target, const struct mounts *mounts,
 		      const char *argument)
 {
+	const struct mount *mount;
+	char *shown;
+
 	target->file = as_file(argument);
 	target->shown = strdup(argument);
-	for (size_t i = 0; i < mounts->count && target->file; i++) {
-		const struct mount *mount = &mounts->list[i];
-		char *shown;
-
-		if (!mount->database ||
-		    (target->mount && !target->read_only && mount->read_only))
-			continue;
-		if (!serves(mounts, mount, target->file))
-			continue;
-		shown = relative(mount->point);
-		if (shown)
-			adopt(target, mount, shown);
-		free(shown);
-	}
+	if (!target->file)
+		return;
+	mount = find_file(mounts, target->file, false);
+	if (!mount && daemon_holds(target->file))
+		mount = find_file(mounts, target->file, true);
+	shown = mount ? relative(mount->point) : NULL;
+	if (shown)
+		adopt(target, mount, shown);
+	free(shown);
 }
 
 int target_find(struct target *target, const char *argument)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* database.c - the public functions on a database as a whole. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "api/handle.h"
@@ -164,6 +165,8 @@ const char *banyan_strerror(int error)
 		break;
 	}
 	/* Unlike strerror(3) this needs no buffer of its own, and no locale */
-	const char *text = strerrordesc_np(error < 0 ? -error : error);
+	const char *text = NULL;
+	if (error != INT_MIN)
+		text = strerrordesc_np(error < 0 ? -error : error);
 	return text ? text : "unknown error";
 }

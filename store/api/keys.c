@@ -308,6 +308,8 @@ int banyan_delete(banyan_data *space, const char *name, size_t len,
 		rc = names_lookup(&txn->state, &n, &l);
 		if (!rc)
 			rc = handle_hold(db, &l, &held);
+		else if (rc == -ENOENT)
+			rc = 0; /* names_delete() knows why */
 	}
 	if (!rc)
 		rc = names_delete(txn, &n, flags, data != NULL);

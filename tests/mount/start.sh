@@ -71,6 +71,18 @@ it_keeps_no_files_of_its_caller() {
 	wait $pid
 }
 
+# A thread that waits for an answer of its own process cannot be killed
+it_asks_nothing_of_its_own_mount() {
+	new_db
+	"$BANYANFS" "$DB" "$DIR" -d 2>"$T/requests" &
+	local pid=$!
+	for _ in $(seq 100); do is_mounted "$DIR" && break; sleep 0.02; done
+	sleep 0.3
+	same INIT "$(grep -ao 'opcode: [A-Z]*' "$T/requests" | cut -d ' ' -f 2 | xargs)"
+	umount "$DIR"
+	wait $pid
+}
+
 # With a limit on the size of files, a write beyond it fails and the daemon lives
 a_limit_of_the_file_size_is_an_error() {
 	new_db
@@ -478,6 +490,7 @@ alone misuse_is_said_in_one_line
 alone it_starts_in_the_background_and_serves_at_once
 alone it_starts_with_closed_streams_too
 alone it_keeps_no_files_of_its_caller
+alone it_asks_nothing_of_its_own_mount
 alone a_limit_of_the_file_size_is_an_error
 alone bad_files_are_refused_in_one_line
 alone newer_and_damaged_files_are_refused_in_one_line

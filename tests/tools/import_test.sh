@@ -523,7 +523,7 @@ test_through_mount()
 	done
 	is "an import that is interrupted leaves nothing behind" "" "$wrong"
 	banyan umount mnt
-	test_full_disk 9m 4000
+	test_full_disk 9m 12000
 	through=
 }
 

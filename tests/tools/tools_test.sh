@@ -873,7 +873,7 @@ large (see 'ulimit -f')" "$? $(<err)"
 	bash -c "$limited" - "$BANYAN" get notes.banyan large >out 2>err
 	is "and of output" "1 banyan: standard output: File too large" \
 		"$? $(<err)"
-	gives "the file is sound" 0 "notes.banyan: sound" check notes.banyan
+	sound "the file is sound" notes.banyan
 }
 
 # ---- beside another process -------------------------------------------------
@@ -1143,8 +1143,7 @@ test_deep()
 	gives "to where they are to be" 0 value get notes.banyan "$deep/key"
 	(ulimit -n 32; banyan rm -r notes.banyan d "$name" 2>err)
 	is "and all is removed" "0||" "$?|$(<err)|$(ls notes)"
-	is "with nothing wrong" "notes.banyan: sound" \
-		"$(banyan check notes.banyan)"
+	sound "with nothing wrong" notes.banyan
 	banyan umount notes
 }
 
@@ -1189,6 +1188,33 @@ notes.banyan, and has been moved or removed" ls notes
 		put notes c 3
 	gives "and unmounted" 0 "" umount notes
 	gives "and the other by its file" 0 "" umount notes.banyan
+}
+
+# A mount whose daemon does not answer holds up nobody who works elsewhere; and a
+# daemon may have another name, as below valgrind
+test_other_daemons()
+{
+	local pid
+	fresh
+	mkdir -p other
+	cp "$BANYANFS" renamed
+	./renamed notes.banyan notes
+	gives "a daemon of any name is found" 0 "" put notes.banyan a 1
+	is "and does the work" 1 "$(<notes/a)"
+	banyan umount notes
+	banyan create other.banyan
+	./renamed other.banyan other
+	banyan mount notes.banyan notes
+	pid=$(daemon_of "$work/other.banyan")
+	kill -STOP "$pid"
+	timeout 10 "$BANYAN" put notes.banyan a 2
+	is "none that is stuck elsewhere is asked" "0 2" "$? $(<notes/a)"
+	timeout 10 "$BANYAN" umount notes.banyan
+	timeout 10 "$BANYAN" put notes.banyan a 3
+	is "nor without a mount" 0 $?
+	kill -CONT "$pid"
+	banyan umount other
+	rm renamed other.banyan
 }
 
 # What is mounted on a directory of the mount is not the database
@@ -1330,6 +1356,7 @@ if can_mount; then
 	test_replaced
 	test_deep
 	test_moved
+	test_other_daemons
 	test_mount_within
 	test_two_mounts
 	test_dead_mount

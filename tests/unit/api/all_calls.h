@@ -25,6 +25,7 @@ static inline struct banyan_new call_new(void)
 				    .size = 5 };
 }
 
+/* What it hands out is given back at once */
 #define CALL(function, call)                                           \
 	static inline int64_t call_##function(const struct subject *s) \
 	{                                                              \
@@ -39,10 +40,14 @@ static inline struct banyan_new call_new(void)
 		uint64_t id = 0;                                       \
 		void *value = NULL;                                    \
 		size_t size = 0;                                       \
-		(void)s, (void)data, (void)handle, (void)cursor;       \
 		(void)make, (void)attr, (void)entry, (void)stat;       \
-		(void)bytes, (void)id, (void)value, (void)size;        \
-		return call;                                           \
+		(void)bytes, (void)id, (void)size;                     \
+		int64_t said = (call);                                 \
+		banyan_release(data, 1);                               \
+		banyan_scan_end(cursor);                               \
+		banyan_close(handle);                                  \
+		banyan_free(value);                                    \
+		return said;                                           \
 	}
 
 static inline int call_visit(void *arg, const char *path,

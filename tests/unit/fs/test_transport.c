@@ -41,6 +41,7 @@ static void connect_to(struct kernel *k)
 	k->fd = fds[0];
 	transport_ops(&ops);
 	k->fs.session = fuse_session_new(&args, &ops, sizeof(ops), &k->fs);
+	fuse_opt_free_args(&args);
 	assert_non_null(k->fs.session);
 	snprintf(device, sizeof(device), "/dev/fd/%d", fds[1]);
 	assert_int_equal(fuse_session_mount(k->fs.session, device), 0);
