@@ -88,10 +88,13 @@ static int try_search(banyan *db, const struct name *n, banyan_data **data,
 	if (rc)
 		return rc;
 	rc = find(&rtxn.state, n, attr != NULL, &row, &l);
+	bool found = !rc;
 	/* In a batch while its lock is held */
-	if (!rc)
+	if (found)
 		rc = held_hold(db->held, row.id, &l.at, rtxn.seq, data);
 	handle_read_end(db, &rtxn);
+	if (found && rc == -EAGAIN)
+		held_wait(db->held, row.id);
 	if (!rc && attr)
 		fill_attr(&l.d, attr);
 	return rc;

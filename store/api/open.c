@@ -91,14 +91,15 @@ int banyan_open(const char *path, const struct banyan_options *options,
 	return rc ? rc : open_path(path, &o, db);
 }
 
+static void cancel_batch(struct store *store);
+
 int banyan_close(banyan *db)
 {
 	int rc = 0;
 	if (!db)
 		return 0;
 	if (!handle_check(db) && db->kind == HANDLE_STORE) {
-		if (db->store->batch)
-			batch_end(db->store->batch, -ECANCELED);
+		cancel_batch(db->store);
 		rc = store_shut(db->store);
 	} else if (!handle_check(db) && db->kind == HANDLE_BATCH) {
 		batch_end(db, -ECANCELED);
@@ -152,9 +153,13 @@ static void take_view(banyan *db, banyan *view)
 		return;
 	}
 	unsigned slot = cache_enter(store->cache);
-	/* Before the number of the operation, as in read_txn_begin() */
-	view->view = view_ref(atomic_load(&store->view));
-	count_view(store, view);
+	struct view *v;
+	/* Both belong together, as in read_view() */
+	do {
+		v = atomic_load(&store->view);
+		count_view(store, view);
+	} while (atomic_load(&store->view) != v);
+	view->view = view_ref(v);
 	cache_leave(store->cache, slot);
 }
 
@@ -206,7 +211,8 @@ int banyan_begin(banyan *db, banyan **out)
 	return rc;
 }
 
-int batch_end(banyan *batch, int rc)
+/* With the store's batch_lock held */
+static int end(banyan *batch, int rc)
 {
 	pthread_mutex_lock(&batch->lock);
 	if (batch->txn) {
@@ -218,6 +224,24 @@ int batch_end(banyan *batch, int rc)
 	}
 	pthread_mutex_unlock(&batch->lock);
 	return rc;
+}
+
+int batch_end(banyan *batch, int rc)
+{
+	struct store *store = batch->store;
+	pthread_mutex_lock(&store->batch_lock);
+	rc = end(batch, rc);
+	pthread_mutex_unlock(&store->batch_lock);
+	return rc;
+}
+
+static void cancel_batch(struct store *store)
+{
+	pthread_mutex_lock(&store->batch_lock);
+	banyan *batch = atomic_load(&store->batch);
+	if (batch)
+		(void)end(batch, -ECANCELED);
+	pthread_mutex_unlock(&store->batch_lock);
 }
 
 int banyan_commit(banyan *batch)

@@ -73,6 +73,7 @@ static void free_store(struct store *store)
 	freezer_stop(store);
 	free_memory(store);
 	sem_destroy(&store->write_turn);
+	pthread_mutex_destroy(&store->batch_lock);
 	pthread_mutex_destroy(&store->freeze_lock);
 	pthread_mutex_destroy(&store->report_lock);
 	pthread_mutex_destroy(&store->freezer.lock);
@@ -99,6 +100,7 @@ static int new_store(const struct banyan_options *o, struct store **out)
 	if (!store)
 		return -ENOMEM;
 	sem_init(&store->write_turn, 0, 1);
+	pthread_mutex_init(&store->batch_lock, NULL);
 	pthread_mutex_init(&store->freeze_lock, NULL);
 	pthread_mutex_init(&store->report_lock, NULL);
 	pthread_mutex_init(&store->freezer.lock, NULL);

@@ -64,9 +64,16 @@ bool store_lock_soon(struct store *store)
 	return taken;
 }
 
+/* A mark is a help to recovery; the sync has succeeded without it. Who wants
+ * one but cannot have the turn relies on whoever has it, and may have come when
+ * that one had already looked: so it looks again. */
 void store_unlock(struct store *store)
 {
-	sem_post(&store->write_turn);
+	do {
+		if (atomic_exchange(&store->mark_wanted, false))
+			(void)log_mark(store->log);
+		sem_post(&store->write_turn);
+	} while (atomic_load(&store->mark_wanted) && store_try_lock(store));
 }
 
 void store_set_view(struct store *store, struct view *v)

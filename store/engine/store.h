@@ -70,6 +70,9 @@ struct store {
 
 	sem_t write_turn;
 	struct txn txn; /* in the making; under write_turn */
+	/* Held while a batch is ended, so that its handle stays for a close that
+	 * aborts it; taken before all other locks */
+	pthread_mutex_t batch_lock;
 	banyan *_Atomic batch; /* that has the turn; NULL: none */
 	_Atomic bool mark_wanted; /* whoever has the turn appends it */
 	_Atomic uint64_t next_id; /* written under write_turn, as are: */
@@ -108,11 +111,12 @@ void store_reported(struct store *store, char line[REPORT_MAX]);
  */
 timestamp store_now(void);
 
-/* Take and give back the writer's turn */
+/* Take the writer's turn */
 void store_lock(struct store *store);
 bool store_try_lock(struct store *store);
 /* Take it unless that takes long, as it does while a batch is open */
 bool store_lock_soon(struct store *store);
+/* Give it back, and append the mark if one is wanted */
 void store_unlock(struct store *store);
 
 /* Let a view be the current one, in the writer's turn or while opening */

@@ -6,14 +6,6 @@
 #include "engine/freeze.h"
 #include "model/names.h"
 
-/* In the writer's turn. A mark is a help to recovery; the sync has succeeded
- * without it. */
-static void append_mark(struct store *store)
-{
-	if (atomic_exchange(&store->mark_wanted, false))
-		(void)log_mark(store->log);
-}
-
 /* ---- beginning and ending --------------------------------------------- */
 
 static void start(struct store *store, enum operation_kind kind)
@@ -133,8 +125,6 @@ int store_write_end(struct store *store, int rc)
 	/* Readers may have been in when a freeze was done */
 	if (store->retired)
 		store_reap_views(store);
-	if (atomic_load(&store->mark_wanted))
-		append_mark(store);
 	store_unlock(store);
 	return rc;
 }
@@ -185,8 +175,6 @@ void store_mark(struct store *store)
 	atomic_store(&store->mark_wanted, true);
 	/* Who has the turn does it at its end. Not to wait for that: a batch may
 	 * take long, and this thread may be the one that has it. */
-	if (!store_try_lock(store))
-		return;
-	append_mark(store);
-	store_unlock(store);
+	if (store_try_lock(store))
+		store_unlock(store);
 }

@@ -203,13 +203,7 @@ int held_hold(struct held_table *t, uint64_t id, const struct location *at,
 	int rc = 0;
 	pthread_mutex_lock(&s->lock);
 	banyan_data *d = *slot(s, id);
-	if (d && d->closed) {
-		while (d && d->closed) {
-			pthread_cond_wait(&s->reopened, &s->lock);
-			d = *slot(s, id);
-		}
-		rc = -EAGAIN;
-	} else if (!d && s->moved > seq) {
+	if (d ? d->closed != 0 : s->moved > seq) {
 		rc = -EAGAIN;
 	} else if (!d) {
 		rc = add_at(t, s, id, at, &d);
@@ -220,6 +214,16 @@ int held_hold(struct held_table *t, uint64_t id, const struct location *at,
 	}
 	pthread_mutex_unlock(&s->lock);
 	return rc;
+}
+
+void held_wait(struct held_table *t, uint64_t id)
+{
+	struct held_shard *s = shard_of(t, id);
+	const banyan_data *d;
+	pthread_mutex_lock(&s->lock);
+	while ((d = *slot(s, id)) && d->closed)
+		pthread_cond_wait(&s->reopened, &s->lock);
+	pthread_mutex_unlock(&s->lock);
 }
 
 void held_hold_again(struct held_table *t, banyan_data *data)

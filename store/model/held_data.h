@@ -104,6 +104,11 @@ void held_destroy(struct held_table *t); /* frees what is still held */
  */
 int held_hold(struct held_table *t, uint64_t id, const struct location *at,
 	      uint64_t seq, banyan_data **data);
+/*
+ * After -EAGAIN: wait until no writer is about to remove it. Not inside of the
+ * epoch: the writer may need a slot there before it ends.
+ */
+void held_wait(struct held_table *t, uint64_t id);
 /* Once more, for a caller that holds it already */
 void held_hold_again(struct held_table *t, banyan_data *data);
 

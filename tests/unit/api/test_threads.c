@@ -257,10 +257,106 @@ static void threads_never_see_what_is_torn_or_gone(void **state)
 	rmdir(dir);
 }
 
+/* ---- many who wait for a commit ----------------------------------------- */
+
+#define CROWD 96 /* more than there are slots in the epoch */
+#define CROWD_KEYS 300
+
+struct crowd {
+	banyan *db;
+	_Atomic bool stop;
+};
+
+static void *seek(void *arg)
+{
+	struct crowd *c = arg;
+	char name[16];
+	for (unsigned i = 0; !c->stop; i++) {
+		banyan_data *d = NULL;
+		int len = snprintf(name, sizeof(name), "k%u",
+				   i * 7919 % CROWD_KEYS);
+		if (!banyan_search(banyan_root(c->db), name, (size_t)len, &d,
+				   NULL))
+			banyan_release(d, 1);
+	}
+	return NULL;
+}
+
+static void fill_and_empty(banyan *db)
+{
+	banyan *b = NULL;
+	banyan_data *d = NULL;
+	char name[16];
+	assert_int_equal(banyan_begin(db, &b), 0);
+	for (unsigned i = 0; i < CROWD_KEYS; i++) {
+		snprintf(name, sizeof(name), "k%u", i);
+		assert_int_equal(banyan_put(b, name, "v", 1, 0), 0);
+		assert_int_equal(banyan_find(b, name, &d), 0);
+		assert_int_equal(banyan_set_xattr(d, "user.a", "v", 1, 0), 0);
+		banyan_release(d, 1);
+	}
+	assert_int_equal(banyan_commit(b), 0);
+	assert_int_equal(banyan_freeze(db), 0);
+	assert_int_equal(banyan_begin(db, &b), 0);
+	for (unsigned i = 0; i < CROWD_KEYS; i++) {
+		snprintf(name, sizeof(name), "k%u", i);
+		assert_int_equal(banyan_remove(b, name), 0);
+	}
+	assert_int_equal(banyan_commit(b), 0);
+}
+
+/* They must not keep what the commit needs to get on */
+static void a_crowd_that_waits_does_not_stop_a_commit(void **state)
+{
+	struct crowd c = { 0 };
+	pthread_t thread[CROWD];
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &c.db), 0);
+	for (unsigned i = 0; i < CROWD; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, seek, &c), 0);
+	alarm(120);
+	for (unsigned i = 0; i < 10; i++)
+		fill_and_empty(c.db);
+	alarm(0);
+	c.stop = true;
+	for (unsigned i = 0; i < CROWD; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(banyan_close(c.db), 0);
+}
+
+/* ---- the end of a batch and of its database ------------------------------ */
+
+static void *commit(void *batch)
+{
+	int rc = banyan_commit(batch);
+	return rc && rc != -ECANCELED ? batch : NULL;
+}
+
+static void a_close_and_a_commit_may_meet(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 300; i++) {
+		banyan *db = NULL;
+		banyan *b = NULL;
+		pthread_t thread;
+		void *failed = NULL;
+		assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+		assert_int_equal(banyan_begin(db, &b), 0);
+		assert_int_equal(banyan_put(b, "a", "v", 1, 0), 0);
+		assert_int_equal(pthread_create(&thread, NULL, commit, b), 0);
+		usleep(i % 60);
+		assert_int_equal(banyan_close(db), 0);
+		pthread_join(thread, &failed);
+		assert_null(failed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(threads_never_see_what_is_torn_or_gone),
+		cmocka_unit_test(a_crowd_that_waits_does_not_stop_a_commit),
+		cmocka_unit_test(a_close_and_a_commit_may_meet),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

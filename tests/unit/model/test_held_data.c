@@ -378,6 +378,7 @@ static void *come(void *arg)
 	const struct location l = at("a");
 	banyan_data *d = NULL;
 	c->rc = held_hold(c->t, 7, &l, 19, &d);
+	held_wait(c->t, 7);
 	c->came = true;
 	return d;
 }
