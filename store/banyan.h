@@ -52,8 +52,9 @@
  * Threads. Every function may be called from any thread at any time, with two
  * exceptions: banyan_close(), banyan_commit() and banyan_abort() must be the last
  * call on their handle, and a cursor is used by one thread at a time. Writers
- * take turns. Readers never wait for a writer, a batch, or a sync, and see
- * nothing that is not committed.
+ * take turns. Readers never wait for an open batch or a sync, and see nothing
+ * that is not committed. (One case waits for the record of a commit to be
+ * written: to come to hold a Data whose last key this commit deletes.)
  *
  * Processes. After fork(2) only the process that opened a database can use it.
  * In the child every function fails with -ECHILD and touches neither the file

@@ -70,7 +70,8 @@ bool store_lock_soon(struct store *store)
 void store_unlock(struct store *store)
 {
 	do {
-		if (atomic_exchange(&store->mark_wanted, false))
+		if (atomic_load(&store->mark_wanted) &&
+		    atomic_exchange(&store->mark_wanted, false))
 			(void)log_mark(store->log);
 		sem_post(&store->write_turn);
 	} while (atomic_load(&store->mark_wanted) && store_try_lock(store));

@@ -5,6 +5,8 @@
  *
  * Locks, in the order in which they are taken:
  *
+ *   batch_lock   held while a batch is ended, so that its handle stays for a
+ *                close that aborts it
  *   freeze_lock  one freeze at a time; held during its I/O
  *   write_turn   the one writer: the transaction, the log's end, the counters,
  *                the swap of redo tables; held during an append, never during a
@@ -70,8 +72,6 @@ struct store {
 
 	sem_t write_turn;
 	struct txn txn; /* in the making; under write_turn */
-	/* Held while a batch is ended, so that its handle stays for a close that
-	 * aborts it; taken before all other locks */
 	pthread_mutex_t batch_lock;
 	banyan *_Atomic batch; /* that has the turn; NULL: none */
 	_Atomic bool mark_wanted; /* whoever has the turn appends it */
