@@ -125,18 +125,20 @@ pid_t banyan_holder(const char *path)
 /* ---- views and batches ------------------------------------------------ */
 
 /*
- * The counters belong to the operation `seq` if none has begun to be counted
- * behind it.
+ * What is committed now. The counters belong to the operation `seq` if none has
+ * begun to be counted behind it.
  */
-static void count_view(const struct store *store, banyan *view)
+static struct view *count_view(const struct store *store, banyan *view)
 {
+	struct view *current;
 	do {
-		view->seq = atomic_load(&store->visible);
+		current = store_current(store, &view->seq);
 		view->keys = atomic_load(&store->keys);
 		view->live = atomic_load(&store->live);
 		view->next_id = atomic_load(&store->next_id);
 		view->last_freeze = atomic_load(&store->last_offset);
 	} while (atomic_load(&store->counted) != view->seq);
+	return current;
 }
 
 static void take_view(banyan *db, banyan *view)
@@ -152,9 +154,7 @@ static void take_view(banyan *db, banyan *view)
 		return;
 	}
 	unsigned slot = cache_enter(store->cache);
-	/* Before the number of the operation, as in read_txn_begin() */
-	view->view = view_ref(atomic_load(&store->view));
-	count_view(store, view);
+	view->view = view_ref(count_view(store, view));
 	cache_leave(store->cache, slot);
 }
 

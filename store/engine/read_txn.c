@@ -23,9 +23,9 @@ static void begin(struct store *store, unsigned slot, struct view *view,
 void read_txn_begin(struct store *store, struct read_txn *rtxn)
 {
 	unsigned slot = cache_enter(store->cache);
-	struct view *view = atomic_load(&store->view);
-	/* After the view: operations that it does not have, it will not show */
-	begin(store, slot, view, atomic_load(&store->visible), rtxn);
+	uint64_t seq = 0;
+	struct view *view = store_current(store, &seq);
+	begin(store, slot, view, seq, rtxn);
 }
 
 void read_txn_begin_at(struct store *store, struct view *view, uint64_t seq,
