@@ -126,18 +126,20 @@ pid_t banyan_holder(const char *path)
 /* ---- views and batches ------------------------------------------------ */
 
 /*
- * The counters belong to the operation `seq` if none has begun to be counted
- * behind it.
+ * What is committed now. The counters belong to the operation `seq` if none has
+ * begun to be counted behind it.
  */
-static void count_view(const struct store *store, banyan *view)
+static struct view *count_view(const struct store *store, banyan *view)
 {
+	struct view *current;
 	do {
-		view->seq = atomic_load(&store->visible);
+		current = store_current(store, &view->seq);
 		view->keys = atomic_load(&store->keys);
 		view->live = atomic_load(&store->live);
 		view->next_id = atomic_load(&store->next_id);
 		view->last_freeze = atomic_load(&store->last_offset);
 	} while (atomic_load(&store->counted) != view->seq);
+	return current;
 }
 
 static void take_view(banyan *db, banyan *view)
@@ -153,13 +155,7 @@ static void take_view(banyan *db, banyan *view)
 		return;
 	}
 	unsigned slot = cache_enter(store->cache);
-	struct view *v;
-	/* Both belong together, as in read_view() */
-	do {
-		v = atomic_load(&store->view);
-		count_view(store, view);
-	} while (atomic_load(&store->view) != v);
-	view->view = view_ref(v);
+	view->view = view_ref(count_view(store, view));
 	cache_leave(store->cache, slot);
 }
 

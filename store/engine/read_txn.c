@@ -20,24 +20,11 @@ static void begin(struct store *store, unsigned slot, struct view *view,
 	rtxn->entered = store->cache;
 }
 
-struct view *read_view(struct store *store, uint64_t *seq)
-{
-	struct view *view;
-	/* If the view is still the current one it has all operations up to seq.
-	 * One that is not may lack some, and where Data have been moved by seq
-	 * it would not show them. */
-	do {
-		view = atomic_load(&store->view);
-		*seq = atomic_load(&store->visible);
-	} while (atomic_load(&store->view) != view);
-	return view;
-}
-
 void read_txn_begin(struct store *store, struct read_txn *rtxn)
 {
 	unsigned slot = cache_enter(store->cache);
 	uint64_t seq = 0;
-	struct view *view = read_view(store, &seq);
+	struct view *view = store_current(store, &seq);
 	begin(store, slot, view, seq, rtxn);
 }
 

@@ -20,9 +20,6 @@ struct read_txn {
 	struct cache *entered; /* by state.merged.slot; NULL: not */
 };
 
-/* The current view, and the last operation in it. Inside of the epoch. */
-struct view *read_view(struct store *store, uint64_t *seq);
-
 /* What is committed now; short */
 void read_txn_begin(struct store *store, struct read_txn *rtxn);
 /* What a view shows up to operation seq; the caller keeps the view. Short. */

@@ -119,6 +119,24 @@ bool store_lock_soon(struct store *store);
 /* Give it back, and append the mark if one is wanted */
 void store_unlock(struct store *store);
 
+/*
+ * The current view, and the number of the last operation that is visible. The view
+ * has that operation: it was the current one when the number was read, while a
+ * view that was replaced before lacks what came later. Inside of the epoch.
+ */
+static inline struct view *store_current(const struct store *store,
+					 uint64_t *seq)
+{
+	struct view *v = atomic_load(&store->view);
+	for (;;) {
+		*seq = atomic_load(&store->visible);
+		struct view *now = atomic_load(&store->view);
+		if (now == v)
+			return v;
+		v = now;
+	}
+}
+
 /* Let a view be the current one, in the writer's turn or while opening */
 void store_set_view(struct store *store, struct view *v);
 /* Free what no reader can see any more of views that were current; the same */
