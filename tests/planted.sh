@@ -245,15 +245,28 @@ caught_by test_batch
 
 bug 'a batch is seen before it is committed'
 change store/engine/read_txn.c \
-	'begin(store, slot, view, atomic_load(&store->visible), rtxn);' \
-	'begin(store, slot, view, atomic_load(&store->visible) + 1, rtxn);'
+	'begin(store, slot, view, seq, rtxn);' \
+	'begin(store, slot, view, seq + 1, rtxn);'
 caught_by test_batch_readers
+
+bug 'a cursor of a batch hands out Data where they were'
+change store/api/scan.c 'if (db->kind != HANDLE_BATCH) {' 'if (db) {'
+caught_by test_batch
+
+bug 'a batch does not count its keys'
+change store/api/database.c 'st->keys += (uint64_t)db->txn->op.keys;' ''
+caught_by test_model
 
 bug 'a view follows what is written'
 change store/api/handle.c \
 	'read_txn_begin_at(db->store, db->view, db->seq, rtxn);' \
 	'read_txn_begin(db->store, rtxn);'
 caught_by test_view
+
+bug 'a close in the child of a fork goes through what threads were changing'
+change store/engine/open.c $'\t\tfile_close(store->file);\n\t\treturn;' \
+	$'\t\tfree_memory(store);\n\t\treturn;'
+caught_by test_fork
 
 bug 'a close in the child of a fork lets others write to the file'
 change store/file/file_posix.c 'bool owner = p->owner == getpid();' \
