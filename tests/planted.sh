@@ -259,7 +259,7 @@ caught_by test_model
 
 bug 'a view follows what is written'
 change store/api/handle.c \
-	'read_txn_begin_at(db->store, db->view, db->seq, rtxn);' \
+	$'read_txn_begin_at(db->store, db->shown.view, db->shown.seq,\n\t\t\t\t  rtxn);' \
 	'read_txn_begin(db->store, rtxn);'
 caught_by test_view
 

@@ -51,9 +51,9 @@ static void count(const banyan *db, struct banyan_stat *st)
 {
 	const struct store *store = db->store;
 	bool view = db->kind == HANDLE_VIEW;
-	st->live_bytes = view ? db->live : atomic_load(&store->live);
-	st->keys = view ? db->keys : atomic_load(&store->keys);
-	st->next_id = view ? db->next_id : atomic_load(&store->next_id);
+	st->live_bytes = view ? db->shown.live : atomic_load(&store->live);
+	st->keys = view ? db->shown.keys : atomic_load(&store->keys);
+	st->next_id = view ? db->shown.next_id : atomic_load(&store->next_id);
 	if (db->kind == HANDLE_BATCH) {
 		st->live_bytes += (uint64_t)db->txn->op.live;
 		st->keys += (uint64_t)db->txn->op.keys;
@@ -112,7 +112,7 @@ int banyan_freezes(banyan *db,
 	struct store *store = db->store;
 	rc = freezes_walk(store,
 			  db->kind == HANDLE_VIEW ?
-				  db->last_freeze :
+				  db->shown.last_freeze :
 				  atomic_load(&store->last_offset),
 			  &w);
 	while (!rc) {

@@ -63,7 +63,7 @@ void handle_free(banyan *db)
 		return;
 	}
 	held_destroy(&db->own);
-	view_unref(db->view);
+	view_unref(db->shown.view);
 	store_unref(db->store);
 	pthread_mutex_destroy(&db->lock);
 	pthread_mutex_destroy(&db->last_error.lock);
@@ -91,7 +91,8 @@ int handle_read(banyan *db, struct read_txn *rtxn)
 		read_txn_begin(db->store, rtxn);
 		return 0;
 	case HANDLE_VIEW:
-		read_txn_begin_at(db->store, db->view, db->seq, rtxn);
+		read_txn_begin_at(db->store, db->shown.view, db->shown.seq,
+				  rtxn);
 		return 0;
 	case HANDLE_BATCH:
 		return read_batch(db, rtxn);

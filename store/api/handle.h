@@ -27,6 +27,16 @@ enum handle_kind {
 	HANDLE_BATCH,
 };
 
+/* What a view shows: the store as operation seq has left it */
+struct view_state {
+	struct view *view; /* one reference */
+	uint64_t seq;
+	uint64_t keys;
+	uint64_t live;
+	uint64_t next_id;
+	uint64_t last_freeze; /* offset of its record */
+};
+
 /* Which call has failed last, and on what: see last_error.h */
 struct last_error {
 	pthread_mutex_t lock;
@@ -46,13 +56,7 @@ struct banyan {
 	banyan_data *root;
 	struct last_error last_error;
 
-	/* Of a view: what it shows; of the others these are the store's */
-	struct view *view;
-	uint64_t seq;
-	uint64_t keys;
-	uint64_t live;
-	uint64_t next_id;
-	uint64_t last_freeze; /* offset of its record */
+	struct view_state shown; /* of a view */
 
 	/* Of a batch */
 	pthread_mutex_t lock;
@@ -77,6 +81,8 @@ int handle_open_file(struct file *file, const struct banyan_options *o,
 
 /* Commit the batch if rc is 0, else drop it; the handle stays */
 int batch_end(banyan *batch, int rc);
+/* Drop the batch that is open in the store, if there is one */
+void batch_cancel(struct store *store);
 
 /* ---- reading ---------------------------------------------------------- */
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* open.c - the public functions that make and end handles: open, close, views,
- * batches. */
+/* open.c - the public functions that open, close, and make views. */
 #include <errno.h>
 #include <string.h>
 
@@ -8,7 +7,6 @@
 #include "base/sized.h"
 #include "base/umask.h"
 #include "engine/open.h"
-#include "engine/write.h"
 
 /* ---- the store -------------------------------------------------------- */
 
@@ -91,15 +89,13 @@ int banyan_open(const char *path, const struct banyan_options *options,
 	return rc ? rc : open_path(path, &o, db);
 }
 
-static void cancel_batch(struct store *store);
-
 int banyan_close(banyan *db)
 {
 	int rc = 0;
 	if (!db)
 		return 0;
 	if (!handle_check(db) && db->kind == HANDLE_STORE) {
-		cancel_batch(db->store);
+		batch_cancel(db->store);
 		rc = store_shut(db->store);
 	} else if (!handle_check(db) && db->kind == HANDLE_BATCH) {
 		batch_end(db, -ECANCELED);
@@ -123,40 +119,35 @@ pid_t banyan_holder(const char *path)
 	return path ? file_holder(path) : -EINVAL;
 }
 
-/* ---- views and batches ------------------------------------------------ */
+/* ---- views ------------------------------------------------------------ */
 
 /*
  * What is committed now. The counters belong to the operation `seq` if none has
  * begun to be counted behind it.
  */
-static struct view *count_view(const struct store *store, banyan *view)
+static void count_view(const struct store *store, struct view_state *m)
 {
-	struct view *current;
 	do {
-		current = store_current(store, &view->seq);
-		view->keys = atomic_load(&store->keys);
-		view->live = atomic_load(&store->live);
-		view->next_id = atomic_load(&store->next_id);
-		view->last_freeze = atomic_load(&store->last_offset);
-	} while (atomic_load(&store->counted) != view->seq);
-	return current;
+		m->view = store_current(store, &m->seq);
+		m->keys = atomic_load(&store->keys);
+		m->live = atomic_load(&store->live);
+		m->next_id = atomic_load(&store->next_id);
+		m->last_freeze = atomic_load(&store->last_offset);
+	} while (atomic_load(&store->counted) != m->seq);
 }
 
-static void take_view(banyan *db, banyan *view)
+static void take_view(const banyan *db, struct view_state *m)
 {
-	struct store *store = db->store;
+	struct cache *cache = db->store->cache;
 	if (db->kind == HANDLE_VIEW) {
-		view->view = view_ref(db->view);
-		view->seq = db->seq;
-		view->keys = db->keys;
-		view->live = db->live;
-		view->next_id = db->next_id;
-		view->last_freeze = db->last_freeze;
+		*m = db->shown;
+		view_ref(m->view);
 		return;
 	}
-	unsigned slot = cache_enter(store->cache);
-	view->view = view_ref(count_view(store, view));
-	cache_leave(store->cache, slot);
+	unsigned slot = cache_enter(cache);
+	count_view(db->store, m);
+	view_ref(m->view);
+	cache_leave(cache, slot);
 }
 
 int banyan_view(banyan *db, banyan **out)
@@ -168,91 +159,11 @@ int banyan_view(banyan *db, banyan **out)
 	rc = handle_alloc(store_ref(db->store), HANDLE_VIEW, &view);
 	if (rc)
 		return rc;
-	take_view(db, view);
+	take_view(db, &view->shown);
 	rc = handle_hold_root(view);
 	if (rc)
 		handle_free(view);
 	else
 		*out = view;
 	return rc;
-}
-
-int banyan_begin(banyan *db, banyan **out)
-{
-	banyan *batch = NULL;
-	struct txn *txn = NULL;
-	int rc = handle_check(db);
-	if (rc || !out)
-		return rc ? rc : -EINVAL;
-	if (db->kind != HANDLE_STORE)
-		return db->kind == HANDLE_VIEW ? -EROFS : -EINVAL;
-	rc = handle_alloc(store_ref(db->store), HANDLE_BATCH, &batch);
-	if (rc)
-		return rc;
-	rc = store_write_begin(db->store, OPERATION_BATCH, false, &txn);
-	if (rc) {
-		handle_free(batch);
-		return rc;
-	}
-	txn->batch = true;
-	txn->makes_room = true;
-	txn->own = &batch->own;
-	batch->txn = txn;
-	batch->store->batch = batch;
-	rc = handle_hold_root(batch);
-	if (rc)
-		banyan_abort(batch);
-	else
-		*out = batch;
-	return rc;
-}
-
-/* With the store's batch_lock held */
-static int end(banyan *batch, int rc)
-{
-	pthread_mutex_lock(&batch->lock);
-	if (batch->txn) {
-		batch->txn = NULL;
-		batch->store->batch = NULL;
-		rc = store_write_end(batch->store, rc);
-	} else {
-		rc = -ECANCELED;
-	}
-	pthread_mutex_unlock(&batch->lock);
-	return rc;
-}
-
-int batch_end(banyan *batch, int rc)
-{
-	struct store *store = batch->store;
-	pthread_mutex_lock(&store->batch_lock);
-	rc = end(batch, rc);
-	pthread_mutex_unlock(&store->batch_lock);
-	return rc;
-}
-
-static void cancel_batch(struct store *store)
-{
-	pthread_mutex_lock(&store->batch_lock);
-	banyan *batch = atomic_load(&store->batch);
-	if (batch)
-		(void)end(batch, -ECANCELED);
-	pthread_mutex_unlock(&store->batch_lock);
-}
-
-int banyan_commit(banyan *batch)
-{
-	if (!batch || batch->kind != HANDLE_BATCH)
-		return -EINVAL;
-	int rc = handle_check(batch);
-	if (!rc)
-		rc = batch_end(batch, 0);
-	handle_free(batch);
-	return rc;
-}
-
-void banyan_abort(banyan *batch)
-{
-	if (batch && batch->kind == HANDLE_BATCH)
-		(void)banyan_close(batch);
 }

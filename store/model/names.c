@@ -359,9 +359,9 @@ static int drop_data(struct txn *txn, struct located *l, bool keep)
 	struct dropped dropped = { .id = l->d.id,
 				   .stored = l->d.stored,
 				   .beside = beside != 0,
+				   .was = &was,
 				   .value = txn->scratch.data,
 				   .value_len = txn->scratch.len };
-	location_set(&dropped.was, was.space, was.name, was.len);
 	return txn_drop(txn, &dropped, bytes);
 }
 
@@ -370,7 +370,7 @@ static int remove_data(struct txn *txn, const struct dropped *dropped)
 {
 	size_t left = SIZE_MAX;
 	int rc = 0;
-	if (!dropped->was.space)
+	if (!dropped->was->space)
 		rc = delete_id_row(txn, ROW_DATA, dropped->id);
 	if (!rc && dropped->beside)
 		rc = sweep_rows(txn, ROW_XATTR, dropped->id, &left);
@@ -388,7 +388,7 @@ static int settle_drop(struct txn *txn, const struct dropped *dropped)
 		return remove_data(txn, dropped);
 	if (!rc)
 		rc = data_decode(&d, dropped->value, dropped->value_len);
-	return rc ? rc : make_orphan(txn, &d, &dropped->was);
+	return rc ? rc : make_orphan(txn, &d, dropped->was);
 }
 
 int names_settle_drops(struct txn *txn)

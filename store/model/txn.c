@@ -119,11 +119,11 @@ struct drop {
 
 int txn_drop(struct txn *txn, const struct dropped *d, size_t bytes)
 {
-	const struct drop kept = { d->id,	 d->stored,
-				   d->was.space, (uint32_t)d->value_len,
-				   d->was.len,	 d->beside };
+	const struct drop kept = { d->id,	  d->stored,
+				   d->was->space, (uint32_t)d->value_len,
+				   d->was->len,	  d->beside };
 	buf_add(&txn->drops, &kept, sizeof(kept));
-	buf_add(&txn->drops, d->was.name, d->was.len);
+	buf_add(&txn->drops, d->was->name, d->was->len);
 	buf_add(&txn->drops, d->value, d->value_len);
 	if (txn->drops.failed) {
 		txn->broken = -ENOMEM;
@@ -141,12 +141,12 @@ int txn_visit_drops(struct txn *txn,
 	int rc = 0;
 	while (!rc && at < txn->drops.len) {
 		struct drop kept;
-		struct dropped d;
+		struct location was;
+		struct dropped d = { .was = &was };
 		const uint8_t *p = txn->drops.data + at;
 		memcpy(&kept, p, sizeof(kept));
 		p += sizeof(kept);
-		location_set(&d.was, kept.space, (const char *)p,
-			     kept.name_len);
+		location_set(&was, kept.space, (const char *)p, kept.name_len);
 		d.id = kept.id;
 		d.stored = kept.stored;
 		d.beside = kept.beside;

@@ -120,7 +120,7 @@ struct dropped {
 	uint64_t id;
 	uint64_t stored;
 	bool beside; /* it has rows beside its own */
-	struct location was; /* where it lived */
+	const struct location *was; /* where it lived */
 	const uint8_t *value; /* of its row, as an orphan */
 	size_t value_len;
 };
