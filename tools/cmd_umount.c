@@ -5,25 +5,25 @@
  * it is closed, so this waits for the lock on it.
  */
 #include <errno.h>
-#include <mntent.h>
-#include <poll.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "common.h"
 #include "quote.h"
 #include "users.h"
+#include "wait.h"
 
 #define TIMEOUT_DEFAULT 60 /* seconds */
-#define TIMEOUT_MAX (365L * 24 * 3600)
-#define PAUSE_MAX 50 /* ms between two looks at the lock */
 
 /* ---- unmounting ------------------------------------------------------- */
 
@@ -108,33 +108,12 @@ static int unmount_by_helper(const struct target *target)
 	return fail_unmount(target, *text ? quote(text) : "fusermount3 failed");
 }
 
-/* The user who has mounted it, from the options of the mount; -1: unknown */
-static uid_t owner_of(const struct target *target)
+static int fail_foreign(const struct target *target)
 {
-	FILE *list = setmntent("/proc/self/mounts", "re");
-	const struct mntent *mount;
-	const char *option;
-	uid_t owner = (uid_t)-1;
-
-	while (list && (mount = getmntent(list))) {
-		if (strcmp(mount->mnt_dir, target->point) != 0)
-			continue;
-		option = hasmntopt(mount, "user_id");
-		owner = option ? (uid_t)strtoul(strchr(option, '=') + 1, NULL,
-						10) :
-				 (uid_t)-1;
-	}
-	if (list)
-		endmntent(list);
-	return owner;
-}
-
-static int fail_foreign(const struct target *target, uid_t owner)
-{
-	const struct passwd *user = getpwuid(owner);
+	const struct passwd *user = getpwuid(target->owner);
 	char name[64], why[128];
 
-	snprintf(name, sizeof(name), "%lu", (unsigned long)owner);
+	snprintf(name, sizeof(name), "%lu", (unsigned long)target->owner);
 	snprintf(why, sizeof(why), "not permitted; user %.64s has mounted it",
 		 user ? user->pw_name : name);
 	return fail_unmount(target, why);
@@ -142,16 +121,13 @@ static int fail_foreign(const struct target *target, uid_t owner)
 
 static int unmount(const struct target *target)
 {
-	uid_t owner;
-
 	if (umount2(target->point, UMOUNT_NOFOLLOW) == 0)
 		return 0;
-	if (errno == EPERM) {
-		owner = owner_of(target);
-		return owner == getuid() || owner == (uid_t)-1 ?
-			       unmount_by_helper(target) :
-			       fail_foreign(target, owner);
-	}
+	if (errno == EPERM && target->owner != (uid_t)-1 &&
+	    target->owner != getuid())
+		return fail_foreign(target);
+	if (errno == EPERM)
+		return unmount_by_helper(target);
 	if (errno == EBUSY)
 		return fail_busy(target);
 	return fail_unmount(target, strerror(errno));
@@ -159,12 +135,46 @@ static int unmount(const struct target *target)
 
 /* ---- waiting ---------------------------------------------------------- */
 
-static int64_t now(void)
+/* What the kernel has, then what the daemon has. An errno value. */
+static int sync_mount(const struct target *target)
 {
-	struct timespec time;
+	int fd = open(target->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat info;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+	/* Without permission to read the root, close() has to do it */
+	if (fd < 0 || fstat(fd, &info) != 0 || info.st_dev != target->device)
+		return 0;
+	if (syncfs(fd) == 0 && fsync(fd) == 0)
+		return 0;
+	/* A daemon that has died has nothing left to write */
+	return errno == ENOTCONN || errno == ECONNABORTED ? 0 : errno;
+}
+
+/*
+ * Have all written before: later nobody is left to be told that it could not
+ * be. In a process of its own, as a daemon that does not answer would hold up
+ * this one. 0 or a negative errno value.
+ */
+static int sync_before(const struct target *target, struct wait *wait)
+{
+	pid_t done, child = fork();
+	int status = 0;
+
+	if (child == 0)
+		_exit(sync_mount(target));
+	if (child < 0)
+		return 0;
+	do
+		done = waitpid(child, &status, WNOHANG);
+	while (done == 0 && wait_more(wait));
+	if (done == 0) { /* wait_closed() tells */
+		kill(child, SIGKILL);
+		wait_begin(wait, 1);
+		while (waitpid(child, NULL, WNOHANG) == 0 && wait_more(wait))
+			;
+		return 0;
+	}
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : 0;
 }
 
 /* Has the one who held it before let go? Others may have come since. */
@@ -174,74 +184,60 @@ static bool is_closed(pid_t holder, pid_t before)
 	       (holder > 0 && before > 0 && holder != before);
 }
 
-static int fail_wait(const struct target *target, pid_t holder, long timeout)
+static int wait_closed(const struct target *target, pid_t before,
+		       struct wait *wait, uint64_t timeout)
 {
-	if (holder < -1)
-		return fail_file(target->shown, holder);
-	complain("%s: unmounted, but still open in %s after %ld s",
-		 quote(target->shown), process_text(holder), timeout);
-	return EXIT_FAILURE;
-}
+	pid_t holder;
 
-static int wait_closed(const struct target *target, pid_t before, long timeout)
-{
-	const int64_t deadline = now() + timeout * 1000;
-	int pause = 1;
-
-	for (;;) {
-		pid_t holder = banyan_holder(target->file);
-
+	wait->pause = 1;
+	do {
+		holder = banyan_holder(target->file);
 		if (is_closed(holder, before))
 			return EXIT_SUCCESS;
-		if (holder < -1 || now() >= deadline)
-			return fail_wait(target, holder, timeout);
-		poll(NULL, 0, pause);
-		pause = pause * 2 < PAUSE_MAX ? pause * 2 : PAUSE_MAX;
-	}
+		if (holder < -1)
+			return fail_file(target->shown, holder);
+	} while (wait_more(wait));
+	complain("%s: unmounted, but still open in %s after %" PRIu64 " s",
+		 quote(target->shown), process_text(holder), timeout);
+	return EXIT_FAILURE;
 }
 
 /* ---- the command ------------------------------------------------------ */
 
 static int take_option(void *choices, int key, const char *argument)
 {
-	long *timeout = choices, seconds;
-	char *end;
-
-	if (key != 't')
-		return ARGP_ERR_UNKNOWN;
-	errno = 0;
-	seconds = strtol(argument, &end, 10);
-	if (errno || end == argument || *end || seconds < 0 ||
-	    seconds > TIMEOUT_MAX) {
-		complain("umount: '%s' is not a number of seconds",
-			 quote(argument));
-		return EINVAL;
-	}
-	*timeout = seconds;
-	return 0;
+	return key == 't' ?
+		       take_number("umount", argument, "a number of seconds", 0,
+				   WAIT_MAX, choices) :
+		       ARGP_ERR_UNKNOWN;
 }
 
 static int unmount_and_wait(const struct target *target, const char *argument,
-			    long timeout)
+			    uint64_t timeout)
 {
+	struct wait wait;
 	pid_t before;
-	int status;
+	int status, rc;
 
+	wait_begin(&wait, timeout);
 	if (!target->mount) {
 		complain("%s is not mounted", quote(argument));
 		return EXIT_FAILURE;
 	}
+	rc = target->read_only ? 0 : sync_before(target, &wait);
 	before = banyan_holder(target->file);
 	status = unmount(target);
 	/* Read-only it has no lock; if there is one, it is somebody else's */
-	if (status || target->read_only)
+	if (!status && !target->read_only)
+		status = wait_closed(target, before, &wait, timeout);
+	if (!rc)
 		return status;
-	return wait_closed(target, before, timeout);
+	return fail_close(target->shown, rc);
 }
 
 static int run(int argc, char **argv)
 {
-	long timeout = TIMEOUT_DEFAULT;
+	uint64_t timeout = TIMEOUT_DEFAULT;
 	struct target target;
 	char **operands;
 	int count, status;

@@ -163,6 +163,14 @@ int fail_create(const char *file, int error)
 	return EXIT_FAILURE;
 }
 
+int fail_close(const char *file, int error)
+{
+	complain("%s: could not be closed properly, the last changes may be "
+		 "lost: %s",
+		 quote(file), file_text(error));
+	return EXIT_FAILURE;
+}
+
 bool process_name(pid_t pid, char *name, size_t size)
 {
 	char path[40];

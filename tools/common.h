@@ -33,8 +33,9 @@ int fail_key(const char *file, const char *key, int error);
 /* Has this error been complained about by one of these already? */
 bool has_complained(int error);
 
-/* The same about a database file that is to be made */
+/* The same about a database file that is to be made, or that was written to */
 int fail_create(const char *file, int error);
+int fail_close(const char *file, int error);
 
 /*
  * Most of what the library reports is the place of the damage that it is about

@@ -30,6 +30,17 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
+/* "rw,user_id=1000,group_id=1000": the user; -1 if there is none */
+static uid_t owner_of(char *options)
+{
+	const char *option;
+
+	while ((option = strsep(&options, ",")))
+		if (strncmp(option, "user_id=", 8) == 0)
+			return (uid_t)strtoul(option + 8, NULL, 10);
+	return (uid_t)-1;
+}
+
 /*
  * "36 35 98:0 /root /point rw,nodev shared:1 - type source rw,...": a field of
  * a single '-' ends a list of optional ones. /root is what of the mounted tree:
@@ -61,6 +72,7 @@ static bool cut_line(char *line, struct mount *mount)
 	mount->database = strcmp(type, MOUNT_TYPE) == 0 &&
 			  strcmp(fields[3], "/") == 0;
 	mount->read_only = strcmp(options, "ro") == 0;
+	mount->owner = owner_of(rest);
 	unescape(mount->point);
 	unescape(mount->source);
 	return true;

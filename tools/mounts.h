@@ -14,6 +14,7 @@ struct mount {
 	char *point; /* directory: absolute */
 	char *source; /* of a database: absolute path when it was mounted */
 	dev_t device; /* of the files there */
+	uid_t owner; /* the user who has mounted it; -1: unknown */
 	bool database; /* all of one: banyanfs has mounted it */
 	bool read_only;
 };

@@ -196,12 +196,8 @@ int store_close(struct store *store, int status)
 
 	say_kept(store->name);
 	/* Of what has failed for this very reason all has been said */
-	if (rc && !(status && has_complained(rc))) {
-		complain("%s: could not be closed properly, the last changes "
-			 "may be lost: %s",
-			 quote(store->name), file_text(rc));
-		status = EXIT_FAILURE;
-	}
+	if (rc && !(status && has_complained(rc)))
+		status = fail_close(store->name, rc);
 	target_free(&store->target);
 	return status;
 }

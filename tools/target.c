@@ -104,6 +104,7 @@ static void adopt(struct target *target, const struct mount *mount,
 	target->point = strdup(mount->point);
 	target->mount = strdup(shown);
 	target->device = mount->device;
+	target->owner = mount->owner;
 	target->read_only = mount->read_only;
 }
 

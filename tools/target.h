@@ -15,6 +15,7 @@ struct target {
 	char *mount; /* directory that it is mounted on, likewise, or NULL */
 	char *point; /* the same as the kernel has it: absolute; or NULL */
 	dev_t device; /* of the files there */
+	uid_t owner; /* who has mounted it; -1: unknown */
 	bool by_mount; /* the directory was given, not the file */
 	bool read_only; /* the mount is */
 	bool lost; /* the file is not where it was when it was mounted */

@@ -1147,6 +1147,19 @@ test_deep()
 	banyan umount notes
 }
 
+# The file is cut while it is mounted
+test_cut()
+{
+	fresh
+	banyan mount notes.banyan notes
+	echo 1 >notes/a
+	truncate -s 0 notes.banyan
+	refuses "umount says that not all was written" 1 \
+		"banyan: notes.banyan: could not be closed .*" umount notes
+	mountpoint -q notes
+	is "and unmounts" 32 $?
+}
+
 # The file is moved while it is mounted, and another comes in its place
 test_moved()
 {
@@ -1186,7 +1199,8 @@ notes.banyan, and has been moved or removed" ls notes
 	refuses "but not written, as nothing would be left of it" 1 \
 		"banyan: notes.banyan: .*the last changes may be lost: .*" \
 		put notes c 3
-	gives "and unmounted" 0 "" umount notes
+	refuses "which is said when it is unmounted" 1 \
+		"banyan: notes.banyan: could not be closed .*" umount notes
 	gives "and the other by its file" 0 "" umount notes.banyan
 }
 
@@ -1355,6 +1369,7 @@ if can_mount; then
 	test_other_user
 	test_replaced
 	test_deep
+	test_cut
 	test_moved
 	test_other_daemons
 	test_mount_within
