@@ -151,17 +151,17 @@ passes test_powercut test_crash_chain test_damage
 # ---- syncs that are left out ------------------------------------------------
 
 bug 'no sync before the freeze record'
-change store/engine/freeze.c 'int rc = log_sync(store->log, NULL);' \
-	'int rc = log_poisoned(store->log);'
+change store/engine/freeze.c 'int rc = log_sync(store->volume->log, NULL);' \
+	'int rc = log_poisoned(store->volume->log);'
 caught_by test_powercut
 
 bug 'no sync behind the freeze record'
-change store/engine/freeze.c 'return rc ? rc : log_sync(store->log, NULL);' 'return rc;'
+change store/engine/freeze.c 'return rc ? rc : log_sync(store->volume->log, NULL);' 'return rc;'
 caught_by test_powercut
 
 bug 'no sync in banyan_sync'
-change store/engine/write.c 'int rc = log_sync(store->log, &fresh);' \
-	'int rc = log_poisoned(store->log);'
+change store/engine/write.c 'int rc = log_sync(store->volume->log, &fresh);' \
+	'int rc = log_poisoned(store->volume->log);'
 caught_by test_powercut
 
 bug 'no sync at all'
@@ -191,10 +191,10 @@ caught_by test_crash_chain
 
 bug 'the freeze record is written before the sync of the nodes'
 change store/engine/freeze.c $'\n\trc = write_freeze(store, f, offset);' ''
-change store/engine/freeze.c 'int rc = log_sync(store->log, NULL);' \
+change store/engine/freeze.c 'int rc = log_sync(store->volume->log, NULL);' \
 	'int rc = write_freeze(store, f, offset);
 	if (!rc)
-		rc = log_sync(store->log, NULL);'
+		rc = log_sync(store->volume->log, NULL);'
 caught_by test_powercut
 
 # ---- checksums that nobody looks at -----------------------------------------
@@ -264,7 +264,7 @@ change store/api/handle.c \
 caught_by test_view
 
 bug 'a close in the child of a fork goes through what threads were changing'
-change store/engine/open.c $'\t\tfile_close(store->file);\n\t\treturn;' \
+change store/engine/open.c $'\t\tfile_close(store->volume->file);\n\t\treturn;' \
 	$'\t\tfree_memory(store);\n\t\treturn;'
 caught_by test_fork
 

@@ -61,17 +61,37 @@ static void count(const banyan *db, struct banyan_stat *st)
 	}
 }
 
+/* The volume that the handle shows, or that is written to; one reference */
+static struct volume *shown_volume(const banyan *db)
+{
+	return db->kind == HANDLE_VIEW ? volume_ref(db->shown.view->volume) :
+					 store_volume(db->store);
+}
+
+static int stat_volume(const banyan *db, struct banyan_stat *st)
+{
+	struct volume *v = shown_volume(db);
+	memcpy(st->uuid, v->sb.uuid, sizeof(st->uuid));
+	memcpy(st->file_uuid, v->sb.file_uuid, sizeof(st->file_uuid));
+	st->generation = v->sb.generation;
+	st->format = v->sb.version;
+	st->durable_to = v->log ? log_durable_to(v->log) :
+				  db->store->durable_to;
+	int rc = file_size(v->file, &st->file_bytes);
+	volume_unref(v);
+	return rc;
+}
+
 int banyan_get_stat(banyan *db, struct banyan_stat *out)
 {
 	struct banyan_stat st = { 0 };
 	struct cache_stat cache;
 	struct read_txn rtxn;
-	uint64_t size = 0;
 	int rc = handle_check(db);
 	if (rc || !out)
 		return rc ? rc : -EINVAL;
 	const struct store *store = db->store;
-	rc = file_size(store->file, &size);
+	rc = stat_volume(db, &st);
 	if (!rc)
 		rc = handle_read(db, &rtxn);
 	if (rc)
@@ -82,13 +102,6 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 			redo_table_rows(rtxn.state.merged.table[i].table);
 	count(db, &st);
 	handle_read_end(db, &rtxn);
-	memcpy(st.uuid, store->sb.uuid, sizeof(st.uuid));
-	memcpy(st.file_uuid, store->sb.file_uuid, sizeof(st.file_uuid));
-	st.generation = store->sb.generation;
-	st.format = store->sb.version;
-	st.file_bytes = size;
-	st.durable_to = store->log ? log_durable_to(store->log) :
-				     store->durable_to;
 	st.redo_bytes = atomic_load(&store->redo_bytes);
 	cache_get_stat(store->cache, &cache);
 	st.cache_bytes = cache.bytes;
@@ -97,6 +110,18 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	st.cache_limit = store->cache_limit;
 	st.freezes = atomic_load(&store->freezes);
 	return sized_give(out, &st, sizeof(st), sizeof(st));
+}
+
+/* The view whose past it is; one reference */
+static struct view *take_view(const banyan *db)
+{
+	struct epoch *epoch = cache_epoch(db->store->cache);
+	if (db->kind == HANDLE_VIEW)
+		return view_ref(db->shown.view);
+	unsigned slot = epoch_enter(epoch);
+	struct view *v = view_ref(atomic_load(&db->store->view));
+	epoch_leave(epoch, slot);
+	return v;
 }
 
 int banyan_freezes(banyan *db,
@@ -109,16 +134,14 @@ int banyan_freezes(banyan *db,
 	int rc = handle_check(db);
 	if (rc || !visit)
 		return rc ? rc : -EINVAL;
-	struct store *store = db->store;
-	rc = freezes_walk(store,
-			  db->kind == HANDLE_VIEW ?
-				  db->shown.last_freeze :
-				  atomic_load(&store->last_offset),
-			  &w);
+	struct view *v = take_view(db);
+	rc = freezes_walk(v->volume, v->last_freeze, &w);
 	while (!rc) {
-		rc = freezes_next(store, &w, &f, &at);
-		if (rc)
-			return rc < 0 ? rc : 0;
+		rc = freezes_next(db->store, &w, &f, &at);
+		if (rc) {
+			rc = rc < 0 ? rc : 0;
+			break;
+		}
 		struct banyan_freeze_info info = {
 			.number = f.number,
 			.time = timestamp_split(f.time),
@@ -130,6 +153,7 @@ int banyan_freezes(banyan *db,
 		};
 		rc = visit(arg, &info);
 	}
+	view_unref(v);
 	return rc;
 }
 

@@ -120,8 +120,7 @@ static int pin_batch(banyan *db, struct read_txn *rtxn)
 	if (!rc) {
 		struct view *v = db->store->view;
 		rtxn->view = view_ref(v);
-		view_merged(v, db->txn->seq, db->store->cache,
-			    &rtxn->state.merged);
+		view_merged(v, db->txn->seq, &rtxn->state.merged);
 		rtxn->state.space = NULL;
 	}
 	pthread_mutex_unlock(&db->lock);

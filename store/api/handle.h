@@ -34,7 +34,6 @@ struct view_state {
 	uint64_t keys;
 	uint64_t live;
 	uint64_t next_id;
-	uint64_t last_freeze; /* offset of its record */
 };
 
 /* Which call has failed last, and on what: see last_error.h */

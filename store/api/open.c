@@ -62,7 +62,7 @@ static int open_path(const char *path, const struct banyan_options *o,
 		/* Somebody else has just created it: to be opened, then */
 	} while (rc == -EEXIST && fresh && again-- > 0);
 	if (!rc && !(*db)->store->read_only)
-		(void)file_claim((*db)->store->file);
+		(void)file_claim((*db)->store->volume->file);
 	return rc;
 }
 
@@ -132,7 +132,6 @@ static void count_view(const struct store *store, struct view_state *m)
 		m->keys = atomic_load(&store->keys);
 		m->live = atomic_load(&store->live);
 		m->next_id = atomic_load(&store->next_id);
-		m->last_freeze = atomic_load(&store->last_offset);
 	} while (atomic_load(&store->counted) != m->seq);
 }
 

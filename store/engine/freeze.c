@@ -33,16 +33,17 @@ static int begin_freeze(struct store *store, bool automatic)
 	struct redo_table *fresh = redo_table_new();
 	if (!fresh)
 		return -ENOMEM;
-	struct view *next = view_new(fresh, v->active, &v->tree);
+	struct view *next =
+		view_new(fresh, v->active, &v->tree, v->volume, v->last_freeze);
 	redo_table_unref(fresh);
 	if (!next)
 		return -ENOMEM;
 	store_set_view(store, next);
-	log_begin(store->log, true);
+	log_begin(store->volume->log, true);
 	store->next = (struct freeze){
 		.time = store_now(),
 		.automatic = automatic,
-		.replay = log_end(store->log),
+		.replay = log_end(store->volume->log),
 		.next_id = atomic_load(&store->next_id),
 		.keys = atomic_load(&store->keys),
 		.live_bytes = atomic_load(&store->live),
@@ -68,16 +69,16 @@ static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 	struct store *store = arg;
 	struct log_place place;
 	store_lock(store);
-	log_begin(store->log, true);
+	log_begin(store->volume->log, true);
 	/* A freeze that fails leaves room for deletes, however often */
-	int rc = log_has_room(store->log, size + LOG_RESERVE / 4);
+	int rc = log_has_room(store->volume->log, size + LOG_RESERVE / 4);
 	if (!rc)
-		rc = log_stage_payload(store->log, RECORD_NODES, run, size,
-				       true, &place);
+		rc = log_stage_payload(store->volume->log, RECORD_NODES, run,
+				       size, true, &place);
 	if (rc)
-		log_abort(store->log);
+		log_abort(store->volume->log);
 	else
-		rc = log_commit(store->log);
+		rc = log_commit(store->volume->log);
 	store_unlock(store);
 	if (rc)
 		return rc;
@@ -110,20 +111,20 @@ static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
 {
 	uint8_t body[FREEZE_BODY_SIZE];
 	store_lock(store);
-	log_begin(store->log, true);
+	log_begin(store->volume->log, true);
 	/* If nothing has happened since the swap, replay need not go over the
 	 * nodes: after a close there is nothing to replay at all */
 	if (!store->replaying && redo_table_rows(store->view->active) == 0) {
-		f->replay = log_end(store->log);
+		f->replay = log_end(store->volume->log);
 		f->next_id = atomic_load(&store->next_id);
 	}
 	freeze_encode(f, body);
-	int rc = log_stage_body(store->log, RECORD_FREEZE, body, sizeof(body),
-				offset);
+	int rc = log_stage_body(store->volume->log, RECORD_FREEZE, body,
+				sizeof(body), offset);
 	if (rc)
-		log_abort(store->log);
+		log_abort(store->volume->log);
 	else
-		rc = log_commit(store->log);
+		rc = log_commit(store->volume->log);
 	store_unlock(store);
 	return rc;
 }
@@ -132,12 +133,12 @@ static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
 static int write_durably(struct store *store, struct freeze *f,
 			 uint64_t *offset)
 {
-	int rc = log_sync(store->log, NULL);
+	int rc = log_sync(store->volume->log, NULL);
 	if (rc)
 		return rc;
-	f->durable_to = log_durable_to(store->log);
+	f->durable_to = log_durable_to(store->volume->log);
 	rc = write_freeze(store, f, offset);
-	return rc ? rc : log_sync(store->log, NULL);
+	return rc ? rc : log_sync(store->volume->log, NULL);
 }
 
 /* Second half; freeze_lock is held */
@@ -155,26 +156,26 @@ static int merge(struct store *store)
 	if (!v->frozen)
 		goto out;
 	f.number = store->last.number + 1;
-	f.previous = store->last_offset;
+	f.previous = v->last_freeze;
 	rc = merge_table(store, v, &tree, &f.index_bytes);
 	f.root = tree.root;
 	f.height = tree.height;
 	/* Now, as nothing may fail once the record is durable. No other table
 	 * becomes the active one while there is a frozen one. */
 	if (!rc) {
-		merged = view_new(v->active, NULL, &tree);
+		merged = view_new(v->active, NULL, &tree, v->volume, 0);
 		rc = merged ? write_durably(store, &f, &offset) : -ENOMEM;
 	}
 	if (rc)
 		goto out;
 	store_lock(store);
-	log_set_last_freeze(store->log, offset);
+	log_set_last_freeze(store->volume->log, offset);
+	merged->last_freeze = offset;
 	store_set_view(store, merged);
 	merged = NULL;
 	budget_follow(store, store->view);
 	store_unlock(store);
 	store->last = f;
-	atomic_store(&store->last_offset, offset);
 	atomic_store(&store->freezes, f.number);
 	atomic_store(&store->index_bytes, f.index_bytes);
 out:

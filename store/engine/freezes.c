@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* freezes.c - the freezes in a file, of which each points to the one before. */
 #include <errno.h>
 
 #include "engine/freezes.h"
 
-/* The freeze whose record is at offset, in a file of so many bytes */
-static int read_freeze(struct store *store, uint64_t offset, uint64_t size,
-		       struct freeze *f)
+static int read_next(struct store *store, const struct freeze_walk *w,
+		     struct freeze *f)
 {
-	int rc = log_read_freeze(store->file, store->sb.salt, size, offset, f);
+	int rc = log_read_freeze(w->volume->file, w->volume->sb.salt, w->size,
+				 w->offset, f);
 	if (rc > 0) {
 		store_report(store, "damaged freeze record at offset %llu",
-			     (unsigned long long)offset);
+			     (unsigned long long)w->offset);
 		rc = -EBADMSG;
 	}
 	return rc;
 }
 
-int freezes_walk(struct store *store, uint64_t offset, struct freeze_walk *w)
+int freezes_walk(struct volume *volume, uint64_t offset, struct freeze_walk *w)
 {
+	w->volume = volume;
 	w->offset = offset;
 	w->number = UINT64_MAX;
-	return file_size(store->file, &w->size);
+	return file_size(volume->file, &w->size);
 }
 
 int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
@@ -30,7 +30,7 @@ int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
 	struct freeze found;
 	if (!w->offset)
 		return 1;
-	int rc = read_freeze(store, w->offset, w->size, &found);
+	int rc = read_next(store, w, &found);
 	if (rc)
 		return rc;
 	if (found.number >= w->number) {
@@ -45,13 +45,13 @@ int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
 	return 0;
 }
 
-int freezes_find(struct store *store, uint64_t number, uint64_t *offset,
-		 struct freeze *f)
+int freezes_find(struct store *store, struct volume *volume, uint64_t number,
+		 uint64_t *offset, struct freeze *f)
 {
 	struct freeze_walk w;
 	struct freeze found;
 	uint64_t at = 0;
-	int rc = freezes_walk(store, *offset, &w);
+	int rc = freezes_walk(volume, *offset, &w);
 	do {
 		if (!rc)
 			rc = freezes_next(store, &w, &found, &at);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* freezes.h - the freezes in a file, of which each points to the one before. */
+/* freezes.h - the freezes in a volume, of which each points to the one before. */
 #ifndef STORE_ENGINE_FREEZES_H
 #define STORE_ENGINE_FREEZES_H
 
@@ -7,13 +7,14 @@
 
 /* A walk from a freeze to those before it */
 struct freeze_walk {
+	struct volume *volume;
 	uint64_t offset; /* of the freeze that is next; 0: none */
 	uint64_t size; /* of the file */
 	uint64_t number; /* of the freeze that was read last */
 };
 
-/* Begin with the freeze whose record is at offset */
-int freezes_walk(struct store *store, uint64_t offset, struct freeze_walk *w);
+/* Begin with the freeze whose record is at offset. The volume is borrowed. */
+int freezes_walk(struct volume *volume, uint64_t offset, struct freeze_walk *w);
 
 /*
  * 0: *f is the next freeze, at *offset. 1: there is none. Each lies before the
@@ -26,7 +27,7 @@ int freezes_next(struct store *store, struct freeze_walk *w, struct freeze *f,
  * The freeze with this number; *offset is that of the last one and becomes its
  * own. -ENOENT: there is none, or it is later.
  */
-int freezes_find(struct store *store, uint64_t number, uint64_t *offset,
-		 struct freeze *f);
+int freezes_find(struct store *store, struct volume *volume, uint64_t number,
+		 uint64_t *offset, struct freeze *f);
 
 #endif

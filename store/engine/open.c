@@ -48,7 +48,6 @@ static int new_superblock(struct superblock *sb)
 
 static void free_memory(struct store *store)
 {
-	log_free(store->log);
 	txn_free(&store->txn);
 	while (store->retired) {
 		struct view *v = store->retired;
@@ -56,8 +55,8 @@ static void free_memory(struct store *store)
 		view_unref(v);
 	}
 	view_unref(store->view);
+	volume_unref(store->volume);
 	cache_free(store->cache);
-	file_close(store->file);
 	held_destroy(&store->held);
 	fork_guard_free(store->guard);
 }
@@ -67,7 +66,8 @@ static void free_store(struct store *store)
 	/* A child has copies of what threads of its parent were changing, and of
 	 * locks that they hold: it must not go through any of it */
 	if (store->guard && !fork_guard_is_owner(store->guard)) {
-		file_close(store->file);
+		if (store->volume)
+			file_close(store->volume->file);
 		return;
 	}
 	freezer_stop(store);
@@ -90,7 +90,7 @@ struct store *store_ref(struct store *store)
 
 void store_unref(struct store *store)
 {
-	if (atomic_fetch_sub(&store->handles, 1) == 1)
+	if (store && atomic_fetch_sub(&store->handles, 1) == 1)
 		free_store(store);
 }
 
@@ -118,6 +118,9 @@ static int new_store(const struct banyan_options *o, struct store **out)
 	atomic_init(&store->handles, 1);
 	store->guard = fork_guard_new();
 	int rc = store->guard ? held_init(&store->held, NULL) : -ENOMEM;
+	if (!rc)
+		rc = cache_new(budget_nodes(store->cache_limit, 0),
+			       &store->cache);
 	if (rc) {
 		free_store(store);
 		return rc;
@@ -127,10 +130,13 @@ static int new_store(const struct banyan_options *o, struct store **out)
 }
 
 /* The view that begins with an empty table over this tree */
-static int set_first_view(struct store *store, const struct tree *tree)
+static int set_first_view(struct store *store, const struct tree *tree,
+			  uint64_t last_freeze)
 {
 	struct redo_table *table = redo_table_new();
-	store->view = table ? view_new(table, NULL, tree) : NULL;
+	store->view = table ? view_new(table, NULL, tree, store->volume,
+				       last_freeze) :
+			      NULL;
 	redo_table_unref(table);
 	return store->view ? 0 : -ENOMEM;
 }
@@ -156,14 +162,12 @@ static int make_root(struct store *store)
 
 static int start_empty(struct store *store)
 {
-	struct tree empty = { 0 };
-	int rc = new_superblock(&store->sb);
+	struct volume *v = store->volume;
+	struct tree empty = { .file = v->file };
+	int rc = new_superblock(&v->sb);
 	if (!rc)
-		rc = cache_new(store->file, budget_nodes(store->cache_limit, 0),
-			       &store->cache);
-	if (!rc)
-		rc = log_create(store->file, &store->sb, &store->log);
-	return rc ? rc : set_first_view(store, &empty);
+		rc = log_create(v->file, &v->sb, &v->log);
+	return rc ? rc : set_first_view(store, &empty, 0);
 }
 
 /* An empty database, whole with its first freeze, then visible */
@@ -175,7 +179,7 @@ static int create(struct store *store)
 	if (!rc)
 		rc = freeze_all(store, true);
 	if (!rc)
-		rc = file_publish(store->file, false);
+		rc = file_publish(store->volume->file, false);
 	return rc;
 }
 
@@ -186,7 +190,8 @@ static int check_root(struct store *store, const struct tree *tree)
 	const struct node *node = NULL;
 	if (!tree->height)
 		return 0;
-	int rc = cache_get(store->cache, &tree->root, tree->height - 1, &node);
+	int rc = cache_get(store->cache, tree->file, &tree->root,
+			   tree->height - 1, &node);
 	if (is_damage(rc))
 		store_report(store, "damaged root node at offset %llu",
 			     (unsigned long long)tree->root.offset);
@@ -197,10 +202,10 @@ static int check_root(struct store *store, const struct tree *tree)
 
 static int start_from(struct store *store, const struct log_state *st)
 {
-	struct tree tree = { st->freeze.root, st->freeze.height };
-	store->sb = st->sb;
+	struct tree tree = { st->freeze.root, st->freeze.height,
+			     store->volume->file };
+	store->volume->sb = st->sb;
 	store->last = st->freeze;
-	store->last_offset = st->freeze_offset;
 	store->freezes = st->freeze.number;
 	store->durable_to = st->durable_to;
 	store->next_id = st->freeze.next_id;
@@ -208,18 +213,16 @@ static int start_from(struct store *store, const struct log_state *st)
 	store->live = st->freeze.live_bytes;
 	store->index_bytes = st->freeze.index_bytes;
 	store->orphans = !store->read_only;
-	int rc = cache_new(store->file, budget_nodes(store->cache_limit, 0),
-			   &store->cache);
-	if (!rc)
-		rc = check_root(store, &tree);
-	return rc ? rc : set_first_view(store, &tree);
+	int rc = check_root(store, &tree);
+	return rc ? rc : set_first_view(store, &tree, st->freeze_offset);
 }
 
 /* Start from an earlier freeze than the last, with nothing to replay */
 static int go_back(struct store *store, struct log_state *st, uint64_t number)
 {
-	store->sb = st->sb;
-	int rc = freezes_find(store, number, &st->freeze_offset, &st->freeze);
+	store->volume->sb = st->sb;
+	int rc = freezes_find(store, store->volume, number, &st->freeze_offset,
+			      &st->freeze);
 	st->end = st->freeze.replay;
 	return rc;
 }
@@ -227,8 +230,8 @@ static int go_back(struct store *store, struct log_state *st, uint64_t number)
 static int recover(struct store *store, uint64_t freeze)
 {
 	struct log_state st = { 0 };
-	int rc = log_recover(store->file, !store->read_only, &st, store->report,
-			     store->report_arg);
+	int rc = log_recover(store->volume->file, !store->read_only, &st,
+			     store->report, store->report_arg);
 	if (!rc && freeze)
 		rc = go_back(store, &st, freeze);
 	if (!rc)
@@ -237,8 +240,9 @@ static int recover(struct store *store, uint64_t freeze)
 		rc = store_replay(store, &st);
 	if (!rc)
 		budget_follow(store, store->view);
-	if (!rc && !store->read_only && !store->log)
-		rc = log_continue(store->file, &st, &store->log);
+	if (!rc && !store->read_only && !store->volume->log)
+		rc = log_continue(store->volume->file, &st,
+				  &store->volume->log);
 	return rc;
 }
 
@@ -262,18 +266,22 @@ int store_open(struct file *file, const struct banyan_options *o, bool fresh,
 {
 	struct store *store = NULL;
 	int rc = new_store(o, &store);
+	if (!rc) {
+		store->volume = volume_new(file, store->cache);
+		rc = store->volume ? 0 : -ENOMEM;
+	}
 	if (rc) {
 		file_close(file);
+		store_unref(store);
 		return rc;
 	}
-	store->file = file;
 	file->report = o->report;
 	file->report_arg = o->report_arg;
 	if (fresh)
 		rc = o->freeze ? -ENOENT : create(store); /* it has no past */
 	else
 		rc = recover(store, o->freeze);
-	store->held.epoch = store->cache ? cache_epoch(store->cache) : NULL;
+	store->held.epoch = cache_epoch(store->cache);
 	if (!rc)
 		rc = check_root_space(store);
 	if (!rc && !store->read_only)
@@ -298,8 +306,8 @@ int store_shut(struct store *store)
 	int synced = store_sync(store);
 	if (!rc)
 		rc = frozen ? frozen : synced;
-	(void)file_reserve(store->file, 0);
-	file_unlock(store->file);
+	(void)file_reserve(store->volume->file, 0);
+	file_unlock(store->volume->file);
 	return rc;
 }
 

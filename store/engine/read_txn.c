@@ -9,10 +9,10 @@
 static void begin(struct store *store, unsigned slot, struct view *view,
 		  uint64_t seq, struct read_txn *rtxn)
 {
-	view_merged(view, seq, store->cache, &rtxn->state.merged);
+	view_merged(view, seq, &rtxn->state.merged);
 	rtxn->state.merged.slot = slot;
 	rtxn->state.merged.entered = true;
-	rtxn->state.file = store->file;
+	rtxn->state.file = view->volume->file;
 	rtxn->state.space = NULL;
 	rtxn->seq = seq;
 	rtxn->view = NULL;

@@ -67,8 +67,8 @@ static int settle(struct replay *r, const struct log_position *at)
 		return 0;
 	if (store->read_only || r->stuck)
 		return stay_in_ram(r, bytes);
-	if (!store->log)
-		rc = log_continue(store->file, st, &store->log);
+	if (!store->volume->log)
+		rc = log_continue(store->volume->file, st, &store->volume->log);
 	if (rc)
 		return rc;
 	rc = freeze_replayed(store, at);
@@ -76,7 +76,7 @@ static int settle(struct replay *r, const struct log_position *at)
 		store_report(store, "automatic freeze failed: %s",
 			     banyan_strerror(rc));
 	r->stuck = rc != 0;
-	return log_poisoned(store->log) ? rc : 0;
+	return log_poisoned(store->volume->log) ? rc : 0;
 }
 
 /* ---- the operations --------------------------------------------------- */
@@ -123,7 +123,7 @@ int store_replay(struct store *store, const struct log_state *st)
 	struct replay r = { .store = store, .st = st };
 	struct log_scan s;
 	struct log_record rec;
-	int rc = log_scan_open(&s, store->file, st->sb.salt, st->size,
+	int rc = log_scan_open(&s, store->volume->file, st->sb.salt, st->size,
 			       &st->freeze.replay);
 	if (rc)
 		return rc;

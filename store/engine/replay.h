@@ -7,7 +7,7 @@
 
 /*
  * All operations from the last freeze to the end of the log, into the redo table,
- * and when that is full into the tree. store->log is there afterwards if that was
+ * and when that is full into the tree. store->volume->log is there afterwards if that was
  * so and the database can be written.
  */
 int store_replay(struct store *store, const struct log_state *st);

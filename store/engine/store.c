@@ -72,9 +72,18 @@ void store_unlock(struct store *store)
 	do {
 		if (atomic_load(&store->mark_wanted) &&
 		    atomic_exchange(&store->mark_wanted, false))
-			(void)log_mark(store->log);
+			(void)log_mark(store->volume->log);
 		sem_post(&store->write_turn);
 	} while (atomic_load(&store->mark_wanted) && store_try_lock(store));
+}
+
+struct volume *store_volume(const struct store *store)
+{
+	struct epoch *epoch = cache_epoch(store->cache);
+	unsigned slot = epoch_enter(epoch);
+	struct volume *v = volume_ref(atomic_load(&store->view)->volume);
+	epoch_leave(epoch, slot);
+	return v;
 }
 
 void store_set_view(struct store *store, struct view *v)

@@ -53,10 +53,10 @@ struct freezer {
 };
 
 struct store {
-	struct file *file;
 	struct cache *cache;
-	struct log *log; /* NULL if read-only */
-	struct superblock sb;
+	/* What is written to; changed under freeze_lock and write_turn. Who has
+	 * neither takes a reference: see store_volume(). */
+	struct volume *volume;
 	bool read_only;
 	uint64_t durable_to; /* as it was found */
 	uint64_t cache_limit;
@@ -93,8 +93,7 @@ struct store {
 
 	pthread_mutex_t freeze_lock;
 	struct freeze last; /* the last freeze, under freeze_lock */
-	_Atomic uint64_t last_offset; /* written under it, as is: */
-	_Atomic uint64_t freezes; /* the number of the last one */
+	_Atomic uint64_t freezes; /* its number; written under it */
 	struct freeze next; /* what its successor will say, from the swap on */
 	struct freezer freezer;
 };
@@ -136,6 +135,9 @@ static inline struct view *store_current(const struct store *store,
 		v = now;
 	}
 }
+
+/* The file of the current view; to be given back with volume_unref() */
+struct volume *store_volume(const struct store *store);
 
 /* Let a view be the current one, in the writer's turn or while opening */
 void store_set_view(struct store *store, struct view *v);

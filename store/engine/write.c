@@ -11,15 +11,15 @@
 static void start(struct store *store, enum operation_kind kind)
 {
 	struct txn *txn = &store->txn;
-	txn->log = store->log;
+	txn->log = store->volume->log;
 	txn->held = &store->held;
 	txn->own = NULL;
 	txn->orphans = &store->orphans;
 	txn->table = store->view->active;
-	view_merged(store->view, UINT64_MAX, store->cache, &txn->state.merged);
+	view_merged(store->view, UINT64_MAX, &txn->state.merged);
 	txn->state.merged.own = txn->table;
 	txn->state.merged.absent = &txn->absent;
-	txn->state.file = store->file;
+	txn->state.file = store->volume->file;
 	txn_begin(txn, kind, atomic_load(&store->visible) + 1,
 		  atomic_load(&store->next_id), store_now());
 }
@@ -28,12 +28,12 @@ static void start(struct store *store, enum operation_kind kind)
 static int begin(struct store *store, enum operation_kind kind, bool makes_room,
 		 struct txn **txn)
 {
-	int rc = log_poisoned(store->log);
+	int rc = log_poisoned(store->volume->log);
 	if (rc) {
 		store_unlock(store);
 		return rc;
 	}
-	log_begin(store->log, makes_room);
+	log_begin(store->volume->log, makes_room);
 	start(store, kind);
 	store->txn.makes_room = makes_room;
 	*txn = &store->txn;
@@ -78,17 +78,17 @@ static int write_record(struct store *store, struct txn *txn)
 {
 	uint64_t offset = 0;
 	/* A batch of deletes is to go where its deletes alone would */
-	log_makes_room(store->log, txn->makes_room);
+	log_makes_room(store->volume->log, txn->makes_room);
 	int rc = txn_encode(txn);
 	if (!rc)
-		rc = log_stage_body(store->log, RECORD_OPERATION,
+		rc = log_stage_body(store->volume->log, RECORD_OPERATION,
 				    txn->body.data, txn->body.len, &offset);
 	if (!rc)
 		rc = txn_publish_moves(txn);
 	if (rc)
-		log_abort(store->log);
+		log_abort(store->volume->log);
 	else
-		rc = log_commit(store->log);
+		rc = log_commit(store->volume->log);
 	return rc;
 }
 
@@ -115,12 +115,12 @@ int store_write_end(struct store *store, int rc)
 		rc = txn->broken;
 	}
 	if (!written)
-		log_abort(store->log);
+		log_abort(store->volume->log);
 	/* Somebody may still hold what was to be: its id is not used again */
 	atomic_store(&store->next_id, txn->op.next_id);
 	txn_end(txn, written);
 	/* What was dropped takes memory in the table, too */
-	if (!log_poisoned(store->log))
+	if (!log_poisoned(store->volume->log))
 		freeze_if_full(store);
 	/* Readers may have been in when a freeze was done */
 	if (store->retired)
@@ -164,7 +164,11 @@ int store_sync(struct store *store)
 	bool fresh = false;
 	if (store->read_only)
 		return 0;
-	int rc = log_sync(store->log, &fresh);
+	/* If a vacuum changes files meanwhile, what the old one has is durable in
+	 * the new one by then */
+	struct volume *volume = store_volume(store);
+	int rc = log_sync(volume->log, &fresh);
+	volume_unref(volume);
 	if (!rc && fresh)
 		store_mark(store);
 	return rc;

@@ -69,7 +69,8 @@ static int check_node(struct checker *k, struct store *store,
 		      const struct bound *lower, const struct bound *upper)
 {
 	const struct node *node = NULL;
-	int rc = cache_get(store->cache, ref, level, &node);
+	int rc =
+		cache_get(store->cache, store->volume->file, ref, level, &node);
 	if (!rc) {
 		rc = node_check_bounds(node, lower->key, lower->len,
 				       upper ? upper->key : NULL,
@@ -545,7 +546,7 @@ int check_rows(struct checker *k, struct store *store)
 	read_txn_begin_pinned(store, &rtxn);
 	r->k = k;
 	r->s = &rtxn.state;
-	r->verifier.file = store->file;
+	r->verifier.file = store->volume->file;
 	r->next_id = atomic_load(&store->next_id);
 	uint64_t keys = atomic_load(&store->keys);
 	uint64_t live = atomic_load(&store->live);

@@ -42,7 +42,7 @@ void rebuild_drop(struct rebuild *d)
 		(void)store_write_end(d->store, -ECANCELED);
 	if (d->store) {
 		/* So that the close does not freeze it */
-		log_poison(d->store->log);
+		log_poison(d->store->volume->log);
 		(void)store_close(d->store);
 	}
 	file_close(d->below);

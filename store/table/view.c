@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 struct view *view_new(struct redo_table *active, struct redo_table *frozen,
-		      const struct tree *tree)
+		      const struct tree *tree, struct volume *volume,
+		      uint64_t last_freeze)
 {
 	struct view *v = malloc(sizeof(*v));
 	if (!v)
@@ -13,6 +14,8 @@ struct view *view_new(struct redo_table *active, struct redo_table *frozen,
 	v->active = redo_table_ref(active);
 	v->frozen = frozen ? redo_table_ref(frozen) : NULL;
 	v->tree = *tree;
+	v->volume = volume_ref(volume);
+	v->last_freeze = last_freeze;
 	v->mark = 0;
 	v->retired = NULL;
 	return v;
@@ -30,6 +33,7 @@ void view_unref(struct view *v)
 		return;
 	redo_table_unref(v->active);
 	redo_table_unref(v->frozen);
+	volume_unref(v->volume);
 	free(v);
 }
 
@@ -39,10 +43,9 @@ uint64_t view_bytes(const struct view *v)
 	return v->frozen ? bytes + redo_table_bytes(v->frozen) : bytes;
 }
 
-void view_merged(const struct view *v, uint64_t seq, struct cache *cache,
-		 struct merged *l)
+void view_merged(const struct view *v, uint64_t seq, struct merged *l)
 {
-	*l = (struct merged){ .cache = cache, .tree = v->tree };
+	*l = (struct merged){ .cache = v->volume->cache, .tree = v->tree };
 	l->table[0].table = v->active;
 	l->table[0].seq = seq;
 	l->tables = 1;

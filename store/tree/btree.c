@@ -9,7 +9,8 @@ static int find_leaf(struct cache *cache, unsigned slot,
 		     const struct node **leaf)
 {
 	const struct node *node;
-	int r = cache_peek(cache, slot, &tree->root, tree->height - 1, &node);
+	int r = cache_peek(cache, slot, tree->file, &tree->root,
+			   tree->height - 1, &node);
 	while (!r && node->level) {
 		int i = node_search_child(node, key, key_len);
 		r = i < 0 ? -ENOENT :

@@ -21,6 +21,7 @@
 struct tree {
 	struct node_ref root; /* all zeros: the empty tree */
 	unsigned height; /* levels; 0: the empty tree, 1: one leaf */
+	struct file *file; /* in which its nodes lie */
 };
 
 /* A row's value, and room for it if it does not lie in one piece elsewhere */

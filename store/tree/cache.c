@@ -67,7 +67,6 @@ struct shard {
 };
 
 struct cache {
-	struct file *file;
 	struct epoch *epoch;
 	struct pool *pool; /* where nodes have their memory */
 	uint64_t multiplier; /* random: no file can choose who collides */
@@ -100,12 +99,11 @@ static int shard_init(struct shard *s)
 	return 0;
 }
 
-int cache_new(struct file *file, uint64_t limit, struct cache **out)
+int cache_new(uint64_t limit, struct cache **out)
 {
 	struct cache *cache = calloc(1, sizeof(*cache));
 	if (!cache)
 		return -ENOMEM;
-	cache->file = file;
 	atomic_init(&cache->limit, limit);
 	pthread_mutex_init(&cache->retired_lock, NULL);
 	if (getrandom(&cache->multiplier, sizeof(cache->multiplier), 0) !=
@@ -161,6 +159,7 @@ static struct node *next_in(struct node *_Atomic *from)
 
 /* ahead: to search in it comes next */
 static inline struct node *find(struct shard *s, uint64_t hash,
+				const struct file *file,
 				const struct node_ref *ref, bool ahead)
 {
 	struct table *t = atomic_load(&s->table);
@@ -173,7 +172,7 @@ static inline struct node *find(struct shard *s, uint64_t hash,
 			__builtin_prefetch((const char *)node + 64 * line);
 		__builtin_prefetch((const char *)node + 4096);
 	}
-	while (node && !same_ref(&node->ref, ref))
+	while (node && !(same_ref(&node->ref, ref) && node->file == file))
 		node = next_in(&node->chain);
 	return node;
 }
@@ -396,7 +395,7 @@ static struct node *adopt(struct cache *cache, struct node *fresh, bool stay)
 	make_room(cache);
 
 	pthread_mutex_lock(&s->lock);
-	struct node *other = find(s, hash, &fresh->ref, false);
+	struct node *other = find(s, hash, fresh->file, &fresh->ref, false);
 	/* Nobody can be evicting it while the lock is held */
 	bool held = other && stay && hold(other);
 	assert(!other || !stay || held);
@@ -411,17 +410,20 @@ static struct node *adopt(struct cache *cache, struct node *fresh, bool stay)
 	return other;
 }
 
-static int load(struct cache *cache, const struct node_ref *ref, unsigned level,
-		struct node **node)
+static int load(struct cache *cache, struct file *file,
+		const struct node_ref *ref, unsigned level, struct node **node)
 {
 	uint8_t bytes[NODE_MAX];
 
 	if (ref->length > sizeof(bytes))
 		return -EUCLEAN;
-	int r = file_read(cache->file, bytes, ref->length, ref->offset);
+	int r = file_read(file, bytes, ref->length, ref->offset);
 	if (r)
 		return r == -ENODATA ? -EUCLEAN : r;
-	return node_load_in(cache->pool, bytes, ref, level, node);
+	r = node_load_in(cache->pool, bytes, ref, level, node);
+	if (!r)
+		(*node)->file = file;
+	return r;
 }
 
 /* Do the keys of the loaded child suit its separators? */
@@ -439,13 +441,13 @@ static int check_child(const struct node *child, const struct node *parent,
 }
 
 /* What lock-free readers have missed: there all the same? Else count it. */
-static struct node *find_again(struct cache *cache, const struct node_ref *ref,
-			       bool stay)
+static struct node *find_again(struct cache *cache, const struct file *file,
+			       const struct node_ref *ref, bool stay)
 {
 	uint64_t hash = hash_of(cache, ref);
 	struct shard *s = shard_of(cache, hash);
 	pthread_mutex_lock(&s->lock);
-	struct node *node = find(s, hash, ref, false);
+	struct node *node = find(s, hash, file, ref, false);
 	if (!node)
 		s->misses++;
 	else if (stay)
@@ -454,12 +456,13 @@ static struct node *find_again(struct cache *cache, const struct node_ref *ref,
 	return node;
 }
 
-static int load_child(struct cache *cache, const struct node_ref *ref,
-		      unsigned level, const struct node *parent, unsigned i,
-		      bool stay, struct node **node)
+static int load_child(struct cache *cache, struct file *file,
+		      const struct node_ref *ref, unsigned level,
+		      const struct node *parent, unsigned i, bool stay,
+		      struct node **node)
 {
 	struct node *fresh;
-	int r = load(cache, ref, level, &fresh);
+	int r = load(cache, file, ref, level, &fresh);
 	if (!r && parent) {
 		r = check_child(fresh, parent, i);
 		if (r)
@@ -474,21 +477,24 @@ static int load_child(struct cache *cache, const struct node_ref *ref,
  * The caller has entered, by slot. stay: it wants to put it back. parent NULL:
  * there is none to check against.
  */
-static int get(struct cache *cache, unsigned slot, const struct node_ref *ref,
-	       unsigned level, const struct node *parent, unsigned i, bool stay,
+static int get(struct cache *cache, unsigned slot, struct file *file,
+	       const struct node_ref *ref, unsigned level,
+	       const struct node *parent, unsigned i, bool stay,
 	       const struct node **out)
 {
 	uint64_t hash = hash_of(cache, ref);
-	struct node *node = find(shard_of(cache, hash), hash, ref, level == 0);
+	struct node *node =
+		find(shard_of(cache, hash), hash, file, ref, level == 0);
 	if (node && stay && !hold(node))
 		node = NULL;
 	if (!node)
-		node = find_again(cache, ref, stay);
+		node = find_again(cache, file, ref, stay);
 	if (node) {
 		epoch_count(cache->epoch, slot, 1);
 		use(node);
 	} else {
-		int r = load_child(cache, ref, level, parent, i, stay, &node);
+		int r = load_child(cache, file, ref, level, parent, i, stay,
+				   &node);
 		if (r)
 			return r;
 	}
@@ -517,41 +523,44 @@ void cache_leave(struct cache *cache, unsigned slot)
 		make_room(cache);
 }
 
-int cache_peek(struct cache *cache, unsigned slot, const struct node_ref *ref,
-	       unsigned level, const struct node **node)
+int cache_peek(struct cache *cache, unsigned slot, struct file *file,
+	       const struct node_ref *ref, unsigned level,
+	       const struct node **node)
 {
-	return get(cache, slot, ref, level, NULL, 0, false, node);
+	return get(cache, slot, file, ref, level, NULL, 0, false, node);
 }
 
 int cache_peek_child(struct cache *cache, unsigned slot,
 		     const struct node *parent, unsigned i,
 		     const struct node **child)
 {
-	return get(cache, slot, &parent->children[i], parent->level - 1u,
-		   parent, i, false, child);
+	return get(cache, slot, parent->file, &parent->children[i],
+		   parent->level - 1u, parent, i, false, child);
 }
 
-int cache_get(struct cache *cache, const struct node_ref *ref, unsigned level,
+int cache_get(struct cache *cache, struct file *file,
+	      const struct node_ref *ref, unsigned level,
 	      const struct node **node)
 {
 	unsigned slot = cache_enter(cache);
-	int r = cache_get_in(cache, slot, ref, level, node);
+	int r = cache_get_in(cache, slot, file, ref, level, node);
 	epoch_leave(cache->epoch, slot);
 	return r;
 }
 
-int cache_get_in(struct cache *cache, unsigned slot, const struct node_ref *ref,
-		 unsigned level, const struct node **node)
+int cache_get_in(struct cache *cache, unsigned slot, struct file *file,
+		 const struct node_ref *ref, unsigned level,
+		 const struct node **node)
 {
-	return get(cache, slot, ref, level, NULL, 0, true, node);
+	return get(cache, slot, file, ref, level, NULL, 0, true, node);
 }
 
 int cache_get_child_in(struct cache *cache, unsigned slot,
 		       const struct node *parent, unsigned i,
 		       const struct node **child)
 {
-	return get(cache, slot, &parent->children[i], parent->level - 1u,
-		   parent, i, true, child);
+	return get(cache, slot, parent->file, &parent->children[i],
+		   parent->level - 1u, parent, i, true, child);
 }
 
 int cache_get_child(struct cache *cache, const struct node *parent, unsigned i,
@@ -580,6 +589,28 @@ void cache_set_limit(struct cache *cache, uint64_t limit)
 {
 	atomic_store(&cache->limit, limit);
 	make_room(cache);
+}
+
+void cache_forget(struct cache *cache, const struct file *file)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &cache->shards[i];
+		pthread_mutex_lock(&s->lock);
+		struct node *node = s->hand;
+		for (size_t n = s->count; n; n--) {
+			struct node *next = node->after;
+			uint32_t nobody = 0;
+			if (node->file == file &&
+			    atomic_compare_exchange_strong(&node->refs, &nobody,
+							   DEAD)) {
+				take_out(cache, s, node);
+				atomic_fetch_sub(&cache->bytes, cost_of(node));
+				retire(cache, node);
+			}
+			node = next;
+		}
+		pthread_mutex_unlock(&s->lock);
+	}
 }
 
 void cache_trim(struct cache *cache)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cache.h - which nodes are in RAM.
+ * cache.h - which nodes are in RAM: those of one file, or of several.
  *
  * One limit in bytes for all nodes and their indexes. Nodes in use are never
  * evicted, so what is in use at one time may exceed the limit; as soon as it is
@@ -23,18 +23,18 @@
 
 struct cache;
 
-/* The cache borrows the file. 0 or -ENOMEM. */
-int cache_new(struct file *file, uint64_t limit, struct cache **cache);
+int cache_new(uint64_t limit, struct cache **cache); /* 0 or -ENOMEM */
 /* NULL is fine. No node may be in use any more. */
 void cache_free(struct cache *cache);
 
 /*
- * The node at ref, which must be of the given level (0: leaf), loaded and
- * validated if it is not here. It stays until cache_put(). -EBADMSG: other
+ * The node at ref in the file, which must be of the given level (0: leaf), loaded
+ * and validated if it is not here. It stays until cache_put(). -EBADMSG: other
  * bytes than ref speaks of; -EUCLEAN: not such a node; -ENOMEM; or what reading
  * the file says.
  */
-int cache_get(struct cache *cache, const struct node_ref *ref, unsigned level,
+int cache_get(struct cache *cache, struct file *file,
+	      const struct node_ref *ref, unsigned level,
 	      const struct node **node);
 
 /*
@@ -45,8 +45,9 @@ int cache_get_child(struct cache *cache, const struct node *parent, unsigned i,
 		    const struct node **child);
 
 /* Likewise, for who has entered: to enter twice could mean to wait for ever */
-int cache_get_in(struct cache *cache, unsigned slot, const struct node_ref *ref,
-		 unsigned level, const struct node **node);
+int cache_get_in(struct cache *cache, unsigned slot, struct file *file,
+		 const struct node_ref *ref, unsigned level,
+		 const struct node **node);
 int cache_get_child_in(struct cache *cache, unsigned slot,
 		       const struct node *parent, unsigned i,
 		       const struct node **child);
@@ -58,8 +59,9 @@ unsigned cache_enter(struct cache *cache);
 void cache_leave(struct cache *cache, unsigned slot);
 
 /* As cache_get() and cache_get_child(), but nothing is to be put back */
-int cache_peek(struct cache *cache, unsigned slot, const struct node_ref *ref,
-	       unsigned level, const struct node **node);
+int cache_peek(struct cache *cache, unsigned slot, struct file *file,
+	       const struct node_ref *ref, unsigned level,
+	       const struct node **node);
 int cache_peek_child(struct cache *cache, unsigned slot,
 		     const struct node *parent, unsigned i,
 		     const struct node **child);
@@ -76,6 +78,8 @@ struct cache_stat {
 };
 void cache_get_stat(struct cache *cache, struct cache_stat *stat);
 void cache_set_limit(struct cache *cache, uint64_t limit);
+/* Before a file is closed, when nobody has nodes of it any more: they go */
+void cache_forget(struct cache *cache, const struct file *file);
 /* Give back the memory that lies idle where nodes were */
 void cache_trim(struct cache *cache);
 

@@ -138,9 +138,10 @@ static int descend(struct tree_cursor *c, const void *key, size_t key_len)
 		return -EUCLEAN;
 	unsigned level = c->tree.height - 1;
 	const struct node **root = &c->path[level].node;
-	int r = c->entered ? cache_get_in(c->cache, c->slot, &c->tree.root,
-					  level, root) :
-			     cache_get(c->cache, &c->tree.root, level, root);
+	int r = c->entered ? cache_get_in(c->cache, c->slot, c->tree.file,
+					  &c->tree.root, level, root) :
+			     cache_get(c->cache, c->tree.file, &c->tree.root,
+				       level, root);
 	while (!r && level > 0) {
 		c->path[level].at =
 			entry_towards(c->path[level].node, key, key_len);

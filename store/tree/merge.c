@@ -36,6 +36,7 @@
 
 struct merge {
 	struct cache *cache;
+	struct file *file; /* of both trees */
 	const struct merge_source *source;
 	const struct node_sink *sink;
 	struct merge_stats stats;
@@ -215,7 +216,7 @@ static int open_node(struct merge *m, unsigned level,
 		     const struct node **out)
 {
 	const struct node *node;
-	int r = cache_get(m->cache, ref, level, &node);
+	int r = cache_get(m->cache, m->file, ref, level, &node);
 	if (r)
 		return r;
 	m->stats.nodes_read++;
@@ -449,8 +450,8 @@ static int collapse(struct merge *m, struct tree *tree)
 {
 	while (tree->height > 1) {
 		const struct node *node;
-		int r = cache_get(m->cache, &tree->root, tree->height - 1,
-				  &node);
+		int r = cache_get(m->cache, m->file, &tree->root,
+				  tree->height - 1, &node);
 		if (r)
 			return r;
 		unsigned count = node->count;
@@ -482,7 +483,7 @@ static int finish(struct merge *m, struct tree *tree)
 	int r = flush(m);
 	if (r)
 		return r;
-	*tree = (struct tree){ .height = level };
+	*tree = (struct tree){ .height = level, .file = m->file };
 	if (level)
 		tree->root = root->child;
 	return kept ? collapse(m, tree) : 0;
@@ -511,6 +512,7 @@ int btree_merge(struct cache *cache, const struct tree *old,
 	if (!m)
 		return -ENOMEM;
 	m->cache = cache;
+	m->file = old->file;
 	m->source = source;
 	m->sink = sink;
 	builder_init(&m->level[0], 0,

@@ -77,6 +77,7 @@ struct node {
 	uint16_t end;
 	_Atomic uint32_t refs;
 	_Atomic uint32_t lives;
+	struct file *file; /* in which it lies: the cache's, as below */
 	struct node *before;
 	struct node *after;
 	uint64_t mark;

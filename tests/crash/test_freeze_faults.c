@@ -210,7 +210,7 @@ static uint64_t leaf_of(banyan *db, const char *name)
 		const struct node *node = NULL;
 		unsigned i = 1;
 		assert_int_equal(
-			cache_get(db->store->cache, &ref, level, &node), 0);
+			cache_get(db->store->cache, db->store->volume->file, &ref, level, &node), 0);
 		while (i < node->count &&
 		       node_compare(node, i, key.bytes, key.len) <= 0)
 			i++;
@@ -244,7 +244,7 @@ static void freezes_do_not_pile_up_before_a_bad_sector(void **state)
 	print_message("%zu bytes, then %zu\n", (size_t)first, (size_t)then);
 	assert_true(then - first < 4u << 20);
 	/* Nothing is lost by it, and it may pass */
-	assert_int_equal(log_poisoned(db->store->log), 0);
+	assert_int_equal(log_poisoned(db->store->volume->log), 0);
 	bad.at = 0;
 	assert_int_equal(banyan_freeze(db), 0);
 	assert_int_equal(put_row(db, 0), 0);

@@ -71,7 +71,7 @@ static uint64_t last_leaf(banyan *db)
 	struct tree tree = db->store->view->tree;
 	const struct node *node = NULL;
 	const struct node *child = NULL;
-	assert_int_equal(cache_get(db->store->cache, &tree.root,
+	assert_int_equal(cache_get(db->store->cache, db->store->volume->file, &tree.root,
 				   tree.height - 1, &node),
 			 0);
 	while (node->level) {

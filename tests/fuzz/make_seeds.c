@@ -202,7 +202,7 @@ static void node_seed(banyan *db, const char *name, const struct node_ref *ref,
 	uint8_t head[9] = { (uint8_t)level };
 	uint8_t bytes[NODE_MAX];
 	put_le64(head + 1, ref->offset << 8);
-	if (file_read(db->store->file, bytes, ref->length, ref->offset))
+	if (file_read(db->store->volume->file, bytes, ref->length, ref->offset))
 		fail("cannot read a node");
 	seed("node", name, head, sizeof(head), bytes, ref->length);
 }
@@ -218,7 +218,7 @@ static void node_seeds(void)
 		fail("the tree has not two levels");
 	struct node_ref ref = db->store->view->tree.root;
 	node_seed(db, "root", &ref, 1);
-	if (cache_get(db->store->cache, &ref, 1, &root))
+	if (cache_get(db->store->cache, db->store->volume->file, &ref, 1, &root))
 		fail("cannot load the root");
 	for (unsigned i = 0; i < root->count && i < 3; i++) {
 		char name[16];

@@ -128,6 +128,7 @@ static inline int test_merge(struct cache *cache, struct test_sink *s,
 	struct node_sink sink = { test_sink_write, s, TEST_RUN_BYTES,
 				  NODE_TARGET };
 
+	tree->file = &s->file->file;
 	return btree_merge(cache, tree, &source, &sink, tree, stats);
 }
 
@@ -167,14 +168,15 @@ struct test_shape {
 	uint64_t rows;
 };
 
-static inline void test_walk(struct cache *cache, const struct node_ref *ref,
-			     unsigned level, const uint8_t *lower,
-			     size_t lower_len, const uint8_t *upper,
-			     size_t upper_len, struct test_shape *shape)
+static inline void test_walk(struct cache *cache, struct file *file,
+			     const struct node_ref *ref, unsigned level,
+			     const uint8_t *lower, size_t lower_len,
+			     const uint8_t *upper, size_t upper_len,
+			     struct test_shape *shape)
 {
 	const struct node *node;
 
-	assert_int_equal(cache_get(cache, ref, level, &node), 0);
+	assert_int_equal(cache_get(cache, file, ref, level, &node), 0);
 	assert_int_equal(
 		node_check_bounds(node, lower, lower_len, upper, upper_len), 0);
 	shape->nodes[level]++;
@@ -195,7 +197,7 @@ static inline void test_walk(struct cache *cache, const struct node_ref *ref,
 					 node_key(node, i + 1, high);
 		node_child(node, i, &child);
 		assert_true(child.offset + child.length <= ref->offset);
-		test_walk(cache, &child, level - 1, low, low_len,
+		test_walk(cache, file, &child, level - 1, low, low_len,
 			  last ? upper : high, high_len, shape);
 	}
 	cache_put(cache, node);
@@ -208,7 +210,7 @@ static inline struct test_shape test_shape_of(struct cache *cache,
 	struct test_shape shape = { 0 };
 
 	if (tree->height)
-		test_walk(cache, &tree->root, tree->height - 1,
+		test_walk(cache, tree->file, &tree->root, tree->height - 1,
 			  (const uint8_t *)"", 0, NULL, 0, &shape);
 	return shape;
 }

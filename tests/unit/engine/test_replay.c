@@ -68,11 +68,11 @@ static void add_dense(banyan *db, unsigned record)
 				 0);
 	}
 	assert_int_equal(encode_table(&op, table, &body), 0);
-	log_begin(db->store->log, true);
-	assert_int_equal(log_stage_body(db->store->log, RECORD_OPERATION,
+	log_begin(db->store->volume->log, true);
+	assert_int_equal(log_stage_body(db->store->volume->log, RECORD_OPERATION,
 					body.data, body.len, &offset),
 			 0);
-	assert_int_equal(log_commit(db->store->log), 0);
+	assert_int_equal(log_commit(db->store->volume->log), 0);
 	redo_table_unref(table);
 	buf_free(&body);
 }
@@ -83,7 +83,7 @@ static struct file *killed(struct file *f, banyan *db)
 	struct file *after = NULL;
 	assert_int_equal(fault_file_after_kill(f, fault_file_events(f), &after),
 			 0);
-	log_poison(db->store->log);
+	log_poison(db->store->volume->log);
 	(void)banyan_close(db);
 	fault_file_free(f);
 	return after;
@@ -98,7 +98,7 @@ static struct file *dense_file(unsigned records)
 	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 	for (unsigned n = 0; n < records; n++)
 		add_dense(db, n);
-	assert_int_equal(log_sync(db->store->log, NULL), 0);
+	assert_int_equal(log_sync(db->store->volume->log, NULL), 0);
 	return killed(f, db);
 }
 
@@ -468,12 +468,12 @@ static void strange_operations_do_no_harm(void **state)
 		assert_int_equal(handle_open_file(f, &o, true, &db), 0);
 		for (uint64_t k = 1 + test_below(&random, 3); k; k--) {
 			strange_body(&random, &body);
-			log_begin(db->store->log, true);
+			log_begin(db->store->volume->log, true);
 			assert_int_equal(
-				log_stage_body(db->store->log, RECORD_OPERATION,
+				log_stage_body(db->store->volume->log, RECORD_OPERATION,
 					       body.data, body.len, &offset),
 				0);
-			assert_int_equal(log_commit(db->store->log), 0);
+			assert_int_equal(log_commit(db->store->volume->log), 0);
 		}
 		f = killed(f, db);
 		go_on_with(f, &went_on);

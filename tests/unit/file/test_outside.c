@@ -317,7 +317,7 @@ static void any_file_can_say_so(void **state)
 		if (!rc)
 			rc = banyan_sync(db);
 		assert_int_equal(rc, -EIO);
-		assert_int_equal(log_poisoned(db->store->log), -EIO);
+		assert_int_equal(log_poisoned(db->store->volume->log), -EIO);
 		assert_int_equal(banyan_put(db, "k", "v", 1, 0), -EIO);
 		assert_int_equal(banyan_close(db), -EIO);
 		fault_file_free(f);

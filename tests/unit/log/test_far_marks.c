@@ -60,7 +60,7 @@ static int set_up(void **state)
 	if (!x->bytes || x->size / SEGMENT_SIZE != 1 ||
 	    file_read(f, x->bytes, x->size, 0))
 		return -1;
-	log_poison(db->store->log);
+	log_poison(db->store->volume->log);
 	(void)banyan_close(db);
 	fault_file_free(f);
 	return 0;
@@ -137,7 +137,7 @@ static void put_and_die(struct fixture *x, unsigned keys, bool sync)
 		assert_int_equal(banyan_sync(db), 0);
 	x->size = fault_file_size(f);
 	assert_int_equal(file_read(f, x->bytes, x->size, 0), 0);
-	log_poison(db->store->log);
+	log_poison(db->store->volume->log);
 	(void)banyan_close(db);
 	fault_file_free(f);
 }
@@ -209,7 +209,7 @@ static void so_does_a_freeze(void **state)
 	assert_int_equal(fault_file_size(f), size);
 	x->size = size;
 	assert_int_equal(file_read(f, x->bytes, size, 0), 0);
-	x->bytes[db->store->last_offset + RECORD_HEADER_SIZE] ^= 1;
+	x->bytes[db->store->view->last_freeze + RECORD_HEADER_SIZE] ^= 1;
 	assert_int_equal(look(x, size, true), -EBADMSG);
 	assert_true(x->told);
 	assert_int_equal(banyan_put(db, "key1", "value", 5, 0), 0);
@@ -219,7 +219,7 @@ static void so_does_a_freeze(void **state)
 	fault_file_free(f);
 	assert_int_equal(handle_open_file(after, &o, false, &db), 0);
 	assert_int_equal(fault_file_size(after),
-			 db->store->last_offset +
+			 db->store->view->last_freeze +
 				 record_size(FREEZE_BODY_SIZE, 0));
 	assert_int_equal(banyan_close(db), 0);
 	fault_file_free(after);

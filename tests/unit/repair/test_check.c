@@ -639,7 +639,7 @@ static void whatever_the_rows_say_a_salvage_is_sound(void **in)
 			spoil_row(&random, c, all);
 		assert_int_equal(store_write_end(db->store, 0), 0);
 		/* As it is, neither swept nor frozen */
-		log_poison(db->store->log);
+		log_poison(db->store->volume->log);
 		(void)banyan_close(db);
 		int64_t damages = check_path(s, SOURCE);
 		int64_t losses = salvage_source_file(s, false);

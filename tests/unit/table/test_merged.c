@@ -30,7 +30,7 @@ static int set_up(void **out)
 	test_file_init(&s->file);
 	s->random = test_seed();
 	*out = s;
-	return cache_new(&s->file.file, 1u << 20, &s->cache);
+	return cache_new(1u << 20, &s->cache);
 }
 
 static void drop_tables(struct state *s)

@@ -26,7 +26,7 @@ static int set_up(void **out)
 	s->sink = (struct test_sink){ .file = &s->file, .gap = 24 };
 	s->random = test_seed();
 	*out = s;
-	return cache_new(&s->file.file, 4u << 20, &s->cache);
+	return cache_new(4u << 20, &s->cache);
 }
 
 static int tear_down(void **in)

@@ -21,7 +21,7 @@ static int set_up(void **out)
 	test_file_init(&s->file);
 	s->sink = (struct test_sink){ .file = &s->file };
 	*out = s;
-	return cache_new(&s->file.file, 4u << 20, &s->cache);
+	return cache_new(4u << 20, &s->cache);
 }
 
 static int tear_down(void **in)
@@ -136,7 +136,8 @@ static void keep_in_cache(struct state *s, const struct node_ref *ref,
 			  unsigned level)
 {
 	const struct node *node;
-	assert_int_equal(cache_get(s->cache, ref, level, &node), 0);
+	assert_int_equal(cache_get(s->cache, &s->file.file, ref, level, &node),
+			 0);
 	cache_put(s->cache, node);
 }
 
@@ -156,7 +157,7 @@ static void a_tree_of_shared_children_ends_with_an_error(void **in)
 		refs[level - 1] = ref;
 		ref = add_inner(s, level, slots, 200);
 	}
-	struct tree tree = { ref, TREE_HEIGHT_MAX };
+	struct tree tree = { ref, TREE_HEIGHT_MAX, &s->file.file };
 	assert_int_equal(scan_forward(s, &tree), -EUCLEAN);
 	assert_int_equal(scan_backward(s, &tree), -EUCLEAN);
 	assert_int_equal(change(s, &tree), -EUCLEAN);
@@ -180,8 +181,9 @@ static void rows_beyond_their_bounds_are_found(void **in)
 				{ "m", add_leaf(s, high, 2) } };
 	struct slot under[] = { { "", add_leaf(s, fine, 2) },
 				{ "m", add_leaf(s, below, 2) } };
-	struct tree trees[] = { { add_inner(s, 1, above, 2), 2 },
-				{ add_inner(s, 1, under, 2), 2 } };
+	struct tree trees[] = { { add_inner(s, 1, above, 2), 2, &s->file.file },
+				{ add_inner(s, 1, under, 2), 2,
+				  &s->file.file } };
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(use_in_every_way(s, &trees[i]), -EUCLEAN);
 	/* Nodes in the cache are checked by a merge all the same */
@@ -202,7 +204,7 @@ static void a_root_with_one_child_collapses(void **in)
 	struct node_ref leaf = slot.child;
 	for (unsigned level = 1; level < 5; level++)
 		slot.child = add_inner(s, level, &slot, 1);
-	struct tree tree = { slot.child, 5 };
+	struct tree tree = { slot.child, 5, &s->file.file };
 	assert_int_equal(use_in_every_way(s, &tree), 0);
 	assert_int_equal(test_merge(s->cache, &s->sink, NULL, 0, &tree, NULL),
 			 0);
@@ -215,24 +217,25 @@ static void a_child_of_the_wrong_level_is_refused(void **in)
 	struct state *s = *in;
 	static const char *const keys[] = { "a", "b" };
 	struct slot leaf = { "", add_leaf(s, keys, 2) };
-	struct tree skips = { add_inner(s, 2, &leaf, 1), 3 };
+	struct tree skips = { add_inner(s, 2, &leaf, 1), 3, &s->file.file };
 	assert_int_equal(use_in_every_way(s, &skips), -EUCLEAN);
-	struct tree high = { leaf.child, 2 };
+	struct tree high = { leaf.child, 2, &s->file.file };
 	assert_int_equal(use_in_every_way(s, &high), -EUCLEAN);
-	struct tree fine = { leaf.child, 1 };
+	struct tree fine = { leaf.child, 1, &s->file.file };
 	assert_int_equal(use_in_every_way(s, &fine), 0);
 	/* And when the leaf is in the cache */
 	keep_in_cache(s, &leaf.child, 0);
 	assert_int_equal(look_up(s, &skips), -EUCLEAN);
 	assert_int_equal(scan_forward(s, &high), -EUCLEAN);
-	struct tree too_high = { leaf.child, TREE_HEIGHT_MAX + 1 };
+	struct tree too_high = { leaf.child, TREE_HEIGHT_MAX + 1,
+				 &s->file.file };
 	assert_int_equal(use_in_every_way(s, &too_high), -EUCLEAN);
 }
 
 static void a_root_beyond_the_file_is_refused(void **in)
 {
 	struct state *s = *in;
-	struct tree tree = { { s->file.bytes.len, 100, 0 }, 1 };
+	struct tree tree = { { s->file.bytes.len, 100, 0 }, 1, &s->file.file };
 	assert_int_equal(use_in_every_way(s, &tree), -EUCLEAN);
 	tree.root.length = UINT32_MAX;
 	assert_int_equal(use_in_every_way(s, &tree), -EUCLEAN);

@@ -22,7 +22,7 @@ static int set_up(void **out)
 	if (!s)
 		return -1;
 	test_file_init(&s->file);
-	if (cache_new(&s->file.file, 64u << 20, &s->cache))
+	if (cache_new(64u << 20, &s->cache))
 		return -1;
 	s->tree = test_numbers(s->cache, &s->file, ROWS);
 	s->seed = test_seed();
@@ -65,8 +65,8 @@ static void look_up_all(struct state *s)
 static const struct node *get_root(struct state *s)
 {
 	const struct node *root;
-	assert_int_equal(cache_get(s->cache, &s->tree.root, s->tree.height - 1,
-				   &root),
+	assert_int_equal(cache_get(s->cache, &s->file.file, &s->tree.root,
+				   s->tree.height - 1, &root),
 			 0);
 	return root;
 }
@@ -164,7 +164,9 @@ static struct node_ref leaf_ref(struct state *s, uint64_t row)
 	put_be64(key, 10 * row);
 	for (unsigned level = s->tree.height - 1; level > 0; level--) {
 		const struct node *node;
-		assert_int_equal(cache_get(s->cache, &ref, level, &node), 0);
+		assert_int_equal(cache_get(s->cache, &s->file.file, &ref, level,
+					   &node),
+				 0);
 		int i = node_search_child(node, key, sizeof(key));
 		node_child(node, (unsigned)i, &ref);
 		cache_put(s->cache, node);
@@ -192,7 +194,9 @@ static void leaves_go_before_inner_nodes(void **in)
 	leaf_ref(s, ROWS - 1);
 	for (size_t i = 0; i < count; i++) {
 		const struct node *node;
-		assert_int_equal(cache_get(s->cache, &leaves[i], 0, &node), 0);
+		assert_int_equal(cache_get(s->cache, &s->file.file, &leaves[i],
+					   0, &node),
+				 0);
 		cache_put(s->cache, node);
 	}
 	free(leaves);
@@ -225,14 +229,17 @@ static void errors_of_the_file_come_back(void **in)
 	unsigned level = s->tree.height - 1;
 	cache_set_limit(s->cache, 0);
 	atomic_store(&s->file.fail_read_in, 1);
-	assert_int_equal(cache_get(s->cache, &s->tree.root, level, &node),
+	assert_int_equal(cache_get(s->cache, &s->file.file, &s->tree.root,
+				   level, &node),
 			 -EIO);
 	struct node_ref ref = s->tree.root;
 	ref.crc ^= 1;
-	assert_int_equal(cache_get(s->cache, &ref, level, &node), -EBADMSG);
+	assert_int_equal(cache_get(s->cache, &s->file.file, &ref, level, &node),
+			 -EBADMSG);
 	ref = s->tree.root;
 	ref.offset = UINT64_MAX - 10;
-	assert_int_equal(cache_get(s->cache, &ref, level, &node), -EUCLEAN);
+	assert_int_equal(cache_get(s->cache, &s->file.file, &ref, level, &node),
+			 -EUCLEAN);
 	assert_null(node);
 	assert_int_equal(stat_of(s).bytes, 0);
 }
@@ -246,11 +253,14 @@ static void a_reference_is_checked_on_a_hit_too(void **in)
 	unsigned level = s->tree.height - 1;
 	struct node_ref ref = s->tree.root;
 	ref.crc ^= 1;
-	assert_int_equal(cache_get(s->cache, &ref, level, &node), -EBADMSG);
+	assert_int_equal(cache_get(s->cache, &s->file.file, &ref, level, &node),
+			 -EBADMSG);
 	ref = s->tree.root;
 	ref.length--;
-	assert_int_equal(cache_get(s->cache, &ref, level, &node), -EBADMSG);
-	assert_int_equal(cache_get(s->cache, &s->tree.root, level + 1, &node),
+	assert_int_equal(cache_get(s->cache, &s->file.file, &ref, level, &node),
+			 -EBADMSG);
+	assert_int_equal(cache_get(s->cache, &s->file.file, &s->tree.root,
+				   level + 1, &node),
 			 -EUCLEAN);
 	assert_null(node);
 	cache_put(s->cache, root);
@@ -363,8 +373,8 @@ static void *get_and_put(void *arg)
 	struct state *s = arg;
 	for (unsigned i = 0; i < 60000 / test_one_in(10); i++) {
 		const struct node *root = NULL;
-		if (cache_get(s->cache, &s->tree.root, s->tree.height - 1,
-			      &root))
+		if (cache_get(s->cache, &s->file.file, &s->tree.root,
+			      s->tree.height - 1, &root))
 			return NULL;
 		bool whole = root->ref.offset == s->tree.root.offset &&
 			     root->level + 1u == s->tree.height;

@@ -19,7 +19,7 @@ static int set_up(void **out)
 	if (!s)
 		return -1;
 	test_file_init(&s->file);
-	if (cache_new(&s->file.file, 4u << 20, &s->cache))
+	if (cache_new(4u << 20, &s->cache))
 		return -1;
 	s->tree = test_numbers(s->cache, &s->file, ROWS);
 	s->random = test_seed();
