@@ -673,6 +673,41 @@ int banyan_freezes(banyan *db,
 		   int (*visit)(void *arg, const struct banyan_freeze_info *),
 		   void *arg);
 
+struct banyan_vacuum_options {
+	size_t struct_size;
+	uint64_t rate; /* bytes a second at most; 0: as fast as it goes */
+	/* Told now and then how many bytes were written, of about how many; what
+	 * it returns, if not 0, ends the vacuum. May be NULL. */
+	int (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+struct banyan_vacuum_result {
+	size_t struct_size;
+	uint64_t bytes_before; /* of the file, when the new one took its place */
+	uint64_t bytes_after; /* of the new one */
+};
+
+/*
+ * Copy what is live into a new file, and put it in the place of the old one. The
+ * file that was written to goes on to be the same database: ids, held Data and
+ * numbers of freezes stay, and its generation grows by one. What was deleted or
+ * overwritten before the call is nowhere in the new file, and earlier freezes are
+ * gone. Views that are open, and other processes that read, keep the old file
+ * until they close it.
+ *
+ * Needs room on the disk for the new file beside the old one. Other threads go on
+ * reading and writing; writers wait some milliseconds at the end. When it returns
+ * 0 the new file is durable. On an error nothing has changed: -EROFS, -EINVAL (a
+ * batch or a view), -EBUSY (another vacuum is running), -ENOSPC, what progress
+ * has returned; -EMLINK: the file has other names (hard links), which would go on
+ * to mean the old file; -ESTALE: it is not any more where it was opened;
+ * -EACCES, ...: there can be no new file in its directory; -EUCLEAN, -EBADMSG:
+ * it is damaged. options and result may be NULL.
+ */
+int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
+		  struct banyan_vacuum_result *result);
+
 struct banyan_stat {
 	size_t struct_size;
 	uint8_t uuid[16]; /* of the database, for ever */

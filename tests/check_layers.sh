@@ -22,6 +22,7 @@ tree
 table
 model
 engine
+vacuum
 api record
 repair
 '

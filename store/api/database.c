@@ -10,6 +10,7 @@
 #include "engine/freezes.h"
 #include "engine/sweep.h"
 #include "engine/write.h"
+#include "vacuum/vacuum.h"
 
 /* ---- durability ------------------------------------------------------- */
 
@@ -40,6 +41,25 @@ int banyan_freeze(banyan *db)
 	 * that was torn, with the number going to another freeze */
 	if (!rc)
 		store_mark(store);
+	return rc;
+}
+
+int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
+		  struct banyan_vacuum_result *result)
+{
+	struct banyan_vacuum_options o;
+	struct vacuum_result r = { 0 };
+	int rc = handle_check(db);
+	if (!rc && db->kind != HANDLE_STORE)
+		rc = -EINVAL;
+	if (!rc)
+		rc = sized_take(&o, sizeof(o), sizeof(o), options);
+	if (!rc)
+		rc = store_vacuum(db->store, o.rate, o.progress, o.arg, &r);
+	const struct banyan_vacuum_result told = { .bytes_before = r.before,
+						   .bytes_after = r.after };
+	if (!rc && result)
+		rc = sized_give(result, &told, sizeof(told), sizeof(told));
 	return rc;
 }
 

@@ -94,7 +94,11 @@ static void trim(struct store *store, uint64_t nodes)
 
 void budget_follow(struct store *store, const struct view *v)
 {
-	uint64_t tables = view_bytes(v);
+	uint64_t tables = view_bytes(v) + atomic_load(&store->successor_bytes);
+	if (store->host) { /* which follows with its next operation */
+		atomic_store(&store->host->successor_bytes, tables);
+		return;
+	}
 	uint64_t was = atomic_load(&store->tables_bytes);
 	uint64_t step = store->cache_limit / STEPS;
 	if (tables < was + step && was < tables + step)

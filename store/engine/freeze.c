@@ -19,8 +19,6 @@
 #include "engine/budget.h"
 #include "engine/freeze.h"
 
-/* Nodes are appended in runs of about this size */
-#define RUN_BYTES (256u << 10)
 /* Redo beyond this, and beyond a quarter of the index, is worth a freeze:
  * replaying it takes about half a second */
 #define REDO_MAX (192u << 20)
@@ -64,7 +62,7 @@ static int next_row(void *arg, struct row_change *change)
 	return 0;
 }
 
-static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
+int freeze_write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 {
 	struct store *store = arg;
 	struct log_place place;
@@ -94,7 +92,7 @@ static int merge_table(struct store *store, const struct view *v,
 	struct redo_cursor c;
 	struct merge_stats stats = { 0 };
 	struct merge_source source = { next_row, &c };
-	struct node_sink sink = { write_run, store, RUN_BYTES,
+	struct node_sink sink = { freeze_write_run, store, FREEZE_RUN,
 				  budget_leaf(store->cache_limit) };
 	redo_cursor_init(&c, v->frozen, UINT64_MAX);
 	int rc = btree_merge(store->cache, &v->tree, &source, &sink, tree,
@@ -105,6 +103,13 @@ static int merge_table(struct store *store, const struct view *v,
 	*index_bytes =
 		bytes > stats.bytes_replaced ? bytes - stats.bytes_replaced : 0;
 	return 0;
+}
+
+/* A number that no freeze of the database has had */
+static uint64_t new_number(struct store *store)
+{
+	struct store *counts = store->host ? store->host : store;
+	return atomic_fetch_add(&counts->numbered, 1) + 1;
 }
 
 static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
@@ -130,12 +135,12 @@ static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
 }
 
 /* The nodes and what they refer to must be durable before the record is */
-static int write_durably(struct store *store, struct freeze *f,
-			 uint64_t *offset)
+int freeze_write(struct store *store, struct freeze *f, uint64_t *offset)
 {
 	int rc = log_sync(store->volume->log, NULL);
 	if (rc)
 		return rc;
+	f->number = new_number(store);
 	f->durable_to = log_durable_to(store->volume->log);
 	rc = write_freeze(store, f, offset);
 	return rc ? rc : log_sync(store->volume->log, NULL);
@@ -155,7 +160,6 @@ static int merge(struct store *store)
 	store_unlock(store);
 	if (!v->frozen)
 		goto out;
-	f.number = store->last.number + 1;
 	f.previous = v->last_freeze;
 	rc = merge_table(store, v, &tree, &f.index_bytes);
 	f.root = tree.root;
@@ -164,7 +168,7 @@ static int merge(struct store *store)
 	 * becomes the active one while there is a frozen one. */
 	if (!rc) {
 		merged = view_new(v->active, NULL, &tree, v->volume, 0);
-		rc = merged ? write_durably(store, &f, &offset) : -ENOMEM;
+		rc = merged ? freeze_write(store, &f, &offset) : -ENOMEM;
 	}
 	if (rc)
 		goto out;
@@ -182,16 +186,6 @@ out:
 	view_unref(merged);
 	view_unref(v);
 	return rc;
-}
-
-/* The memory of a table that was merged goes as soon as readers let it */
-static void reap(struct store *store)
-{
-	struct epoch *epoch = cache_epoch(store->cache);
-	epoch_wait(epoch, epoch_mark(epoch));
-	store_lock(store);
-	store_reap_views(store);
-	store_unlock(store);
 }
 
 /*
@@ -234,7 +228,7 @@ int freeze_replayed(struct store *store, const struct log_position *at)
 		rc = merge(store);
 	}
 	pthread_mutex_unlock(&store->freeze_lock);
-	reap(store);
+	store_reap(store);
 	return rc;
 }
 
@@ -337,7 +331,7 @@ static void *freezer_main(void *arg)
 		int rc = merge(store);
 		bool wasted = rc && f->wrote;
 		pthread_mutex_unlock(&store->freeze_lock);
-		reap(store);
+		store_reap(store);
 		if (rc)
 			store_report(store, "automatic freeze failed: %s",
 				     banyan_strerror(rc));

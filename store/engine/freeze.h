@@ -15,6 +15,14 @@ void freeze_if_full(struct store *store);
 bool freeze_has_room(struct store *store, bool makes_room);
 /* Likewise: wait while there is none */
 int freeze_wait_for_room(struct store *store, bool makes_room);
+
+/* Nodes are appended in runs of about this size */
+#define FREEZE_RUN (256u << 10)
+/* Append one: what a node_sink needs; arg: the store */
+int freeze_write_run(void *arg, const void *run, size_t size, uint64_t *offset);
+/* Give the freeze a number, and write it durably behind the nodes of its tree */
+int freeze_write(struct store *store, struct freeze *f, uint64_t *offset);
+
 int freezer_start(struct store *store);
 void freezer_stop(struct store *store);
 

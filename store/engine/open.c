@@ -33,15 +33,19 @@ static int random_uuid(uint8_t *uuid)
 	return rc;
 }
 
+int store_new_file(struct superblock *sb)
+{
+	int rc = random_uuid(sb->file_uuid);
+	return rc ? rc : random_bytes(&sb->salt, sizeof(sb->salt));
+}
+
 static int new_superblock(struct superblock *sb)
 {
 	*sb = (struct superblock){ .version = FORMAT_VERSION,
 				   .generation = 1,
 				   .created = store_now() };
 	int rc = random_uuid(sb->uuid);
-	if (!rc)
-		rc = random_uuid(sb->file_uuid);
-	return rc ? rc : random_bytes(&sb->salt, sizeof(sb->salt));
+	return rc ? rc : store_new_file(sb);
 }
 
 /* ---- memory ------------------------------------------------------- */
@@ -56,7 +60,8 @@ static void free_memory(struct store *store)
 	}
 	view_unref(store->view);
 	volume_unref(store->volume);
-	cache_free(store->cache);
+	if (!store->host)
+		cache_free(store->cache);
 	held_destroy(&store->held);
 	fork_guard_free(store->guard);
 }
@@ -94,7 +99,8 @@ void store_unref(struct store *store)
 		free_store(store);
 }
 
-static int new_store(const struct banyan_options *o, struct store **out)
+int store_new(const struct banyan_options *o, struct store *host,
+	      struct store **out)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	if (!store)
@@ -118,7 +124,10 @@ static int new_store(const struct banyan_options *o, struct store **out)
 	atomic_init(&store->handles, 1);
 	store->guard = fork_guard_new();
 	int rc = store->guard ? held_init(&store->held, NULL) : -ENOMEM;
-	if (!rc)
+	store->host = host;
+	if (host)
+		store->cache = host->cache;
+	else if (!rc)
 		rc = cache_new(budget_nodes(store->cache_limit, 0),
 			       &store->cache);
 	if (rc) {
@@ -207,6 +216,7 @@ static int start_from(struct store *store, const struct log_state *st)
 	store->volume->sb = st->sb;
 	store->last = st->freeze;
 	store->freezes = st->freeze.number;
+	store->numbered = st->freeze.number;
 	store->durable_to = st->durable_to;
 	store->next_id = st->freeze.next_id;
 	store->keys = st->freeze.keys;
@@ -265,7 +275,7 @@ int store_open(struct file *file, const struct banyan_options *o, bool fresh,
 	       struct store **out)
 {
 	struct store *store = NULL;
-	int rc = new_store(o, &store);
+	int rc = store_new(o, NULL, &store);
 	if (!rc) {
 		store->volume = volume_new(file, store->cache);
 		rc = store->volume ? 0 : -ENOMEM;

@@ -21,6 +21,13 @@ int store_shut(struct store *store);
 /* store_shut(), and store_unref() whatever comes back */
 int store_close(struct store *store);
 
+/* A store without a file yet. host: see successor.h; NULL: it is its own. */
+int store_new(const struct banyan_options *o, struct store *host,
+	      struct store **store);
+
+/* What a new file of a database has of its own: 0 or -EIO */
+int store_new_file(struct superblock *sb);
+
 /* One more reference; store_open() gives the first */
 struct store *store_ref(struct store *store);
 /*

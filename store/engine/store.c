@@ -111,3 +111,12 @@ void store_reap_views(struct store *store)
 		view_unref(v);
 	}
 }
+
+void store_reap(struct store *store)
+{
+	struct epoch *epoch = cache_epoch(store->cache);
+	epoch_wait(epoch, epoch_mark(epoch));
+	store_lock(store);
+	store_reap_views(store);
+	store_unlock(store);
+}

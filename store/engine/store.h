@@ -69,6 +69,10 @@ struct store {
 	char reported[REPORT_MAX]; /* the last line */
 	_Atomic unsigned handles; /* that refer to it */
 	struct fork_guard *guard;
+	/* Of a successor (successor.h): the store whose cache it uses */
+	struct store *host;
+	_Atomic uint64_t successor_bytes; /* of the tables of a host's */
+	_Atomic bool vacuuming;
 
 	sem_t write_turn;
 	struct txn txn; /* in the making; under write_turn */
@@ -94,6 +98,7 @@ struct store {
 	pthread_mutex_t freeze_lock;
 	struct freeze last; /* the last freeze, under freeze_lock */
 	_Atomic uint64_t freezes; /* its number; written under it */
+	_Atomic uint64_t numbered; /* the last number; a host's counts */
 	struct freeze next; /* what its successor will say, from the swap on */
 	struct freezer freezer;
 };
@@ -143,5 +148,7 @@ struct volume *store_volume(const struct store *store);
 void store_set_view(struct store *store, struct view *v);
 /* Free what no reader can see any more of views that were current; the same */
 void store_reap_views(struct store *store);
+/* Without the turn: wait until those have left who read one call, and free it */
+void store_reap(struct store *store);
 
 #endif

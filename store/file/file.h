@@ -12,6 +12,7 @@
 #ifndef STORE_FILE_FILE_H
 #define STORE_FILE_FILE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,9 @@ struct file_ops {
 	int (*drop_cache)(struct file *f, uint64_t offset);
 	/* Put a new file, made durable, in its place: see file_create() */
 	int (*publish)(struct file *f, bool replace);
+	/* A new file that can take the place of this one: see file_beside().
+	 * NULL: there can be none. */
+	int (*beside)(struct file *f, struct file **fresh);
 	/* Let others write to it, as nothing is appended any more; NULL: there is
 	 * no lock */
 	void (*unlock)(struct file *f);
@@ -61,6 +65,7 @@ struct file {
 	/* Gets a line if another program has changed the file. May be NULL. */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
+	bool published; /* it has its name */
 };
 
 static inline int file_read(struct file *f, void *buffer, size_t size,
@@ -103,6 +108,18 @@ static inline int file_drop_cache(struct file *f, uint64_t offset)
 static inline int file_publish(struct file *f, bool replace)
 {
 	return f->ops->publish(f, replace);
+}
+
+/*
+ * A new file, locked and nowhere to be seen, that file_publish() with `replace`
+ * puts in the place of f, if f is still there then: else -ESTALE. It has the
+ * mode, the owner, the ACL and the other attributes of f. -ESTALE: f has been
+ * moved away; -EMLINK: it has another name as well; -EOPNOTSUPP; or why there
+ * can be no file there.
+ */
+static inline int file_beside(struct file *f, struct file **fresh)
+{
+	return f->ops->beside ? f->ops->beside(f, fresh) : -EOPNOTSUPP;
 }
 
 static inline void file_unlock(struct file *f)

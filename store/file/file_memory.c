@@ -158,6 +158,12 @@ static int memory_publish(struct file *f, bool replace)
 	return 0;
 }
 
+static int memory_beside(struct file *f, struct file **fresh)
+{
+	(void)f;
+	return file_memory(fresh);
+}
+
 static void memory_close(struct file *f)
 {
 	struct memory_file *m = memory_of(f);
@@ -180,6 +186,7 @@ int file_memory(struct file **f)
 		.reserve = memory_reserve,
 		.drop_cache = memory_drop_cache,
 		.publish = memory_publish,
+		.beside = memory_beside,
 		.close = memory_close,
 	};
 	struct memory_file *m = calloc(1, sizeof(*m));

@@ -31,8 +31,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/limits.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "file/file_posix.h"
@@ -350,23 +352,37 @@ static int sync_directory(struct posix_file *p)
 	return rc;
 }
 
+/* Is the file whose place it is to take still there, and nowhere else? */
+static int check_replaced(const struct posix_file *p)
+{
+	struct stat st;
+	if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? -ESTALE : -errno;
+	if (st.st_dev != p->replaces_dev || st.st_ino != p->replaces_ino)
+		return -ESTALE;
+	return st.st_nlink == 1 ? 0 : -EMLINK;
+}
+
 int posix_publish(struct file *f, bool replace)
 {
 	struct posix_file *p = posix_of(f);
-	int rc;
+	int rc = 0;
 	if (!p->temporary)
 		return 0;
 	if (fsync(p->fd))
 		return -errno;
-	if (replace)
+	if (replace && p->replaces_ino)
+		rc = check_replaced(p);
+	if (!rc && replace)
 		rc = renameat(p->dir, p->temporary, p->dir, p->name) ? -errno :
 								       0;
-	else
+	else if (!rc)
 		rc = rename_if_free(p);
 	if (rc)
 		return rc;
 	free(p->temporary);
 	p->temporary = NULL;
+	f->published = true;
 	return sync_directory(p);
 }
 
@@ -429,6 +445,103 @@ int file_create(const char *path, mode_t mode, struct file **f)
 		file_close(&p->file);
 	else
 		*f = &p->file;
+	return rc;
+}
+
+/* ---- in the place of another ------------------------------------------ */
+
+/* One attribute; ACLs are attributes, too. Those that the kernel makes, or keeps
+ * for itself, cannot be set: then the new file has its own. */
+static int copy_attribute(int from, int to, const char *name)
+{
+	char small[256];
+	char *value = small;
+	ssize_t n = fgetxattr(from, name, small, sizeof(small));
+	if (n < 0 && errno == ERANGE) {
+		value = malloc(XATTR_SIZE_MAX);
+		if (!value)
+			return -ENOMEM;
+		n = fgetxattr(from, name, value, XATTR_SIZE_MAX);
+	}
+	int rc = n < 0 || fsetxattr(to, name, value, (size_t)n, 0) ? -errno : 0;
+	if (value != small)
+		free(value);
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM ? rc : 0;
+}
+
+static int copy_attributes(int from, int to)
+{
+	ssize_t n = flistxattr(from, NULL, 0);
+	if (n <= 0)
+		return 0; /* there are none, or cannot be any */
+	char *names = malloc((size_t)n);
+	if (!names)
+		return -ENOMEM;
+	n = flistxattr(from, names, (size_t)n);
+	int rc = 0;
+	for (char *name = names; !rc && n > 0 && name < names + n;
+	     name += strlen(name) + 1)
+		rc = copy_attribute(from, to, name);
+	free(names);
+	return rc;
+}
+
+/* What belongs to a file beside its bytes. The mode comes after the owner, whose
+ * change would take its set-id bits, and before the ACL, of which it is a part. */
+static int copy_metadata(const struct posix_file *from,
+			 const struct posix_file *to)
+{
+	struct stat st, made;
+	if (fstat(from->fd, &st) || fstat(to->fd, &made))
+		return -errno;
+	if ((st.st_uid != made.st_uid || st.st_gid != made.st_gid) &&
+	    fchown(to->fd, st.st_uid, st.st_gid))
+		return -errno;
+	if (fchmod(to->fd, st.st_mode & 07777))
+		return -errno;
+	return copy_attributes(from->fd, to->fd);
+}
+
+static struct posix_file *new_beside(const struct posix_file *old)
+{
+	struct posix_file *p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->file.ops = &posix_ops;
+	p->file.report = old->file.report;
+	p->file.report_arg = old->file.report_arg;
+	p->fd = -1;
+	p->writable = true;
+	p->owner = old->owner;
+	p->dir = fcntl(old->dir, F_DUPFD_CLOEXEC, 0);
+	p->name = strdup(old->name);
+	if (p->dir < 0 || !p->name) {
+		file_close(&p->file);
+		return NULL;
+	}
+	return p;
+}
+
+int posix_beside(struct file *f, struct file **fresh)
+{
+	struct posix_file *old = posix_of(f);
+	struct stat st;
+	if (fstat(old->fd, &st))
+		return -errno;
+	struct posix_file *p = new_beside(old);
+	if (!p)
+		return -ENOMEM;
+	p->replaces_dev = st.st_dev;
+	p->replaces_ino = st.st_ino;
+	int rc = check_replaced(p);
+	if (!rc)
+		rc = make_temporary(p);
+	if (!rc)
+		rc = copy_metadata(old, p);
+	if (rc)
+		file_close(&p->file);
+	else
+		*fresh = &p->file;
 	return rc;
 }
 

@@ -211,6 +211,7 @@ const struct file_ops posix_ops = {
 	.reserve = posix_reserve,
 	.drop_cache = posix_drop_cache,
 	.publish = posix_publish,
+	.beside = posix_beside,
 	.unlock = posix_unlock,
 	.close = posix_close,
 };

@@ -25,6 +25,9 @@ struct posix_file {
 	uint64_t reserved; /* allocated by us up to here; 0: nothing */
 	_Atomic uint64_t end; /* the size that appends have left */
 	_Atomic bool reported; /* what somebody else has done to the file */
+	/* Whose place it is to take, if ino is not 0 */
+	dev_t replaces_dev;
+	ino_t replaces_ino;
 };
 
 static inline struct posix_file *posix_of(struct file *f)
@@ -36,6 +39,7 @@ static inline struct posix_file *posix_of(struct file *f)
 extern const struct file_ops posix_ops;
 int posix_size(struct file *f, uint64_t *size);
 int posix_publish(struct file *f, bool replace);
+int posix_beside(struct file *f, struct file **fresh);
 
 /* Let others lock the file, though a child may have the descriptor open */
 void posix_unlock(struct file *f);

@@ -85,10 +85,12 @@ static uint64_t cache_share(const struct banyan_salvage *o)
 static int open_rebuilds(struct salvage *s, const char *out)
 {
 	uint64_t cache = cache_share(s->options);
-	int rc = rebuild_open(&s->work, out, 0600, cache, tell_still, &s->tell);
+	int rc = rebuild_create(&s->work, out, 0600, cache, tell_still,
+				&s->tell);
 	if (!rc)
-		rc = rebuild_open(&s->out, out, new_file_mode(s->options->mode),
-				  cache, tell_still, &s->tell);
+		rc = rebuild_create(&s->out, out,
+				    new_file_mode(s->options->mode), cache,
+				    tell_still, &s->tell);
 	return rc;
 }
 

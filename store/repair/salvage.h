@@ -15,7 +15,7 @@
 #ifndef STORE_REPAIR_SALVAGE_H
 #define STORE_REPAIR_SALVAGE_H
 
-#include "repair/rebuild.h"
+#include "engine/rebuild.h"
 #include "base/id_set.h"
 #include "repair/row_lookup.h"
 #include "repair/row_text.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "repair/rebuild.h"
+#include "engine/rebuild.h"
 
 #include <errno.h>
 
@@ -7,16 +7,22 @@
 #include "engine/write.h"
 #include "model/extent_io.h"
 #include "file/file_overlay.h"
-#include "repair/row_lookup.h"
 
-int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
-		 uint64_t cache_bytes, int (*watch)(void *arg), void *arg)
+int rebuild_create(struct rebuild *d, const char *path, mode_t mode,
+		   uint64_t cache_bytes, int (*watch)(void *arg), void *arg)
+{
+	struct file *file = NULL;
+	*d = (struct rebuild){ 0 };
+	int rc = file_create(path, mode, &file);
+	return rc ? rc : rebuild_open(d, file, cache_bytes, watch, arg);
+}
+
+int rebuild_open(struct rebuild *d, struct file *below, uint64_t cache_bytes,
+		 int (*watch)(void *arg), void *arg)
 {
 	struct banyan_options o = { .cache_bytes = cache_bytes };
-	*d = (struct rebuild){ 0 };
-	int rc = file_create(path, mode, &d->below);
-	if (!rc)
-		rc = file_deferred(d->below, watch, arg, &d->over);
+	*d = (struct rebuild){ .below = below };
+	int rc = file_deferred(d->below, watch, arg, &d->over);
 	if (rc) {
 		rebuild_drop(d);
 		return rc;
@@ -118,15 +124,70 @@ void rebuild_read_end(struct read_txn *rtxn)
 	read_txn_end(rtxn);
 }
 
+/* What was put last, be it committed or not */
+static const struct state *begin_look(struct rebuild *d, struct read_txn *rtxn)
+{
+	if (d->txn)
+		return &d->txn->state;
+	read_txn_begin(d->store, rtxn);
+	return &rtxn->state;
+}
+
+static void end_look(struct rebuild *d, struct read_txn *rtxn)
+{
+	if (!d->txn)
+		read_txn_end(rtxn);
+}
+
 int rebuild_has(struct rebuild *d, const struct row_key *key)
 {
 	struct read_txn rtxn;
-	if (d->txn)
-		return rows_has(&d->txn->state, key);
-	read_txn_begin(d->store, &rtxn);
-	int rc = rows_has(&rtxn.state, key);
-	read_txn_end(&rtxn);
+	struct row_value value;
+	const struct state *s = begin_look(d, &rtxn);
+	int rc = state_get(s, key, &value);
+	end_look(d, &rtxn);
+	return rc == 0 ? 1 : rc == -ENOENT ? 0 : rc;
+}
+
+static int find_before(const struct state *s, struct row_key *key,
+		       struct buf *value)
+{
+	struct merged_cursor *c = NULL;
+	struct row_key behind = *key;
+	size_t len = 0;
+	int rc = merged_cursor_new(&s->merged, &c);
+	if (!rc)
+		rc = merged_cursor_within(c, key->bytes, 1);
+	/* The first key behind it */
+	behind.bytes[behind.len++] = 0;
+	if (!rc)
+		rc = merged_cursor_seek_before(c, behind.bytes, behind.len);
+	if (!rc) {
+		const uint8_t *found = merged_cursor_key(c, &len);
+		memcpy(key->bytes, found, len);
+		key->len = len;
+		found = merged_cursor_value(c, &len);
+		rc = buf_set(value, found, len);
+	}
+	merged_cursor_free(c);
 	return rc;
+}
+
+int rebuild_find_before(struct rebuild *d, struct row_key *key,
+			struct buf *value)
+{
+	struct read_txn rtxn;
+	int rc = find_before(begin_look(d, &rtxn), key, value);
+	end_look(d, &rtxn);
+	return rc;
+}
+
+static int get(const struct state *s, const struct row_key *key,
+	       struct buf *value)
+{
+	struct row_value found;
+	int rc = state_get(s, key, &found);
+	return rc ? rc : buf_set(value, found.bytes, found.len);
 }
 
 int rebuild_count(struct rebuild *d, uint64_t next_id, uint64_t keys,
@@ -139,7 +200,7 @@ int rebuild_count(struct rebuild *d, uint64_t next_id, uint64_t keys,
 	int rc = rebuild_read(d, &rtxn);
 	if (rc)
 		return rc;
-	rc = rows_get(&rtxn.state, &key, &root);
+	rc = get(&rtxn.state, &key, &root);
 	rebuild_read_end(&rtxn);
 	if (!rc)
 		rc = rebuild_put(d, &key, root.data, root.len);

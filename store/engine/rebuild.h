@@ -4,8 +4,8 @@
  * nobody sees it before it is published. What the model says about rows is left
  * to whoever puts them.
  */
-#ifndef STORE_REPAIR_REBUILD_H
-#define STORE_REPAIR_REBUILD_H
+#ifndef STORE_ENGINE_REBUILD_H
+#define STORE_ENGINE_REBUILD_H
 
 #include "engine/read_txn.h"
 #include "model/extents.h"
@@ -17,9 +17,15 @@ struct rebuild {
 	struct txn *txn; /* the operation that is being filled, or NULL */
 };
 
-/* Begin one that will be at path; watch as in file_overlay.h */
-int rebuild_open(struct rebuild *d, const char *path, mode_t mode,
-		 uint64_t cache_bytes, int (*watch)(void *arg), void *arg);
+/*
+ * Begin one in a new file, which is taken over, even on failure; watch as in
+ * file_overlay.h.
+ */
+int rebuild_open(struct rebuild *d, struct file *below, uint64_t cache_bytes,
+		 int (*watch)(void *arg), void *arg);
+/* The same for one that will be at path */
+int rebuild_create(struct rebuild *d, const char *path, mode_t mode,
+		   uint64_t cache_bytes, int (*watch)(void *arg), void *arg);
 /* Drop it: nothing is left. Zeroed is fine. */
 void rebuild_drop(struct rebuild *d);
 /* Make it durable and give it its name; it is dropped, whatever comes back */
@@ -39,6 +45,13 @@ void rebuild_read_end(struct read_txn *rtxn);
 
 /* Is there a row? Sees what was put last. 1, 0, or an error. */
 int rebuild_has(struct rebuild *d, const struct row_key *key);
+
+/*
+ * The last row at or before *key, of those that begin as it does in the first
+ * byte: 0, and *key and *value are the row's; 1: none; or an error.
+ */
+int rebuild_find_before(struct rebuild *d, struct row_key *key,
+			struct buf *value);
 
 /* The last operation: it says what the counters are, of all there is */
 int rebuild_count(struct rebuild *d, uint64_t next_id, uint64_t keys,

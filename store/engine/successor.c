@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/successor.h"
+
+#include <errno.h>
+
+#include "engine/budget.h"
+#include "engine/freeze.h"
+#include "engine/open.h"
+
+/* The tables of a successor may have this part of what the host's may, so that
+ * both together keep the limit */
+#define TABLE_PART 8u
+
+void moment_take(struct store *host, struct moment *m)
+{
+	store_lock(host);
+	log_begin(host->volume->log, true);
+	*m = (struct moment){
+		.view = view_ref(host->view),
+		.seq = atomic_load(&host->visible),
+		.end = log_end(host->volume->log),
+		.time = store_now(),
+		.next_id = atomic_load(&host->next_id),
+		.keys = atomic_load(&host->keys),
+		.live = atomic_load(&host->live),
+	};
+	store_unlock(host);
+}
+
+/* ---- making and dropping ---------------------------------------------- */
+
+static int create_log(struct store *host, struct store *next)
+{
+	struct file *file = NULL;
+	int rc = file_beside(host->volume->file, &file);
+	if (rc)
+		return rc;
+	next->volume = volume_new(file, host->cache);
+	if (!next->volume) {
+		file_close(file);
+		return -ENOMEM;
+	}
+	struct volume *v = next->volume;
+	v->sb = host->volume->sb;
+	v->sb.generation++;
+	rc = store_new_file(&v->sb);
+	return rc ? rc : log_create(v->file, &v->sb, &v->log);
+}
+
+int successor_new(struct store *host, struct store **out)
+{
+	struct banyan_options o = { .cache_bytes = host->cache_limit,
+				    .report = host->report,
+				    .report_arg = host->report_arg };
+	struct store *next = NULL;
+	int rc = store_new(&o, host, &next);
+	if (rc)
+		return rc;
+	next->table_limit = host->table_limit / TABLE_PART;
+	rc = create_log(host, next);
+	if (rc)
+		successor_drop(next);
+	else
+		*out = next;
+	return rc;
+}
+
+void successor_drop(struct store *next)
+{
+	if (!next)
+		return;
+	freezer_stop(next);
+	atomic_store(&next->host->successor_bytes, 0);
+	store_unref(next);
+}
+
+/* ---- filling ---------------------------------------------------------- */
+
+static int set_view(struct store *next, struct redo_table *table,
+		    const struct tree *tree, uint64_t last_freeze)
+{
+	struct view *v =
+		view_new(table, NULL, tree, next->volume, last_freeze);
+	if (v)
+		store_set_view(next, v);
+	return v ? 0 : -ENOMEM;
+}
+
+static int write_first_freeze(struct store *next, const struct moment *m,
+			      const struct tree *tree, uint64_t index_bytes)
+{
+	uint64_t offset = 0;
+	struct freeze f = {
+		.time = m->time,
+		.automatic = true,
+		.root = tree->root,
+		.height = tree->height,
+		.next_id = m->next_id,
+		.keys = m->keys,
+		.live_bytes = m->live,
+		.index_bytes = index_bytes,
+	};
+	int rc = freeze_write(next, &f, &offset);
+	if (!rc)
+		rc = set_view(next, next->view->active, tree, offset);
+	if (rc)
+		return rc;
+	log_set_last_freeze(next->volume->log, offset);
+	next->last = f;
+	next->freezes = f.number;
+	next->index_bytes = index_bytes;
+	return 0;
+}
+
+int successor_start(struct store *next, const struct moment *m,
+		    const struct tree *tree, uint64_t index_bytes)
+{
+	struct redo_table *table = redo_table_new();
+	int rc = table ? set_view(next, table, tree, 0) : -ENOMEM;
+	redo_table_unref(table);
+	if (rc)
+		return rc;
+	next->visible = m->seq;
+	next->counted = m->seq;
+	next->next_id = m->next_id;
+	next->keys = m->keys;
+	next->live = m->live;
+	rc = write_first_freeze(next, m, tree, index_bytes);
+	return rc ? rc : freezer_start(next);
+}
+
+/* ---- taking over ------------------------------------------------------ */
+
+/* Nothing here can fail */
+static void adopt(struct store *host, struct store *next)
+{
+	struct volume *old = host->volume;
+	host->volume = volume_ref(next->volume);
+	atomic_store(&host->successor_bytes, 0);
+	store_set_view(host, view_ref(next->view));
+	host->last = next->last;
+	host->next = next->next;
+	atomic_store(&host->freezes, next->last.number);
+	atomic_store(&host->index_bytes, atomic_load(&next->index_bytes));
+	atomic_store(&host->redo_bytes, atomic_load(&next->redo_bytes));
+	budget_follow(host, host->view);
+	volume_unref(old);
+}
+
+int successor_take_over(struct store *host, struct store *next)
+{
+	struct file *file = next->volume->file;
+	int rc = log_sync(next->volume->log, NULL);
+	if (!rc)
+		rc = file_publish(file, true);
+	if (rc && !file->published)
+		return rc;
+	adopt(host, next);
+	(void)file_claim(file);
+	if (rc)
+		log_poison(host->volume->log);
+	return rc;
+}

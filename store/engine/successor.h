@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * successor.h - a store in a new file that is to take the place of another, its
+ * host.
+ *
+ * It is filled beside the host, which goes on. Both share the cache and the limit
+ * of RAM, and the numbers of freezes and operations. In the end the host takes
+ * over the file, the tables and the tree of its successor, so that all who use the
+ * host go on with these; who reads an earlier view keeps the old file open.
+ */
+#ifndef STORE_ENGINE_SUCCESSOR_H
+#define STORE_ENGINE_SUCCESSOR_H
+
+#include "engine/store.h"
+
+/* A moment of the host */
+struct moment {
+	struct view *view; /* one reference */
+	uint64_t seq; /* of the last operation */
+	struct log_position end; /* of the log */
+	timestamp time;
+	uint64_t next_id;
+	uint64_t keys;
+	uint64_t live;
+};
+
+/* Now; waits for the writer's turn */
+void moment_take(struct store *host, struct moment *m);
+
+/* One with an empty log, in a file that nobody sees. Errors as file_beside(). */
+int successor_new(struct store *host, struct store **next);
+/* Drop it: nothing is left. NULL is fine. */
+void successor_drop(struct store *next);
+
+/*
+ * The tree, which has all that the host had at the moment, becomes its first
+ * freeze. From now on it takes operations: those of the host behind the moment.
+ */
+int successor_start(struct store *next, const struct moment *m,
+		    const struct tree *tree, uint64_t index_bytes);
+
+/*
+ * In the host's turn and with its freeze_lock, when the successor has all of its
+ * operations and is not writing a freeze: give the file its name, and let the host
+ * go on with it. The successor is to be dropped, whatever comes back. If it fails
+ * the host goes on with the old file, but for one case: if nobody knows whether
+ * the new name is durable, the host is poisoned.
+ */
+int successor_take_over(struct store *host, struct store *next);
+
+#endif

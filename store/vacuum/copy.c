@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "vacuum/copy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/budget.h"
+#include "engine/freeze.h"
+#include "engine/write.h"
+#include "model/xattr.h"
+
+/* The memory of the map, and of its tables */
+#define MAP_CACHE (8u << 20)
+/* No payload is longer */
+#define BUFFER_SIZE SEGMENT_SIZE
+
+int copy_open(struct copy *c, struct store *host, struct store *next,
+	      copy_pace *pace, void *arg)
+{
+	*c = (struct copy){ .from = host->volume->file,
+			    .next = next,
+			    .pace = pace,
+			    .arg = arg };
+	c->buffer = malloc(BUFFER_SIZE);
+	if (!c->buffer)
+		return -ENOMEM;
+	int rc = file_size(c->from, &c->most);
+	return rc ? rc : extent_map_open(&c->map, c->from, MAP_CACHE);
+}
+
+void copy_close(struct copy *c)
+{
+	extent_map_close(&c->map);
+	free(c->buffer);
+	buf_free(&c->row);
+}
+
+/* ---- values ----------------------------------------------------------- */
+
+static int flush(struct copy *c)
+{
+	struct log *log = c->next->volume->log;
+	uint64_t bytes = c->used;
+	int rc = log_flush(log);
+	c->used = 0;
+	return rc ? rc : c->pace(c->arg, bytes);
+}
+
+/* Copy the bytes of an extent, to an extent that nobody shares yet */
+static int copy_bytes(struct copy *c, const struct extent *e,
+		      struct extent *fresh)
+{
+	struct log_place place;
+	int rc = 0;
+	if (e->length > BUFFER_SIZE - c->used)
+		rc = flush(c);
+	uint8_t *to = c->buffer + c->used;
+	if (!rc)
+		rc = log_read_payload(c->from, e->payload, e->payload_len,
+				      e->sum, e->start, e->length, to);
+	if (!rc)
+		rc = log_stage_payload(c->next->volume->log, RECORD_EXTENT, to,
+				       e->length, true, &place);
+	if (rc)
+		return rc;
+	c->used += e->length;
+	*fresh = (struct extent){ .payload = place.payload,
+				  .payload_len = e->length,
+				  .sum = place.sum,
+				  .length = e->length };
+	return 0;
+}
+
+/* again: it may have been copied before */
+static int copy_extent(struct copy *c, struct extent *e, bool again)
+{
+	struct extent fresh;
+	/* Of a hostile file: values made of the same bytes over and over */
+	if (!again && !e->shared && e->length > c->most - c->values)
+		return -EUCLEAN;
+	c->values += e->length;
+	int rc = again || e->shared ? extent_map_find(&c->map, e, &fresh) : 1;
+	if (rc > 0) {
+		rc = copy_bytes(c, e, &fresh);
+		if (!rc)
+			rc = extent_map_add(&c->map, e, &fresh);
+	}
+	if (rc)
+		return rc;
+	fresh.shared = e->shared;
+	*e = fresh;
+	return 0;
+}
+
+/* ---- rows ------------------------------------------------------------- */
+
+/* The row's value, with what it refers to in the new file, into c->row */
+static int copy_data(struct copy *c, struct data *d, bool again)
+{
+	int rc = 0;
+	if (d->contents == CONTENTS_EXTENTS)
+		for (uint32_t i = 0; !rc && i < d->extents; i++)
+			rc = copy_extent(c, &d->extent[i].e, again);
+	return rc ? rc : data_encode(d, &c->row);
+}
+
+static int copy_name_row(struct copy *c, const struct row_change *row,
+			 bool again)
+{
+	struct name_row name;
+	struct data d;
+	int rc = name_row_decode(&name, &d, row->value, row->value_len);
+	if (rc)
+		return rc;
+	return name.embedded ? copy_data(c, &d, again) :
+			       buf_set(&c->row, row->value, row->value_len);
+}
+
+static int copy_data_row(struct copy *c, const struct row_change *row,
+			 bool again)
+{
+	struct data d;
+	int rc = data_decode(&d, row->value, row->value_len);
+	return rc ? rc : copy_data(c, &d, again);
+}
+
+static int copy_extent_row(struct copy *c, const struct row_change *row,
+			   bool again)
+{
+	struct extent e;
+	int rc = extent_row_decode(&e, row->value, row->value_len);
+	if (!rc)
+		rc = copy_extent(c, &e, again);
+	if (rc)
+		return rc;
+	buf_reset(&c->row);
+	extent_encode(&e, &c->row);
+	return c->row.failed ? -ENOMEM : 0;
+}
+
+static int copy_xattr_row(struct copy *c, const struct row_change *row,
+			  bool again)
+{
+	struct extent e[XATTR_EXTENTS_MAX];
+	struct runs runs = { 0 };
+	int count = xattr_extents(row->value, row->value_len, e);
+	int rc = count < 0 ? count : 0;
+	if (!count)
+		return buf_set(&c->row, row->value, row->value_len);
+	for (int i = 0; !rc && i < count; i++) {
+		rc = copy_extent(c, &e[i], again);
+		if (!rc)
+			rc = runs_add(&runs, 0, &e[i]);
+	}
+	buf_reset(&c->row);
+	if (!rc)
+		rc = xattr_put_extents(&runs, &c->row);
+	runs_free(&runs);
+	return rc;
+}
+
+/* Let *row, which is not a deletion, have the value that it has in the new
+ * file. It is valid until the next one. */
+static int copy_row(struct copy *c, struct row_change *row, bool again)
+{
+	int rc = -EUCLEAN;
+	switch (row->key_len ? row->key[0] : 0) {
+	case ROW_NAME:
+		rc = copy_name_row(c, row, again);
+		break;
+	case ROW_DATA:
+		rc = copy_data_row(c, row, again);
+		break;
+	case ROW_EXTENT:
+		rc = copy_extent_row(c, row, again);
+		break;
+	case ROW_XATTR:
+		rc = copy_xattr_row(c, row, again);
+		break;
+	case ROW_LINK:
+	case ROW_ORPHAN:
+		rc = buf_set(&c->row, row->value, row->value_len);
+		break;
+	default:
+		break;
+	}
+	row->value = c->row.data;
+	row->value_len = c->row.len;
+	return rc;
+}
+
+/* ---- the tree --------------------------------------------------------- */
+
+struct rows {
+	struct copy *c;
+	struct merged_cursor *cursor;
+	bool begun;
+};
+
+static int next_row(void *arg, struct row_change *row)
+{
+	struct rows *r = arg;
+	int rc = r->begun ? merged_cursor_next(r->cursor) :
+			    merged_cursor_seek(r->cursor, "", 0);
+	r->begun = true;
+	if (rc)
+		return rc;
+	row->key = merged_cursor_key(r->cursor, &row->key_len);
+	row->value = merged_cursor_value(r->cursor, &row->value_len);
+	return copy_row(r->c, row, false);
+}
+
+/* Values that are staged go first: the log has one end */
+static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
+{
+	struct copy *c = arg;
+	struct log *log = c->next->volume->log;
+	int rc = log_commit(log);
+	uint64_t bytes = c->used + size;
+	c->used = 0;
+	if (!rc)
+		rc = freeze_write_run(c->next, run, size, offset);
+	log_begin(log, true);
+	return rc ? rc : c->pace(c->arg, bytes);
+}
+
+int copy_tree(struct copy *c, const struct moment *m, struct tree *tree,
+	      uint64_t *index_bytes)
+{
+	struct merged merged;
+	struct rows rows = { .c = c };
+	struct merge_source source = { next_row, &rows };
+	struct node_sink sink = { write_run, c, FREEZE_RUN,
+				  budget_leaf(c->next->cache_limit) };
+	struct merge_stats stats = { 0 };
+	struct tree empty = { .file = c->next->volume->file };
+	view_merged(m->view, m->seq, &merged);
+	int rc = merged_cursor_new(&merged, &rows.cursor);
+	if (rc)
+		return rc;
+	log_begin(c->next->volume->log, true);
+	rc = btree_merge(c->next->cache, &empty, &source, &sink, tree, &stats);
+	/* Values of no tree: all of theirs is in the log before its root */
+	if (rc)
+		log_abort(c->next->volume->log);
+	else
+		rc = log_commit(c->next->volume->log);
+	c->used = 0;
+	*index_bytes = stats.bytes_written;
+	merged_cursor_free(rows.cursor);
+	return rc;
+}
+
+/* ---- operations ------------------------------------------------------- */
+
+static int put_row(struct copy *c, struct row_change *row, struct txn *txn)
+{
+	struct row_key key = { .len = row->key_len };
+	memcpy(key.bytes, row->key, row->key_len);
+	if (!row->value)
+		return txn_delete(txn, &key);
+	int rc = copy_row(c, row, true);
+	/* The buffer is used again for the next one */
+	if (!rc && c->used)
+		rc = flush(c);
+	if (rc)
+		return rc;
+	return row->value_len ? txn_put(txn, &key, &c->row) :
+				txn_put_empty(txn, &key);
+}
+
+static int copy_rows(struct copy *c, struct redo_reader *in, struct txn *txn)
+{
+	struct row_change row;
+	int rc;
+	while ((rc = redo_next(in, &row)) == 0) {
+		rc = put_row(c, &row, txn);
+		if (rc)
+			return rc;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int copy_operation(struct copy *c, const uint8_t *body, size_t size)
+{
+	struct redo_reader in;
+	struct operation op;
+	struct txn *txn = NULL;
+	int rc = redo_open(&in, body, size, &op);
+	if (!rc)
+		rc = store_write_begin(c->next, op.kind, true, &txn);
+	if (rc)
+		return rc;
+	txn->op = op;
+	rc = copy_rows(c, &in, txn);
+	c->used = 0;
+	return store_write_end(c->next, rc);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * copy.h - rows and values, from the old file to the new one.
+ *
+ * Each extent becomes one extent, so that a row stays one row. What is copied is
+ * what rows refer to and nothing else: bytes of a payload that no row refers to
+ * any more are left behind.
+ */
+#ifndef STORE_VACUUM_COPY_H
+#define STORE_VACUUM_COPY_H
+
+#include "engine/successor.h"
+#include "vacuum/extent_map.h"
+
+/* Asked now and then: what it returns, if not 0, ends the copying. bytes: that
+ * were written since it was asked last. */
+typedef int copy_pace(void *arg, uint64_t bytes);
+
+struct copy {
+	struct file *from;
+	struct store *next;
+	struct extent_map map;
+	copy_pace *pace;
+	void *arg;
+	uint8_t *buffer; /* of what is staged; the first `used` bytes */
+	size_t used;
+	uint64_t values; /* bytes of extents so far */
+	uint64_t most; /* more than these there cannot be */
+	struct buf row; /* the value of the row that was copied last */
+};
+
+int copy_open(struct copy *c, struct store *host, struct store *next,
+	      copy_pace *pace, void *arg);
+void copy_close(struct copy *c); /* zeroed is fine */
+
+/* All rows of the host at that moment, as the tree of its successor */
+int copy_tree(struct copy *c, const struct moment *m, struct tree *tree,
+	      uint64_t *index_bytes);
+
+/* One operation of the host, from the body of its record */
+int copy_operation(struct copy *c, const uint8_t *body, size_t size);
+
+#endif

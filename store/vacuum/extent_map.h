@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extent_map.h - where the bytes of the old file's extents are in the new one.
+ *
+ * A vacuum needs it for extents that several values share, and for the operations
+ * that come in meanwhile: they write rows again whose values were copied before.
+ * It has a row of some 30 bytes for each extent that was copied. They are in a
+ * store of their own, in a file that has no name: so its memory has a limit,
+ * however many there are.
+ */
+#ifndef STORE_VACUUM_EXTENT_MAP_H
+#define STORE_VACUUM_EXTENT_MAP_H
+
+#include "engine/rebuild.h"
+
+struct extent_map {
+	struct rebuild rows;
+	struct buf scratch;
+};
+
+/* beside: the file in whose directory it is kept */
+int extent_map_open(struct extent_map *m, struct file *beside,
+		    uint64_t cache_bytes);
+void extent_map_close(struct extent_map *m); /* zeroed is fine */
+
+/* The bytes of the extent `from` are those of `to`, which is as long */
+int extent_map_add(struct extent_map *m, const struct extent *from,
+		   const struct extent *to);
+
+/*
+ * Where the bytes of the extent `from` are now, if they were copied in one piece:
+ * 0, and *to is as long; 1: they were not; or an error.
+ */
+int extent_map_find(struct extent_map *m, const struct extent *from,
+		    struct extent *to);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include "vacuum/vacuum.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "engine/sweep.h"
+#include "vacuum/copy.h"
+
+/* Operations are few if they take no more bytes of the log than this: writers
+ * wait while they are applied */
+#define FEW_BYTES (128u << 10)
+/* If a round has not left less to do than so many parts of what it began with,
+ * writers are too fast */
+#define SHRINK_PARTS 4u
+#define SHRINK_TO 3u
+/* Then each of the next rounds takes the writer's turn for so long, in ns */
+#define HOLD_NS INT64_C(15000000)
+/* and leaves it to writers for so long */
+#define LET_NS 3000000
+
+struct vacuum {
+	struct store *store;
+	struct store *next;
+	struct copy copy;
+	struct log_position at; /* operations up to this are in the new file */
+	uint64_t rate;
+	int (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	uint64_t done;
+	uint64_t total;
+	int64_t began;
+};
+
+static int64_t steady_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* ---- pace ------------------------------------------------------------- */
+
+/* Sleep until so many bytes are due */
+static void keep_rate(const struct vacuum *v)
+{
+	double due = (double)v->done / (double)v->rate * 1e9;
+	int64_t left = v->began + (int64_t)due - steady_now();
+	struct timespec pause = { .tv_nsec = 100000000 };
+	if (left <= 0)
+		return;
+	if (left < pause.tv_nsec)
+		pause.tv_nsec = (long)left;
+	nanosleep(&pause, NULL);
+}
+
+static int pace(void *arg, uint64_t bytes)
+{
+	struct vacuum *v = arg;
+	v->done += bytes;
+	if (v->done > v->total)
+		v->total = v->done;
+	if (log_poisoned(v->store->volume->log))
+		return -EIO;
+	if (v->rate)
+		keep_rate(v);
+	return v->progress ? v->progress(v->arg, v->done, v->total) : 0;
+}
+
+/* ---- the rows of a moment --------------------------------------------- */
+
+static int copy_moment(struct vacuum *v)
+{
+	struct moment m;
+	struct tree tree;
+	uint64_t index_bytes = 0;
+	moment_take(v->store, &m);
+	v->at = m.end;
+	v->total = m.live + atomic_load(&v->store->index_bytes) +
+		   atomic_load(&v->store->redo_bytes);
+	int rc = copy_tree(&v->copy, &m, &tree, &index_bytes);
+	if (!rc)
+		rc = successor_start(v->next, &m, &tree, index_bytes);
+	view_unref(m.view);
+	return rc;
+}
+
+/* ---- the operations since --------------------------------------------- */
+
+/* Where the log ends; in the writer's turn */
+static struct log_position end_of_log(const struct vacuum *v)
+{
+	log_begin(v->store->volume->log, true);
+	return log_end(v->store->volume->log);
+}
+
+/* Apply the operations up to `end`, or until this time (0: there is none) */
+static int catch_up(struct vacuum *v, const struct log_position *end,
+		    int64_t until)
+{
+	const struct volume *old = v->store->volume;
+	struct log_scan s;
+	struct log_record rec;
+	uint64_t size = 0;
+	if (v->at.seq >= end->seq)
+		return 0;
+	int rc = file_size(old->file, &size);
+	if (!rc)
+		rc = log_scan_open(&s, old->file, old->sb.salt, size, &v->at);
+	if (rc)
+		return rc;
+	while (!rc && s.at.seq < end->seq) {
+		if (until && steady_now() > until)
+			break;
+		rc = log_scan_next(&s, &rec);
+		if (!rc && rec.header.type == RECORD_OPERATION)
+			rc = copy_operation(&v->copy, rec.body,
+					    rec.header.body_len);
+		v->at = s.at;
+	}
+	log_scan_close(&s);
+	/* The end is known: not to reach it is no end but an error */
+	return rc > 0 ? -EBADMSG : rc;
+}
+
+static struct log_position look_at_end(const struct vacuum *v)
+{
+	store_lock(v->store);
+	struct log_position end = end_of_log(v);
+	store_unlock(v->store);
+	return end;
+}
+
+/* One round, which writers wait for; but they get on between such rounds */
+static int hold_writers(struct vacuum *v)
+{
+	store_lock(v->store);
+	struct log_position end = end_of_log(v);
+	int rc = catch_up(v, &end, steady_now() + HOLD_NS);
+	store_unlock(v->store);
+	const struct timespec pause = { .tv_nsec = LET_NS };
+	nanosleep(&pause, NULL);
+	return rc;
+}
+
+/* Rounds until there is little to do */
+static int approach(struct vacuum *v)
+{
+	struct log_position end = look_at_end(v);
+	int rc = 0;
+	while (!rc && end.offset - v->at.offset > FEW_BYTES) {
+		uint64_t before = end.offset - v->at.offset;
+		rc = catch_up(v, &end, 0);
+		end = look_at_end(v);
+		uint64_t left = end.offset - v->at.offset;
+		while (!rc && left > FEW_BYTES &&
+		       left > before / SHRINK_PARTS * SHRINK_TO) {
+			rc = hold_writers(v);
+			end = look_at_end(v);
+			left = end.offset - v->at.offset;
+		}
+	}
+	/* So that there is little to sync, too, when writers wait */
+	return rc ? rc : log_sync(v->next->volume->log, NULL);
+}
+
+/* ---- the change ------------------------------------------------------- */
+
+/* With both locks. 1: not now, the successor is writing a freeze. */
+static int finish(struct vacuum *v, struct vacuum_result *result)
+{
+	struct log_position end = end_of_log(v);
+	int rc = catch_up(v, &end, 0);
+	if (!rc && v->next->view->frozen)
+		return 1;
+	if (!rc)
+		rc = log_poisoned(v->store->volume->log);
+	if (!rc)
+		rc = file_size(v->store->volume->file, &result->before);
+	if (!rc)
+		rc = file_size(v->next->volume->file, &result->after);
+	return rc ? rc : successor_take_over(v->store, v->next);
+}
+
+static int try_finish(struct vacuum *v, struct vacuum_result *result)
+{
+	struct store *store = v->store;
+	pthread_mutex_lock(&store->freeze_lock);
+	store_lock(store);
+	int rc = finish(v, result);
+	store_unlock(store);
+	pthread_mutex_unlock(&store->freeze_lock);
+	return rc;
+}
+
+static int change_over(struct vacuum *v, struct vacuum_result *result)
+{
+	int rc;
+	do {
+		/* A freeze of the successor that is being written ends first */
+		pthread_mutex_lock(&v->next->freeze_lock);
+		pthread_mutex_unlock(&v->next->freeze_lock);
+		rc = approach(v);
+		if (!rc)
+			rc = try_finish(v, result);
+	} while (rc > 0);
+	return rc;
+}
+
+static int run(struct vacuum *v, struct vacuum_result *result)
+{
+	int rc = store_sweep(v->store);
+	if (!rc)
+		rc = successor_new(v->store, &v->next);
+	if (!rc)
+		rc = copy_open(&v->copy, v->store, v->next, pace, v);
+	if (!rc)
+		rc = copy_moment(v);
+	if (!rc)
+		rc = change_over(v, result);
+	copy_close(&v->copy);
+	successor_drop(v->next);
+	return rc;
+}
+
+int store_vacuum(struct store *store, uint64_t rate,
+		 int (*progress)(void *arg, uint64_t done, uint64_t total),
+		 void *arg, struct vacuum_result *result)
+{
+	struct vacuum v = { .store = store,
+			    .rate = rate,
+			    .progress = progress,
+			    .arg = arg,
+			    .began = steady_now() };
+	if (store->read_only)
+		return -EROFS;
+	if (atomic_exchange(&store->vacuuming, true))
+		return -EBUSY;
+	/* The file of the past is closed here, not by a writer: to free its blocks
+	 * may take long */
+	struct volume *old = store_volume(store);
+	int rc = run(&v, result);
+	if (!rc)
+		store_reap(store);
+	volume_unref(old);
+	atomic_store(&store->vacuuming, false);
+	if (is_damage(rc))
+		store_report(store, "vacuum: the file is damaged; nothing was "
+				    "changed (see 'banyan check')");
+	return rc;
+}
