@@ -79,8 +79,7 @@ void successor_drop(struct store *next)
 static int set_view(struct store *next, struct redo_table *table,
 		    const struct tree *tree, uint64_t last_freeze)
 {
-	struct view *v =
-		view_new(table, NULL, tree, next->volume, last_freeze);
+	struct view *v = view_new(table, NULL, tree, next->volume, last_freeze);
 	if (v)
 		store_set_view(next, v);
 	return v ? 0 : -ENOMEM;

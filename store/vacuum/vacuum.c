@@ -17,7 +17,11 @@
 /* Then each of the next rounds takes the writer's turn for so long, in ns */
 #define HOLD_NS INT64_C(15000000)
 /* and leaves it to writers for so long */
-#define LET_NS 3000000
+#define LET_NS 2000000
+
+/* Both files are synced so often before writers have to wait for it, if that
+ * takes long */
+#define SYNCS 2u
 
 struct vacuum {
 	struct store *store;
@@ -160,16 +164,40 @@ static int approach(struct vacuum *v)
 			left = end.offset - v->at.offset;
 		}
 	}
-	/* So that there is little to sync, too, when writers wait */
-	return rc ? rc : log_sync(v->next->volume->log, NULL);
+	return rc;
+}
+
+/*
+ * Writers wait for the last sync, so little is to be left for it, too. Each of
+ * these has only what was written during the one before. The old file is synced
+ * as well: where both are in one journal, one waits for the other's blocks.
+ */
+static int settle(struct vacuum *v)
+{
+	for (unsigned i = 0; i < SYNCS; i++) {
+		int rc = approach(v);
+		int64_t began = steady_now();
+		if (!rc)
+			rc = log_sync(v->store->volume->log, NULL);
+		if (!rc)
+			rc = log_sync(v->next->volume->log, NULL);
+		if (rc)
+			return rc;
+		if (steady_now() - began < HOLD_NS)
+			break;
+	}
+	return approach(v);
 }
 
 /* ---- the change ------------------------------------------------------- */
 
-/* With both locks. 1: not now, the successor is writing a freeze. */
+/* With both locks. 1: not now: the successor is writing a freeze, or there is
+ * much to do again. */
 static int finish(struct vacuum *v, struct vacuum_result *result)
 {
 	struct log_position end = end_of_log(v);
+	if (end.offset - v->at.offset > 4 * FEW_BYTES)
+		return 1;
 	int rc = catch_up(v, &end, 0);
 	if (!rc && v->next->view->frozen)
 		return 1;
@@ -200,7 +228,7 @@ static int change_over(struct vacuum *v, struct vacuum_result *result)
 		/* A freeze of the successor that is being written ends first */
 		pthread_mutex_lock(&v->next->freeze_lock);
 		pthread_mutex_unlock(&v->next->freeze_lock);
-		rc = approach(v);
+		rc = settle(v);
 		if (!rc)
 			rc = try_finish(v, result);
 	} while (rc > 0);
