@@ -698,8 +698,8 @@ struct banyan_vacuum_result {
  *
  * Needs room on the disk for the new file beside the old one. Other threads go on
  * reading and writing; writers wait some milliseconds at the end. When it returns
- * 0 the new file is durable. On an error nothing has changed: -EROFS, -EINVAL (a
- * batch or a view), -EBUSY (another vacuum is running), -ENOSPC, what progress
+ * 0 the new file is durable. On an error nothing has changed: -EROFS (of a view,
+ * too), -EINVAL (a batch), -EBUSY (another vacuum is running), -ENOSPC, what progress
  * has returned; -EMLINK: the file has other names (hard links), which would go on
  * to mean the old file; -ESTALE: it is not any more where it was opened;
  * -EACCES, ...: there can be no new file in its directory; -EUCLEAN, -EBADMSG:

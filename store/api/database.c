@@ -51,7 +51,7 @@ int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
 	struct vacuum_result r = { 0 };
 	int rc = handle_check(db);
 	if (!rc && db->kind != HANDLE_STORE)
-		rc = -EINVAL;
+		rc = db->kind == HANDLE_VIEW ? -EROFS : -EINVAL;
 	if (!rc)
 		rc = sized_take(&o, sizeof(o), sizeof(o), options);
 	if (!rc)

@@ -209,8 +209,10 @@ static uint64_t leaf_of(banyan *db, const char *name)
 	     level--) {
 		const struct node *node = NULL;
 		unsigned i = 1;
-		assert_int_equal(
-			cache_get(db->store->cache, db->store->volume->file, &ref, level, &node), 0);
+		assert_int_equal(cache_get(db->store->cache,
+					   db->store->volume->file, &ref, level,
+					   &node),
+				 0);
 		while (i < node->count &&
 		       node_compare(node, i, key.bytes, key.len) <= 0)
 			i++;

@@ -71,8 +71,8 @@ static uint64_t last_leaf(banyan *db)
 	struct tree tree = db->store->view->tree;
 	const struct node *node = NULL;
 	const struct node *child = NULL;
-	assert_int_equal(cache_get(db->store->cache, db->store->volume->file, &tree.root,
-				   tree.height - 1, &node),
+	assert_int_equal(cache_get(db->store->cache, db->store->volume->file,
+				   &tree.root, tree.height - 1, &node),
 			 0);
 	while (node->level) {
 		assert_int_equal(cache_get_child(db->store->cache, node,

@@ -218,7 +218,8 @@ static void node_seeds(void)
 		fail("the tree has not two levels");
 	struct node_ref ref = db->store->view->tree.root;
 	node_seed(db, "root", &ref, 1);
-	if (cache_get(db->store->cache, db->store->volume->file, &ref, 1, &root))
+	if (cache_get(db->store->cache, db->store->volume->file, &ref, 1,
+		      &root))
 		fail("cannot load the root");
 	for (unsigned i = 0; i < root->count && i < 3; i++) {
 		char name[16];

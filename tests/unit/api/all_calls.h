@@ -105,6 +105,7 @@ CALL(walk, banyan_walk(s->db, "", NULL, true, call_visit, NULL))
 CALL(begin, banyan_begin(s->db, &handle))
 CALL(sync, banyan_sync(s->db))
 CALL(freeze, banyan_freeze(s->db))
+CALL(vacuum, banyan_vacuum(s->db, NULL, NULL))
 CALL(freezes, banyan_freezes(s->db, call_freeze_visit, NULL))
 CALL(get_stat, banyan_get_stat(s->db, &stat))
 
@@ -134,7 +135,7 @@ static const struct call {
 	ENTRY(remove),	     ENTRY(alias),	    ENTRY(rename),
 	ENTRY(make_space),   ENTRY(walk),	    ENTRY(begin),
 	ENTRY(sync),	     ENTRY(freeze),	    ENTRY(freezes),
-	ENTRY(get_stat),
+	ENTRY(vacuum),	     ENTRY(get_stat),
 };
 
 #undef ENTRY

@@ -508,6 +508,7 @@ static void of_the_whole(void **state)
 	char out[TEMP_FILE_MAX];
 	SAYS(banyan_sync(NULL), -EINVAL);
 	SAYS(banyan_freeze(NULL), -EINVAL);
+	SAYS(banyan_vacuum(NULL, NULL, NULL), -EINVAL);
 	SAYS(banyan_freezes(NULL, call_freeze_visit, NULL), -EINVAL);
 	SAYS(banyan_freezes(x->db, NULL, NULL), -EINVAL);
 	SAYS(banyan_get_stat(NULL, &stat), -EINVAL);
@@ -606,6 +607,7 @@ static const struct kind {
 	{ "banyan_begin", -EROFS, -EINVAL },
 	{ "banyan_sync", 0, -EINVAL },
 	{ "banyan_freeze", -EROFS, -EINVAL },
+	{ "banyan_vacuum", -EROFS, -EINVAL },
 };
 
 static const struct kind *kind_of(const char *name)

@@ -69,8 +69,9 @@ static void add_dense(banyan *db, unsigned record)
 	}
 	assert_int_equal(encode_table(&op, table, &body), 0);
 	log_begin(db->store->volume->log, true);
-	assert_int_equal(log_stage_body(db->store->volume->log, RECORD_OPERATION,
-					body.data, body.len, &offset),
+	assert_int_equal(log_stage_body(db->store->volume->log,
+					RECORD_OPERATION, body.data, body.len,
+					&offset),
 			 0);
 	assert_int_equal(log_commit(db->store->volume->log), 0);
 	redo_table_unref(table);
@@ -469,10 +470,11 @@ static void strange_operations_do_no_harm(void **state)
 		for (uint64_t k = 1 + test_below(&random, 3); k; k--) {
 			strange_body(&random, &body);
 			log_begin(db->store->volume->log, true);
-			assert_int_equal(
-				log_stage_body(db->store->volume->log, RECORD_OPERATION,
-					       body.data, body.len, &offset),
-				0);
+			assert_int_equal(log_stage_body(db->store->volume->log,
+							RECORD_OPERATION,
+							body.data, body.len,
+							&offset),
+					 0);
 			assert_int_equal(log_commit(db->store->volume->log), 0);
 		}
 		f = killed(f, db);
