@@ -172,6 +172,12 @@ pid_t banyan_holder(const char *path);
 /* The handle cannot write, for ever */
 bool banyan_read_only(const banyan *db);
 
+/* As struct timespec has it: of times before 1970, too, nsec counts upwards */
+struct banyan_time {
+	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
+	uint64_t nsec; /* 0 to 999999999 */
+};
+
 /*
  * A read-only handle that shows what is committed now, for as long as it is open,
  * whatever is written meanwhile. Making one takes microseconds; it shares the
@@ -180,13 +186,19 @@ bool banyan_read_only(const banyan *db);
  */
 int banyan_view(banyan *db, banyan **view);
 
-/* ---- Data ------------------------------------------------------------- */
+/*
+ * Likewise the state of the past: at the freeze with this number, or after the last
+ * operation that came before or at that time. The past begins with the first freeze
+ * in the file: -ENOENT if it is later, or if there is no such freeze. An operation
+ * has the time of the system's clock, so if that was set back, the first operation
+ * that is later ends the state that is shown. A view at a time takes as long as
+ * replay from the freeze before it would, and has these operations in memory.
+ * -EINVAL for a view and for a batch.
+ */
+int banyan_view_at_freeze(banyan *db, uint64_t number, banyan **view);
+int banyan_view_at_time(banyan *db, struct banyan_time time, banyan **view);
 
-/* As struct timespec has it: of times before 1970, too, nsec counts upwards */
-struct banyan_time {
-	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
-	uint64_t nsec; /* 0 to 999999999 */
-};
+/* ---- Data ------------------------------------------------------------- */
 
 /*
  * Attributes of a Data. mode has the type bits of stat(2).

@@ -79,6 +79,8 @@ static int write_record(struct store *store, struct txn *txn)
 	uint64_t offset = 0;
 	/* A batch of deletes is to go where its deletes alone would */
 	log_makes_room(store->volume->log, txn->makes_room);
+	if (!txn->op.time)
+		txn->op.time = store_stamp(store);
 	int rc = txn_encode(txn);
 	if (!rc)
 		rc = log_stage_body(store->volume->log, RECORD_OPERATION,

@@ -151,6 +151,7 @@ static void what_is_told_of_errors(void **state)
 
 static void what_a_handle_is(void **state)
 {
+	const struct banyan_time now = { .sec = INT64_MAX };
 	struct fixture *x = *state;
 	SAYS(banyan_holder(NULL), -EINVAL);
 	assert_true(banyan_holder("/nowhere/at/all") < -1);
@@ -166,6 +167,11 @@ static void what_a_handle_is(void **state)
 	SAYS(banyan_view(NULL, &x->none), -EINVAL);
 	SAYS(banyan_view(x->db, NULL), -EINVAL);
 	SAYS(banyan_view(x->view, NULL), -EINVAL);
+	SAYS(banyan_view_at_freeze(NULL, 1, &x->none), -EINVAL);
+	SAYS(banyan_view_at_freeze(x->db, 1, NULL), -EINVAL);
+	SAYS(banyan_view_at_freeze(x->db, 0, &x->none), -ENOENT);
+	SAYS(banyan_view_at_time(NULL, now, &x->none), -EINVAL);
+	SAYS(banyan_view_at_time(x->db, now, NULL), -EINVAL);
 	SAYS(banyan_begin(NULL, &x->none), -EINVAL);
 	SAYS(banyan_begin(x->db, NULL), -EINVAL);
 	SAYS(banyan_begin(x->view, &x->none), -EROFS);
@@ -586,6 +592,8 @@ static const struct kind {
 	int of_batch;
 } kinds[] = {
 	{ "banyan_view", 0, -EINVAL },
+	{ "banyan_view_at_freeze", -EINVAL, -EINVAL },
+	{ "banyan_view_at_time", -EINVAL, -EINVAL },
 	{ "banyan_insert", -EROFS, 0 },
 	{ "banyan_insert_unnamed", -EROFS, 0 },
 	{ "banyan_insert_data", -EROFS, 0 },
