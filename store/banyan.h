@@ -526,6 +526,31 @@ typedef int banyan_visit(void *arg, const char *path,
 int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 		bool recursive, banyan_visit *visit, void *arg);
 
+/* ---- differences ------------------------------------------------------ */
+
+/* A key whose Data is not the same in two states */
+struct banyan_change {
+	const char *path; /* of the key, without a slash at its beginning */
+	/* NULL: there is no such key before, or after */
+	const struct banyan_attr *before;
+	const struct banyan_attr *after;
+};
+
+/*
+ * Visit each key that was added, removed or changed from one state to the other:
+ * two views, or a view and the database, of one banyan_open(); else -EXDEV. A key
+ * was changed if it points to another Data, or if the Data or its attributes were
+ * changed; of a key space its mode, owner and extended attributes count. Each
+ * alias of a Data is a key. A key space that was moved is removed and added; what
+ * is in it has moved with it, and is not told. The order is by key space and name.
+ * A visit that returns non-zero ends it with that value; what it is given is valid
+ * until it returns. The cost follows what has changed, unless a vacuum was between
+ * the two states. -EINVAL for a batch.
+ */
+int banyan_diff(banyan *before, banyan *after,
+		int (*visit)(void *arg, const struct banyan_change *change),
+		void *arg);
+
 /* ---- batches ---------------------------------------------------------- */
 
 /*
@@ -542,8 +567,8 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
  * it is full (about 2.5 MiB of keys and of values up to a few hundred bytes;
  * longer values count little). Where memory, space or the disk fails in the
  * middle of an operation that cannot be taken back alone, the whole batch is
- * lost: this error is what all its operations and banyan_commit() then say, and
- * nothing of it is applied.
+ * lost: this error is what all its operations, reads through it and
+ * banyan_commit() then say, and nothing of it is applied.
  *
  * A cursor shows what the batch has done before the cursor was made; what it does
  * later may be seen or not.

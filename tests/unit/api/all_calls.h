@@ -68,7 +68,15 @@ static inline int call_freeze_visit(void *arg,
 	return 0;
 }
 
+static inline int call_diff_visit(void *arg, const struct banyan_change *change)
+{
+	(void)arg;
+	(void)change;
+	return 0;
+}
+
 CALL(view, banyan_view(s->db, &handle))
+CALL(diff, banyan_diff(s->db, s->db, call_diff_visit, NULL))
 CALL(view_at_freeze, banyan_view_at_freeze(s->db, 1, &handle))
 CALL(view_at_time, banyan_view_at_time(s->db, future, &handle))
 CALL(search, banyan_search(s->space, "k", 1, &data, NULL))
@@ -125,28 +133,21 @@ static const struct call {
 	const char *name;
 	int64_t (*run)(const struct subject *s);
 } all_calls[] = {
-	ENTRY(view),	       ENTRY(view_at_freeze),
-	ENTRY(view_at_time),   ENTRY(search),
-	ENTRY(insert),	       ENTRY(insert_data),
-	ENTRY(insert_unnamed), ENTRY(delete),
-	ENTRY(move),	       ENTRY(parent),
-	ENTRY(get_attr),       ENTRY(set_attr),
-	ENTRY(read),	       ENTRY(fetch),
-	ENTRY(write),	       ENTRY(truncate),
-	ENTRY(punch),	       ENTRY(clone),
-	ENTRY(seek_data),      ENTRY(seek_hole),
-	ENTRY(get_xattr),      ENTRY(set_xattr),
-	ENTRY(list_xattr),     ENTRY(remove_xattr),
-	ENTRY(scan),	       ENTRY(next),
-	ENTRY(entry_data),     ENTRY(seek),
-	ENTRY(find),	       ENTRY(put),
-	ENTRY(put_data),       ENTRY(get),
-	ENTRY(remove),	       ENTRY(alias),
-	ENTRY(rename),	       ENTRY(make_space),
-	ENTRY(walk),	       ENTRY(begin),
-	ENTRY(sync),	       ENTRY(freeze),
-	ENTRY(freezes),	       ENTRY(vacuum),
-	ENTRY(get_stat),
+	ENTRY(view),	     ENTRY(diff),	    ENTRY(view_at_freeze),
+	ENTRY(view_at_time), ENTRY(search),	    ENTRY(insert),
+	ENTRY(insert_data),  ENTRY(insert_unnamed), ENTRY(delete),
+	ENTRY(move),	     ENTRY(parent),	    ENTRY(get_attr),
+	ENTRY(set_attr),     ENTRY(read),	    ENTRY(fetch),
+	ENTRY(write),	     ENTRY(truncate),	    ENTRY(punch),
+	ENTRY(clone),	     ENTRY(seek_data),	    ENTRY(seek_hole),
+	ENTRY(get_xattr),    ENTRY(set_xattr),	    ENTRY(list_xattr),
+	ENTRY(remove_xattr), ENTRY(scan),	    ENTRY(next),
+	ENTRY(entry_data),   ENTRY(seek),	    ENTRY(find),
+	ENTRY(put),	     ENTRY(put_data),	    ENTRY(get),
+	ENTRY(remove),	     ENTRY(alias),	    ENTRY(rename),
+	ENTRY(make_space),   ENTRY(walk),	    ENTRY(begin),
+	ENTRY(sync),	     ENTRY(freeze),	    ENTRY(freezes),
+	ENTRY(vacuum),	     ENTRY(get_stat),
 };
 
 #undef ENTRY

@@ -354,6 +354,9 @@ static void to_put(void **state)
 	SAYS(banyan_make_space(x->db, "", 0), -EEXIST);
 	SAYS(banyan_make_space(x->db, "file", BANYAN_PARENTS), -EEXIST);
 	SAYS(banyan_walk(NULL, "", NULL, true, call_visit, NULL), -EINVAL);
+	SAYS(banyan_diff(NULL, x->db, call_diff_visit, NULL), -EINVAL);
+	SAYS(banyan_diff(x->db, NULL, call_diff_visit, NULL), -EINVAL);
+	SAYS(banyan_diff(x->db, x->db, NULL, NULL), -EINVAL);
 	SAYS(banyan_walk(x->db, NULL, NULL, true, call_visit, NULL), -EINVAL);
 	SAYS(banyan_walk(x->db, "", NULL, true, NULL, NULL), -EINVAL);
 	SAYS(banyan_walk(x->db, "file", NULL, true, call_visit, NULL),
@@ -592,6 +595,7 @@ static const struct kind {
 	int of_batch;
 } kinds[] = {
 	{ "banyan_view", 0, -EINVAL },
+	{ "banyan_diff", 0, -EINVAL },
 	{ "banyan_view_at_freeze", -EINVAL, -EINVAL },
 	{ "banyan_view_at_time", -EINVAL, -EINVAL },
 	{ "banyan_insert", -EROFS, 0 },
