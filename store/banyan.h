@@ -734,7 +734,8 @@ struct banyan_vacuum_result {
  * until they close it.
  *
  * Needs room on the disk for the new file beside the old one. Other threads go on
- * reading and writing; writers wait some milliseconds at the end. When it returns
+ * reading and writing; writers wait some milliseconds at the end, and are slowed
+ * down before if the vacuum cannot keep up with them. Waits for an open batch. When it returns
  * 0 the new file is durable. On an error nothing has changed: -EROFS (of a view,
  * too), -EINVAL (a batch), -EBUSY (another vacuum is running), -ENOSPC, what progress
  * has returned; -EMLINK: the file has other names (hard links), which would go on

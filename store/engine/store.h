@@ -73,6 +73,7 @@ struct store {
 	struct store *host;
 	_Atomic uint64_t successor_bytes; /* of the tables of a host's */
 	_Atomic bool vacuuming;
+	_Atomic uint32_t brake; /* ns that each operation waits for it first */
 
 	sem_t write_turn;
 	struct txn txn; /* in the making; under write_turn */

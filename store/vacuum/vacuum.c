@@ -14,11 +14,12 @@
  * writers are too fast */
 #define SHRINK_PARTS 4u
 #define SHRINK_TO 3u
-/* Then each of the next rounds takes the writer's turn for so long, in ns */
-#define HOLD_NS INT64_C(15000000)
-/* and leaves it to writers for so long */
-#define LET_NS 2000000
-
+/* Then each of their operations waits for so long first, and twice as long after
+ * each round that has not shrunk either; ns */
+#define BRAKE_FIRST 50000u
+#define BRAKE_MOST 10000000u
+/* A sync that takes less than this may be waited for */
+#define SYNC_SHORT INT64_C(15000000) /* ns */
 /* Both files are synced so often before writers have to wait for it, if that
  * takes long */
 #define SYNCS 2u
@@ -34,6 +35,7 @@ struct vacuum {
 	uint64_t done;
 	uint64_t total;
 	int64_t began;
+	bool finishing; /* writers wait */
 };
 
 static int64_t steady_now(void)
@@ -66,6 +68,9 @@ static int pace(void *arg, uint64_t bytes)
 		v->total = v->done;
 	if (log_poisoned(v->store->volume->log))
 		return -EIO;
+	/* Nobody is called with locks held, who might call the store */
+	if (v->finishing)
+		return 0;
 	if (v->rate)
 		keep_rate(v);
 	return v->progress ? v->progress(v->arg, v->done, v->total) : 0;
@@ -98,9 +103,8 @@ static struct log_position end_of_log(const struct vacuum *v)
 	return log_end(v->store->volume->log);
 }
 
-/* Apply the operations up to `end`, or until this time (0: there is none) */
-static int catch_up(struct vacuum *v, const struct log_position *end,
-		    int64_t until)
+/* Apply the operations up to `end` */
+static int catch_up(struct vacuum *v, const struct log_position *end)
 {
 	const struct volume *old = v->store->volume;
 	struct log_scan s;
@@ -114,8 +118,6 @@ static int catch_up(struct vacuum *v, const struct log_position *end,
 	if (rc)
 		return rc;
 	while (!rc && s.at.seq < end->seq) {
-		if (until && steady_now() > until)
-			break;
 		rc = log_scan_next(&s, &rec);
 		if (!rc && rec.header.type == RECORD_OPERATION)
 			rc = copy_operation(&v->copy, rec.body,
@@ -135,34 +137,26 @@ static struct log_position look_at_end(const struct vacuum *v)
 	return end;
 }
 
-/* One round, which writers wait for; but they get on between such rounds */
-static int hold_writers(struct vacuum *v)
+static void brake(struct vacuum *v)
 {
-	store_lock(v->store);
-	struct log_position end = end_of_log(v);
-	int rc = catch_up(v, &end, steady_now() + HOLD_NS);
-	store_unlock(v->store);
-	const struct timespec pause = { .tv_nsec = LET_NS };
-	nanosleep(&pause, NULL);
-	return rc;
+	uint32_t ns = atomic_load(&v->store->brake);
+	ns = ns ? 2 * ns : BRAKE_FIRST;
+	atomic_store(&v->store->brake, ns < BRAKE_MOST ? ns : BRAKE_MOST);
 }
 
 /* Rounds until there is little to do */
 static int approach(struct vacuum *v)
 {
 	struct log_position end = look_at_end(v);
+	uint64_t left = end.offset - v->at.offset;
 	int rc = 0;
-	while (!rc && end.offset - v->at.offset > FEW_BYTES) {
-		uint64_t before = end.offset - v->at.offset;
-		rc = catch_up(v, &end, 0);
+	while (!rc && left > FEW_BYTES) {
+		uint64_t before = left;
+		rc = catch_up(v, &end);
 		end = look_at_end(v);
-		uint64_t left = end.offset - v->at.offset;
-		while (!rc && left > FEW_BYTES &&
-		       left > before / SHRINK_PARTS * SHRINK_TO) {
-			rc = hold_writers(v);
-			end = look_at_end(v);
-			left = end.offset - v->at.offset;
-		}
+		left = end.offset - v->at.offset;
+		if (left > before / SHRINK_PARTS * SHRINK_TO)
+			brake(v);
 	}
 	return rc;
 }
@@ -183,7 +177,7 @@ static int settle(struct vacuum *v)
 			rc = log_sync(v->next->volume->log, NULL);
 		if (rc)
 			return rc;
-		if (steady_now() - began < HOLD_NS)
+		if (steady_now() - began < SYNC_SHORT)
 			break;
 	}
 	return approach(v);
@@ -198,7 +192,7 @@ static int finish(struct vacuum *v, struct vacuum_result *result)
 	struct log_position end = end_of_log(v);
 	if (end.offset - v->at.offset > 4 * FEW_BYTES)
 		return 1;
-	int rc = catch_up(v, &end, 0);
+	int rc = catch_up(v, &end);
 	if (!rc && v->next->view->frozen)
 		return 1;
 	if (!rc)
@@ -215,7 +209,9 @@ static int try_finish(struct vacuum *v, struct vacuum_result *result)
 	struct store *store = v->store;
 	pthread_mutex_lock(&store->freeze_lock);
 	store_lock(store);
+	v->finishing = true;
 	int rc = finish(v, result);
+	v->finishing = false;
 	store_unlock(store);
 	pthread_mutex_unlock(&store->freeze_lock);
 	return rc;
@@ -246,6 +242,7 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 		rc = copy_moment(v);
 	if (!rc)
 		rc = change_over(v, result);
+	atomic_store(&v->store->brake, 0);
 	copy_close(&v->copy);
 	successor_drop(v->next);
 	return rc;
