@@ -712,7 +712,9 @@ int banyan_freezes(banyan *db,
 
 struct banyan_vacuum_options {
 	size_t struct_size;
-	uint64_t rate; /* bytes a second at most; 0: as fast as it goes */
+	/* Bytes a second at most, but for what is written meanwhile; 0: as fast as it
+	 * goes */
+	uint64_t rate;
 	/* Told now and then how many bytes were written, of about how many; what
 	 * it returns, if not 0, ends the vacuum. May be NULL. */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);

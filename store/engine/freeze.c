@@ -219,6 +219,41 @@ int freeze_all(struct store *store, bool automatic)
 	return rc;
 }
 
+int freeze_waiting(struct store *store)
+{
+	pthread_mutex_lock(&store->freeze_lock);
+	int rc = merge(store);
+	pthread_mutex_unlock(&store->freeze_lock);
+	return rc;
+}
+
+int freeze_renumber(struct store *store)
+{
+	const struct view *v = store->view;
+	struct freeze f = store->last;
+	uint64_t offset = 0;
+	assert(!v->frozen);
+	struct view *same = view_new(v->active, NULL, &v->tree, v->volume, 0);
+	if (!same)
+		return -ENOMEM;
+	f.previous = v->last_freeze;
+	f.number = new_number(store);
+	f.durable_to = log_durable_to(store->volume->log);
+	int rc = write_freeze(store, &f, &offset);
+	if (rc) {
+		view_unref(same);
+		return rc;
+	}
+	store_lock(store);
+	log_set_last_freeze(store->volume->log, offset);
+	same->last_freeze = offset;
+	store_set_view(store, same);
+	store_unlock(store);
+	store->last = f;
+	atomic_store(&store->freezes, f.number);
+	return 0;
+}
+
 int freeze_replayed(struct store *store, const struct log_position *at)
 {
 	pthread_mutex_lock(&store->freeze_lock);

@@ -7,6 +7,11 @@
 
 /* Freeze what there is, whole: for banyan_freeze() and banyan_close() */
 int freeze_all(struct store *store, bool automatic);
+/* If a table waits to be merged, or is being merged, see it through */
+int freeze_waiting(struct store *store);
+/* With freeze_lock, when no table waits: write the last freeze once more, with a
+ * number of its own. A sync makes it durable. */
+int freeze_renumber(struct store *store);
 /* While opening: freeze what was replayed, which is all before this position */
 int freeze_replayed(struct store *store, const struct log_position *at);
 /* After a commit, in the writer's turn: is it time? */

@@ -149,7 +149,13 @@ static void adopt(struct store *host, struct store *next)
 int successor_take_over(struct store *host, struct store *next)
 {
 	struct file *file = next->volume->file;
-	int rc = log_sync(next->volume->log, NULL);
+	int rc = 0;
+	/* Freezes of the host since then have greater numbers, which must not be
+	 * given again */
+	if (next->last.number != atomic_load(&host->numbered))
+		rc = freeze_renumber(next);
+	if (!rc)
+		rc = log_sync(next->volume->log, NULL);
 	if (!rc)
 		rc = file_publish(file, true);
 	if (rc && !file->published)

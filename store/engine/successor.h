@@ -40,8 +40,8 @@ int successor_start(struct store *next, const struct moment *m,
 		    const struct tree *tree, uint64_t index_bytes);
 
 /*
- * In the host's turn and with its freeze_lock, when the successor has all of its
- * operations and is not writing a freeze: give the file its name, and let the host
+ * In the host's turn and with both freeze_locks, when the successor has all of its
+ * operations and no table waits to be merged: give the file its name, and let the host
  * go on with it. The successor is to be dropped, whatever comes back. If it fails
  * the host goes on with the old file, but for one case: if nobody knows whether
  * the new name is durable, the host is poisoned.

@@ -24,8 +24,7 @@ int copy_open(struct copy *c, struct store *host, struct store *next,
 	c->buffer = malloc(BUFFER_SIZE);
 	if (!c->buffer)
 		return -ENOMEM;
-	int rc = file_size(c->from, &c->most);
-	return rc ? rc : extent_map_open(&c->map, c->from, MAP_CACHE);
+	return extent_map_open(&c->map, c->from, MAP_CACHE);
 }
 
 void copy_close(struct copy *c)
@@ -75,11 +74,12 @@ static int copy_bytes(struct copy *c, const struct extent *e,
 static int copy_extent(struct copy *c, struct extent *e, bool again)
 {
 	struct extent fresh;
+	bool once = !again && !e->shared;
 	/* Of a hostile file: values made of the same bytes over and over */
-	if (!again && !e->shared && e->length > c->most - c->values)
+	if (once && e->length > c->most - c->values)
 		return -EUCLEAN;
-	c->values += e->length;
-	int rc = again || e->shared ? extent_map_find(&c->map, e, &fresh) : 1;
+	c->values += once ? e->length : 0;
+	int rc = once ? 1 : extent_map_find(&c->map, e, &fresh);
 	if (rc > 0) {
 		rc = copy_bytes(c, e, &fresh);
 		if (!rc)
@@ -235,7 +235,10 @@ int copy_tree(struct copy *c, const struct moment *m, struct tree *tree,
 	struct merge_stats stats = { 0 };
 	struct tree empty = { .file = c->next->volume->file };
 	view_merged(m->view, m->seq, &merged);
-	int rc = merged_cursor_new(&merged, &rows.cursor);
+	/* After the moment, so that all values of it are in there */
+	int rc = file_size(c->from, &c->most);
+	if (!rc)
+		rc = merged_cursor_new(&merged, &rows.cursor);
 	if (rc)
 		return rc;
 	log_begin(c->next->volume->log, true);

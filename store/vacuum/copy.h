@@ -24,7 +24,7 @@ struct copy {
 	void *arg;
 	uint8_t *buffer; /* of what is staged; the first `used` bytes */
 	size_t used;
-	uint64_t values; /* bytes of extents so far */
+	uint64_t values; /* bytes so far of extents that nobody shares */
 	uint64_t most; /* more than these there cannot be */
 	struct buf row; /* the value of the row that was copied last */
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "engine/freeze.h"
 #include "engine/sweep.h"
 #include "vacuum/copy.h"
 
@@ -20,6 +21,10 @@
 #define BRAKE_MOST 10000000u
 /* A sync that takes less than this may be waited for */
 #define SYNC_SHORT INT64_C(15000000) /* ns */
+
+/* Bytes of operations that are applied before progress is asked again */
+#define ASK_BYTES (256u << 10)
+
 /* Both files are synced so often before writers have to wait for it, if that
  * takes long */
 #define SYNCS 2u
@@ -35,7 +40,9 @@ struct vacuum {
 	uint64_t done;
 	uint64_t total;
 	int64_t began;
-	bool finishing; /* writers wait */
+	uint64_t untold; /* bytes of operations since it was asked last */
+	bool in_turn; /* writers wait */
+	int stopped; /* what progress has returned to end it */
 };
 
 static int64_t steady_now(void)
@@ -68,12 +75,27 @@ static int pace(void *arg, uint64_t bytes)
 		v->total = v->done;
 	if (log_poisoned(v->store->volume->log))
 		return -EIO;
-	/* Nobody is called with locks held, who might call the store */
-	if (v->finishing)
+	/* Nobody is to wait longer for a rate, nor for what progress does: it may
+	 * want to write, too */
+	if (v->in_turn)
 		return 0;
 	if (v->rate)
 		keep_rate(v);
-	return v->progress ? v->progress(v->arg, v->done, v->total) : 0;
+	if (v->progress)
+		v->stopped = v->progress(v->arg, v->done, v->total);
+	/* Not that itself, as 1 would mean that there are no more rows */
+	return v->stopped ? -ECANCELED : 0;
+}
+
+/* After an operation, of which most have no values to copy */
+static int pace_operation(struct vacuum *v, uint64_t bytes)
+{
+	v->untold += bytes;
+	if (v->untold < ASK_BYTES)
+		return 0;
+	bytes = v->untold;
+	v->untold = 0;
+	return pace(v, bytes);
 }
 
 /* ---- the rows of a moment --------------------------------------------- */
@@ -123,10 +145,25 @@ static int catch_up(struct vacuum *v, const struct log_position *end)
 			rc = copy_operation(&v->copy, rec.body,
 					    rec.header.body_len);
 		v->at = s.at;
+		if (!rc)
+			rc = pace_operation(v, rec.header.body_len);
 	}
 	log_scan_close(&s);
 	/* The end is known: not to reach it is no end but an error */
 	return rc > 0 ? -EBADMSG : rc;
+}
+
+/* Writers wait from here on */
+static void take_turn(struct vacuum *v)
+{
+	store_lock(v->store);
+	v->in_turn = true;
+}
+
+static void give_turn(struct vacuum *v)
+{
+	v->in_turn = false;
+	store_unlock(v->store);
 }
 
 static struct log_position look_at_end(const struct vacuum *v)
@@ -185,34 +222,47 @@ static int settle(struct vacuum *v)
 
 /* ---- the change ------------------------------------------------------- */
 
-/* With both locks. 1: not now: the successor is writing a freeze, or there is
- * much to do again. */
+/* With the locks of finish(), and the successor's freeze_lock */
+static int take_over(struct vacuum *v, struct vacuum_result *result)
+{
+	if (v->next->view->frozen)
+		return 1;
+	int rc = log_poisoned(v->store->volume->log);
+	if (!rc)
+		rc = file_size(v->store->volume->file, &result->before);
+	if (!rc)
+		rc = successor_take_over(v->store, v->next);
+	/* It has taken over, whatever this says */
+	if (!rc)
+		(void)file_size(v->next->volume->file, &result->after);
+	return rc;
+}
+
+/* With the host's freeze_lock and its turn. 1: not now: the successor is writing
+ * a freeze, or there is much to do again. */
 static int finish(struct vacuum *v, struct vacuum_result *result)
 {
 	struct log_position end = end_of_log(v);
 	if (end.offset - v->at.offset > 4 * FEW_BYTES)
 		return 1;
 	int rc = catch_up(v, &end);
-	if (!rc && v->next->view->frozen)
+	if (rc)
+		return rc;
+	/* Writers are not to wait for a freeze that is being written */
+	if (pthread_mutex_trylock(&v->next->freeze_lock))
 		return 1;
-	if (!rc)
-		rc = log_poisoned(v->store->volume->log);
-	if (!rc)
-		rc = file_size(v->store->volume->file, &result->before);
-	if (!rc)
-		rc = file_size(v->next->volume->file, &result->after);
-	return rc ? rc : successor_take_over(v->store, v->next);
+	rc = take_over(v, result);
+	pthread_mutex_unlock(&v->next->freeze_lock);
+	return rc;
 }
 
 static int try_finish(struct vacuum *v, struct vacuum_result *result)
 {
 	struct store *store = v->store;
 	pthread_mutex_lock(&store->freeze_lock);
-	store_lock(store);
-	v->finishing = true;
+	take_turn(v);
 	int rc = finish(v, result);
-	v->finishing = false;
-	store_unlock(store);
+	give_turn(v);
 	pthread_mutex_unlock(&store->freeze_lock);
 	return rc;
 }
@@ -221,10 +271,11 @@ static int change_over(struct vacuum *v, struct vacuum_result *result)
 {
 	int rc;
 	do {
-		/* A freeze of the successor that is being written ends first */
-		pthread_mutex_lock(&v->next->freeze_lock);
-		pthread_mutex_unlock(&v->next->freeze_lock);
-		rc = settle(v);
+		/* A freeze of the successor that is being written ends first; one
+		 * that has failed is tried again, or else would never end */
+		rc = freeze_waiting(v->next);
+		if (!rc)
+			rc = settle(v);
 		if (!rc)
 			rc = try_finish(v, result);
 	} while (rc > 0);
@@ -240,6 +291,8 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 		rc = copy_open(&v->copy, v->store, v->next, pace, v);
 	if (!rc)
 		rc = copy_moment(v);
+	/* Whoever is chased is slowed down as well: from here on as fast as it goes */
+	v->rate = 0;
 	if (!rc)
 		rc = change_over(v, result);
 	atomic_store(&v->store->brake, 0);
@@ -269,6 +322,8 @@ int store_vacuum(struct store *store, uint64_t rate,
 		store_reap(store);
 	volume_unref(old);
 	atomic_store(&store->vacuuming, false);
+	if (rc && v.stopped)
+		return v.stopped;
 	if (is_damage(rc))
 		store_report(store, "vacuum: the file is damaged; nothing was "
 				    "changed (see 'banyan check')");

@@ -78,7 +78,8 @@ struct sums {
 
 static const char *const call_names[] = { "read",	"append",  "sync",
 					  "verify",	"size",	   "reserve",
-					  "drop_cache", "publish", "any" };
+					  "drop_cache", "publish", "beside",
+					  "directory",	"any" };
 
 static void wrong(const struct twins *t, const char *what, long long n)
 {

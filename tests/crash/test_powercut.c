@@ -23,13 +23,16 @@
 #include "tests/support/random.h"
 #include "tests/support/steady_main.h"
 
-#define SECONDS_MAX 10 /* of the processor, a workload, in the short form */
+/* Of the processor, a workload, in the short form */
+#define SECONDS_MAX 10
+#define SECONDS_VACUUM 4 /* there are three */
 #define PARTS 8u
 #define CUTS_LONG 100000u
 
 struct form {
 	bool big;
 	bool thread;
+	bool vacuums;
 	unsigned operations;
 	unsigned depth;
 	unsigned seeds; /* so many workloads in the long form */
@@ -56,10 +59,11 @@ static void cut_here(struct trial *t, struct workload *w, size_t events)
 }
 
 /* Below a sanitizer or valgrind not all can be done: then some of each part */
-static bool late(clock_t began)
+static bool late(clock_t began, const struct workload *w)
 {
+	clock_t most = w->vacuums ? SECONDS_VACUUM : SECONDS_MAX;
 	return !crash_long() && !getenv("BANYAN_EVENTS") &&
-	       clock() - began > SECONDS_MAX * CLOCKS_PER_SEC;
+	       clock() - began > most * CLOCKS_PER_SEC;
 }
 
 static void cut_everywhere(struct trial *t, struct workload *w)
@@ -71,7 +75,7 @@ static void cut_everywhere(struct trial *t, struct workload *w)
 	for (size_t part = 0; part < PARTS; part++)
 		for (size_t events = first + part; events <= last;
 		     events += PARTS) {
-			if (late(began))
+			if (late(began, w))
 				return;
 			if (only == SIZE_MAX || only == events)
 				cut_here(t, w, events);
@@ -83,11 +87,18 @@ static void cut_workload(const struct form *form, struct trial *t,
 {
 	struct workload w = { .seed = seed,
 			      .big = form->big,
-			      .thread = form->thread };
+			      .thread = form->thread,
+			      .vacuums = form->vacuums };
 	t->depth_max = form->depth;
 	scene_start(&t->scene, &w);
 	workload_run(&w, 0, form->operations);
 	assert_int_equal(banyan_close(w.db), 0);
+	if (form->vacuums) {
+		print_message("%llu vacuums, %llu events in their course\n",
+			      (unsigned long long)w.vacuumed,
+			      (unsigned long long)w.amid);
+		assert_true(w.vacuumed > 2);
+	}
 	cut_everywhere(t, &w);
 	workload_free(&w);
 }
@@ -139,6 +150,39 @@ static void nor_with_freezes_by_a_thread_beside_it(void **state)
 	cut_workloads(&form);
 }
 
+/* At every write, sync and rename of a vacuum: the old file or the new one */
+static void nor_is_it_lost_by_a_vacuum(void **state)
+{
+	static const struct form form = {
+		.vacuums = true, .operations = 50, .depth = 1, .seeds = 8
+	};
+	(void)state;
+	cut_workloads(&form);
+}
+
+static void nor_by_a_vacuum_of_large_values(void **state)
+{
+	static const struct form form = { .vacuums = true,
+					  .big = true,
+					  .operations = 30,
+					  .depth = 1,
+					  .seeds = 4 };
+	(void)state;
+	cut_workloads(&form);
+}
+
+/* The new file has many freezes before it takes over */
+static void nor_by_a_vacuum_with_freezes_by_threads(void **state)
+{
+	static const struct form form = { .vacuums = true,
+					  .thread = true,
+					  .operations = 40,
+					  .depth = 1,
+					  .seeds = 8 };
+	(void)state;
+	cut_workloads(&form);
+}
+
 /* What all of this rests on: a seed that is printed is worth something */
 static void the_same_seed_is_the_same_file(void **state)
 {
@@ -176,6 +220,9 @@ int main(void)
 		cmocka_unit_test(a_power_cut_leaves_a_state_that_was),
 		cmocka_unit_test(nor_is_it_lost_where_the_log_changes_segments),
 		cmocka_unit_test(nor_with_freezes_by_a_thread_beside_it),
+		cmocka_unit_test(nor_is_it_lost_by_a_vacuum),
+		cmocka_unit_test(nor_by_a_vacuum_of_large_values),
+		cmocka_unit_test(nor_by_a_vacuum_with_freezes_by_threads),
 	};
 	/* Files are made and dropped by the thousand: keep their memory */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);

@@ -531,6 +531,38 @@ static void do_beside(void *arg)
 		workload_note(w, begin, false);
 }
 
+static int beside_vacuum(void *arg, uint64_t done, uint64_t total)
+{
+	(void)done;
+	(void)total;
+	for (unsigned i = 0; i < 8; i++)
+		do_beside(arg);
+	return 0;
+}
+
+/* No thread freezes the new file either, unless one is to */
+int workload_vacuum(struct workload *w)
+{
+	struct history *h = &w->history;
+	struct banyan_vacuum_options o = { .progress = beside_vacuum,
+					   .arg = w };
+	size_t begin = fault_file_events(w->file);
+	if (!w->thread)
+		w->db->store->table_limit = UINT64_MAX / 4;
+	fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
+	int rc = banyan_vacuum(w->db, &o, NULL);
+	fault_file_at_sync(w->file, NULL, NULL);
+	if (rc)
+		return rc;
+	w->vacuumed++;
+	w->amid += fault_file_events(w->file) - begin;
+	/* It changes nothing, and all that came before its end is durable */
+	uint64_t print = h->moment[h->count - 1].print;
+	workload_note(w, begin, true);
+	assert_int_equal(h->moment[h->count - 1].print, print);
+	return 0;
+}
+
 int workload_settle(struct workload *w, unsigned n)
 {
 	uint64_t random = w->seed * 15485863 + n;
@@ -549,6 +581,8 @@ int workload_step(struct workload *w, unsigned n)
 		close_and_open(w);
 		return 0;
 	}
+	if (w->vacuums && test_below(&random, 8) == 0)
+		return workload_vacuum(w);
 	fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
 	int rc = workload_settle(w, n);
 	size_t begin = fault_file_events(w->file);

@@ -62,10 +62,13 @@ struct workload {
 	bool tiny; /* values of some hundred bytes at the most */
 	bool stays; /* no step closes it and opens it again */
 	bool thread; /* the store's own thread freezes: never the same twice */
+	bool vacuums; /* some steps are vacuums, with operations in between */
 	struct file *file; /* a fault file; or NULL: history has no events */
 	banyan *db;
 	struct history history;
 	uint64_t beside; /* operations that were done inside of syncs */
+	uint64_t vacuumed; /* so many vacuums went well, */
+	uint64_t amid; /* with so many events in their course */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
 };
@@ -82,6 +85,9 @@ void workload_note(struct workload *w, size_t begin, bool synced);
  * freeze.
  */
 int workload_do(struct workload *w, unsigned n, bool *syncs);
+
+/* A vacuum, with operations between its steps. What banyan_vacuum() has said. */
+int workload_vacuum(struct workload *w);
 
 /* A freeze, if one waits and operation number n is to find it done */
 int workload_settle(struct workload *w, unsigned n);

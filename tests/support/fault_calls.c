@@ -5,10 +5,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* The lock protects all but `below`; calls are handed on without it */
+/* The lock protects all but `below`; calls are handed on without it. What a file
+ * that was made beside another counts is counted by the first. */
 struct calls {
 	struct file file;
 	struct file *below;
+	struct calls *first;
+	struct calls *others; /* of the first: those beside it */
 	pthread_mutex_t lock;
 	struct calls_plan plan;
 	uint64_t counted[FAULT_CALLS + 1]; /* the last one: any */
@@ -21,9 +24,15 @@ static struct calls *calls_of(struct file *f)
 	return (struct calls *)f;
 }
 
-/* 0, or the error that this call is to fail with */
-static int count(struct calls *t, enum fault_call call)
+static struct calls *first_of(struct file *f)
 {
+	return calls_of(f)->first;
+}
+
+/* 0, or the error that this call is to fail with */
+static int count(const struct calls *of, enum fault_call call)
+{
+	struct calls *t = of->first;
 	const struct calls_plan *p = &t->plan;
 	int rc = 0;
 	pthread_mutex_lock(&t->lock);
@@ -76,7 +85,7 @@ static int calls_append(struct file *f, struct iovec *iov, int n,
 	*written = 0;
 	if (!said)
 		return file_append(t->below, iov, n, offset, written);
-	n = cut_iov(iov, n, t->plan.partly);
+	n = cut_iov(iov, n, t->first->plan.partly);
 	int rc = n ? file_append(t->below, iov, n, offset, written) : 0;
 	return rc ? rc : said;
 }
@@ -118,7 +127,32 @@ static int calls_drop_cache(struct file *f, uint64_t offset)
 static int calls_publish(struct file *f, bool replace)
 {
 	int rc = count(calls_of(f), FAULT_PUBLISH);
-	return rc ? rc : file_publish(calls_of(f)->below, replace);
+	if (!rc)
+		rc = file_publish(calls_of(f)->below, replace);
+	f->published = calls_of(f)->below->published;
+	return rc;
+}
+
+static int calls_beside(struct file *f, struct file **fresh)
+{
+	struct calls *first = first_of(f);
+	struct file *below = NULL;
+	int rc = count(calls_of(f), FAULT_BESIDE);
+	if (!rc)
+		rc = file_beside(calls_of(f)->below, &below);
+	if (rc)
+		return rc;
+	*fresh = calls_new(below);
+	if (!*fresh) {
+		file_close(below);
+		return -ENOMEM;
+	}
+	pthread_mutex_lock(&first->lock);
+	calls_of(*fresh)->first = first;
+	calls_of(*fresh)->others = first->others;
+	first->others = calls_of(*fresh);
+	pthread_mutex_unlock(&first->lock);
+	return 0;
 }
 
 static void calls_close(struct file *f)
@@ -135,6 +169,7 @@ static const struct file_ops calls_ops = {
 	.reserve = calls_reserve,
 	.drop_cache = calls_drop_cache,
 	.publish = calls_publish,
+	.beside = calls_beside,
 	.close = calls_close,
 };
 
@@ -147,13 +182,14 @@ struct file *calls_new(struct file *below)
 		return NULL;
 	t->file.ops = &calls_ops;
 	t->below = below;
+	t->first = t;
 	pthread_mutex_init(&t->lock, NULL);
 	return &t->file;
 }
 
 void calls_fail(struct file *f, const struct calls_plan *plan)
 {
-	struct calls *t = calls_of(f);
+	struct calls *t = first_of(f);
 	pthread_mutex_lock(&t->lock);
 	t->plan = *plan;
 	for (size_t i = 0; i <= FAULT_CALLS; i++)
@@ -164,7 +200,7 @@ void calls_fail(struct file *f, const struct calls_plan *plan)
 
 static void pause_by(struct file *f, unsigned n)
 {
-	struct calls *t = calls_of(f);
+	struct calls *t = first_of(f);
 	pthread_mutex_lock(&t->lock);
 	t->paused += n;
 	pthread_mutex_unlock(&t->lock);
@@ -182,7 +218,7 @@ void calls_resume(struct file *f)
 
 uint64_t calls_counted(struct file *f, enum fault_call call)
 {
-	struct calls *t = calls_of(f);
+	struct calls *t = first_of(f);
 	pthread_mutex_lock(&t->lock);
 	uint64_t n = t->counted[call];
 	pthread_mutex_unlock(&t->lock);
@@ -191,7 +227,7 @@ uint64_t calls_counted(struct file *f, enum fault_call call)
 
 uint64_t calls_failed(struct file *f)
 {
-	struct calls *t = calls_of(f);
+	struct calls *t = first_of(f);
 	pthread_mutex_lock(&t->lock);
 	uint64_t n = t->failed;
 	pthread_mutex_unlock(&t->lock);
@@ -200,8 +236,11 @@ uint64_t calls_failed(struct file *f)
 
 void calls_free(struct file *f)
 {
-	if (!f)
-		return;
-	pthread_mutex_destroy(&calls_of(f)->lock);
-	free(calls_of(f));
+	struct calls *t = f ? first_of(f) : NULL;
+	while (t) {
+		struct calls *next = t->others;
+		pthread_mutex_destroy(&t->lock);
+		free(t);
+		t = next;
+	}
 }

@@ -26,7 +26,8 @@ struct calls_plan {
 
 /*
  * A file that hands all calls on to another one, which is closed with it. NULL
- * if there is no memory.
+ * if there is no memory. Files that are made beside it are of this kind, and what
+ * is said below of one is said of all.
  */
 struct file *calls_new(struct file *below);
 

@@ -218,20 +218,58 @@ static int fill(struct cut *c)
 	return rc;
 }
 
+/* Of the file's own events, how many are among the first `events` */
+static size_t own_events(const struct fault_file *t, size_t events)
+{
+	size_t low = 0;
+	size_t high = t->event_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (t->events[middle].time < events)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool name_survives(struct cut *c, const struct naming *n, size_t events)
+{
+	if (n->renamed >= events)
+		return false;
+	if (n->durable < events)
+		return true;
+	if (c->kind == FAULT_DROP || c->kind == FAULT_KEEP)
+		return c->kind == FAULT_KEEP;
+	return test_below(&c->random, 2);
+}
+
+/* Which file has the name behind so many events */
+static struct fault_file *named_then(struct cut *c, const struct family *y,
+				     size_t events)
+{
+	struct fault_file *t = y->files;
+	while (t->before)
+		t = t->before;
+	for (size_t i = 0; i < y->naming_count; i++)
+		if (name_survives(c, &y->namings[i], events))
+			t = y->namings[i].to;
+	return t;
+}
+
 int fault_file_after_cut(struct file *f, size_t events, enum fault_cut cut,
 			 uint64_t seed, struct file **after)
 {
-	struct fault_file *t = fault_of(f);
-	struct fault_file *made = fault_new();
+	struct family *y = fault_of(f)->family;
+	struct fault_file *made = fault_new(NULL);
 	if (!made)
 		return -ENOMEM;
-	struct cut c = { .from = t,
-			 .events = events,
-			 .kind = cut,
-			 .random = seed,
-			 .to = &made->base };
-	pthread_mutex_lock(&t->lock);
-	assert(events <= t->event_count);
+	struct cut c = { .kind = cut, .random = seed, .to = &made->base };
+	pthread_mutex_lock(&y->lock);
+	assert(events <= y->events);
+	struct fault_file *t = named_then(&c, y, events);
+	c.from = t;
+	c.events = own_events(t, events);
 	int rc = image_copy(&made->base, &t->base);
 	if (!rc) {
 		decide(&c);
@@ -240,7 +278,7 @@ int fault_file_after_cut(struct file *f, size_t events, enum fault_cut cut,
 	}
 	if (!rc)
 		rc = fill(&c);
-	pthread_mutex_unlock(&t->lock);
+	pthread_mutex_unlock(&y->lock);
 	if (!rc)
 		rc = image_copy(&made->now, &made->base);
 	if (rc)
@@ -280,23 +318,61 @@ static int replay(struct fault_file *to, const struct fault_file *from,
 	return image_write(&to->now, e->bytes->at, e->length, e->offset);
 }
 
+/* What had happened to one file by then, in that place of the new family */
+static int replay_file(struct fault_file *to, const struct fault_file *from,
+		       size_t events)
+{
+	size_t own = own_events(from, events);
+	int rc = image_copy(&to->base, &from->base);
+	if (!rc)
+		rc = image_copy(&to->now, &from->base);
+	for (size_t i = 0; i < own && !rc; i++) {
+		to->family->events = from->events[i].time;
+		rc = replay(to, from, &from->events[i], own);
+	}
+	return rc;
+}
+
+/* All files, those that have gone included: a power cut looks back at them */
+static int replay_files(struct family *to, const struct fault_file *from,
+			size_t events)
+{
+	const struct family *y = from->family;
+	if (!from->before)
+		return replay_file(to->files, from, events);
+	int rc = replay_files(to, from->before, events);
+	struct fault_file *made = rc ? NULL : fault_new(to);
+	if (!made)
+		return rc ? rc : -ENOMEM;
+	made->closed = true;
+	rc = replay_file(made, from, events);
+	for (size_t i = 0; !rc && i < y->naming_count; i++) {
+		const struct naming *n = &y->namings[i];
+		bool durable = n->durable < events;
+		if (n->to == from && n->renamed < events)
+			rc = fault_rename(made, n->renamed,
+					  durable ? n->durable : NOT_YET);
+	}
+	return rc;
+}
+
 int fault_file_after_kill(struct file *f, size_t events, struct file **after)
 {
-	struct fault_file *t = fault_of(f);
-	struct fault_file *made = fault_new();
+	struct family *y = fault_of(f)->family;
+	struct fault_file *made = fault_new(NULL);
 	if (!made)
 		return -ENOMEM;
-	pthread_mutex_lock(&t->lock);
-	assert(events <= t->event_count);
-	int rc = image_copy(&made->base, &t->base);
-	if (!rc)
-		rc = image_copy(&made->now, &t->base);
-	for (size_t i = 0; i < events && !rc; i++)
-		rc = replay(made, t, &t->events[i], events);
-	pthread_mutex_unlock(&t->lock);
-	if (rc)
+	pthread_mutex_lock(&y->lock);
+	assert(events <= y->events);
+	int rc = replay_files(made->family, y->files, events);
+	pthread_mutex_unlock(&y->lock);
+	made->family->events = events;
+	if (rc) {
 		fault_file_free(&made->file);
-	else
-		*after = &made->file;
-	return rc;
+		return rc;
+	}
+	made->closed = true;
+	made->family->named->closed = false;
+	*after = &made->family->named->file;
+	return 0;
 }

@@ -7,8 +7,10 @@
  * every earlier state can be had. `base` is what the disk had from the
  * beginning.
  *
- * One mutex protects everything. It is held across a whole call: what a call
- * does happens at one time.
+ * Files that are beside each other are a family. One mutex protects all of it. It
+ * is held across a whole call: what a call does happens at one time. The history is
+ * that of the family: each event has its number there as its `time`, while files
+ * count their own. A change of the name has a number too, and is no file's event.
  */
 #ifndef TESTS_FAULT_EVENTS_H
 #define TESTS_FAULT_EVENTS_H
@@ -34,6 +36,7 @@ struct bytes {
 struct event {
 	uint64_t offset;
 	size_t length;
+	size_t time;
 	struct bytes *bytes; /* NULL: a sync */
 	size_t sync; /* the number of the event that covers it */
 	bool doubtful; /* that one failed */
@@ -47,9 +50,31 @@ struct failure {
 	bool for_ever;
 };
 
+/* A change of the name */
+struct naming {
+	struct fault_file *to;
+	size_t renamed; /* when */
+	size_t durable; /* and when its directory was synced; NOT_YET */
+};
+
+struct family {
+	pthread_mutex_t lock;
+	struct fault_file *files; /* the last one first */
+	struct fault_file *named;
+	struct naming *namings;
+	size_t naming_count;
+	size_t events;
+	struct failure failures[FAULT_CALLS];
+	size_t fail_after;
+	uint64_t limit;
+	fault_at_sync *at_sync;
+	void *at_sync_arg;
+};
+
 struct fault_file {
 	struct file file;
-	pthread_mutex_t lock;
+	struct family *family;
+	struct fault_file *before;
 	bool closed;
 	struct image base;
 	struct image now;
@@ -57,11 +82,6 @@ struct fault_file {
 	size_t event_count;
 	size_t event_room;
 	size_t uncovered; /* the first event that no sync covers */
-	struct failure failures[FAULT_CALLS];
-	size_t fail_after;
-	uint64_t limit;
-	fault_at_sync *at_sync;
-	void *at_sync_arg;
 };
 
 static inline struct fault_file *fault_of(struct file *f)
@@ -74,10 +94,14 @@ static inline uint64_t event_end(const struct event *e)
 	return e->offset + e->length;
 }
 
-/* An empty one; NULL: no memory. To be freed with fault_file_free(). */
-struct fault_file *fault_new(void);
+/* An empty one, of this family, or of a new one; NULL: no memory. To be freed with
+ * fault_file_free(). */
+struct fault_file *fault_new(struct family *family);
 
 /* Append to the history, which takes over e.bytes. 0 or -ENOMEM. */
 int fault_record(struct fault_file *t, struct event e);
+
+/* So does the name: it is t's from now on, which is durable at that time */
+int fault_rename(struct fault_file *t, size_t renamed, size_t durable);
 
 #endif

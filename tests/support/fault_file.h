@@ -26,6 +26,11 @@ int fault_file_new(const void *bytes, size_t size, struct file **f);
 /*
  * file_close() only forbids further use through file.h: what is recorded stays
  * until this is called. NULL is fine.
+ *
+ * Files that file_beside() has made of it, and of those, are on the same disk:
+ * what these functions say of a file they say of all of them. They fail together,
+ * have one history, and are freed together, whichever of them is named here. One
+ * of them has the name: the first, until another is published in its place.
  */
 void fault_file_free(struct file *f);
 
@@ -39,7 +44,9 @@ enum fault_call {
 	FAULT_SIZE,
 	FAULT_RESERVE,
 	FAULT_DROP_CACHE,
-	FAULT_PUBLISH,
+	FAULT_PUBLISH, /* before the name has changed */
+	FAULT_BESIDE,
+	FAULT_DIRECTORY, /* in publish, when the name has changed: its sync */
 	FAULT_CALLS, /* how many there are */
 };
 
@@ -60,14 +67,14 @@ void fault_file_fail(struct file *f, enum fault_call call, uint64_t n,
 void fault_file_fail_after(struct file *f, size_t bytes);
 
 /*
- * A disk that is full when the file has so many bytes (0: never): appends write
- * what fits and say -ENOSPC, and so does reserving more.
+ * A disk that is full when the file, and what is beside it, has so many bytes (0:
+ * never): appends write what fits and say -ENOSPC, and so does reserving more.
  */
 void fault_file_limit(struct file *f, uint64_t size);
 
 /*
- * Have this called at the beginning and at the end of every sync, by whoever
- * syncs: what it appends happens while the sync is under way, the first time
+ * Have this called at the beginning and at the end of every sync of the file that
+ * has the name, by whoever syncs: what it appends happens while the sync is under way, the first time
  * covered by it and the second time not. NULL: no more. Other threads must not
  * use the file meanwhile.
  */
@@ -90,11 +97,13 @@ enum fault_cut {
 
 /*
  * Appends and syncs so far. An append that failed counts if it wrote anything,
- * publishing counts as a sync, dropping the cache does not count.
+ * publishing counts as a sync, dropping the cache does not count. To be published
+ * in the place of another is three: the sync, the change of the name, and the sync
+ * of the directory.
  */
 size_t fault_file_events(struct file *f);
 
-/* The size now, also of one that was closed */
+/* The size of the one that has the name, be it closed or not */
 uint64_t fault_file_size(struct file *f);
 
 /*
@@ -106,10 +115,15 @@ uint64_t fault_file_size(struct file *f);
  * sync covered can be lost even if a later sync is good. A sector (512 bytes)
  * is never torn, but by FAULT_BYTES and FAULT_GARBAGE. The size is one that the
  * file had at some time since; or the file ends where it is torn. Lost bytes
- * below the size read as zeros, but with FAULT_GARBAGE.
+ * below the size read as zeros, but with FAULT_GARBAGE. Where a name has changed,
+ * and that is not durable yet, it is one file or the other.
  */
 int fault_file_after_cut(struct file *f, size_t events, enum fault_cut cut,
 			 uint64_t seed, struct file **after);
+
+/* Of what there is beside the one that has the name: how many were not closed, nor
+ * have had it */
+size_t fault_file_temporaries(struct file *f);
 
 /*
  * The file as the next process finds it when one died behind the first `events`
