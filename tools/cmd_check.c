@@ -201,7 +201,8 @@ static int take_option(void *arg, int key, const char *argument)
 		choices->zeros = true;
 		return 0;
 	case OPTION_AT:
-		return take_at("check", argument, &choices->freeze);
+		return take_number("check", argument, "the number of a freeze",
+				   1, UINT64_MAX, &choices->freeze);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -251,7 +252,9 @@ static const struct argp_option options[] = {
 	  "With --salvage: keep values that are damaged in part, with zeros in "
 	  "place of the bytes that are lost",
 	  0 },
-	AT_OPTION,
+	{ "at", OPTION_AT, "NUMBER", 0,
+	  "As it was at the freeze with this number (see 'banyan freezes')",
+	  0 },
 	{ 0 },
 };
 

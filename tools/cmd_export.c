@@ -24,7 +24,7 @@ struct export
 	const struct row_format *format;
 	const char *key; /* of a key space, or of a single row */
 	const char *format_name;
-	uint64_t freeze; /* as of this; 0: now */
+	struct when when;
 	struct store store;
 	banyan_data *data; /* what it points to */
 	bool is_space;
@@ -216,7 +216,7 @@ static int export_rows(struct export *export)
 
 static int export_from(struct export *export, const char *file)
 {
-	int status = store_open_reading(&export->store, file, export->freeze);
+	int status = store_open_reading(&export->store, file, &export->when);
 	int error;
 
 	if (status)
@@ -243,7 +243,7 @@ static int take_option(void *choices, int key, const char *argument)
 		export->format_name = argument;
 		return 0;
 	case OPTION_AT:
-		return take_at("export", argument, &export->freeze);
+		return when_take("export", argument, &export->when);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}

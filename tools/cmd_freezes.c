@@ -29,7 +29,7 @@ static int run(int argc, char **argv)
 	if (parse_arguments(&command_freezes, argc, argv, NULL, &operands) < 0)
 		return EXIT_MISUSE;
 
-	status = store_open_reading(&store, operands[0], 0);
+	status = store_open_reading(&store, operands[0], NULL);
 	if (status)
 		return status;
 	printf("%6s  %-35s %10s %14s %14s  %s\n", "NUMBER", "TIME", "KEYS",

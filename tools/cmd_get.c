@@ -83,23 +83,23 @@ out:
 
 static int take_option(void *choices, int key, const char *argument)
 {
-	return key == OPTION_AT ? take_at("get", argument, choices) :
+	return key == OPTION_AT ? when_take("get", argument, choices) :
 				  ARGP_ERR_UNKNOWN;
 }
 
 static int run(int argc, char **argv)
 {
 	struct store store;
-	uint64_t freeze = 0;
+	struct when when = { 0 };
 	char **operands;
 	int status;
 
-	if (parse_arguments(&command_get, argc, argv, &freeze, &operands) < 0)
+	if (parse_arguments(&command_get, argc, argv, &when, &operands) < 0)
 		return EXIT_MISUSE;
 	if (check_key(operands[0], operands[1], false))
 		return EXIT_FAILURE;
 
-	status = store_open_reading(&store, operands[0], freeze);
+	status = store_open_reading(&store, operands[0], &when);
 	if (status)
 		return status;
 	return store_close(&store, get(&store, operands[1]));

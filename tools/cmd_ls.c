@@ -26,7 +26,7 @@ enum {
 struct listing {
 	struct store store;
 	const char *key; /* whose keys are listed */
-	uint64_t freeze; /* as of this; 0: now */
+	struct when when;
 	struct banyan_range range;
 	bool is_long;
 	bool recursive;
@@ -165,7 +165,7 @@ static int take_option(void *choices, int key, const char *argument)
 		listing->end = '\0';
 		return 0;
 	case OPTION_AT:
-		return take_at("ls", argument, &listing->freeze);
+		return when_take("ls", argument, &listing->when);
 	default:
 		return take_range(listing, key, argument);
 	}
@@ -187,8 +187,7 @@ static int run(int argc, char **argv)
 	listing.quoted = listing.end && isatty(STDOUT_FILENO);
 	listing.range.names_only = !listing.is_long;
 
-	status =
-		store_open_reading(&listing.store, operands[0], listing.freeze);
+	status = store_open_reading(&listing.store, operands[0], &listing.when);
 	if (status)
 		return status;
 	return store_close(&listing.store, list(&listing));

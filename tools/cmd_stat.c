@@ -233,7 +233,7 @@ static int show_figures(const struct store *store, const char *key, bool json)
 
 struct choices {
 	bool json;
-	uint64_t freeze; /* as of this; 0: now */
+	struct when when;
 };
 
 static int take_option(void *arg, int key, const char *argument)
@@ -245,7 +245,7 @@ static int take_option(void *arg, int key, const char *argument)
 		choices->json = true;
 		return 0;
 	case OPTION_AT:
-		return take_at("stat", argument, &choices->freeze);
+		return when_take("stat", argument, &choices->when);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -266,7 +266,7 @@ static int run(int argc, char **argv)
 	if (key && check_key(operands[0], key, *key == '/'))
 		return EXIT_FAILURE;
 
-	status = store_open_reading(&store, operands[0], choices.freeze);
+	status = store_open_reading(&store, operands[0], &choices.when);
 	if (status)
 		return status;
 	return store_close(&store, show_figures(&store, key, choices.json));

@@ -17,7 +17,7 @@
 struct opening {
 	const char *argument;
 	unsigned flags; /* of banyan_open() */
-	uint64_t freeze;
+	struct when when;
 	bool unmounted; /* what is done does not go through a mount */
 	uint64_t waits; /* seconds at most */
 };
@@ -29,26 +29,34 @@ void store_wait(uint64_t seconds)
 	wait_seconds = seconds;
 }
 
-int take_at(const char *command, const char *argument, uint64_t *freeze)
-{
-	/* 0 is the present */
-	return take_number(command, argument, "the number of a freeze", 1,
-			   UINT64_MAX, freeze);
-}
-
 /* ---- opening ---------------------------------------------------------- */
+
+/* To the view of the time that is asked for */
+static int go_back(struct store *store, const struct opening *opening)
+{
+	int rc;
+
+	store->present = store->db;
+	rc = banyan_view_at_time(store->present, opening->when.time,
+				 &store->db);
+	if (rc)
+		banyan_close(store->present);
+	return rc;
+}
 
 static int open_library(struct store *store, const struct opening *opening)
 {
 	const struct banyan_options options = {
 		.flags = opening->flags,
-		.freeze = opening->freeze,
+		.freeze = opening->when.freeze,
 		.report = keep_report,
 		.report_arg = store->target.shown,
 	};
+	int rc;
 
 	store->ops = &store_library;
-	return banyan_open(store->target.file, &options, &store->db);
+	rc = banyan_open(store->target.file, &options, &store->db);
+	return rc || !opening->when.by_time ? rc : go_back(store, opening);
 }
 
 /* 0 or a negative errno value */
@@ -100,6 +108,17 @@ int fail_freeze(const struct target *target, uint64_t freeze, int error)
 	return EXIT_FAILURE;
 }
 
+int fail_when(const struct target *target, const struct when *when, int error)
+{
+	if (!when->by_time || error != -ENOENT ||
+	    access(target->file, F_OK) != 0)
+		return fail_freeze(target, when->freeze, error);
+	complain("%s: its past begins later ('banyan freezes' lists what there "
+		 "is)",
+		 quote(target->shown));
+	return EXIT_FAILURE;
+}
+
 static int fail_open(const struct target *target, const struct opening *opening,
 		     int error)
 {
@@ -118,7 +137,7 @@ static int fail_open(const struct target *target, const struct opening *opening,
 	}
 	return opening->flags & BANYAN_CREATE ?
 		       fail_create(target->shown, error) :
-		       fail_freeze(target, opening->freeze, error);
+		       fail_when(target, &opening->when, error);
 }
 
 /*
@@ -158,11 +177,13 @@ static int open_store(struct store *store, const struct opening *opening)
 }
 
 int store_open_reading(struct store *store, const char *argument,
-		       uint64_t freeze)
+		       const struct when *when)
 {
-	const struct opening opening = { .argument = argument,
-					 .flags = BANYAN_READ_ONLY,
-					 .freeze = freeze };
+	struct opening opening = { .argument = argument,
+				   .flags = BANYAN_READ_ONLY };
+
+	if (when)
+		opening.when = *when;
 
 	return open_store(store, &opening);
 }

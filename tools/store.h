@@ -17,6 +17,7 @@
 
 #include "banyan.h"
 #include "target.h"
+#include "when.h"
 
 struct store_ops;
 
@@ -25,6 +26,7 @@ struct store {
 	const char *name; /* of the file, for messages; lives in target */
 	const struct store_ops *ops;
 	banyan *db; /* NULL: through the mount */
+	banyan *present; /* of which db is a view; NULL: of none */
 	int root; /* through the mount: its root directory */
 };
 
@@ -115,10 +117,10 @@ int store_open_mount(struct store *store);
 /*
  * Find and open the database that an argument means. 0, or an exit status after
  * saying why: there is nothing to close then. For reading db is always set;
- * freeze is the number of a freeze, 0 the present.
+ * when: NULL: the present.
  */
 int store_open_reading(struct store *store, const char *argument,
-		       uint64_t freeze);
+		       const struct when *when);
 
 /*
  * For writing. flags: BANYAN_CREATE, BANYAN_EXCLUSIVE. Waits for another process
@@ -146,19 +148,6 @@ void store_wait(uint64_t seconds);
 
 /* An error about a file opened at a freeze (0: the present). EXIT_FAILURE. */
 int fail_freeze(const struct target *target, uint64_t freeze, int error);
-
-/*
- * The option of the commands that can read the past: an entry for a table of
- * options, and what takes its argument. 0, or EINVAL after complaining.
- */
-enum { OPTION_AT = 512 };
-#define AT_OPTION                                                        \
-	{                                                                \
-		"at", OPTION_AT, "NUMBER", 0,                            \
-			"As it was at the freeze with this number (see " \
-			"'banyan freezes')",                             \
-			0                                                \
-	}
-int take_at(const char *command, const char *argument, uint64_t *freeze);
+int fail_when(const struct target *target, const struct when *when, int error);
 
 #endif

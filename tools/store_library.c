@@ -233,7 +233,10 @@ static bool batch_abort(struct batch *batch)
 
 static int close_store(struct store *store)
 {
-	return banyan_close(store->db);
+	int rc = banyan_close(store->db);
+
+	banyan_close(store->present);
+	return rc;
 }
 
 const struct store_ops store_library = {

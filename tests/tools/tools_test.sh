@@ -87,7 +87,7 @@ test_help()
 	is "help help, too" "$(banyan help)" "$(banyan help help)"
 	all=$(banyan help)
 	for command in create put get ls ln mv rm mkdir import export stat \
-		freeze freezes check mount umount; do
+		freeze freezes diff check mount umount; do
 		like "help lists $command" ".*  $command .*" "$all"
 		like "$command has help of its own" \
 			"Usage: banyan $command .*" "$(banyan $command --help)"
@@ -101,7 +101,7 @@ test_help()
 	done
 	is "no line of help is wider than 80" "" \
 		"$( (banyan help; for command in put ls stat mount check get \
-			export freezes; do
+			export freezes diff; do
 			banyan help $command; done) | grep -E '.{81}')"
 	refuses "an unknown command is misuse" 2 \
 		"banyan: 'cut' is not a command.*" cut
@@ -547,12 +547,57 @@ test_past()
 		"banyan: none.banyan: no such file .*" ls --at=1 none.banyan
 	for now in 0 -1 +1 ' 1' 1x '' 99999999999999999999; do
 		refuses "'$now' is not the number of a freeze" 2 \
-			"banyan: ls: '.*' is not the number of a freeze" \
+			"banyan: ls: '.*' is (not|neither) the number .*" \
 			ls --at="$now" notes.banyan
 	done
 	refuses "a salvage takes what it can get" 2 \
 		"banyan: check: --at does not go with --salvage" \
 		check --at=1 --salvage saved.banyan notes.banyan
+}
+
+# Moments between freezes
+test_times()
+{
+	local seconds then zone
+	fresh
+	sleep 0.01
+	then=$(date +%Y-%m-%dT%H:%M:%S.%N)
+	is "the past has a beginning" "" "$(banyan ls --at="$then" notes.banyan)"
+	banyan put notes.banyan a 1
+	banyan mkdir notes.banyan s
+	sleep 0.01
+	seconds=$(date +%s.%N)
+	then=$(date -d "@$seconds" +%Y-%m-%dT%H:%M:%S.%N)
+	sleep 0.01
+	banyan put notes.banyan a 2
+	banyan put notes.banyan s/b 3
+	banyan rm notes.banyan a
+	gives "get --at takes a time" 0 1 get --at="$then" notes.banyan a
+	gives "so does ls" 0 "$(lines a s)" ls --at="${then/T/ }" notes.banyan
+	for zone in UTC Asia/Kolkata America/St_Johns; do
+		then=$(TZ=$zone date -d "@$seconds" '+%Y-%m-%d %H:%M:%S.%N')
+		is "in local time ($zone)" 1 \
+			"$(TZ=$zone banyan get --at="$then" notes.banyan a)"
+		then+=$(TZ=$zone date -d "@$seconds" +%:z)
+		is "or with its zone" 1 "$(banyan get --at="$then" notes.banyan a)"
+	done
+	gives "what has changed since" 0 "$(lines '- a' '+ s/b')" \
+		diff notes.banyan "$then"
+	gives "up to another moment" 0 "" diff notes.banyan "$then" "$then"
+	is "as a list of files" "s/b" \
+		"$(banyan diff -0 notes.banyan "$then" | tr '\0' '\n')"
+	refuses "before the first freeze there is nothing" 1 \
+		"banyan: notes.banyan: its past begins later .*" \
+		diff notes.banyan 2001-01-01
+	refuses "a freeze that there is not" 1 \
+		"banyan: notes.banyan: has no freeze 99 .*" diff notes.banyan 99
+	refuses "the future is not known" 2 \
+		"banyan: get: '2100-01-01' is in the future" \
+		get --at=2100-01-01 notes.banyan a
+	for then in 2026-13-01 2026-01-01x 12:00 yesterday '2026-01-01T10:00 MOON'; do
+		refuses "'$then' is no time" 2 "banyan: ls: '.*' is neither .*" \
+			ls --at="$then" notes.banyan
+	done
 }
 
 # complete WORD...: what bash is told for the last one
@@ -1342,6 +1387,7 @@ test_mkdir
 test_stat
 test_freezes
 test_past
+test_times
 test_completion
 test_files
 test_damage
