@@ -100,6 +100,19 @@ static int pace_operation(struct vacuum *v, uint64_t bytes)
 
 /* ---- the rows of a moment --------------------------------------------- */
 
+/* A table with less than this part of the limit may stay in RAM as long as rows
+ * are copied, beside the one that writers fill meanwhile */
+#define STAY_PART 16u
+
+/* Without room for it, it has to be borne */
+static int empty_table(struct store *store)
+{
+	if (atomic_load(&store->tables_bytes) < store->cache_limit / STAY_PART)
+		return 0;
+	int rc = freeze_all(store, true);
+	return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
+}
+
 static int copy_moment(struct vacuum *v)
 {
 	struct moment m;
@@ -285,6 +298,8 @@ static int change_over(struct vacuum *v, struct vacuum_result *result)
 static int run(struct vacuum *v, struct vacuum_result *result)
 {
 	int rc = store_sweep(v->store);
+	if (!rc)
+		rc = empty_table(v->store);
 	if (!rc)
 		rc = successor_new(v->store, &v->next);
 	if (!rc)
