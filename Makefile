@@ -372,8 +372,8 @@ wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
 %/test_replies: LINK_MODE = -pie $(call wrap,fuse_req_userdata fuse_req_ctx \
 	fuse_reply_err fuse_reply_entry fuse_reply_create nodes_add \
 	banyan_delete)
-%/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
-	pwritev64)
+%/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat \
+	renameat2 pwritev64)
 
 $(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/support/fault_image.o
 	@rm -f $@
