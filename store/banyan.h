@@ -172,6 +172,12 @@ pid_t banyan_holder(const char *path);
 /* The handle cannot write, for ever */
 bool banyan_read_only(const banyan *db);
 
+/* As struct timespec has it: of times before 1970, too, nsec counts upwards */
+struct banyan_time {
+	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
+	uint64_t nsec; /* 0 to 999999999 */
+};
+
 /*
  * A read-only handle that shows what is committed now, for as long as it is open,
  * whatever is written meanwhile. Making one takes microseconds; it shares the
@@ -180,13 +186,19 @@ bool banyan_read_only(const banyan *db);
  */
 int banyan_view(banyan *db, banyan **view);
 
-/* ---- Data ------------------------------------------------------------- */
+/*
+ * Likewise the state of the past: at the freeze with this number, or after the last
+ * operation that came before or at that time. The past begins with the first freeze
+ * in the file: -ENOENT if it is later, or if there is no such freeze. An operation
+ * has the time of the system's clock, so if that was set back, the first operation
+ * that is later ends the state that is shown. A view at a time takes as long as
+ * replay from the freeze before it would, and has these operations in memory.
+ * -EINVAL for a view and for a batch.
+ */
+int banyan_view_at_freeze(banyan *db, uint64_t number, banyan **view);
+int banyan_view_at_time(banyan *db, struct banyan_time time, banyan **view);
 
-/* As struct timespec has it: of times before 1970, too, nsec counts upwards */
-struct banyan_time {
-	int64_t sec; /* since 1970-01-01 00:00 UTC; may be negative */
-	uint64_t nsec; /* 0 to 999999999 */
-};
+/* ---- Data ------------------------------------------------------------- */
 
 /*
  * Attributes of a Data. mode has the type bits of stat(2).
@@ -514,6 +526,31 @@ typedef int banyan_visit(void *arg, const char *path,
 int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
 		bool recursive, banyan_visit *visit, void *arg);
 
+/* ---- differences ------------------------------------------------------ */
+
+/* A key whose Data is not the same in two states */
+struct banyan_change {
+	const char *path; /* of the key, without a slash at its beginning */
+	/* NULL: there is no such key before, or after */
+	const struct banyan_attr *before;
+	const struct banyan_attr *after;
+};
+
+/*
+ * Visit each key that was added, removed or changed from one state to the other:
+ * two views, or a view and the database, of one banyan_open(); else -EXDEV. A key
+ * was changed if it points to another Data, or if the Data or its attributes were
+ * changed; of a key space its mode, owner and extended attributes count. Each
+ * alias of a Data is a key. A key space that was moved is removed and added; what
+ * is in it has moved with it, and is not told. The order is by key space and name.
+ * A visit that returns non-zero ends it with that value; what it is given is valid
+ * until it returns. The cost follows what has changed, unless a vacuum was between
+ * the two states. -EINVAL for a batch.
+ */
+int banyan_diff(banyan *before, banyan *after,
+		int (*visit)(void *arg, const struct banyan_change *change),
+		void *arg);
+
 /* ---- batches ---------------------------------------------------------- */
 
 /*
@@ -530,8 +567,8 @@ int banyan_walk(banyan *db, const char *path, const struct banyan_range *range,
  * it is full (about 2.5 MiB of keys and of values up to a few hundred bytes;
  * longer values count little). Where memory, space or the disk fails in the
  * middle of an operation that cannot be taken back alone, the whole batch is
- * lost: this error is what all its operations and banyan_commit() then say, and
- * nothing of it is applied.
+ * lost: this error is what all its operations, reads through it and
+ * banyan_commit() then say, and nothing of it is applied.
  *
  * A cursor shows what the batch has done before the cursor was made; what it does
  * later may be seen or not.
@@ -675,7 +712,9 @@ int banyan_freezes(banyan *db,
 
 struct banyan_vacuum_options {
 	size_t struct_size;
-	uint64_t rate; /* bytes a second at most; 0: as fast as it goes */
+	/* Bytes a second at most, but for what is written meanwhile; 0: as fast as it
+	 * goes */
+	uint64_t rate;
 	/* Told now and then how many bytes were written, of about how many; what
 	 * it returns, if not 0, ends the vacuum. It may read and write the
 	 * database, but leave no batch open. May be NULL. */
@@ -698,7 +737,8 @@ struct banyan_vacuum_result {
  * until they close it.
  *
  * Needs room on the disk for the new file beside the old one. Other threads go on
- * reading and writing; writers wait some milliseconds at the end. When it returns
+ * reading and writing; writers wait some milliseconds at the end, and are slowed
+ * down before if the vacuum cannot keep up with them. Waits for an open batch. When it returns
  * 0 the new file is durable. On an error nothing has changed: -EROFS (of a view,
  * too), -EINVAL (a batch), -EBUSY (another vacuum is running), -ENOSPC, what progress
  * has returned; -EMLINK: the file has other names (hard links), which would go on

@@ -103,7 +103,7 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 		rc = resize(txn, &l.d, attr->size);
 	if (!rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		apply_attr(&l.d, attr, which, txn->op.time);
+		apply_attr(&l.d, attr, which, txn->now);
 		rc = data_save(txn, &l);
 	}
 	rc = handle_write_end(db, rc);
@@ -132,7 +132,7 @@ static int cut_some(banyan_data *data, const struct banyan_attr *attr,
 		rc = resize(txn, &l.d, to);
 	if (*more && !rc) {
 		l.d.ctime = txn_time(txn, l.d.ctime);
-		apply_attr(&l.d, attr, which, txn->op.time);
+		apply_attr(&l.d, attr, which, txn->now);
 		rc = data_save(txn, &l);
 	}
 	return handle_write_end(data->db, rc);

@@ -75,9 +75,11 @@ void handle_free(banyan *db)
 static int read_batch(banyan *db, struct read_txn *rtxn)
 {
 	pthread_mutex_lock(&db->lock);
-	if (!db->txn) {
+	/* One that is broken may have half of an operation */
+	int rc = db->txn ? db->txn->broken : -ECANCELED;
+	if (rc) {
 		pthread_mutex_unlock(&db->lock);
-		return -ECANCELED;
+		return rc;
 	}
 	*rtxn = (struct read_txn){ .state = db->txn->state,
 				   .seq = db->txn->seq };

@@ -156,10 +156,10 @@ int make_data(struct txn *txn, const struct banyan_new *make, uint64_t parent,
 	d->gid = make->gid;
 	d->nlink = 1;
 	d->rdev = make->rdev;
-	d->birth = txn->op.time;
-	d->atime = txn->op.time;
-	d->mtime = txn->op.time;
-	d->ctime = txn->op.time;
+	d->birth = txn->now;
+	d->atime = txn->now;
+	d->mtime = txn->now;
+	d->ctime = txn->now;
 	if (data_is_space(d)) {
 		d->nlink = 2;
 		d->parent = parent;

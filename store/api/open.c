@@ -7,6 +7,7 @@
 #include "base/sized.h"
 #include "base/umask.h"
 #include "engine/open.h"
+#include "engine/past.h"
 
 /* ---- the store -------------------------------------------------------- */
 
@@ -149,20 +150,67 @@ static void take_view(const banyan *db, struct view_state *m)
 	cache_leave(cache, slot);
 }
 
-int banyan_view(banyan *db, banyan **out)
+/* A handle that shows this; takes over its reference */
+static int open_view(banyan *db, const struct view_state *shown, banyan **out)
 {
 	banyan *view = NULL;
-	int rc = handle_check(db);
-	if (rc || !out || db->kind == HANDLE_BATCH)
-		return rc ? rc : -EINVAL;
-	rc = handle_alloc(store_ref(db->store), HANDLE_VIEW, &view);
-	if (rc)
+	int rc = handle_alloc(store_ref(db->store), HANDLE_VIEW, &view);
+	if (rc) {
+		view_unref(shown->view);
 		return rc;
-	take_view(db, &view->shown);
+	}
+	view->shown = *shown;
 	rc = handle_hold_root(view);
 	if (rc)
 		handle_free(view);
 	else
 		*out = view;
 	return rc;
+}
+
+int banyan_view(banyan *db, banyan **out)
+{
+	struct view_state shown;
+	int rc = handle_check(db);
+	if (rc || !out || db->kind == HANDLE_BATCH)
+		return rc ? rc : -EINVAL;
+	take_view(db, &shown);
+	return open_view(db, &shown, out);
+}
+
+/* At a time, or, if that is NULL, at a freeze */
+static int open_past(banyan *db, uint64_t number, const timestamp *time,
+		     banyan **out)
+{
+	struct view_state now;
+	struct past p;
+	take_view(db, &now);
+	int rc = time ? past_at_time(db->store, now.view, *time, &p) :
+			past_at_freeze(db->store, now.view, number, &p);
+	view_unref(now.view);
+	if (rc)
+		return rc;
+	const struct view_state shown = { .view = p.view,
+					  .seq = p.seq,
+					  .keys = p.keys,
+					  .live = p.live,
+					  .next_id = p.next_id };
+	return open_view(db, &shown, out);
+}
+
+int banyan_view_at_freeze(banyan *db, uint64_t number, banyan **out)
+{
+	int rc = handle_check(db);
+	if (rc || !out || db->kind != HANDLE_STORE)
+		return rc ? rc : -EINVAL;
+	return open_past(db, number, NULL, out);
+}
+
+int banyan_view_at_time(banyan *db, struct banyan_time time, banyan **out)
+{
+	int rc = handle_check(db);
+	if (rc || !out || db->kind != HANDLE_STORE || time.nsec >= 1000000000)
+		return rc ? rc : -EINVAL;
+	timestamp stamp = timestamp_of(time);
+	return open_past(db, 0, &stamp, out);
 }

@@ -185,7 +185,7 @@ static int put_through(struct txn *txn, struct located *l, const void *value,
 		return rc;
 	txn->op.live += (int64_t)l->d.stored - stored;
 	l->d.ctime = txn_time(txn, l->d.ctime);
-	l->d.mtime = txn->op.time;
+	l->d.mtime = txn->now;
 	return data_save(txn, l);
 }
 

@@ -101,7 +101,7 @@ static void touch_contents(struct txn *txn, struct data *d, uint64_t old_stored)
 {
 	txn->op.live += (int64_t)d->stored - (int64_t)old_stored;
 	d->ctime = txn_time(txn, d->ctime);
-	d->mtime = txn->op.time;
+	d->mtime = txn->now;
 }
 
 static int save_file(struct txn *txn, struct located *l, uint64_t old_stored)

@@ -39,7 +39,7 @@ static int begin_freeze(struct store *store, bool automatic)
 	store_set_view(store, next);
 	log_begin(store->volume->log, true);
 	store->next = (struct freeze){
-		.time = store_now(),
+		.time = store_stamp(store),
 		.automatic = automatic,
 		.replay = log_end(store->volume->log),
 		.next_id = atomic_load(&store->next_id),

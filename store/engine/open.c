@@ -165,7 +165,7 @@ static int make_root(struct store *store)
 		return rc;
 	struct located l = { .d = d };
 	l.d.id = txn_new_id(txn);
-	l.d.birth = l.d.atime = l.d.mtime = l.d.ctime = txn->op.time;
+	l.d.birth = l.d.atime = l.d.mtime = l.d.ctime = txn->now;
 	return store_write_end(store, data_save(txn, &l));
 }
 
@@ -217,6 +217,7 @@ static int start_from(struct store *store, const struct log_state *st)
 	store->last = st->freeze;
 	store->freezes = st->freeze.number;
 	store->numbered = st->freeze.number;
+	store->stamped = st->freeze.time;
 	store->durable_to = st->durable_to;
 	store->next_id = st->freeze.next_id;
 	store->keys = st->freeze.keys;

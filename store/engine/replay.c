@@ -81,27 +81,52 @@ static int settle(struct replay *r, const struct log_position *at)
 
 /* ---- the operations --------------------------------------------------- */
 
-static int replay_rows(struct store *store, const struct log_record *rec)
+int replay_rows(struct replayed *r, struct redo_reader *rows,
+		const struct operation *op)
 {
-	struct redo_reader r;
-	struct operation op;
 	struct row_change change;
-	uint64_t seq = atomic_load(&store->visible) + 1;
-	int rc = redo_open(&r, rec->body, rec->header.body_len, &op);
-	while (!rc && (rc = redo_next(&r, &change)) == 0)
-		rc = redo_table_put(store->view->active, change.key,
-				    change.key_len, change.value,
-				    change.value_len, seq, NULL);
+	int rc;
+	while ((rc = redo_next(rows, &change)) == 0) {
+		rc = redo_table_put(r->table, change.key, change.key_len,
+				    change.value, change.value_len, r->seq + 1,
+				    NULL);
+		if (rc)
+			return rc;
+	}
 	if (rc < 0)
 		return rc;
-	if (op.next_id < atomic_load(&store->next_id) || op.next_id > INT64_MAX)
+	if (op->next_id < r->next_id || op->next_id > INT64_MAX)
 		return -EUCLEAN;
-	atomic_store(&store->next_id, op.next_id);
-	atomic_fetch_add(&store->keys, (uint64_t)op.keys);
-	atomic_fetch_add(&store->live, (uint64_t)op.live);
+	r->seq++;
+	r->next_id = op->next_id;
+	r->keys += (uint64_t)op->keys;
+	r->live += (uint64_t)op->live;
+	return 0;
+}
+
+static int replay_operation(struct store *store, const struct log_record *rec)
+{
+	struct redo_reader rows;
+	struct operation op;
+	struct replayed r = {
+		.table = store->view->active,
+		.seq = atomic_load(&store->visible),
+		.next_id = atomic_load(&store->next_id),
+		.keys = atomic_load(&store->keys),
+		.live = atomic_load(&store->live),
+	};
+	int rc = redo_open(&rows, rec->body, rec->header.body_len, &op);
+	if (!rc)
+		rc = replay_rows(&r, &rows, &op);
+	if (rc)
+		return rc;
+	store->stamped = op.time;
+	atomic_store(&store->next_id, r.next_id);
+	atomic_store(&store->keys, r.keys);
+	atomic_store(&store->live, r.live);
 	atomic_fetch_add(&store->redo_bytes, rec->header.body_len);
-	atomic_store(&store->counted, seq);
-	atomic_store(&store->visible, seq);
+	atomic_store(&store->counted, r.seq);
+	atomic_store(&store->visible, r.seq);
 	return 0;
 }
 
@@ -110,7 +135,7 @@ static int replay_record(struct replay *r, const struct log_record *rec,
 {
 	if (rec->header.type != RECORD_OPERATION)
 		return 0;
-	int rc = replay_rows(r->store, rec);
+	int rc = replay_operation(r->store, rec);
 	if (is_damage(rc))
 		store_report(r->store, "damaged operation at offset %llu",
 			     (unsigned long long)rec->offset);

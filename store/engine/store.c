@@ -36,6 +36,19 @@ timestamp store_now(void)
 		.sec = ts.tv_sec, .nsec = (uint64_t)ts.tv_nsec });
 }
 
+/* What lies no further back than this is not a clock that was set */
+#define STAMP_STEP UINT64_C(1000000000) /* ns */
+
+timestamp store_stamp(struct store *store)
+{
+	timestamp now = store_now();
+	timestamp last = store->stamped;
+	if (now <= last && last - now < STAMP_STEP && last < TIMESTAMP_MAX)
+		now = last + 1;
+	store->stamped = now;
+	return now;
+}
+
 void store_lock(struct store *store)
 {
 	while (sem_wait(&store->write_turn) && errno == EINTR)

@@ -73,11 +73,13 @@ struct store {
 	struct store *host;
 	_Atomic uint64_t successor_bytes; /* of the tables of a host's */
 	_Atomic bool vacuuming;
+	_Atomic uint32_t brake; /* ns that each operation waits for it first */
 
 	sem_t write_turn;
 	struct txn txn; /* in the making; under write_turn */
 	pthread_mutex_t batch_lock;
 	banyan *_Atomic batch; /* that has the turn; NULL: none */
+	timestamp stamped; /* the last time of a record; in the turn */
 	_Atomic bool mark_wanted; /* whoever has the turn appends it */
 	_Atomic uint64_t next_id; /* written under write_turn, as are: */
 	_Atomic uint64_t keys;
@@ -114,6 +116,12 @@ void store_reported(struct store *store, char line[REPORT_MAX]);
  * them after one that is made here is not the older one.
  */
 timestamp store_now(void);
+/*
+ * The time of a record, in the writer's turn: of those of operations and freezes
+ * each is later than the one before, so that each can be gone back to. Only when
+ * the clock was set back by more than a second they begin anew.
+ */
+timestamp store_stamp(struct store *store);
 
 /* Take the writer's turn */
 void store_lock(struct store *store);

@@ -19,7 +19,7 @@ void moment_take(struct store *host, struct moment *m)
 		.view = view_ref(host->view),
 		.seq = atomic_load(&host->visible),
 		.end = log_end(host->volume->log),
-		.time = store_now(),
+		.time = store_stamp(host),
 		.next_id = atomic_load(&host->next_id),
 		.keys = atomic_load(&host->keys),
 		.live = atomic_load(&host->live),

@@ -2,6 +2,7 @@
 #include "engine/write.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "engine/freeze.h"
 #include "model/names.h"
@@ -40,6 +41,15 @@ static int begin(struct store *store, enum operation_kind kind, bool makes_room,
 	return 0;
 }
 
+/* One that cannot keep up with writers slows them down */
+static void wait_for_vacuum(const struct store *store)
+{
+	uint32_t ns = atomic_load_explicit(&store->brake, memory_order_relaxed);
+	const struct timespec pause = { .tv_nsec = ns };
+	if (ns)
+		nanosleep(&pause, NULL);
+}
+
 int store_write_begin(struct store *store, enum operation_kind kind,
 		      bool makes_room, struct txn **txn)
 {
@@ -48,6 +58,7 @@ int store_write_begin(struct store *store, enum operation_kind kind,
 	int rc = freeze_wait_for_room(store, makes_room);
 	if (rc)
 		return rc;
+	wait_for_vacuum(store);
 	store_lock(store);
 	return begin(store, kind, makes_room, txn);
 }
@@ -79,6 +90,8 @@ static int write_record(struct store *store, struct txn *txn)
 	uint64_t offset = 0;
 	/* A batch of deletes is to go where its deletes alone would */
 	log_makes_room(store->volume->log, txn->makes_room);
+	if (!txn->op.time)
+		txn->op.time = store_stamp(store);
 	int rc = txn_encode(txn);
 	if (!rc)
 		rc = log_stage_body(store->volume->log, RECORD_OPERATION,

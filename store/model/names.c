@@ -162,7 +162,7 @@ static int touch_space(struct txn *txn, uint64_t id, int spaces)
 		space = &d;
 	}
 	space->ctime = txn_time(txn, space->ctime);
-	space->mtime = txn->op.time;
+	space->mtime = txn->now;
 	if (spaces > 0 || space->nlink > 2)
 		space->nlink = (uint32_t)((int64_t)space->nlink + spaces);
 	return txn_put_space(txn, space);

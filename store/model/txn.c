@@ -39,8 +39,8 @@ void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
 	txn->leaves_orphans = false;
 	buf_reset(&txn->drops);
 	txn->drop_bytes = 0;
+	txn->now = now;
 	txn->op = (struct operation){ .kind = kind,
-				      .time = now,
 				      .next_id = next_id };
 }
 
@@ -273,8 +273,8 @@ int txn_finish(struct txn *txn)
 
 timestamp txn_time(const struct txn *txn, timestamp last_ctime)
 {
-	if (txn->op.time > last_ctime || last_ctime == TIMESTAMP_MAX)
-		return txn->op.time;
+	if (txn->now > last_ctime || last_ctime == TIMESTAMP_MAX)
+		return txn->now;
 	return last_ctime + 1;
 }
 

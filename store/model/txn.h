@@ -51,7 +51,8 @@ struct txn {
 	struct data space; /* state.space, if there is one */
 	struct absent_range absent; /* in the layers below the table */
 	struct log *log;
-	struct operation op;
+	timestamp now; /* what it stamps Data with */
+	struct operation op; /* its time is 0 before the commit */
 	uint64_t stamps; /* changes of rows in this operation of a batch */
 	int64_t keys_before, live_before; /* of op, before this one */
 	size_t memory; /* of the table, at the beginning */

@@ -15,10 +15,12 @@
  * writers are too fast */
 #define SHRINK_PARTS 4u
 #define SHRINK_TO 3u
-/* Then each of the next rounds takes the writer's turn for so long, in ns */
-#define HOLD_NS INT64_C(15000000)
-/* and leaves it to writers for so long */
-#define LET_NS 2000000
+/* Then each of their operations waits for so long first, and twice as long after
+ * each round that has not shrunk either; ns */
+#define BRAKE_FIRST 50000u
+#define BRAKE_MOST 10000000u
+/* A sync that takes less than this may be waited for */
+#define SYNC_SHORT INT64_C(15000000) /* ns */
 
 /* Bytes of operations that are applied before progress is asked again */
 #define ASK_BYTES (256u << 10)
@@ -123,9 +125,8 @@ static struct log_position end_of_log(const struct vacuum *v)
 	return log_end(v->store->volume->log);
 }
 
-/* Apply the operations up to `end`, or until this time (0: there is none) */
-static int catch_up(struct vacuum *v, const struct log_position *end,
-		    int64_t until)
+/* Apply the operations up to `end` */
+static int catch_up(struct vacuum *v, const struct log_position *end)
 {
 	const struct volume *old = v->store->volume;
 	struct log_scan s;
@@ -139,8 +140,6 @@ static int catch_up(struct vacuum *v, const struct log_position *end,
 	if (rc)
 		return rc;
 	while (!rc && s.at.seq < end->seq) {
-		if (until && steady_now() > until)
-			break;
 		rc = log_scan_next(&s, &rec);
 		if (!rc && rec.header.type == RECORD_OPERATION)
 			rc = copy_operation(&v->copy, rec.body,
@@ -175,34 +174,26 @@ static struct log_position look_at_end(const struct vacuum *v)
 	return end;
 }
 
-/* One round, which writers wait for; but they get on between such rounds */
-static int hold_writers(struct vacuum *v)
+static void brake(struct vacuum *v)
 {
-	take_turn(v);
-	struct log_position end = end_of_log(v);
-	int rc = catch_up(v, &end, steady_now() + HOLD_NS);
-	give_turn(v);
-	const struct timespec pause = { .tv_nsec = LET_NS };
-	nanosleep(&pause, NULL);
-	return rc;
+	uint32_t ns = atomic_load(&v->store->brake);
+	ns = ns ? 2 * ns : BRAKE_FIRST;
+	atomic_store(&v->store->brake, ns < BRAKE_MOST ? ns : BRAKE_MOST);
 }
 
 /* Rounds until there is little to do */
 static int approach(struct vacuum *v)
 {
 	struct log_position end = look_at_end(v);
+	uint64_t left = end.offset - v->at.offset;
 	int rc = 0;
-	while (!rc && end.offset - v->at.offset > FEW_BYTES) {
-		uint64_t before = end.offset - v->at.offset;
-		rc = catch_up(v, &end, 0);
+	while (!rc && left > FEW_BYTES) {
+		uint64_t before = left;
+		rc = catch_up(v, &end);
 		end = look_at_end(v);
-		uint64_t left = end.offset - v->at.offset;
-		while (!rc && left > FEW_BYTES &&
-		       left > before / SHRINK_PARTS * SHRINK_TO) {
-			rc = hold_writers(v);
-			end = look_at_end(v);
-			left = end.offset - v->at.offset;
-		}
+		left = end.offset - v->at.offset;
+		if (left > before / SHRINK_PARTS * SHRINK_TO)
+			brake(v);
 	}
 	return rc;
 }
@@ -223,7 +214,7 @@ static int settle(struct vacuum *v)
 			rc = log_sync(v->next->volume->log, NULL);
 		if (rc)
 			return rc;
-		if (steady_now() - began < HOLD_NS)
+		if (steady_now() - began < SYNC_SHORT)
 			break;
 	}
 	return approach(v);
@@ -254,7 +245,7 @@ static int finish(struct vacuum *v, struct vacuum_result *result)
 	struct log_position end = end_of_log(v);
 	if (end.offset - v->at.offset > 4 * FEW_BYTES)
 		return 1;
-	int rc = catch_up(v, &end, 0);
+	int rc = catch_up(v, &end);
 	if (rc)
 		return rc;
 	/* Writers are not to wait for a freeze that is being written */
@@ -300,8 +291,11 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 		rc = copy_open(&v->copy, v->store, v->next, pace, v);
 	if (!rc)
 		rc = copy_moment(v);
+	/* Whoever is chased is slowed down as well: from here on as fast as it goes */
+	v->rate = 0;
 	if (!rc)
 		rc = change_over(v, result);
+	atomic_store(&v->store->brake, 0);
 	copy_close(&v->copy);
 	successor_drop(v->next);
 	return rc;

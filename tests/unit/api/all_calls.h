@@ -36,12 +36,13 @@ static inline struct banyan_new call_new(void)
 		struct banyan_attr attr = { .mode = 0600 };            \
 		struct banyan_entry entry;                             \
 		struct banyan_stat stat = { 0 };                       \
+		struct banyan_time future = { .sec = INT64_MAX };      \
 		char bytes[64];                                        \
 		uint64_t id = 0;                                       \
 		void *value = NULL;                                    \
 		size_t size = 0;                                       \
 		(void)make, (void)attr, (void)entry, (void)stat;       \
-		(void)bytes, (void)id, (void)size;                     \
+		(void)bytes, (void)id, (void)size, (void)future;       \
 		int64_t said = (call);                                 \
 		banyan_release(data, 1);                               \
 		banyan_scan_end(cursor);                               \
@@ -67,7 +68,17 @@ static inline int call_freeze_visit(void *arg,
 	return 0;
 }
 
+static inline int call_diff_visit(void *arg, const struct banyan_change *change)
+{
+	(void)arg;
+	(void)change;
+	return 0;
+}
+
 CALL(view, banyan_view(s->db, &handle))
+CALL(diff, banyan_diff(s->db, s->db, call_diff_visit, NULL))
+CALL(view_at_freeze, banyan_view_at_freeze(s->db, 1, &handle))
+CALL(view_at_time, banyan_view_at_time(s->db, future, &handle))
 CALL(search, banyan_search(s->space, "k", 1, &data, NULL))
 CALL(insert, banyan_insert(s->space, "new", 3, &make, &data, NULL))
 CALL(insert_unnamed, banyan_insert_unnamed(s->db, &make, &data, NULL))
@@ -122,7 +133,8 @@ static const struct call {
 	const char *name;
 	int64_t (*run)(const struct subject *s);
 } all_calls[] = {
-	ENTRY(view),	     ENTRY(search),	    ENTRY(insert),
+	ENTRY(view),	     ENTRY(diff),	    ENTRY(view_at_freeze),
+	ENTRY(view_at_time), ENTRY(search),	    ENTRY(insert),
 	ENTRY(insert_data),  ENTRY(insert_unnamed), ENTRY(delete),
 	ENTRY(move),	     ENTRY(parent),	    ENTRY(get_attr),
 	ENTRY(set_attr),     ENTRY(read),	    ENTRY(fetch),

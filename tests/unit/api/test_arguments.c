@@ -151,6 +151,7 @@ static void what_is_told_of_errors(void **state)
 
 static void what_a_handle_is(void **state)
 {
+	const struct banyan_time now = { .sec = INT64_MAX };
 	struct fixture *x = *state;
 	SAYS(banyan_holder(NULL), -EINVAL);
 	assert_true(banyan_holder("/nowhere/at/all") < -1);
@@ -166,6 +167,11 @@ static void what_a_handle_is(void **state)
 	SAYS(banyan_view(NULL, &x->none), -EINVAL);
 	SAYS(banyan_view(x->db, NULL), -EINVAL);
 	SAYS(banyan_view(x->view, NULL), -EINVAL);
+	SAYS(banyan_view_at_freeze(NULL, 1, &x->none), -EINVAL);
+	SAYS(banyan_view_at_freeze(x->db, 1, NULL), -EINVAL);
+	SAYS(banyan_view_at_freeze(x->db, 0, &x->none), -ENOENT);
+	SAYS(banyan_view_at_time(NULL, now, &x->none), -EINVAL);
+	SAYS(banyan_view_at_time(x->db, now, NULL), -EINVAL);
 	SAYS(banyan_begin(NULL, &x->none), -EINVAL);
 	SAYS(banyan_begin(x->db, NULL), -EINVAL);
 	SAYS(banyan_begin(x->view, &x->none), -EROFS);
@@ -348,6 +354,9 @@ static void to_put(void **state)
 	SAYS(banyan_make_space(x->db, "", 0), -EEXIST);
 	SAYS(banyan_make_space(x->db, "file", BANYAN_PARENTS), -EEXIST);
 	SAYS(banyan_walk(NULL, "", NULL, true, call_visit, NULL), -EINVAL);
+	SAYS(banyan_diff(NULL, x->db, call_diff_visit, NULL), -EINVAL);
+	SAYS(banyan_diff(x->db, NULL, call_diff_visit, NULL), -EINVAL);
+	SAYS(banyan_diff(x->db, x->db, NULL, NULL), -EINVAL);
 	SAYS(banyan_walk(x->db, NULL, NULL, true, call_visit, NULL), -EINVAL);
 	SAYS(banyan_walk(x->db, "", NULL, true, NULL, NULL), -EINVAL);
 	SAYS(banyan_walk(x->db, "file", NULL, true, call_visit, NULL),
@@ -586,6 +595,9 @@ static const struct kind {
 	int of_batch;
 } kinds[] = {
 	{ "banyan_view", 0, -EINVAL },
+	{ "banyan_diff", 0, -EINVAL },
+	{ "banyan_view_at_freeze", -EINVAL, -EINVAL },
+	{ "banyan_view_at_time", -EINVAL, -EINVAL },
 	{ "banyan_insert", -EROFS, 0 },
 	{ "banyan_insert_unnamed", -EROFS, 0 },
 	{ "banyan_insert_data", -EROFS, 0 },

@@ -602,6 +602,27 @@ static void what_it_hands_out_can_be_used_whatever_came_since(void **state)
 	OK(banyan_close(db));
 }
 
+/* An operation that failed in the middle has left half of what it does */
+static void a_lost_batch_is_not_read(void **state)
+{
+	banyan *db = open_memory();
+	char value[8];
+	(void)state;
+	put(db, "a", "value");
+	banyan *batch = begin(db);
+	put(batch, "a", "new");
+	batch->txn->broken = -ENOMEM;
+	assert_int_equal(banyan_fetch(banyan_root(batch), "a", 1, value,
+				      sizeof(value)),
+			 -ENOMEM);
+	banyan_cursor *cursor = NULL;
+	assert_int_equal(banyan_scan(banyan_root(batch), NULL, &cursor),
+			 -ENOMEM);
+	assert_int_equal(banyan_commit(batch), -ENOMEM);
+	assert_key(db, "a", "value");
+	OK(banyan_close(db));
+}
+
 /* ---- ends ------------------------------------------------------------- */
 
 static void what_a_batch_does_not_have_is_refused(void **state)
@@ -759,6 +780,7 @@ int main(void)
 		cmocka_unit_test(a_cursor_shows_what_the_batch_has_done),
 		cmocka_unit_test(
 			what_it_hands_out_can_be_used_whatever_came_since),
+		cmocka_unit_test(a_lost_batch_is_not_read),
 		cmocka_unit_test(what_a_batch_does_not_have_is_refused),
 		cmocka_unit_test(what_is_of_one_handle_is_not_for_another),
 		cmocka_unit_test(to_close_a_batch_is_to_abort_it),

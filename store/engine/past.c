@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/past.h"
+
+#include <errno.h>
+
+#include "engine/freezes.h"
+#include "engine/replay.h"
+
+/* The freeze's tree, with an empty table above it */
+static int begin_at(const struct freeze *f, uint64_t offset,
+		    struct volume *volume, struct past *past)
+{
+	struct tree tree = { f->root, f->height, volume->file };
+	struct redo_table *table = redo_table_new();
+	*past = (struct past){ .next_id = f->next_id,
+			       .keys = f->keys,
+			       .live = f->live_bytes };
+	if (table)
+		past->view = view_new(table, NULL, &tree, volume, offset);
+	redo_table_unref(table);
+	return past->view ? 0 : -ENOMEM;
+}
+
+int past_at_freeze(struct store *store, const struct view *now, uint64_t number,
+		   struct past *past)
+{
+	struct freeze f;
+	uint64_t offset = now->last_freeze;
+	int rc = freezes_find(store, now->volume, number, &offset, &f);
+	return rc ? rc : begin_at(&f, offset, now->volume, past);
+}
+
+/* The last freeze that has nothing of what came after that time */
+static int find_before(struct store *store, const struct view *now,
+		       timestamp time, struct freeze *f, uint64_t *offset)
+{
+	struct freeze_walk w;
+	int rc = freezes_walk(now->volume, now->last_freeze, &w);
+	do {
+		if (!rc)
+			rc = freezes_next(store, &w, f, offset);
+	} while (!rc && f->time > time);
+	return rc > 0 ? -ENOENT : rc;
+}
+
+/* The operations from there on, up to the first that came after the time */
+static int replay_until(struct volume *volume, const struct log_position *from,
+			timestamp time, struct past *past)
+{
+	struct replayed r = { past->view->active, 0, past->next_id, past->keys,
+			      past->live };
+	struct log_scan s;
+	struct log_record rec;
+	struct redo_reader rows;
+	struct operation op;
+	uint64_t size = 0;
+	int rc = file_size(volume->file, &size);
+	if (!rc)
+		rc = log_scan_open(&s, volume->file, volume->sb.salt, size,
+				   from);
+	if (rc)
+		return rc;
+	while (!rc && (rc = log_scan_next(&s, &rec)) == 0) {
+		if (rec.header.type != RECORD_OPERATION)
+			continue;
+		rc = redo_open(&rows, rec.body, rec.header.body_len, &op);
+		if (!rc && op.time > time)
+			break;
+		if (!rc)
+			rc = replay_rows(&r, &rows, &op);
+	}
+	log_scan_close(&s);
+	past->seq = r.seq;
+	past->next_id = r.next_id;
+	past->keys = r.keys;
+	past->live = r.live;
+	return rc > 0 ? 0 : rc;
+}
+
+int past_at_time(struct store *store, const struct view *now, timestamp time,
+		 struct past *past)
+{
+	struct freeze f;
+	uint64_t offset = 0;
+	int rc = find_before(store, now, time, &f, &offset);
+	if (!rc)
+		rc = begin_at(&f, offset, now->volume, past);
+	if (rc)
+		return rc;
+	rc = replay_until(now->volume, &f.replay, time, past);
+	if (rc) {
+		view_unref(past->view);
+		past->view = NULL;
+	}
+	return rc;
+}
