@@ -308,7 +308,7 @@ change store/file/file_name.c $'\treturn sync_directory(p);' \
 caught_by test_publish
 
 bug 'the last round of catching up is left out'
-change store/vacuum/vacuum.c $'\tint rc = catch_up(v, &end, 0);\n\tif (rc)' \
+change store/vacuum/vacuum.c $'\tint rc = catch_up(v, &end);\n\tif (rc)' \
 	$'\tint rc = 0;\n\tif (rc)'
 caught_by test_vacuum_threads
 
