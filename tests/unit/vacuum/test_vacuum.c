@@ -179,6 +179,23 @@ static void nor_do_clones_that_were_written_to_part(void **state)
 	}
 }
 
+static void rename_it(struct amid *a)
+{
+	OK(banyan_rename(a->p->db, "large", "renamed", 0));
+}
+
+/* Its row is written once more, its value is in the new file already */
+static void what_is_changed_meanwhile_is_not_copied_twice(void **state)
+{
+	struct place *p = *state;
+	struct amid amid = { .p = p, .call = rename_it };
+	open_at(p, 0);
+	put_random(p->db, "large", LARGE, 3);
+	OK(vacuum_amid(&amid));
+	assert_true(has_key(p->db, "renamed"));
+	assert_true(size_at(p->path) < LARGE + 100000);
+}
+
 /* Bytes of clones are not bytes of the file */
 static void clones_are_no_damage(void **state)
 {
@@ -494,6 +511,7 @@ int main(void)
 		TEST(everything_is_kept),
 		TEST(what_is_shared_stays_shared),
 		TEST(nor_do_clones_that_were_written_to_part),
+		TEST(what_is_changed_meanwhile_is_not_copied_twice),
 		TEST(clones_are_no_damage),
 		TEST(what_is_held_without_a_key_lives_on),
 		TEST(an_orphan_that_is_released_is_gone),
