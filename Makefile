@@ -364,7 +364,7 @@ $(TESTS): %: %.o $(TEST_A) $(STORE_A)
 
 # Tests that come between the program and what it calls
 wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
-%/test_no_memory %/test_salvage_memory: LINK_MODE = -pie $(call wrap,malloc \
+%/test_no_memory %/test_salvage_memory %/test_vacuum_memory: LINK_MODE = -pie $(call wrap,malloc \
 	calloc realloc aligned_alloc strdup strndup vasprintf __vasprintf_chk \
 	realpath fdopendir mmap64 pthread_create pool_alloc)
 %/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
@@ -372,8 +372,8 @@ wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
 %/test_replies: LINK_MODE = -pie $(call wrap,fuse_req_userdata fuse_req_ctx \
 	fuse_reply_err fuse_reply_entry fuse_reply_create nodes_add \
 	banyan_delete)
-%/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat2 \
-	pwritev64)
+%/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat \
+	renameat2 pwritev64)
 
 $(BUILD)/fuzz.a: $(FUZZ_OBJS) $(BUILD)/tests/support/fault_image.o
 	@rm -f $@

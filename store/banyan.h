@@ -716,7 +716,8 @@ struct banyan_vacuum_options {
 	 * goes */
 	uint64_t rate;
 	/* Told now and then how many bytes were written, of about how many; what
-	 * it returns, if not 0, ends the vacuum. May be NULL. */
+	 * it returns, if not 0, ends the vacuum. It may read and write the
+	 * database, but leave no batch open. May be NULL. */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 };

@@ -299,4 +299,59 @@ bug 'a torn tail is given up, but not durably'
 change store/log/log.c 'rc = give_up_tail(log);' 'rc = 0 * !give_up_tail;'
 caught_by test_crash_chain
 
+# ---- vacuum -----------------------------------------------------------------
+
+bug 'the new file has its name before it is synced'
+change store/file/file_name.c $'\tif (fsync(p->fd))\n\t\treturn -errno;\n' ''
+change store/file/file_name.c $'\treturn sync_directory(p);' \
+	$'\tif (fsync(p->fd))\n\t\treturn -errno;\n\treturn sync_directory(p);'
+caught_by test_publish
+
+bug 'the last round of catching up is left out'
+change store/vacuum/vacuum.c $'\tint rc = catch_up(v, &end);\n\tif (rc)' \
+	$'\tint rc = 0;\n\tif (rc)'
+caught_by test_vacuum_threads
+
+bug 'what is shared is copied for each'
+change store/vacuum/copy.c 'if (pass == PASS_AGAIN || e->shared)' \
+	'if (pass == PASS_AGAIN)'
+caught_by test_vacuum
+
+bug 'what was copied before is copied again'
+change store/vacuum/copy.c 'if (pass == PASS_AGAIN || e->shared)' \
+	'if (e->shared)'
+caught_by test_vacuum
+
+bug 'parts of what is shared are copied by themselves'
+change store/vacuum/copy.c 'if (pass == PASS_FIRST && e->shared) {' 'if (0) {'
+caught_by test_vacuum
+
+bug 'what is shared is not marked so in the new file'
+change store/vacuum/copy.c 'fresh.shared = e->shared;' 'fresh.shared = false;'
+caught_by test_vacuum
+
+bug 'whose place is taken is not looked at'
+change store/file/file_name.c 'rc = check_replaced(p);
+	if (!rc && replace)' 'rc = 0;
+	if (!rc && replace)'
+caught_by test_vacuum_file
+
+bug 'what progress says to end it means that there are no more rows'
+change store/vacuum/vacuum.c 'return v->stopped ? -ECANCELED : 0;' \
+	'return v->stopped;'
+caught_by test_vacuum
+
+bug 'a sync takes a file that was replaced for deleted'
+change store/file/file_verify.c ' || atomic_load(&p->superseded)' ''
+caught_by test_vacuum_threads
+
+bug 'a freeze has a number that the caller knows already'
+change store/engine/successor.c 'rc = freeze_renumber(next);' 'rc = 0;'
+caught_by test_vacuum
+
+bug 'an operation that came while a vacuum ran is applied twice'
+change store/vacuum/vacuum.c $'\tv->at = m.end;' \
+	$'\tv->at = v->store->last.replay;'
+caught_by test_vacuum_threads
+
 finish

@@ -363,6 +363,20 @@ static int check_replaced(const struct posix_file *p)
 	return st.st_nlink == 1 ? 0 : -EMLINK;
 }
 
+/* Rename over whatever is there. Who syncs the old file meanwhile must not take it
+ * for deleted. */
+static int rename_over(struct posix_file *p)
+{
+	if (p->replaces)
+		atomic_store(&p->replaces->superseded, true);
+	if (!renameat(p->dir, p->temporary, p->dir, p->name))
+		return 0;
+	int rc = -errno;
+	if (p->replaces)
+		atomic_store(&p->replaces->superseded, false);
+	return rc;
+}
+
 int posix_publish(struct file *f, bool replace)
 {
 	struct posix_file *p = posix_of(f);
@@ -371,17 +385,17 @@ int posix_publish(struct file *f, bool replace)
 		return 0;
 	if (fsync(p->fd))
 		return -errno;
-	if (replace && p->replaces_ino)
+	if (replace && p->replaces)
 		rc = check_replaced(p);
 	if (!rc && replace)
-		rc = renameat(p->dir, p->temporary, p->dir, p->name) ? -errno :
-								       0;
+		rc = rename_over(p);
 	else if (!rc)
 		rc = rename_if_free(p);
 	if (rc)
 		return rc;
 	free(p->temporary);
 	p->temporary = NULL;
+	p->replaces = NULL;
 	f->published = true;
 	return sync_directory(p);
 }
@@ -531,6 +545,7 @@ int posix_beside(struct file *f, struct file **fresh)
 	struct posix_file *p = new_beside(old);
 	if (!p)
 		return -ENOMEM;
+	p->replaces = old;
 	p->replaces_dev = st.st_dev;
 	p->replaces_ino = st.st_ino;
 	int rc = check_replaced(p);

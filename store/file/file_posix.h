@@ -25,7 +25,10 @@ struct posix_file {
 	uint64_t reserved; /* allocated by us up to here; 0: nothing */
 	_Atomic uint64_t end; /* the size that appends have left */
 	_Atomic bool reported; /* what somebody else has done to the file */
-	/* Whose place it is to take, if ino is not 0 */
+	/* Its place is taken by one that was made beside it */
+	_Atomic bool superseded;
+	/* Whose place it is to take; NULL: nobody's */
+	struct posix_file *replaces;
 	dev_t replaces_dev;
 	ino_t replaces_ino;
 };

@@ -11,7 +11,7 @@
  * long as the file has a link. If the path leads to another file, the kernel
  * knows whether ours was moved away before (/proc/self/fd then says where) or
  * lost this name to the other one. Where /proc does not tell, it counts as
- * replaced.
+ * replaced. A file that a vacuum of this process has replaced has lost nothing.
  */
 #include <errno.h>
 #include <limits.h>
@@ -100,7 +100,7 @@ int posix_verify(struct file *f)
 		return -errno;
 	if ((uint64_t)opened.st_size < end)
 		return other_size(p, (uint64_t)opened.st_size, end);
-	if (p->temporary)
+	if (p->temporary || atomic_load(&p->superseded))
 		return 0;
 	/* What cannot be looked at proves nothing */
 	bool replaced = fstatat(p->dir, p->name, &named, AT_SYMLINK_NOFOLLOW) ==

@@ -70,21 +70,52 @@ static int copy_bytes(struct copy *c, const struct extent *e,
 	return 0;
 }
 
-/* again: it may have been copied before */
-static int copy_extent(struct copy *c, struct extent *e, bool again)
+/* What is done about a row */
+enum pass {
+	PASS_NOTE, /* only note what is shared */
+	PASS_FIRST,
+	PASS_AGAIN, /* its values may have been copied before */
+};
+
+static int note_shared(struct copy *c);
+
+/* Copy the extent, and all around it that is shared as well */
+static int copy_around(struct copy *c, const struct extent *e, enum pass pass,
+		       struct extent *fresh)
+{
+	struct extent all = *e;
+	int rc = 0;
+	if (pass == PASS_FIRST && e->shared) {
+		rc = note_shared(c);
+		if (!rc)
+			rc = extent_map_around(&c->map, e, &all);
+	}
+	/* Of a hostile file: values made of the same bytes over and over */
+	if (!rc && pass == PASS_FIRST && all.length > c->most - c->values)
+		rc = -EUCLEAN;
+	if (!rc && pass == PASS_FIRST)
+		c->values += all.length;
+	if (!rc)
+		rc = copy_bytes(c, &all, fresh);
+	if (!rc)
+		rc = extent_map_add(&c->map, &all, fresh);
+	if (rc)
+		return rc;
+	fresh->start += e->start - all.start;
+	fresh->length = e->length;
+	return 0;
+}
+
+static int copy_extent(struct copy *c, struct extent *e, enum pass pass)
 {
 	struct extent fresh;
-	bool once = !again && !e->shared;
-	/* Of a hostile file: values made of the same bytes over and over */
-	if (once && e->length > c->most - c->values)
-		return -EUCLEAN;
-	c->values += once ? e->length : 0;
-	int rc = once ? 1 : extent_map_find(&c->map, e, &fresh);
-	if (rc > 0) {
-		rc = copy_bytes(c, e, &fresh);
-		if (!rc)
-			rc = extent_map_add(&c->map, e, &fresh);
-	}
+	int rc = 1;
+	if (pass == PASS_NOTE)
+		return e->shared ? extent_map_note(&c->map, e) : 0;
+	if (pass == PASS_AGAIN || e->shared)
+		rc = extent_map_find(&c->map, e, &fresh);
+	if (rc > 0)
+		rc = copy_around(c, e, pass, &fresh);
 	if (rc)
 		return rc;
 	fresh.shared = e->shared;
@@ -95,42 +126,42 @@ static int copy_extent(struct copy *c, struct extent *e, bool again)
 /* ---- rows ------------------------------------------------------------- */
 
 /* The row's value, with what it refers to in the new file, into c->row */
-static int copy_data(struct copy *c, struct data *d, bool again)
+static int copy_data(struct copy *c, struct data *d, enum pass pass)
 {
 	int rc = 0;
 	if (d->contents == CONTENTS_EXTENTS)
 		for (uint32_t i = 0; !rc && i < d->extents; i++)
-			rc = copy_extent(c, &d->extent[i].e, again);
+			rc = copy_extent(c, &d->extent[i].e, pass);
 	return rc ? rc : data_encode(d, &c->row);
 }
 
 static int copy_name_row(struct copy *c, const struct row_change *row,
-			 bool again)
+			 enum pass pass)
 {
 	struct name_row name;
 	struct data d;
 	int rc = name_row_decode(&name, &d, row->value, row->value_len);
 	if (rc)
 		return rc;
-	return name.embedded ? copy_data(c, &d, again) :
+	return name.embedded ? copy_data(c, &d, pass) :
 			       buf_set(&c->row, row->value, row->value_len);
 }
 
 static int copy_data_row(struct copy *c, const struct row_change *row,
-			 bool again)
+			 enum pass pass)
 {
 	struct data d;
 	int rc = data_decode(&d, row->value, row->value_len);
-	return rc ? rc : copy_data(c, &d, again);
+	return rc ? rc : copy_data(c, &d, pass);
 }
 
 static int copy_extent_row(struct copy *c, const struct row_change *row,
-			   bool again)
+			   enum pass pass)
 {
 	struct extent e;
 	int rc = extent_row_decode(&e, row->value, row->value_len);
 	if (!rc)
-		rc = copy_extent(c, &e, again);
+		rc = copy_extent(c, &e, pass);
 	if (rc)
 		return rc;
 	buf_reset(&c->row);
@@ -139,7 +170,7 @@ static int copy_extent_row(struct copy *c, const struct row_change *row,
 }
 
 static int copy_xattr_row(struct copy *c, const struct row_change *row,
-			  bool again)
+			  enum pass pass)
 {
 	struct extent e[XATTR_EXTENTS_MAX];
 	struct runs runs = { 0 };
@@ -148,7 +179,7 @@ static int copy_xattr_row(struct copy *c, const struct row_change *row,
 	if (!count)
 		return buf_set(&c->row, row->value, row->value_len);
 	for (int i = 0; !rc && i < count; i++) {
-		rc = copy_extent(c, &e[i], again);
+		rc = copy_extent(c, &e[i], pass);
 		if (!rc)
 			rc = runs_add(&runs, 0, &e[i]);
 	}
@@ -161,21 +192,21 @@ static int copy_xattr_row(struct copy *c, const struct row_change *row,
 
 /* Let *row, which is not a deletion, have the value that it has in the new
  * file. It is valid until the next one. */
-static int copy_row(struct copy *c, struct row_change *row, bool again)
+static int copy_row(struct copy *c, struct row_change *row, enum pass pass)
 {
 	int rc = -EUCLEAN;
 	switch (row->key_len ? row->key[0] : 0) {
 	case ROW_NAME:
-		rc = copy_name_row(c, row, again);
+		rc = copy_name_row(c, row, pass);
 		break;
 	case ROW_DATA:
-		rc = copy_data_row(c, row, again);
+		rc = copy_data_row(c, row, pass);
 		break;
 	case ROW_EXTENT:
-		rc = copy_extent_row(c, row, again);
+		rc = copy_extent_row(c, row, pass);
 		break;
 	case ROW_XATTR:
-		rc = copy_xattr_row(c, row, again);
+		rc = copy_xattr_row(c, row, pass);
 		break;
 	case ROW_LINK:
 	case ROW_ORPHAN:
@@ -194,6 +225,7 @@ static int copy_row(struct copy *c, struct row_change *row, bool again)
 struct rows {
 	struct copy *c;
 	struct merged_cursor *cursor;
+	enum pass pass;
 	bool begun;
 };
 
@@ -207,7 +239,27 @@ static int next_row(void *arg, struct row_change *row)
 		return rc;
 	row->key = merged_cursor_key(r->cursor, &row->key_len);
 	row->value = merged_cursor_value(r->cursor, &row->value_len);
-	return copy_row(r->c, row, false);
+	return copy_row(r->c, row, r->pass);
+}
+
+/* Rows between two times of asking */
+#define NOTE_ROWS 4096u
+
+/* When the first extent is met that is shared: most databases have none, and need
+ * not be read twice */
+static int note_shared(struct copy *c)
+{
+	struct rows rows = { .c = c, .pass = PASS_NOTE };
+	struct row_change row;
+	if (c->noted)
+		return 0;
+	c->noted = true;
+	int rc = merged_cursor_new(c->moment, &rows.cursor);
+	for (unsigned n = 1; !rc && (rc = next_row(&rows, &row)) == 0; n++)
+		if (n % NOTE_ROWS == 0)
+			rc = c->pace(c->arg, 0);
+	merged_cursor_free(rows.cursor);
+	return rc < 0 ? rc : 0;
 }
 
 /* Values that are staged go first: the log has one end */
@@ -228,13 +280,14 @@ int copy_tree(struct copy *c, const struct moment *m, struct tree *tree,
 	      uint64_t *index_bytes)
 {
 	struct merged merged;
-	struct rows rows = { .c = c };
+	struct rows rows = { .c = c, .pass = PASS_FIRST };
 	struct merge_source source = { next_row, &rows };
 	struct node_sink sink = { write_run, c, FREEZE_RUN,
 				  budget_leaf(c->next->cache_limit) };
 	struct merge_stats stats = { 0 };
 	struct tree empty = { .file = c->next->volume->file };
 	view_merged(m->view, m->seq, &merged);
+	c->moment = &merged;
 	/* After the moment, so that all values of it are in there */
 	int rc = file_size(c->from, &c->most);
 	if (!rc)
@@ -262,7 +315,7 @@ static int put_row(struct copy *c, struct row_change *row, struct txn *txn)
 	memcpy(key.bytes, row->key, row->key_len);
 	if (!row->value)
 		return txn_delete(txn, &key);
-	int rc = copy_row(c, row, true);
+	int rc = copy_row(c, row, PASS_AGAIN);
 	/* The buffer is used again for the next one */
 	if (!rc && c->used)
 		rc = flush(c);

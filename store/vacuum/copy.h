@@ -4,7 +4,7 @@
  *
  * Each extent becomes one extent, so that a row stays one row. What is copied is
  * what rows refer to and nothing else: bytes of a payload that no row refers to
- * any more are left behind.
+ * any more are left behind. What several extents share is copied once.
  */
 #ifndef STORE_VACUUM_COPY_H
 #define STORE_VACUUM_COPY_H
@@ -24,8 +24,10 @@ struct copy {
 	void *arg;
 	uint8_t *buffer; /* of what is staged; the first `used` bytes */
 	size_t used;
-	uint64_t values; /* bytes so far of extents that nobody shares */
-	uint64_t most; /* more than these there cannot be */
+	const struct merged *moment; /* the rows that are copied first */
+	bool noted; /* the map knows what is shared in them */
+	uint64_t values; /* bytes of them so far, */
+	uint64_t most; /* of which there cannot be more */
 	struct buf row; /* the value of the row that was copied last */
 };
 

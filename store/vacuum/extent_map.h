@@ -23,6 +23,16 @@ int extent_map_open(struct extent_map *m, struct file *beside,
 		    uint64_t cache_bytes);
 void extent_map_close(struct extent_map *m); /* zeroed is fine */
 
+/*
+ * Bytes that are shared, of which extents of several sizes may refer to parts: to
+ * copy each of these by itself could make the file many times as large. So first
+ * all of them are noted, and then what they cover together is copied as one.
+ */
+int extent_map_note(struct extent_map *m, const struct extent *e);
+/* All that was noted around the bytes of e, in one piece; -EUCLEAN: they were not */
+int extent_map_around(struct extent_map *m, const struct extent *e,
+		      struct extent *all);
+
 /* The bytes of the extent `from` are those of `to`, which is as long */
 int extent_map_add(struct extent_map *m, const struct extent *from,
 		   const struct extent *to);

@@ -299,6 +299,21 @@ static void op_reopen(struct run *r)
 	model_compare_all(&r->m, r->db);
 }
 
+/* It is another file then, in which all is the same: held Data, a cursor and a
+ * view that are left standing as well */
+static void op_vacuum(struct run *r)
+{
+	if (r->batch) {
+		run_same(r, "vacuum", banyan_vacuum(r->batch, NULL, NULL),
+			 -EINVAL);
+		return;
+	}
+	run_same(r, "vacuum", banyan_vacuum(r->db, NULL, NULL), 0);
+	op_compare(r);
+	if (run_chance(r, 50))
+		op_reopen(r);
+}
+
 /* ---- the run ---------------------------------------------------------- */
 
 static const struct {
@@ -315,7 +330,7 @@ static const struct {
 	{ op_remove_xattr, 10 }, { op_scan, 35 },     { op_cursor, 10 },
 	{ op_append, 6 },	 { op_batch, 25 },    { op_freeze, 4 },
 	{ op_sync, 3 },		 { op_reopen, 2 },    { op_compare, 3 },
-	{ op_beside, 60 },	 { op_view, 4 },
+	{ op_beside, 60 },	 { op_view, 4 },      { op_vacuum, 2 },
 };
 
 static void random_op(struct run *r)

@@ -541,6 +541,112 @@ static void holes_cost_no_memory(void **in)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- a file beside it ------------------------------------------------- */
+
+static void add(struct file *f, const char *bytes, uint64_t at)
+{
+	char copy[8];
+	size_t written = 0;
+	strcpy(copy, bytes);
+	struct iovec iov = { copy, strlen(bytes) };
+	assert_int_equal(file_append(f, &iov, 1, at, &written), 0);
+}
+
+/* Does the file begin so, after a cut of each kind, or in some of many? */
+static unsigned begins(struct state *s, size_t events, const char *bytes)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < 40; i++) {
+		struct file *after = NULL;
+		char found[8] = "";
+		enum fault_cut kind = (enum fault_cut)(i % FAULT_CUTS);
+		assert_int_equal(
+			fault_file_after_cut(s->f, events, kind, i, &after), 0);
+		(void)file_read(after, found, strlen(bytes), 0);
+		count += strncmp(found, bytes, strlen(bytes)) == 0;
+		fault_file_free(after);
+	}
+	return count;
+}
+
+static void expect_killed(struct state *s, size_t events, const char *bytes)
+{
+	struct file *after = NULL, *again = NULL;
+	char found[8] = "";
+	assert_int_equal(fault_file_after_kill(s->f, events, &after), 0);
+	assert_int_equal(fault_file_events(after), events);
+	assert_int_equal(fault_file_after_kill(after, events, &again), 0);
+	assert_int_equal(file_read(again, found, strlen(bytes), 0), 0);
+	assert_string_equal(found, bytes);
+	fault_file_free(after);
+	fault_file_free(again);
+}
+
+static void one_that_takes_its_place_does_so_at_the_rename(void **in)
+{
+	struct state *s = *in;
+	struct file *next = NULL;
+	assert_int_equal(file_beside(s->f, &next), 0);
+	add(next, "next", 0); /* event 0 */
+	assert_int_equal(fault_file_temporaries(s->f), 1);
+	add(s->f, "more", 4);
+	assert_int_equal(file_sync(s->f), 0);
+	/* 3: it is synced, 4: it has the name, 5: durably */
+	assert_int_equal(file_publish(next, true), 0);
+	assert_true(next->published);
+	assert_int_equal(fault_file_events(s->f), 6);
+	assert_int_equal(fault_file_events(next), 6);
+	assert_int_equal(fault_file_size(s->f), 4);
+	assert_int_equal(fault_file_temporaries(s->f), 0);
+	for (size_t events = 0; events < 5; events++)
+		assert_int_equal(begins(s, events, "base"), 40);
+	assert_in_range(begins(s, 5, "base"), 5, 35);
+	assert_int_equal(begins(s, 5, "base") + begins(s, 5, "next"), 40);
+	assert_int_equal(begins(s, 6, "next"), 40);
+	for (size_t events = 0; events < 5; events++)
+		expect_killed(s, events, "base");
+	expect_killed(s, 5, "next");
+	expect_killed(s, 6, "next");
+	assert_int_equal(begins(s, 3, "basemore"), 40);
+	file_close(s->f);
+	add(next, "last", 4);
+	expect_killed(s, 7, "nextlast");
+}
+
+static void if_its_directory_cannot_be_synced_it_is_one_or_the_other(void **in)
+{
+	struct state *s = *in;
+	struct file *next = NULL;
+	assert_int_equal(file_beside(s->f, &next), 0);
+	add(next, "next", 0);
+	fault_file_fail(s->f, FAULT_PUBLISH, 1, -EACCES, false);
+	assert_int_equal(file_publish(next, true), -EACCES);
+	assert_false(next->published);
+	fault_file_fail(s->f, FAULT_DIRECTORY, 1, -EIO, false);
+	assert_int_equal(file_publish(next, true), -EIO);
+	assert_true(next->published);
+	add(next, "last", 4);
+	assert_in_range(begins(s, fault_file_events(s->f), "base"), 5, 35);
+	expect_killed(s, fault_file_events(s->f), "nextlast");
+}
+
+static void both_have_room_for_as_much_as_is_left(void **in)
+{
+	struct state *s = *in;
+	struct file *next = NULL;
+	char bytes[] = "12345678";
+	size_t written = 0;
+	struct iovec iov = { bytes, 8 };
+	assert_int_equal(file_beside(s->f, &next), 0);
+	fault_file_limit(s->f, 10);
+	assert_int_equal(file_reserve(next, 7), -ENOSPC);
+	assert_int_equal(file_append(next, &iov, 1, 0, &written), -ENOSPC);
+	assert_int_equal(written, 6);
+	file_close(next);
+	assert_int_equal(fault_file_temporaries(s->f), 0);
+	assert_int_equal(file_reserve(s->f, 10), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -562,6 +668,9 @@ int main(void)
 		TEST(dropping_the_cache_shows_what_a_failed_sync_lost),
 		TEST(a_kill_keeps_what_was_written),
 		TEST(holes_cost_no_memory),
+		TEST(one_that_takes_its_place_does_so_at_the_rename),
+		TEST(if_its_directory_cannot_be_synced_it_is_one_or_the_other),
+		TEST(both_have_room_for_as_much_as_is_left),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

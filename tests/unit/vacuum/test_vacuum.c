@@ -151,6 +151,51 @@ static void what_is_shared_stays_shared(void **state)
 	assert_true(second.bytes_after < first.bytes_after + 100000);
 }
 
+/* Each clone has parts of its own in between, or begins somewhere else, so that no
+ * two refer to the same pieces */
+static void nor_do_clones_that_were_written_to_part(void **state)
+{
+	struct place *p = *state;
+	struct banyan_vacuum_result result = { 0 };
+	open_at(p, 0);
+	put_random(p->db, "original", LARGE, 3);
+	for (unsigned i = 0; i < 30; i++) {
+		char name[16];
+		sprintf(name, "clone%u", i);
+		clone_part(p->db, "original", name, 0, LARGE);
+		banyan_data *data = find(p->db, name);
+		for (unsigned k = 0; k < 8; k++)
+			write_random(data, i * 7000 + k * 600000, 100, i);
+		banyan_release(data, 1);
+		sprintf(name, "part%u", i);
+		clone_part(p->db, "original", name, i * 65537, 2000000);
+	}
+	OK(banyan_remove(p->db, "original"));
+	uint64_t print = print_of(p->db);
+	for (unsigned i = 0; i < 2; i++) {
+		OK(banyan_vacuum(p->db, NULL, &result));
+		assert_true(print == print_of(p->db));
+		assert_true(result.bytes_after < LARGE + 200000);
+	}
+}
+
+static void rename_it(struct amid *a)
+{
+	OK(banyan_rename(a->p->db, "large", "renamed", 0));
+}
+
+/* Its row is written once more, its value is in the new file already */
+static void what_is_changed_meanwhile_is_not_copied_twice(void **state)
+{
+	struct place *p = *state;
+	struct amid amid = { .p = p, .call = rename_it };
+	open_at(p, 0);
+	put_random(p->db, "large", LARGE, 3);
+	OK(vacuum_amid(&amid));
+	assert_true(has_key(p->db, "renamed"));
+	assert_true(size_at(p->path) < LARGE + 100000);
+}
+
 /* Bytes of clones are not bytes of the file */
 static void clones_are_no_damage(void **state)
 {
@@ -465,6 +510,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(everything_is_kept),
 		TEST(what_is_shared_stays_shared),
+		TEST(nor_do_clones_that_were_written_to_part),
+		TEST(what_is_changed_meanwhile_is_not_copied_twice),
 		TEST(clones_are_no_damage),
 		TEST(what_is_held_without_a_key_lives_on),
 		TEST(an_orphan_that_is_released_is_gone),

@@ -157,6 +157,52 @@ static void through_a_link_the_file_is_replaced_and_the_link_stays(void **state)
 	OK(unlink(other));
 }
 
+#define TEXT "what somebody overwrites"
+
+/* Where TEXT is in the file, other bytes */
+static void overwrite(const struct place *p, const char *with)
+{
+	size_t size = (size_t)size_at(p->path);
+	uint8_t *all = malloc(size);
+	int fd = open(p->path, O_RDWR);
+	assert_true(fd >= 0 && all);
+	assert_int_equal(pread(fd, all, size, 0), size);
+	const uint8_t *found = memmem(all, size, TEXT, strlen(TEXT));
+	if (!found)
+		found = memmem(all, size, "WHAT", 4);
+	assert_non_null(found);
+	assert_int_equal(pwrite(fd, with, strlen(with), found - all),
+			 strlen(with));
+	OK(close(fd));
+	free(all);
+}
+
+/* Nothing of it is taken for what it was, and the old file stays */
+static void a_damaged_value_is_not_copied(void **state)
+{
+	struct place *p = *state;
+	struct stat was, is;
+	char value[4000];
+	open_at(p, 0);
+	memset(value, 'x', sizeof(value));
+	memcpy(value + 2000, TEXT, strlen(TEXT));
+	OK(banyan_put(p->db, "bad", value, sizeof(value), 0));
+	put(p->db, "good", "value");
+	overwrite(p, "WHAT");
+	OK(stat(p->path, &was));
+	assert_int_equal(banyan_vacuum(p->db, NULL, NULL), -EBADMSG);
+	OK(stat(p->path, &is));
+	assert_int_equal(was.st_ino, is.st_ino);
+	assert_int_equal(files_in(p), 1);
+	put(p->db, "another", "value");
+	assert_key(p->db, "good", "value");
+	overwrite(p, TEXT);
+	OK(banyan_vacuum(p->db, NULL, NULL));
+	assert_key(p->db, "another", "value");
+	OK(banyan_remove(p->db, "bad"));
+	OK(banyan_vacuum(p->db, NULL, NULL));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -166,6 +212,7 @@ int main(void)
 		TEST(so_is_one_that_was_moved),
 		TEST(also_if_it_happens_meanwhile),
 		TEST(through_a_link_the_file_is_replaced_and_the_link_stays),
+		TEST(a_damaged_value_is_not_copied),
 	};
 #undef TEST
 	return cmocka_run_group_tests(tests, NULL, NULL);
