@@ -3,38 +3,65 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "fs.h"
+#include "vacuum.h"
+
+bool fs_is_owner(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return ctx->uid == 0 || ctx->uid == geteuid();
+}
+
+int fs_host(const struct fs *fs, struct statvfs *host)
+{
+	int file = banyan_file(fs->db);
+	int rc = 0;
+
+	if (file < 0)
+		return file;
+	if (fstatvfs(file, host))
+		rc = -errno;
+	close(file);
+	return rc;
+}
 
 /*
- * fstrim(8). It reaches us on whatever directory of the mount was opened, from
- * anybody who can open it, so the caller is checked here.
+ * fstrim(8): start and len of the range are ignored, as a vacuum is of all. It
+ * reaches us on whatever directory of the mount was opened, from anybody who can
+ * open it, so the caller is checked here.
  */
-static int trim(const struct fuse_ctx *ctx, size_t in_size, size_t out_size)
+static void trim(fuse_req_t req, const void *in, size_t in_size,
+		 size_t out_size)
 {
+	struct vacuum *vacuum = fs_of(req)->vacuum;
+
 	if (in_size != sizeof(struct fstrim_range) ||
 	    out_size != sizeof(struct fstrim_range))
-		return -EINVAL;
-	if (ctx->uid != 0 && ctx->uid != geteuid())
-		return -EPERM;
-	return -EOPNOTSUPP; /* there is no vacuum yet */
+		fuse_reply_err(req, EINVAL);
+	else if (!fs_is_owner(req))
+		fuse_reply_err(req, EPERM);
+	else if (!vacuum)
+		fuse_reply_err(req, EROFS);
+	else
+		vacuum_trim(vacuum, req, in);
 }
 
 static void fs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 		     void *arg, struct fuse_file_info *fi, unsigned flags,
 		     const void *in, size_t in_size, size_t out_size)
 {
-	int rc = -ENOTTY;
-
 	(void)ino;
 	(void)arg;
 	(void)fi;
 	(void)flags;
-	(void)in;
 	if (cmd == FITRIM)
-		rc = trim(fuse_req_ctx(req), in_size, out_size);
-	fs_reply_error(req, rc);
+		trim(req, in, in_size, out_size);
+	else
+		fuse_reply_err(req, ENOTTY);
 }
 
 void fs_ops_control(struct fuse_lowlevel_ops *ops)

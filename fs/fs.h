@@ -34,7 +34,9 @@
 struct commit;
 struct nodes;
 struct options;
+struct statvfs;
 struct transport;
+struct vacuum;
 
 struct fs {
 	const struct options *options;
@@ -44,7 +46,7 @@ struct fs {
 	struct commit *commit; /* syncs */
 	struct transport *transport; /* where requests come from */
 	uint64_t seed; /* of the cookies of listings */
-	int file; /* the database file, by O_PATH, or -1: it is in memory */
+	struct vacuum *vacuum; /* NULL: the mount is read-only */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
 };
 
@@ -65,6 +67,14 @@ static inline banyan_data *fs_data(const struct fs *fs, fuse_ino_t ino)
 	return ino == FUSE_ROOT_ID ? banyan_root(fs->db) :
 				     (banyan_data *)(uintptr_t)ino;
 }
+
+/* ---- the whole (control.c) -------------------------------------------- */
+
+/* May the caller rule over the mount? The user whose daemon it is, and root */
+bool fs_is_owner(fuse_req_t req);
+
+/* The file system that the database file lies on; -EOPNOTSUPP: in memory */
+int fs_host(const struct fs *fs, struct statvfs *host);
 
 /* ---- answers (reply.c) ------------------------------------------------ */
 
@@ -103,6 +113,9 @@ int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 
 /* An attribute of the root: the name that the database file has now */
 #define FS_XATTR_FILE "system.banyan.file"
+
+/* Another, of the owner's: the state of a vacuum, and orders; see vacuum.h */
+#define FS_XATTR_VACUUM "system.banyan.vacuum"
 
 /* A file's mode less its set-id bits; without group execution the set-group-id
  * bit means something else and stays */

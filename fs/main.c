@@ -32,6 +32,7 @@
 #include "nodes.h"
 #include "options.h"
 #include "transport.h"
+#include "vacuum.h"
 
 #define ENDED SIGUSR1
 
@@ -89,13 +90,13 @@ static int start(struct fs *fs, const char *file, const char *dir,
 
 	if (rc)
 		return rc; /* explained */
-	/* Never to read or write: its close does not drop the library's lock */
-	fs->file = open(file, O_PATH | O_CLOEXEC);
 	if (getrandom(&fs->seed, sizeof(fs->seed), 0) < 0)
 		fs->seed = (uint64_t)time(NULL);
 	fs->nodes = nodes_new();
 	rc = fs->nodes ? commit_start(fs->db, o->commit_seconds, &fs->commit) :
 			 -ENOMEM;
+	if (!rc && !o->read_only)
+		rc = vacuum_start(fs, &fs->vacuum);
 	if (rc) {
 		message("cannot start: %s", strerror(-rc));
 		return rc;
@@ -157,8 +158,10 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 {
 	int rc = 0;
 
+	vacuum_end(fs->vacuum);
 	if (fs->transport)
 		transport_stop(fs->transport);
+	vacuum_stop(fs->vacuum);
 	commit_stop(fs->commit);
 	end_session(fs, dir, detached);
 	transport_free(fs->transport);
@@ -169,8 +172,6 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 		message("cannot close the database: %s; what was written last "
 			"may be lost",
 			banyan_strerror(rc));
-	if (fs->file >= 0)
-		close(fs->file);
 	return rc;
 }
 
@@ -182,6 +183,7 @@ static bool wait_for_end(struct fs *fs, const char *dir, const sigset_t *set)
 
 	if (sigwait(set, &signal) || signal == ENDED)
 		return false;
+	vacuum_end(fs->vacuum); /* who waits for it has files open there */
 	/* First make durable what is there, then make sure that no more comes
 	 */
 	rc = fs->options->read_only ? 0 : banyan_sync(fs->db);
@@ -233,7 +235,7 @@ static int run(struct fs *fs, const char *file, const char *dir)
 
 int main(int argc, char **argv)
 {
-	struct fs fs = { .file = -1 };
+	struct fs fs = { 0 };
 	struct options o;
 	char *file = NULL, *dir = NULL;
 	int status;

@@ -150,7 +150,10 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	reply_attr(req, &after);
 }
 
-/* Space is that of the file system which the database file lies on */
+/*
+ * Space is that of the file system which the database file lies on. Free is what a
+ * vacuum would give back, too; available is what can be written now.
+ */
 static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fs_of(req);
@@ -159,12 +162,15 @@ static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 	int rc = banyan_get_stat(fs->db, &stat);
 
 	(void)ino;
-	if (!rc && fs->file >= 0 && fstatvfs(fs->file, &host))
-		rc = -errno;
-	if (rc) {
+	if (!rc)
+		rc = fs_host(fs, &host);
+	if (rc && rc != -EOPNOTSUPP) {
 		fs_reply_error(req, rc);
 		return;
 	}
+	host.f_bfree += stat.reclaimable_bytes / host.f_frsize;
+	if (host.f_bfree > host.f_blocks)
+		host.f_bfree = host.f_blocks;
 	host.f_namemax = BANYAN_NAME_MAX;
 	/* As many more names as there is room for a small one */
 	host.f_ffree = host.f_bavail * (host.f_frsize / 512);

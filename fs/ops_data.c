@@ -196,12 +196,10 @@ static int check_room(const struct fs *fs, banyan_data *data, uint64_t at,
 {
 	struct statvfs host;
 	uint64_t needed;
-	int rc;
+	int rc = fs_host(fs, &host);
 
-	if (fs->file < 0)
-		return 0; /* in memory */
-	if (fstatvfs(fs->file, &host))
-		return -errno;
+	if (rc)
+		return rc == -EOPNOTSUPP ? 0 : rc; /* in memory */
 	rc = count_holes(data, at, at + size, &needed);
 	if (!rc && needed > host.f_bavail * host.f_frsize)
 		rc = -ENOSPC;

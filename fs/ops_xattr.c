@@ -16,6 +16,7 @@
 #include "fs.h"
 #include "nodes.h"
 #include "transport.h"
+#include "vacuum.h"
 
 #define TRUSTED "trusted."
 #define LABEL "security.selinux"
@@ -36,6 +37,16 @@ static int check_kind(const char *name)
 	return -EOPNOTSUPP;
 }
 
+/* As getxattr(2) answers: with size 0 only the length */
+static ssize_t give(const char *text, size_t len, char *value, size_t size)
+{
+	if (size && len > size)
+		return -ERANGE;
+	if (size)
+		memcpy(value, text, len);
+	return (ssize_t)len;
+}
+
 /*
  * The name that the database file has now, which may have been moved since it
  * was mounted. Not in the list of names: cp -a would copy it.
@@ -43,28 +54,46 @@ static int check_kind(const char *name)
 static ssize_t file_name(const struct fs *fs, char *name, size_t size)
 {
 	char link[32], path[PATH_MAX];
+	int file = banyan_file(fs->db);
 	struct stat st;
-	ssize_t n;
+	ssize_t n = -ENODATA; /* in memory, or deleted */
 
-	if (fstat(fs->file, &st) || !st.st_nlink)
-		return -ENODATA; /* in memory, or deleted */
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fs->file);
-	n = readlink(link, path, sizeof(path));
-	if (n < 0)
-		return -errno;
-	if (!size)
-		return n;
-	if ((size_t)n > size)
-		return -ERANGE;
-	memcpy(name, path, (size_t)n);
-	return n;
+	if (file < 0)
+		return file == -EOPNOTSUPP ? n : file;
+	if (!fstat(file, &st) && st.st_nlink) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+		n = readlink(link, path, sizeof(path));
+		if (n < 0)
+			n = -errno;
+	}
+	close(file);
+	return n < 0 ? n : give(path, (size_t)n, name, size);
 }
 
-static ssize_t get_value(const struct fs *fs, fuse_ino_t ino, const char *name,
+static ssize_t vacuum_state(const struct fs *fs, char *value, size_t size)
+{
+	char text[100];
+
+	if (!fs->vacuum)
+		return -EROFS;
+	return give(text, vacuum_tell(fs->vacuum, text, sizeof(text)), value,
+		    size);
+}
+
+static int order_vacuum(const struct fs *fs, const char *order, size_t size)
+{
+	return fs->vacuum ? vacuum_order(fs->vacuum, order, size) : -EROFS;
+}
+
+static ssize_t get_value(fuse_req_t req, fuse_ino_t ino, const char *name,
 			 void *value, size_t size)
 {
+	const struct fs *fs = fs_of(req);
 	ssize_t n = check_kind(name);
 
+	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_VACUUM))
+		return fs_is_owner(req) ? vacuum_state(fs, value, size) :
+					  -EPERM;
 	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_FILE))
 		return file_name(fs, value, size);
 	return n ? n : banyan_get_xattr(fs_data(fs, ino), name, value, size);
@@ -73,7 +102,6 @@ static ssize_t get_value(const struct fs *fs, fuse_ino_t ino, const char *name,
 static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
-	struct fs *fs = fs_of(req);
 	char *value = NULL;
 	ssize_t n;
 
@@ -84,7 +112,7 @@ static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			return;
 		}
 	}
-	n = get_value(fs, ino, name, value, size);
+	n = get_value(req, ino, name, value, size);
 	if (n == -ENODATA && !strcmp(name, LABEL))
 		n = -EOPNOTSUPP; /* and ls -l does not ask for each file */
 	if (n < 0)
@@ -143,6 +171,11 @@ static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	unsigned how = 0;
 	int rc = check_kind(name);
 
+	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_VACUUM)) {
+		rc = fs_is_owner(req) ? order_vacuum(fs, value, size) : -EPERM;
+		fs_reply_error(req, rc);
+		return;
+	}
 	if (rc) {
 		fs_reply_error(req, rc);
 		return;

@@ -21,6 +21,7 @@
 #define COMMIT_MAX 86400
 #define THREADS_DEFAULT 10 /* see workers.c */
 #define THREADS_MAX 256
+#define TRIM_DEFAULT 10 /* percent */
 
 #define SELINUX "/sys/fs/selinux"
 
@@ -36,6 +37,13 @@ static const char help[] =
 	"  -o commit=N     make changes durable after N seconds at the latest\n"
 	"                  (default 5; 0: only at fsync and at the end)\n"
 	"  -o threads=N    serve up to N requests at a time (default 10)\n"
+	"  -o trim=PERCENT let fstrim vacuum more than 1 GiB of live data only "
+	"if\n"
+	"                  so much of the file is reclaimable (default 10)\n"
+	"  -o autovacuum=PERCENT\n"
+	"                  vacuum as soon as so much of a file of 64 MiB or "
+	"more is\n"
+	"                  reclaimable (default: only when asked)\n"
 	"  -o uid=N,gid=N  show one owner, one group for everything\n"
 	"  -o allow_other, -o noallow_other\n"
 	"                  let all users in, or only the one who mounts "
@@ -116,6 +124,26 @@ static bool set_threads(struct options *o, const char *value)
 	return true;
 }
 
+static bool parse_percent(const char *text, unsigned *percent)
+{
+	uint64_t n;
+
+	if (!parse_number(text, 100, &n) || !n)
+		return false;
+	*percent = (unsigned)n;
+	return true;
+}
+
+static bool set_trim(struct options *o, const char *value)
+{
+	return parse_percent(value, &o->trim_percent);
+}
+
+static bool set_autovacuum(struct options *o, const char *value)
+{
+	return parse_percent(value, &o->autovacuum_percent);
+}
+
 static bool set_uid(struct options *o, const char *value)
 {
 	uint64_t n;
@@ -146,6 +174,8 @@ static const struct {
 	{ "cache=", set_cache, "a size such as 64M, of 1M at least" },
 	{ "commit=", set_commit, "a number of seconds up to 86400" },
 	{ "threads=", set_threads, "a number from 1 to 256" },
+	{ "trim=", set_trim, "a percentage from 1 to 100" },
+	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
 	{ "uid=", set_uid, "a user's number" },
 	{ "gid=", set_gid, "a group's number" },
 };
@@ -322,6 +352,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	*o = (struct options){
 		.commit_seconds = COMMIT_DEFAULT,
 		.threads = THREADS_DEFAULT,
+		.trim_percent = TRIM_DEFAULT,
 		.allow_other = geteuid() == 0,
 		.args = FUSE_ARGS_INIT(argc, argv),
 	};

@@ -26,6 +26,10 @@ struct options {
 	uint64_t cache_bytes; /* 0: the library's default */
 	unsigned commit_seconds;
 	unsigned threads;
+	/* Of the file that has to be reclaimable: for FITRIM to vacuum a large
+	 * database; for the daemon to do so by itself, 0: never */
+	unsigned trim_percent;
+	unsigned autovacuum_percent;
 	struct fuse_args args; /* left for libfuse */
 };
 

@@ -103,6 +103,8 @@ static void add_database(struct figures *figures, const struct store *store,
 	add_number(figures, "format", "format", stat->format);
 	add_bytes(figures, "file_bytes", "size", stat->file_bytes);
 	add_bytes(figures, "live_bytes", "live", stat->live_bytes);
+	add_bytes(figures, "reclaimable_bytes", "reclaimable",
+		  stat->reclaimable_bytes);
 	add_number(figures, "keys", "keys", stat->keys);
 	add_number(figures, "next_id", "next id", stat->next_id);
 	add_number(figures, "tree_height", "tree height", stat->tree_height);
@@ -291,7 +293,9 @@ const struct command command_stat = {
 		"permission bits.\n\n"
 		"\"live\" is what the bytes of the values need: the "
 		"rest of the file is its index and what has been deleted or "
-		"replaced. A change of \"generation\" means that the file was "
+		"replaced. \"reclaimable\" is what 'banyan vacuum' would give "
+		"back, about. A change of \"generation\" means that the file "
+		"was "
 		"rewritten by a vacuum.",
 	.least = 1,
 	.most = 2,

@@ -221,6 +221,31 @@ int take_number(const char *command, const char *argument, const char *what,
 	return 0;
 }
 
+int take_size(const char *command, const char *argument, const char *what,
+	      uint64_t least, uint64_t *number)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	unsigned shift = 0;
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(argument, &end, 10);
+	unit = *end ? strchr(units, *end & ~0x20) : NULL; /* upper case */
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+	}
+	if (errno || *argument < '0' || *argument > '9' || *end ||
+	    value > UINT64_MAX >> shift || value << shift < least) {
+		complain("%s: '%s' is not %s", command, quote(argument), what);
+		return EINVAL;
+	}
+	*number = value << shift;
+	return 0;
+}
+
 /* ---- standard streams ------------------------------------------------- */
 
 static int output_error; /* errno of the first failed write, once known */

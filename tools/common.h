@@ -64,6 +64,10 @@ const char *process_text(pid_t pid);
 int take_number(const char *command, const char *argument, const char *what,
 		uint64_t least, uint64_t most, uint64_t *number);
 
+/* Likewise a number of bytes, which may have K, M, G or T behind it */
+int take_size(const char *command, const char *argument, const char *what,
+	      uint64_t least, uint64_t *number);
+
 /* ---- standard streams ------------------------------------------------- */
 
 /*

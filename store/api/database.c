@@ -12,6 +12,17 @@
 #include "engine/write.h"
 #include "vacuum/vacuum.h"
 
+/*
+ * For the estimate of what a vacuum leaves, in bytes. A row without its value took
+ * 12 where all values lie in rows (16-byte keys, 100-byte values), and 30 to 60
+ * where they are extents, each of which has a header as well.
+ */
+#define SMALL_ROW 12u
+#define LARGE_ROW 64u
+#define EXTENT_OVERHEAD 36u
+#define REDO_ROW 16u /* that is not in the tree yet */
+#define FILE_OVERHEAD 4400u /* of an empty file */
+
 /* ---- durability ------------------------------------------------------- */
 
 int banyan_sync(banyan *db)
@@ -88,6 +99,17 @@ static struct volume *shown_volume(const banyan *db)
 					 store_volume(db->store);
 }
 
+int banyan_file(banyan *db)
+{
+	int rc = handle_check(db);
+	if (rc)
+		return rc;
+	struct volume *v = shown_volume(db);
+	rc = file_describe(v->file);
+	volume_unref(v);
+	return rc;
+}
+
 static int stat_volume(const banyan *db, struct banyan_stat *st)
 {
 	struct volume *v = shown_volume(db);
@@ -98,8 +120,30 @@ static int stat_volume(const banyan *db, struct banyan_stat *st)
 	st->durable_to = v->log ? log_durable_to(v->log) :
 				  db->store->durable_to;
 	int rc = file_size(v->file, &st->file_bytes);
+	/* Until the rows are known */
+	if (!rc)
+		rc = file_allocated(v->file, &st->reclaimable_bytes);
 	volume_unref(v);
 	return rc;
+}
+
+/*
+ * The bytes that a compact copy would have: those of values, and of the nodes of
+ * the tree less the values that lie in nodes. Nobody counts those; there are as
+ * many as the nodes are larger than rows without values would be.
+ */
+static uint64_t compact_size(const struct banyan_stat *st, uint64_t index)
+{
+	bool small = st->live_bytes <= st->keys * INLINE_MAX;
+	uint64_t rows = st->keys * (small ? SMALL_ROW : LARGE_ROW);
+	uint64_t within = index > rows ? index - rows : 0;
+	if (within > st->keys * INLINE_MAX)
+		within = st->keys * INLINE_MAX;
+	if (within > st->live_bytes)
+		within = st->live_bytes;
+	uint64_t records = small ? 0 : st->keys * EXTENT_OVERHEAD;
+	return FILE_OVERHEAD + st->live_bytes + index - within + records +
+	       st->redo_rows * REDO_ROW;
 }
 
 int banyan_get_stat(banyan *db, struct banyan_stat *out)
@@ -123,6 +167,9 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	count(db, &st);
 	handle_read_end(db, &rtxn);
 	st.redo_bytes = atomic_load(&store->redo_bytes);
+	uint64_t compact = compact_size(&st, atomic_load(&store->index_bytes));
+	st.reclaimable_bytes -=
+		compact < st.reclaimable_bytes ? compact : st.reclaimable_bytes;
 	cache_get_stat(store->cache, &cache);
 	st.cache_bytes = cache.bytes;
 	st.cache_hits = cache.hits;

@@ -41,6 +41,9 @@ struct file_ops {
 	 */
 	int (*verify)(struct file *f);
 	int (*size)(struct file *f, uint64_t *size);
+	/* What the disk has for the bytes up to the end, which is less than the
+	 * size if there are holes; NULL: the size */
+	int (*allocated)(struct file *f, uint64_t *bytes);
 	/*
 	 * See to it that the bytes up to `to` can be written without running
 	 * out of space: 0, -ENOSPC, or -EOPNOTSUPP where nobody can know.
@@ -54,6 +57,8 @@ struct file_ops {
 	/* A new file that can take the place of this one: see file_beside().
 	 * NULL: there can be none. */
 	int (*beside)(struct file *f, struct file **fresh);
+	/* A descriptor of it by O_PATH, of the caller's; NULL: there is none */
+	int (*describe)(struct file *f);
 	/* Let others write to it, as nothing is appended any more; NULL: there is
 	 * no lock */
 	void (*unlock)(struct file *f);
@@ -95,6 +100,12 @@ static inline int file_size(struct file *f, uint64_t *size)
 	return f->ops->size(f, size);
 }
 
+static inline int file_allocated(struct file *f, uint64_t *bytes)
+{
+	return f->ops->allocated ? f->ops->allocated(f, bytes) :
+				   f->ops->size(f, bytes);
+}
+
 static inline int file_reserve(struct file *f, uint64_t to)
 {
 	return f->ops->reserve(f, to);
@@ -120,6 +131,11 @@ static inline int file_publish(struct file *f, bool replace)
 static inline int file_beside(struct file *f, struct file **fresh)
 {
 	return f->ops->beside ? f->ops->beside(f, fresh) : -EOPNOTSUPP;
+}
+
+static inline int file_describe(struct file *f)
+{
+	return f->ops->describe ? f->ops->describe(f) : -EOPNOTSUPP;
 }
 
 static inline void file_unlock(struct file *f)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -100,6 +101,22 @@ int posix_size(struct file *f, uint64_t *size)
 	return 0;
 }
 
+/* What another process keeps allocated beyond the end cannot be told apart from
+ * what the file needs */
+static int posix_allocated(struct file *f, uint64_t *bytes)
+{
+	uint64_t reserved = atomic_load(&posix_of(f)->reserved);
+	struct stat st;
+	if (fstat(posix_of(f)->fd, &st))
+		return -errno;
+	uint64_t size = (uint64_t)st.st_size;
+	uint64_t all = (uint64_t)st.st_blocks * 512;
+	uint64_t beyond = reserved > size ? reserved - size : 0;
+	all = all > beyond ? all - beyond : 0;
+	*bytes = all < size ? all : size;
+	return 0;
+}
+
 static int posix_drop_cache(struct file *f, uint64_t offset)
 {
 	offset -= offset % DROP_ALIGN;
@@ -180,6 +197,16 @@ static int posix_reserve(struct file *f, uint64_t to)
 	return rc;
 }
 
+/* By its descriptor, as it may have been moved. A close of what comes back drops
+ * no lock, unlike that of a file opened to be read. */
+static int posix_describe(struct file *f)
+{
+	char link[32];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", posix_of(f)->fd);
+	int fd = open(link, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* ---- the outside ------------------------------------------------------ */
 
 static void posix_close(struct file *f)
@@ -208,10 +235,12 @@ const struct file_ops posix_ops = {
 	.sync = posix_sync,
 	.verify = posix_verify,
 	.size = posix_size,
+	.allocated = posix_allocated,
 	.reserve = posix_reserve,
 	.drop_cache = posix_drop_cache,
 	.publish = posix_publish,
 	.beside = posix_beside,
+	.describe = posix_describe,
 	.unlock = posix_unlock,
 	.close = posix_close,
 };

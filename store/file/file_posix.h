@@ -3,8 +3,8 @@
  * file_posix.h - a local file: what its bytes (file_posix.c), its name
  * (file_name.c) and the watch over both (file_verify.c) share.
  *
- * Threads: `reserved` and `temporary` belong to the one thread that appends,
- * which alone changes `end`; reading, syncing and verifying may run beside it.
+ * Threads: `temporary` belongs to the one thread that appends, which alone changes
+ * `reserved` and `end`; reading, syncing and verifying may run beside it.
  */
 #ifndef STORE_FILE_FILE_POSIX_H
 #define STORE_FILE_FILE_POSIX_H
@@ -22,7 +22,7 @@ struct posix_file {
 	bool writable;
 	pid_t owner; /* not a child that has a copy of this */
 	bool cannot_reserve;
-	uint64_t reserved; /* allocated by us up to here; 0: nothing */
+	_Atomic uint64_t reserved; /* allocated by us up to here; 0: nothing */
 	_Atomic uint64_t end; /* the size that appends have left */
 	_Atomic bool reported; /* what somebody else has done to the file */
 	/* Its place is taken by one that was made beside it */

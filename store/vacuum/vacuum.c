@@ -54,17 +54,32 @@ static int64_t steady_now(void)
 
 /* ---- pace ------------------------------------------------------------- */
 
-/* Sleep until so many bytes are due */
-static void keep_rate(const struct vacuum *v)
+static int tell_progress(struct vacuum *v)
+{
+	if (log_poisoned(v->store->volume->log))
+		return -EIO;
+	if (v->progress)
+		v->stopped = v->progress(v->arg, v->done, v->total);
+	/* Not that itself, as 1 would mean that there are no more rows */
+	return v->stopped ? -ECANCELED : 0;
+}
+
+/* Sleep until so many bytes are due, or the vacuum is ended */
+static int keep_rate(struct vacuum *v)
 {
 	double due = (double)v->done / (double)v->rate * 1e9;
-	int64_t left = v->began + (int64_t)due - steady_now();
-	struct timespec pause = { .tv_nsec = 100000000 };
-	if (left <= 0)
-		return;
-	if (left < pause.tv_nsec)
-		pause.tv_nsec = (long)left;
-	nanosleep(&pause, NULL);
+	int64_t until = v->began + (int64_t)due;
+	int rc = 0;
+	for (;;) {
+		int64_t left = until - steady_now();
+		struct timespec pause = { .tv_nsec = 100000000 };
+		if (rc || left <= 0)
+			return rc;
+		if (left < pause.tv_nsec)
+			pause.tv_nsec = (long)left;
+		nanosleep(&pause, NULL);
+		rc = tell_progress(v);
+	}
 }
 
 static int pace(void *arg, uint64_t bytes)
@@ -73,18 +88,12 @@ static int pace(void *arg, uint64_t bytes)
 	v->done += bytes;
 	if (v->done > v->total)
 		v->total = v->done;
-	if (log_poisoned(v->store->volume->log))
-		return -EIO;
 	/* Nobody is to wait longer for a rate, nor for what progress does: it may
 	 * want to write, too */
 	if (v->in_turn)
-		return 0;
-	if (v->rate)
-		keep_rate(v);
-	if (v->progress)
-		v->stopped = v->progress(v->arg, v->done, v->total);
-	/* Not that itself, as 1 would mean that there are no more rows */
-	return v->stopped ? -ECANCELED : 0;
+		return log_poisoned(v->store->volume->log) ? -EIO : 0;
+	int rc = tell_progress(v);
+	return rc || !v->rate ? rc : keep_rate(v);
 }
 
 /* After an operation, of which most have no values to copy */

@@ -87,7 +87,7 @@ test_help()
 	is "help help, too" "$(banyan help)" "$(banyan help help)"
 	all=$(banyan help)
 	for command in create put get ls ln mv rm mkdir import export stat \
-		freeze freezes diff check mount umount; do
+		freeze freezes diff check vacuum mount umount; do
 		like "help lists $command" ".*  $command .*" "$all"
 		like "$command has help of its own" \
 			"Usage: banyan $command .*" "$(banyan $command --help)"
@@ -101,7 +101,7 @@ test_help()
 	done
 	is "no line of help is wider than 80" "" \
 		"$( (banyan help; for command in put ls stat mount check get \
-			export freezes diff; do
+			export freezes diff vacuum; do
 			banyan help $command; done) | grep -E '.{81}')"
 	refuses "an unknown command is misuse" 2 \
 		"banyan: 'cut' is not a command.*" cut
@@ -471,7 +471,7 @@ test_stat()
 		"$(field uuid <json)"
 	is "the file is not mounted" false "$(field mounted <json)"
 	is "names stay as they are" "mounted uuid file_uuid generation format \
-file_bytes live_bytes keys next_id tree_height freezes redo_rows redo_bytes \
+file_bytes live_bytes reclaimable_bytes keys next_id tree_height freezes redo_rows redo_bytes \
 durable_to" "$(sed -n 's/^ *"\(.*\)":.*/\1/p' json | xargs)"
 	banyan stat --json notes.banyan apple >json
 	is "stat of a key knows its size" 14 "$(field size <json)"
@@ -687,6 +687,182 @@ test_files()
 			put notes.banyan a b
 		chmod 0644 notes.banyan
 	fi
+}
+
+# ---- vacuum -----------------------------------------------------------------
+
+# put_random KEY MIB
+put_random() { head -c $(($2 << 20)) /dev/urandom | banyan put notes.banyan "$1"; }
+
+# A database of which 4 MiB are live and 8 dead
+fresh_dead()
+{
+	fresh
+	put_random big 4
+	put_random big 4
+	put_random big 4
+}
+
+BYTES='([0-9]+) bytes( \([0-9.]+ [KMG]iB\))?'
+
+test_vacuum()
+{
+	local before after got
+
+	fresh_dead
+	before=$(stat -c %s notes.banyan)
+	got=$(banyan vacuum --dry-run notes.banyan)
+	like "vacuum -n tells the size" "size +$before bytes .*" "$(sed -n 1p <<<"$got")"
+	like "and what is live" "live +4194304 bytes \(4\.0 MiB\)" \
+		"$(sed -n 2p <<<"$got")"
+	like "and what could be reclaimed" "reclaimable +8[0-9]{6} bytes .*" \
+		"$(sed -n 3p <<<"$got")"
+	is "as stat does" "$(sed -n 's/^reclaimable *//p' <<<"$got")" \
+		"$(banyan stat notes.banyan | sed -n 's/^reclaimable *//p')"
+	is "and does no more" "$before" "$(stat -c %s notes.banyan)"
+	banyan get notes.banyan big >expected
+	chmod 0640 notes.banyan
+	got=$(banyan vacuum notes.banyan 2>err)
+	after=$(stat -c %s notes.banyan)
+	like "vacuum tells what it did" \
+		"notes\.banyan: $BYTES before, $BYTES after, $BYTES reclaimed" "$got"
+	is "and says nothing else" "" "$(<err)"
+	[[ $got =~ $BYTES.before,.$BYTES.after,.$BYTES ]]
+	is "which is true" "$before $after $((before - after))" \
+		"${BASH_REMATCH[1]} ${BASH_REMATCH[3]} ${BASH_REMATCH[5]}"
+	like "the file is as large as what is live" "4[0-9]{6}|5[0-9]{6}" "$after"
+	is "and has its mode" 640 "$(stat -c %a notes.banyan)"
+	banyan get notes.banyan big | cmp -s - expected
+	is "the value is there" 0 $?
+	sound "and the file sound" notes.banyan
+	like "nothing is left to reclaim" "reclaimable +[0-9]{1,5} bytes.*" \
+		"$(banyan vacuum -n notes.banyan | tail -n 1)"
+	is "generation has grown" 2 \
+		"$(banyan stat notes.banyan | sed -n 's/^generation *//p')"
+
+	fresh_dead
+	(
+		trap - INT
+		exec "$BANYAN" vacuum --rate 500K notes.banyan
+	) >out 2>err &
+	sleep 1
+	kill -TERM $!
+	wait $!
+	is "a signal ends it" 143 $?
+	is "it says that nothing was changed" \
+		"banyan: notes.banyan: interrupted; nothing was changed" "$(<err)"
+	is "and nothing else" "" "$(<out)"
+	sound "which is so" notes.banyan
+	like "nothing is reclaimed" "reclaimable +8[0-9]{6} bytes .*" \
+		"$(banyan vacuum -n notes.banyan | tail -n 1)"
+	is "and no temporary is left" "" "$(find . -name '.*banyan-*')"
+
+	fresh_dead
+	ln -s notes.banyan link
+	banyan vacuum link >out 2>err
+	is "a link is followed" "0 link" "$? $(find . -maxdepth 1 -type l -printf %f)"
+	like "and its file replaced" "4[0-9]{6}|5[0-9]{6}" \
+		"$(stat -c %s notes.banyan)"
+	rm link
+}
+
+test_vacuum_refused()
+{
+	local rate got holder status
+
+	fresh_dead
+	for rate in 0 0K 5X -1 "" 1.5M 99999999999999G; do
+		refuses "a rate of '$rate' is none" 2 \
+			"banyan: vacuum: '$rate' is not a rate: bytes a second, such as 50M" \
+			vacuum --rate="$rate" notes.banyan
+	done
+	refuses "there has to be a file" 1 "banyan: none.banyan: no such file .*" \
+		vacuum none.banyan
+	ln notes.banyan other
+	refuses "one with hard links is refused" 1 \
+		"banyan: notes.banyan: it has further names \(hard links\).*" \
+		vacuum notes.banyan
+	rm other
+	if ((EUID == 0)); then
+		mkdir locked
+		chmod 0755 .
+		cp notes.banyan locked/
+		chown -R 65534 locked/notes.banyan
+		chmod 0755 locked
+		got=$(setpriv --reuid 65534 --clear-groups "$BANYAN" vacuum \
+			locked/notes.banyan 2>&1)
+		is "so is one whose directory cannot be written" \
+			"banyan: locked/notes.banyan: no new file can be made in its directory: permission denied" \
+			"$got"
+		rm -r locked
+		: >bound
+		if mount --bind notes.banyan bound 2>/dev/null; then
+			refuses "so is a bind mount" 1 \
+				"banyan: bound: it is a mount point \(a bind mount\) .*" \
+				vacuum bound
+			umount bound
+		fi
+		rm bound
+	fi
+	hold_open
+	refuses "one that is open elsewhere is refused, naming the process" 1 \
+		"banyan: notes.banyan: is open in process $holder \(banyan\)" \
+		vacuum --wait=0 notes.banyan
+	let_go
+	rm pipe
+}
+
+test_vacuum_mounted()
+{
+	local got
+
+	fresh_dead
+	mkdir -p mnt
+	banyan mount notes.banyan mnt
+	put_random big 4
+	got=$(banyan vacuum mnt 2>err)
+	like "a mounted database is vacuumed by its daemon" \
+		"notes\.banyan: $BYTES before, $BYTES after, $BYTES reclaimed" "$got"
+	is "without a word" "" "$(<err)"
+	like "the file is small" "4[0-9]{6}|5[0-9]{6}" "$(stat -c %s notes.banyan)"
+	like "by its file as well" "notes\.banyan: .* reclaimed" \
+		"$(banyan vacuum notes.banyan 2>&1)"
+	put_random big 4
+	(
+		trap - INT
+		exec "$BANYAN" vacuum --rate 500K mnt
+	) >out 2>err &
+	sleep 1
+	like "its daemon tells how far it is" "running [0-9]+ [0-9]+" \
+		"$(getfattr --only-values -n system.banyan.vacuum mnt 2>/dev/null)"
+	kill -TERM $!
+	wait $!
+	is "a signal ends it" 143 $?
+	is "it says that nothing was changed" \
+		"banyan: notes.banyan: interrupted; nothing was changed" "$(<err)"
+	like "in the daemon, too" "failed 125 .*" \
+		"$(getfattr --only-values -n system.banyan.vacuum mnt 2>/dev/null)"
+	banyan vacuum mnt >out 2>err
+	is "it can be done again" "0 " "$? $(<err)"
+	ln notes.banyan other
+	refuses "hard links are refused there" 1 \
+		"banyan: notes.banyan: it has further names \(hard links\).*" \
+		vacuum mnt
+	rm other
+	if ((EUID == 0)); then
+		chmod 0755 .
+		chmod 0666 notes.banyan
+		got=$(setpriv --reuid 65534 --clear-groups "$BANYAN" vacuum mnt 2>&1)
+		is "others may not" \
+			"banyan: notes.banyan is mounted on mnt: only root and the user who has mounted it can vacuum it" \
+			"$got"
+	fi
+	gives "it unmounts" 0 "" umount mnt
+	sound "and is sound" notes.banyan
+	banyan mount -o ro notes.banyan mnt
+	refuses "a read-only mount is in the way" 1 \
+		"banyan: notes.banyan is mounted read-only on mnt: .*" vacuum mnt
+	banyan umount mnt
 }
 
 test_damage()
@@ -1390,6 +1566,8 @@ test_past
 test_times
 test_completion
 test_files
+test_vacuum
+test_vacuum_refused
 test_damage
 test_salvage
 test_interrupted_check
@@ -1413,6 +1591,7 @@ if can_mount; then
 	test_mount
 	test_odd_mount
 	test_other_user
+	test_vacuum_mounted
 	test_replaced
 	test_deep
 	test_cut

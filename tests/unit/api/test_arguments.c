@@ -681,6 +681,7 @@ static const char *const others[] = {
 	"banyan_record_pack",  "banyan_record_unpack",
 	"banyan_block_append", "banyan_block_next",
 	"banyan_check",	       "banyan_salvage",
+	"banyan_file",
 };
 
 static bool is_known(const char *name, size_t len)

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread sleeps until `state` says RUNNING, until it is time to look whether
+ * a vacuum is due by itself (autovacuum), or the end. The lock protects
+ * everything but `fs`; it is never held over a vacuum or a call of the library,
+ * except banyan_strerror().
+ *
+ * Interrupts. The kernel tells of a signal to the caller of a FITRIM by a request
+ * of its own, for which libfuse calls forget_waiter() with a lock of the FITRIM
+ * held. So that lock comes before ours: no function of libfuse that takes it is
+ * called with ours held. (fuse_req_interrupted() and answers do not.) The handler
+ * is set before the waiter is in the queue, since a waiter in the queue may be
+ * answered and freed; and an interrupt that came in between is looked for when it
+ * is put there.
+ */
+#include "vacuum.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "options.h"
+
+/* A FITRIM vacuums a database with no more live bytes than this whatever share of
+ * the file is reclaimable: that takes seconds */
+#define SMALL_BYTES (UINT64_C(1) << 30)
+/* Less than this part of a file is within the error of the estimate */
+#define NOISE_PART 64u
+#define NOISE_BYTES (UINT64_C(64) << 10)
+
+/* Autovacuum: files smaller than this are left alone; seconds after the mount to
+ * the first look, between two, and at most after failures */
+#define AUTO_FILE (UINT64_C(64) << 20)
+#define AUTO_FIRST 5
+#define AUTO_PAUSE 60
+#define AUTO_PAUSE_MAX 86400
+
+enum state { IDLE, RUNNING, DONE, FAILED };
+
+struct waiter {
+	struct waiter *next;
+	fuse_req_t req;
+	struct fstrim_range range;
+};
+
+/* What became of a vacuum */
+struct outcome {
+	int error; /* 0, or a negative errno value */
+	uint64_t before, after; /* bytes of the file */
+	uint64_t needed, room; /* for the new file; on the disk */
+};
+
+struct vacuum {
+	struct fs *fs;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct waiter *waiters;
+	enum state state;
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t done, total; /* bytes, while it runs */
+	struct outcome last;
+	bool cancel; /* the one that runs */
+	bool stop;
+	time_t look; /* when to look whether one is due, a steady clock */
+	time_t pause; /* and then again after so many seconds */
+};
+
+/* ---- the vacuum ------------------------------------------------------- */
+
+static int note_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct vacuum *v = arg;
+	bool cancel;
+
+	pthread_mutex_lock(&v->lock);
+	v->done = done;
+	v->total = total;
+	cancel = v->cancel || v->stop;
+	pthread_mutex_unlock(&v->lock);
+	return cancel ? -ECANCELED : 0;
+}
+
+/* Is there room for the new file beside the old one? */
+static int check_room(struct fs *fs, struct outcome *o)
+{
+	struct banyan_stat stat = { 0 };
+	struct statvfs host;
+	int rc = banyan_get_stat(fs->db, &stat);
+	uint64_t blocks;
+
+	if (rc)
+		return rc;
+	o->needed = stat.file_bytes - stat.reclaimable_bytes;
+	rc = fs_host(fs, &host);
+	if (rc)
+		return rc == -EOPNOTSUPP ? 0 : rc; /* in memory */
+	blocks = geteuid() == 0 ? host.f_bfree : host.f_bavail;
+	o->room = blocks * host.f_frsize;
+	return o->room < o->needed ? -ENOSPC : 0;
+}
+
+static void vacuum_now(struct vacuum *v, uint64_t rate, struct outcome *o)
+{
+	const struct banyan_vacuum_options options = {
+		.rate = rate,
+		.progress = note_progress,
+		.arg = v,
+	};
+	struct banyan_vacuum_result result = { 0 };
+
+	o->error = check_room(v->fs, o);
+	if (!o->error)
+		o->error = banyan_vacuum(v->fs->db, &options, &result);
+	if (o->error)
+		return;
+	o->before = result.bytes_before;
+	o->after = result.bytes_after;
+}
+
+static uint64_t reclaimed(const struct outcome *o)
+{
+	return o->before > o->after ? o->before - o->after : 0;
+}
+
+static void answer(struct waiter *w, const struct outcome *o)
+{
+	w->range.len = reclaimed(o);
+	if (o->error)
+		fs_reply_error(w->req, o->error);
+	else
+		fuse_reply_ioctl(w->req, 0, &w->range, sizeof(w->range));
+	free(w);
+}
+
+static void answer_all(struct waiter *waiters, const struct outcome *o)
+{
+	while (waiters) {
+		struct waiter *next = waiters->next;
+
+		answer(waiters, o);
+		waiters = next;
+	}
+}
+
+/* With the lock held, which is let go meanwhile */
+static void run_one(struct vacuum *v)
+{
+	struct outcome o = { .error = -ECANCELED };
+	bool begin = !v->stop && !v->cancel;
+	uint64_t rate = v->rate;
+	struct waiter *waiters;
+
+	pthread_mutex_unlock(&v->lock);
+	if (begin)
+		vacuum_now(v, rate, &o);
+	pthread_mutex_lock(&v->lock);
+	v->last = o;
+	v->state = o.error ? FAILED : DONE;
+	waiters = v->waiters;
+	v->waiters = NULL;
+	pthread_mutex_unlock(&v->lock);
+	answer_all(waiters, &o);
+	pthread_mutex_lock(&v->lock);
+}
+
+/* With the lock held: let one run, unless one does */
+static void begin(struct vacuum *v, uint64_t rate)
+{
+	if (v->state == RUNNING)
+		return;
+	v->state = RUNNING;
+	v->rate = rate;
+	v->cancel = false;
+	v->done = v->total = 0;
+	pthread_cond_signal(&v->wake);
+}
+
+/* ---- when ------------------------------------------------------------- */
+
+static bool is_share(const struct banyan_stat *stat, unsigned percent)
+{
+	return (double)stat->reclaimable_bytes * 100 >=
+	       (double)stat->file_bytes * percent;
+}
+
+/* More than nothing, as far as that can be told */
+static bool is_something(const struct banyan_stat *stat)
+{
+	return stat->reclaimable_bytes > NOISE_BYTES &&
+	       stat->reclaimable_bytes > stat->file_bytes / NOISE_PART;
+}
+
+bool vacuum_is_worth_trimming(const struct banyan_stat *stat, unsigned percent,
+			      uint64_t least)
+{
+	return is_something(stat) && stat->reclaimable_bytes >= least &&
+	       (stat->live_bytes <= SMALL_BYTES || is_share(stat, percent));
+}
+
+bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent)
+{
+	return stat->file_bytes >= AUTO_FILE && is_something(stat) &&
+	       is_share(stat, percent);
+}
+
+static time_t steady_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/*
+ * One that fails, or gives back less than half of what was expected, would do so
+ * again: the next look comes later each time.
+ */
+static void run_by_itself(struct vacuum *v, uint64_t expected)
+{
+	int error;
+
+	begin(v, 0);
+	run_one(v);
+	error = v->last.error;
+	if (error || reclaimed(&v->last) < expected / 2)
+		v->pause *= 2;
+	else
+		v->pause = AUTO_PAUSE;
+	if (v->pause > AUTO_PAUSE_MAX)
+		v->pause = AUTO_PAUSE_MAX;
+	if (error && error != -ECANCELED)
+		message("autovacuum: %s", banyan_strerror(error));
+}
+
+/* With the lock held */
+static void look_if_due(struct vacuum *v)
+{
+	struct banyan_stat stat = { 0 };
+	int rc;
+
+	pthread_mutex_unlock(&v->lock);
+	rc = banyan_get_stat(v->fs->db, &stat);
+	pthread_mutex_lock(&v->lock);
+	if (!rc && !v->stop && v->state != RUNNING &&
+	    vacuum_is_due(&stat, v->fs->options->autovacuum_percent))
+		run_by_itself(v, stat.reclaimable_bytes);
+	v->look = steady_now() + v->pause;
+}
+
+/* ---- the thread ------------------------------------------------------- */
+
+static void *run(void *arg)
+{
+	struct vacuum *v = arg;
+	bool automatic = v->fs->options->autovacuum_percent;
+
+	pthread_mutex_lock(&v->lock);
+	while (!v->stop) {
+		const struct timespec due = { .tv_sec = v->look };
+
+		if (v->state == RUNNING)
+			run_one(v);
+		else if (!automatic)
+			pthread_cond_wait(&v->wake, &v->lock);
+		else if (pthread_cond_timedwait(&v->wake, &v->lock, &due) ==
+			 ETIMEDOUT)
+			look_if_due(v);
+	}
+	if (v->state == RUNNING)
+		run_one(v); /* which does nothing but answer */
+	pthread_mutex_unlock(&v->lock);
+	return NULL;
+}
+
+int vacuum_start(struct fs *fs, struct vacuum **vacuum)
+{
+	struct vacuum *v = calloc(1, sizeof(*v));
+	pthread_condattr_t attr;
+	int rc;
+
+	if (!v)
+		return -ENOMEM;
+	v->fs = fs;
+	v->pause = AUTO_PAUSE;
+	v->look = steady_now() + AUTO_FIRST;
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&v->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	rc = pthread_create(&v->thread, NULL, run, v);
+	if (rc) {
+		pthread_cond_destroy(&v->wake);
+		pthread_mutex_destroy(&v->lock);
+		free(v);
+		return -rc;
+	}
+	*vacuum = v;
+	return 0;
+}
+
+void vacuum_end(struct vacuum *v)
+{
+	if (!v)
+		return;
+	pthread_mutex_lock(&v->lock);
+	v->stop = true;
+	pthread_cond_signal(&v->wake);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vacuum_stop(struct vacuum *v)
+{
+	if (!v)
+		return;
+	vacuum_end(v);
+	pthread_join(v->thread, NULL);
+	pthread_cond_destroy(&v->wake);
+	pthread_mutex_destroy(&v->lock);
+	free(v);
+}
+
+/* ---- FITRIM ----------------------------------------------------------- */
+
+/* With the lock held: no longer in the queue. False: it was not there. */
+static bool take_waiter(struct vacuum *v, fuse_req_t req)
+{
+	for (struct waiter **at = &v->waiters; *at; at = &(*at)->next) {
+		struct waiter *w = *at;
+
+		if (w->req != req)
+			continue;
+		*at = w->next;
+		free(w);
+		return true;
+	}
+	return false;
+}
+
+/* A signal has reached the caller, who does not wait any longer */
+static void forget_waiter(fuse_req_t req, void *arg)
+{
+	struct vacuum *v = arg;
+	bool found;
+
+	pthread_mutex_lock(&v->lock);
+	found = take_waiter(v, req);
+	pthread_mutex_unlock(&v->lock);
+	if (found)
+		fuse_reply_err(req, EINTR);
+}
+
+/* Put w into the queue. False: it is not there, and to be answered with *error */
+static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
+{
+	bool in = false;
+
+	*error = 0;
+	pthread_mutex_lock(&v->lock);
+	if (v->stop)
+		*error = -ECANCELED;
+	else if (fuse_req_interrupted(w->req))
+		*error = -EINTR;
+	else
+		in = worth || v->state == RUNNING;
+	if (in) {
+		w->next = v->waiters;
+		v->waiters = w;
+		begin(v, 0);
+	}
+	pthread_mutex_unlock(&v->lock);
+	return in;
+}
+
+void vacuum_trim(struct vacuum *v, fuse_req_t req,
+		 const struct fstrim_range *range)
+{
+	struct waiter *w = malloc(sizeof(*w));
+	struct banyan_stat stat = { 0 };
+	struct outcome nothing = { 0 };
+	int rc = w ? banyan_get_stat(v->fs->db, &stat) : -ENOMEM;
+	bool worth;
+
+	if (rc) {
+		free(w);
+		fs_reply_error(req, rc);
+		return;
+	}
+	*w = (struct waiter){ .req = req, .range = *range };
+	worth = vacuum_is_worth_trimming(&stat, v->fs->options->trim_percent,
+					 range->minlen);
+	fuse_req_interrupt_func(req, forget_waiter, v);
+	if (!join(v, w, worth, &nothing.error))
+		answer(w, &nothing);
+}
+
+/* ---- orders by attribute ---------------------------------------------- */
+
+static int parse_rate(const char *text, uint64_t *rate)
+{
+	char *end;
+
+	errno = 0;
+	*rate = strtoull(text, &end, 10);
+	return errno || *text < '0' || *text > '9' || *end || !*rate ? -EINVAL :
+								       0;
+}
+
+int vacuum_order(struct vacuum *v, const char *order, size_t size)
+{
+	static const char start[] = "start";
+	char text[40];
+	uint64_t rate = 0;
+	int rc = 0;
+
+	if (size >= sizeof(text) || memchr(order, '\0', size))
+		return -EINVAL;
+	memcpy(text, order, size);
+	text[size] = '\0';
+	pthread_mutex_lock(&v->lock);
+	if (!strcmp(text, "cancel")) {
+		v->cancel = true;
+	} else {
+		if (!strncmp(text, "start ", sizeof(start)))
+			rc = parse_rate(text + sizeof(start), &rate);
+		else if (strcmp(text, start) != 0)
+			rc = -EINVAL;
+		if (!rc)
+			rc = v->stop ? -ECANCELED : 0;
+		if (!rc)
+			begin(v, rate);
+	}
+	pthread_mutex_unlock(&v->lock);
+	return rc;
+}
+
+size_t vacuum_tell(struct vacuum *v, char *text, size_t size)
+{
+	const struct outcome *o = &v->last;
+	int n = 0;
+
+	pthread_mutex_lock(&v->lock);
+	switch (v->state) {
+	case IDLE:
+		n = snprintf(text, size, "idle");
+		break;
+	case RUNNING:
+		n = snprintf(text, size, "running %" PRIu64 " %" PRIu64,
+			     v->done, v->total);
+		break;
+	case DONE:
+		n = snprintf(text, size, "done %" PRIu64 " %" PRIu64, o->before,
+			     o->after);
+		break;
+	case FAILED:
+		n = snprintf(text, size, "failed %d %" PRIu64 " %" PRIu64,
+			     -o->error, o->needed, o->room);
+		break;
+	default:
+		break;
+	}
+	pthread_mutex_unlock(&v->lock);
+	return (size_t)n;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vacuum.h - vacuums of the mounted database, in a thread of their own.
+ *
+ * One runs at a time; who asks for one while it runs gets the result of that one.
+ * Nobody waits here but the thread: a FITRIM is put into its queue and answered
+ * from there.
+ */
+#ifndef FS_VACUUM_H
+#define FS_VACUUM_H
+
+#include "fs.h"
+
+#include <linux/fs.h>
+
+struct vacuum;
+
+/* For a database that can be written */
+int vacuum_start(struct fs *fs, struct vacuum **vacuum);
+
+/* Cancel what runs, and let none begin any more. NULL is fine. */
+void vacuum_end(struct vacuum *vacuum);
+
+/* The same; answer who still waits, end the thread, free. NULL is fine. */
+void vacuum_stop(struct vacuum *vacuum);
+
+/*
+ * Answer req, a FITRIM, when a vacuum has ended, or at once if none is worth
+ * while: with the bytes that the file has become smaller by.
+ */
+void vacuum_trim(struct vacuum *vacuum, fuse_req_t req,
+		 const struct fstrim_range *range);
+
+/*
+ * Does a FITRIM vacuum? Only if something is reclaimable, `least` bytes at least,
+ * and, where more than 1 GiB would have to be copied, this share of the file: the
+ * weekly fstrim.timer is not to rewrite a large file for little.
+ */
+bool vacuum_is_worth_trimming(const struct banyan_stat *stat, unsigned percent,
+			      uint64_t least);
+
+/* Does autovacuum? If this share of the file is reclaimable, and it is large */
+bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent);
+
+/*
+ * An order by extended attribute: "start", "start RATE" (bytes a second), or
+ * "cancel". 0, -EINVAL.
+ */
+int vacuum_order(struct vacuum *vacuum, const char *order, size_t size);
+
+/*
+ * What there is to tell, one line without a newline: "idle", "running DONE TOTAL",
+ * "done BEFORE AFTER", "failed ERRNO NEEDED FREE", all in bytes: NEEDED for the
+ * new file, about, of FREE on the disk. Returns its length, as snprintf(3).
+ */
+size_t vacuum_tell(struct vacuum *vacuum, char *text, size_t size);
+
+#endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * banyan vacuum. A database that is mounted is vacuumed by its daemon, which takes
+ * orders, and tells how far it is, by an extended attribute of the mount's root.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "common.h"
+#include "format.h"
+#include "interrupt.h"
+#include "mounts.h"
+#include "progress.h"
+#include "quote.h"
+#include "store.h"
+
+#define ATTRIBUTE "system.banyan.vacuum"
+#define POLL_MS 100
+
+struct choices {
+	uint64_t rate; /* bytes a second; 0: no limit */
+	bool dry_run;
+};
+
+/* How it went, with the library or through the mount */
+struct outcome {
+	int error; /* 0, or a negative errno value */
+	uint64_t before, after; /* bytes of the file */
+	uint64_t needed, room; /* for the new file, about; on the disk */
+};
+
+/* ---- what is told ----------------------------------------------------- */
+
+static int fail_room(const struct store *store, const struct outcome *o)
+{
+	char needed[64], room[64];
+
+	format_bytes(o->needed, needed, sizeof(needed));
+	format_bytes(o->room, room, sizeof(room));
+	complain("%s: no room for the new file: it needs about %s, and %s are "
+		 "free",
+		 quote(store->name), needed, room);
+	return EXIT_FAILURE;
+}
+
+static const char *failure_text(int error)
+{
+	switch (-error) {
+	case EMLINK:
+		return "it has further names (hard links), which would go on "
+		       "to mean the old file: remove them first";
+	case ESTALE:
+		return "it was moved or replaced; nothing was changed";
+	case EACCES:
+	case EPERM:
+		return "no new file can be made in its directory: permission "
+		       "denied";
+	case EROFS:
+		return "no new file can be made in its directory: read-only "
+		       "file system";
+	case EBUSY:
+		return "it is a mount point (a bind mount) and cannot be "
+		       "replaced: give the file that is mounted there";
+	case ECANCELED:
+		return "cancelled; nothing was changed";
+	default:
+		return file_text(error);
+	}
+}
+
+static int fail_vacuum(const struct store *store, const struct outcome *o)
+{
+	if (o->error == -ECANCELED && interrupted())
+		complain("%s: interrupted; nothing was changed",
+			 quote(store->name));
+	else if (o->error == -ENOSPC || o->error == -EDQUOT)
+		return fail_room(store, o);
+	else if (o->error == -EBADMSG || o->error == -EUCLEAN)
+		return fail_file(store->name, o->error);
+	else
+		complain("%s: %s", quote(store->name), failure_text(o->error));
+	return EXIT_FAILURE;
+}
+
+static int tell(const struct store *store, const struct outcome *o)
+{
+	char before[64], after[64], saved[64];
+
+	if (o->error)
+		return fail_vacuum(store, o);
+	format_bytes(o->before, before, sizeof(before));
+	format_bytes(o->after, after, sizeof(after));
+	format_bytes(o->before > o->after ? o->before - o->after : 0, saved,
+		     sizeof(saved));
+	printf("%s: %s before, %s after, %s reclaimed\n", quote(store->name),
+	       before, after, saved);
+	return EXIT_SUCCESS;
+}
+
+/* ---- with the library ------------------------------------------------- */
+
+static int show_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct progress *progress = arg;
+
+	progress->total = total;
+	progress_show(progress, done, 0);
+	return interrupted() ? -ECANCELED : 0;
+}
+
+/* Is there a mount on the very file? Then no other can take its place. */
+static bool is_mount_point(const char *file)
+{
+	char *real = realpath(file, NULL);
+	struct mounts mounts;
+	bool found = false;
+
+	if (real && mounts_read(&mounts) == 0) {
+		for (size_t i = 0; i < mounts.count && !found; i++)
+			found = strcmp(mounts.list[i].point, real) == 0;
+		mounts_free(&mounts);
+	}
+	free(real);
+	return found;
+}
+
+/* What would fail after all has been copied */
+static int look_ahead(const struct store *store, struct outcome *o)
+{
+	const char *file = store->target.file;
+	struct banyan_stat stat = { 0 };
+	int error = banyan_get_stat(store->db, &stat);
+	struct statvfs host;
+
+	if (error)
+		return error;
+	if (is_mount_point(file))
+		return -EBUSY;
+	if (statvfs(file, &host) != 0)
+		return -errno;
+	o->needed = stat.file_bytes - stat.reclaimable_bytes;
+	o->room =
+		(geteuid() == 0 ? host.f_bfree : host.f_bavail) * host.f_frsize;
+	return o->room < o->needed ? -ENOSPC : 0;
+}
+
+static void vacuum_here(const struct store *store, uint64_t rate,
+			struct progress *progress, struct outcome *o)
+{
+	const struct banyan_vacuum_options options = {
+		.rate = rate,
+		.progress = show_progress,
+		.arg = progress,
+	};
+	struct banyan_vacuum_result result = { 0 };
+
+	o->error = look_ahead(store, o);
+	if (o->error)
+		return;
+	o->error = banyan_vacuum(store->db, &options, &result);
+	o->before = result.bytes_before;
+	o->after = result.bytes_after;
+}
+
+/* ---- by the daemon ---------------------------------------------------- */
+
+static void root_path(const struct store *store, char path[40])
+{
+	snprintf(path, 40, "/proc/self/fd/%d", store->root);
+}
+
+static int give_order(const struct store *store, const char *order)
+{
+	char path[40];
+
+	root_path(store, path);
+	return setxattr(path, ATTRIBUTE, order, strlen(order), 0) ? -errno : 0;
+}
+
+/* 0 when it has ended, 1 while it runs, or an error */
+static int ask_state(const struct store *store, struct progress *progress,
+		     struct outcome *o)
+{
+	char path[40], text[100];
+	uint64_t done;
+	ssize_t n;
+
+	root_path(store, path);
+	n = getxattr(path, ATTRIBUTE, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	if (sscanf(text, "running %" SCNu64 " %" SCNu64, &done,
+		   &progress->total) == 2) {
+		progress_show(progress, done, 0);
+		return 1;
+	}
+	if (sscanf(text, "done %" SCNu64 " %" SCNu64, &o->before, &o->after) ==
+	    2)
+		return 0;
+	if (sscanf(text, "failed %d %" SCNu64 " %" SCNu64, &o->error,
+		   &o->needed, &o->room) != 3)
+		return -EPROTO;
+	o->error = -o->error;
+	return 0;
+}
+
+static int fail_order(const struct store *store, int error)
+{
+	const char *mount = quote(store->target.mount);
+
+	if (error == -EPERM)
+		complain("%s is mounted on %s: only root and the user who has "
+			 "mounted it can vacuum it",
+			 quote(store->name), mount);
+	else if (error == -EOPNOTSUPP || error == -ENODATA)
+		complain("%s is mounted on %s by a version of Banyan that has "
+			 "no vacuum",
+			 quote(store->name), mount);
+	else
+		complain("%s is mounted on %s: %s", quote(store->name), mount,
+			 file_text(error));
+	return EXIT_FAILURE;
+}
+
+/* 0, or an error of the talk with the daemon */
+static int vacuum_there(const struct store *store, uint64_t rate,
+			struct progress *progress, struct outcome *o)
+{
+	bool cancelled = false;
+	char order[40] = "start";
+	int rc;
+
+	if (rate)
+		snprintf(order, sizeof(order), "start %" PRIu64, rate);
+	rc = give_order(store, order);
+	if (!rc)
+		rc = ask_state(store, progress, o);
+	while (rc == 1) {
+		if (interrupted() && !cancelled) {
+			rc = give_order(store, "cancel");
+			if (rc)
+				break;
+			cancelled = true;
+		}
+		poll(NULL, 0, POLL_MS);
+		rc = ask_state(store, progress, o);
+	}
+	return rc;
+}
+
+/* ---- the command ------------------------------------------------------ */
+
+static int vacuum(const struct store *store, uint64_t rate)
+{
+	struct outcome o = { 0 };
+	struct progress progress;
+	int rc = 0;
+
+	progress_begin(&progress, "vacuuming", 0);
+	progress.bytes = true;
+	if (store->db)
+		vacuum_here(store, rate, &progress, &o);
+	else
+		rc = vacuum_there(store, rate, &progress, &o);
+	progress_clear(&progress);
+	return rc ? fail_order(store, rc) : tell(store, &o);
+}
+
+static void show(const char *label, uint64_t bytes)
+{
+	char text[64];
+
+	format_bytes(bytes, text, sizeof(text));
+	printf("%-14s %s\n", label, text);
+}
+
+static int estimate(const struct store *store)
+{
+	struct banyan_stat stat = { 0 };
+	int error = banyan_get_stat(store->db, &stat);
+
+	if (error)
+		return fail_file(store->name, error);
+	show("size", stat.file_bytes);
+	show("live", stat.live_bytes);
+	show("reclaimable", stat.reclaimable_bytes);
+	return EXIT_SUCCESS;
+}
+
+static int take_option(void *arg, int key, const char *argument)
+{
+	struct choices *choices = arg;
+
+	switch (key) {
+	case 'r':
+		return take_size("vacuum", argument,
+				 "a rate: bytes a second, such as 50M", 1,
+				 &choices->rate);
+	case 'n':
+		choices->dry_run = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int run(int argc, char **argv)
+{
+	struct choices choices = { 0 };
+	struct store store;
+	char **operands;
+	int status;
+
+	if (parse_arguments(&command_vacuum, argc, argv, &choices, &operands) <
+	    0)
+		return EXIT_MISUSE;
+	if (choices.dry_run) {
+		status = store_open_reading(&store, operands[0], 0);
+		return status ? status : store_close(&store, estimate(&store));
+	}
+	catch_interrupts();
+	status = store_open_writing(&store, operands[0], 0);
+	if (!status)
+		status = store_close(&store, vacuum(&store, choices.rate));
+	end_if_interrupted();
+	return status;
+}
+
+static const struct argp_option options[] = {
+	{ "rate", 'r', "BYTES", 0,
+	  "Write at most so many bytes a second (K, M, G, T)", 0 },
+	{ "dry-run", 'n', NULL, 0,
+	  "Only tell how large the file is, and what could be reclaimed", 0 },
+	{ 0 },
+};
+
+const struct command command_vacuum = {
+	.name = "vacuum",
+	.operands = "FILE",
+	.summary = "give back the space of what was deleted or replaced",
+	.help = "Copy what is live into a new file, which takes the place of "
+		"FILE. What was deleted or replaced before is gone for good "
+		"then, and so are earlier freezes. A mounted database is "
+		"vacuumed by its daemon, and can be used meanwhile. Needs room "
+		"on the disk for the new file beside the old one. Ctrl-C ends "
+		"it, and nothing is changed.",
+	.more = "  banyan vacuum --dry-run notes.banyan\n"
+		"  banyan vacuum --rate 50M notes.banyan",
+	.least = 1,
+	.most = 1,
+	.writes = true,
+	.options = options,
+	.option = take_option,
+	.run = run,
+};
