@@ -296,12 +296,6 @@ void freeze_if_full(struct store *store)
 		ask_freezer(store);
 }
 
-void freeze_begin(struct store *store)
-{
-	if (!store->view->frozen && begin_freeze(store, true) == 0)
-		ask_freezer(store);
-}
-
 /* What cannot be read now: to write all that goes before it once more for
  * each operation would fill the disk */
 #define TRIES_AT_ONCE 3
