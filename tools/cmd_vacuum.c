@@ -184,12 +184,29 @@ static int give_order(const struct store *store, const char *order)
 	return setxattr(path, ATTRIBUTE, order, strlen(order), 0) ? -errno : 0;
 }
 
+/* Does the text begin with a word, and go on with so many numbers? */
+static bool take_numbers(const char *text, const char *word, size_t count,
+			 uint64_t *number)
+{
+	char *end;
+
+	if (strncmp(text, word, strlen(word)) != 0)
+		return false;
+	text += strlen(word);
+	for (size_t i = 0; i < count; i++, text = end) {
+		number[i] = strtoull(text, &end, 10);
+		if (end == text)
+			return false;
+	}
+	return true;
+}
+
 /* 0 when it has ended, 1 while it runs, or an error */
 static int ask_state(const struct store *store, struct progress *progress,
 		     struct outcome *o)
 {
 	char path[40], text[100];
-	uint64_t done;
+	uint64_t number[3];
 	ssize_t n;
 
 	root_path(store, path);
@@ -197,18 +214,21 @@ static int ask_state(const struct store *store, struct progress *progress,
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	if (sscanf(text, "running %" SCNu64 " %" SCNu64, &done,
-		   &progress->total) == 2) {
-		progress_show(progress, done, 0);
+	if (take_numbers(text, "running ", 2, number)) {
+		progress->total = number[1];
+		progress_show(progress, number[0], 0);
 		return 1;
 	}
-	if (sscanf(text, "done %" SCNu64 " %" SCNu64, &o->before, &o->after) ==
-	    2)
+	if (take_numbers(text, "done ", 2, number)) {
+		o->before = number[0];
+		o->after = number[1];
 		return 0;
-	if (sscanf(text, "failed %d %" SCNu64 " %" SCNu64, &o->error,
-		   &o->needed, &o->room) != 3)
+	}
+	if (!take_numbers(text, "failed ", 3, number))
 		return -EPROTO;
-	o->error = -o->error;
+	o->error = -(int)number[0];
+	o->needed = number[1];
+	o->room = number[2];
 	return 0;
 }
 
