@@ -101,7 +101,7 @@ char *database_resolve(const struct options *o)
 
 #define WAIT_SECONDS \
 	30 /* an unmount freezes: seconds, where the disk is slow */
-#define WAIT_SILENT_SECONDS 1
+#define WAIT_SILENT_SECONDS 0 /* and a part of one */
 #define PAUSE_MS 10
 
 /* The process that has it open, or -1, while it is worth waiting for that */
@@ -116,21 +116,31 @@ static pid_t closing(const char *file)
 	return pid < -1 ? 0 : pid; /* other errors are for banyan_open() */
 }
 
+static time_t seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 void database_wait(const struct options *o, const char *file)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000 };
-	unsigned ms = 0;
+	time_t began = seconds_now();
+	bool said = false;
 	pid_t pid;
 
-	if (o->read_only)
-		return;
-	for (; ms < WAIT_SECONDS * 1000 && (pid = closing(file));
-	     ms += PAUSE_MS) {
-		if (ms == WAIT_SILENT_SECONDS * 1000 && pid > 0)
+	while (!o->read_only && seconds_now() < began + WAIT_SECONDS &&
+	       (pid = closing(file))) {
+		bool silent = seconds_now() <= began + WAIT_SILENT_SECONDS;
+
+		if (!silent && !said && pid > 0)
 			message("waiting for process %ld to close it",
 				(long)pid);
-		else if (ms == WAIT_SILENT_SECONDS * 1000)
+		else if (!silent && !said)
 			message("waiting for another process to close it");
+		said |= !silent;
 		nanosleep(&pause, NULL);
 	}
 }
