@@ -296,6 +296,30 @@ void freeze_if_full(struct store *store)
 		ask_freezer(store);
 }
 
+/* There is nothing to freeze */
+static void change_table(struct store *store)
+{
+	const struct view *v = store->view;
+	struct redo_table *fresh = redo_table_new();
+	struct view *next = fresh ? view_new(fresh, NULL, &v->tree, v->volume,
+					     v->last_freeze) :
+				    NULL;
+	redo_table_unref(fresh);
+	if (next)
+		store_set_view(store, next);
+}
+
+void freeze_begin(struct store *store)
+{
+	const struct view *v = store->view;
+	if (v->frozen)
+		return;
+	if (redo_table_rows(v->active) == 0)
+		change_table(store);
+	else if (begin_freeze(store, true) == 0)
+		ask_freezer(store);
+}
+
 /* What cannot be read now: to write all that goes before it once more for
  * each operation would fill the disk */
 #define TRIES_AT_ONCE 3

@@ -16,6 +16,9 @@ int freeze_renumber(struct store *store);
 int freeze_replayed(struct store *store, const struct log_position *at);
 /* After a commit, in the writer's turn: is it time? */
 void freeze_if_full(struct store *store);
+/* In the writer's turn: writers get an empty table, and the freezer what is in this
+ * one, unless a table is being frozen already, or there is no memory for another */
+void freeze_begin(struct store *store);
 /* Before an operation, without locks: is there room for it, or is it to wait? */
 bool freeze_has_room(struct store *store, bool makes_room);
 /* Likewise: wait while there is none */

@@ -292,6 +292,10 @@ int store_open(struct file *file, const struct banyan_options *o, bool fresh,
 		rc = o->freeze ? -ENOENT : create(store); /* it has no past */
 	else
 		rc = recover(store, o->freeze);
+	/* Else a later sync would promise what is in a file that a power loss
+	 * could take the name from */
+	if (!rc && !fresh && !store->read_only)
+		rc = file_sync_name(file);
 	store->held.epoch = cache_epoch(store->cache);
 	if (!rc)
 		rc = check_root_space(store);

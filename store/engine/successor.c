@@ -24,6 +24,8 @@ void moment_take(struct store *host, struct moment *m)
 		.keys = atomic_load(&host->keys),
 		.live = atomic_load(&host->live),
 	};
+	/* Writers get another table: this one stays as long as the view does */
+	freeze_begin(host);
 	store_unlock(host);
 }
 

@@ -54,6 +54,9 @@ struct file_ops {
 	int (*drop_cache)(struct file *f, uint64_t offset);
 	/* Put a new file, made durable, in its place: see file_create() */
 	int (*publish)(struct file *f, bool replace);
+	/* Make its name durable: whoever gave it the file may have been killed
+	 * before. NULL: nothing is to be done. */
+	int (*sync_name)(struct file *f);
 	/* A new file that can take the place of this one: see file_beside().
 	 * NULL: there can be none. */
 	int (*beside)(struct file *f, struct file **fresh);
@@ -114,6 +117,11 @@ static inline int file_reserve(struct file *f, uint64_t to)
 static inline int file_drop_cache(struct file *f, uint64_t offset)
 {
 	return f->ops->drop_cache(f, offset);
+}
+
+static inline int file_sync_name(struct file *f)
+{
+	return f->ops->sync_name ? f->ops->sync_name(f) : 0;
 }
 
 static inline int file_publish(struct file *f, bool replace)

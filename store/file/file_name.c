@@ -352,6 +352,11 @@ static int sync_directory(struct posix_file *p)
 	return rc;
 }
 
+int posix_sync_name(struct file *f)
+{
+	return sync_directory(posix_of(f));
+}
+
 /* Is the file whose place it is to take still there, and nowhere else? */
 static int check_replaced(const struct posix_file *p)
 {

@@ -239,6 +239,7 @@ const struct file_ops posix_ops = {
 	.reserve = posix_reserve,
 	.drop_cache = posix_drop_cache,
 	.publish = posix_publish,
+	.sync_name = posix_sync_name,
 	.beside = posix_beside,
 	.describe = posix_describe,
 	.unlock = posix_unlock,

@@ -442,6 +442,58 @@ static void a_full_disk_leaves_the_old_file(void **state)
 	fault_file_free(base);
 }
 
+/* ---- a name that is not durable --------------------------------------- */
+
+static banyan *open_again(struct file *f)
+{
+	struct banyan_options o = { 0 };
+	banyan *db = NULL;
+	assert_int_equal(handle_open_file(f, &o, false, &db), 0);
+	return db;
+}
+
+/* Killed behind an event, opened, written to and synced, then the power goes */
+static void kill_then_cut(struct file *f, size_t events)
+{
+	struct file *killed = NULL, *cut = NULL;
+	char value[8];
+	assert_int_equal(fault_file_after_kill(f, events, &killed), 0);
+	banyan *db = open_again(killed);
+	assert_int_equal(banyan_put(db, "after", "value", 5, 0), 0);
+	assert_int_equal(banyan_sync(db), 0);
+	assert_int_equal(fault_file_after_cut(killed, fault_file_events(killed),
+					      FAULT_DROP, 1, &cut),
+			 0);
+	scene_die(killed, db);
+	db = open_again(cut);
+	assert_int_equal(banyan_fetch(banyan_root(db), "after", 5, value,
+				      sizeof(value)),
+			 5);
+	assert_int_equal(banyan_close(db), 0);
+	fault_file_free(cut);
+	fault_file_free(killed);
+}
+
+/* The directory was not synced when the process was killed: whoever writes next
+ * has to do it */
+static void what_is_synced_after_a_kill_stays(void **state)
+{
+	struct banyan_options o = { 0 };
+	struct file *f = NULL;
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
+	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
+	make_some(db);
+	size_t begin = fault_file_events(f);
+	assert_int_equal(banyan_vacuum(db, NULL, NULL), 0);
+	size_t end = fault_file_events(f);
+	assert_int_equal(banyan_close(db), 0);
+	for (size_t events = begin; events <= end; events++)
+		kill_then_cut(f, events);
+	fault_file_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +501,7 @@ int main(void)
 		cmocka_unit_test(nor_where_larger_values_come_in),
 		cmocka_unit_test(nor_where_the_new_file_has_freezes),
 		cmocka_unit_test(a_full_disk_leaves_the_old_file),
+		cmocka_unit_test(what_is_synced_after_a_kill_stays),
 	};
 	/* Files are made and dropped by the thousand: keep their memory */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);

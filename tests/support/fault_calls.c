@@ -133,6 +133,11 @@ static int calls_publish(struct file *f, bool replace)
 	return rc;
 }
 
+static int calls_sync_name(struct file *f)
+{
+	return file_sync_name(calls_of(f)->below);
+}
+
 static int calls_beside(struct file *f, struct file **fresh)
 {
 	struct calls *first = first_of(f);
@@ -169,6 +174,7 @@ static const struct file_ops calls_ops = {
 	.reserve = calls_reserve,
 	.drop_cache = calls_drop_cache,
 	.publish = calls_publish,
+	.sync_name = calls_sync_name,
 	.beside = calls_beside,
 	.close = calls_close,
 };

@@ -327,6 +327,19 @@ static int fault_publish(struct file *f, bool replace)
 	return rc;
 }
 
+static int fault_sync_name(struct file *f)
+{
+	struct fault_file *t = fault_of(f);
+	struct family *y = t->family;
+	pthread_mutex_lock(&y->lock);
+	int rc = count_call(t, FAULT_DIRECTORY);
+	for (size_t i = 0; !rc && i < y->naming_count; i++)
+		if (y->namings[i].durable == NOT_YET)
+			y->namings[i].durable = y->events++;
+	pthread_mutex_unlock(&y->lock);
+	return rc;
+}
+
 static int fault_beside(struct file *f, struct file **fresh)
 {
 	struct fault_file *t = fault_of(f);
@@ -359,6 +372,7 @@ static const struct file_ops fault_ops = {
 	.reserve = fault_reserve,
 	.drop_cache = fault_drop_cache,
 	.publish = fault_publish,
+	.sync_name = fault_sync_name,
 	.beside = fault_beside,
 	.close = fault_close,
 };
