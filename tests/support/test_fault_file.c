@@ -558,7 +558,7 @@ static unsigned begins(struct state *s, size_t events, const char *bytes)
 	unsigned count = 0;
 	for (unsigned i = 0; i < 40; i++) {
 		struct file *after = NULL;
-		char found[8] = "";
+		char found[16] = "";
 		enum fault_cut kind = (enum fault_cut)(i % FAULT_CUTS);
 		assert_int_equal(
 			fault_file_after_cut(s->f, events, kind, i, &after), 0);
@@ -572,7 +572,7 @@ static unsigned begins(struct state *s, size_t events, const char *bytes)
 static void expect_killed(struct state *s, size_t events, const char *bytes)
 {
 	struct file *after = NULL, *again = NULL;
-	char found[8] = "";
+	char found[16] = "";
 	assert_int_equal(fault_file_after_kill(s->f, events, &after), 0);
 	assert_int_equal(fault_file_events(after), events);
 	assert_int_equal(fault_file_after_kill(after, events, &again), 0);
