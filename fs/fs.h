@@ -128,6 +128,8 @@ void fs_ops_attr(struct fuse_lowlevel_ops *ops);
 void fs_ops_xattr(struct fuse_lowlevel_ops *ops);
 void fs_ops_data(struct fuse_lowlevel_ops *ops);
 void fs_ops_dir(struct fuse_lowlevel_ops *ops);
+/* At the end, when no request is served any more: of directories still open */
+void fs_free_listings(void);
 void fs_ops_control(struct fuse_lowlevel_ops *ops);
 
 #endif

@@ -165,6 +165,7 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 	commit_stop(fs->commit);
 	end_session(fs, dir, detached);
 	transport_free(fs->transport);
+	fs_free_listings();
 	nodes_free(fs->nodes);
 	if (fs->db)
 		rc = banyan_close(fs->db);

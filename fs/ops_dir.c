@@ -43,7 +43,14 @@ struct listing {
 	size_t entries, entry_room;
 	char *names;
 	size_t names_used, names_room;
+	struct listing *before, *after; /* in the list of all */
 };
+
+/* All that are open, as at an unmount the kernel closes none of them */
+static struct {
+	pthread_mutex_t lock;
+	struct listing *first;
+} all = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* One reply in the making */
 struct page {
@@ -355,8 +362,26 @@ static void fs_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 
 /* ---- open and close --------------------------------------------------- */
 
+static void listing_add(struct listing *l)
+{
+	pthread_mutex_lock(&all.lock);
+	l->after = all.first;
+	if (all.first)
+		all.first->before = l;
+	all.first = l;
+	pthread_mutex_unlock(&all.lock);
+}
+
 static void listing_free(struct listing *l)
 {
+	pthread_mutex_lock(&all.lock);
+	if (l->before)
+		l->before->after = l->after;
+	else
+		all.first = l->after;
+	if (l->after)
+		l->after->before = l->before;
+	pthread_mutex_unlock(&all.lock);
 	pthread_mutex_destroy(&l->lock);
 	free(l->entry);
 	free(l->names);
@@ -374,6 +399,7 @@ static void fs_opendir(fuse_req_t req, fuse_ino_t ino,
 		return;
 	}
 	pthread_mutex_init(&l->lock, NULL);
+	listing_add(l);
 	fi->fh = (uint64_t)(uintptr_t)l;
 	fi->cache_readdir = 1;
 	fi->keep_cache = 1;
@@ -396,6 +422,12 @@ static void fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only,
 	(void)data_only;
 	(void)fi;
 	commit_request(fs_of(req)->commit, req);
+}
+
+void fs_free_listings(void)
+{
+	while (all.first)
+		listing_free(all.first);
 }
 
 void fs_ops_dir(struct fuse_lowlevel_ops *ops)

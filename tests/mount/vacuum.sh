@@ -74,8 +74,12 @@ fstrim_gives_back_what_is_dead_and_says_how_much() {
 	said=$(fstrim -v "$DIR")
 	after=$(size_of "$DB")
 	[ "$after" -lt $((8 * MIB)) ] || fail "$before, then $after"
+	# a vacuum freezes the old file: some more bytes
+	[[ $(state) =~ ^"done "([0-9]+)" $after"$ ]] || fail "$(state)"
+	[ "${BASH_REMATCH[1]}" -ge "$before" ] || fail "$before, $(state)"
+	[ "${BASH_REMATCH[1]}" -lt $((before + MIB)) ] || fail "$before, $(state)"
+	before=${BASH_REMATCH[1]}
 	[[ $said == *"($((before - after)) bytes) trimmed" ]] || fail "$said"
-	same "done $before $after" "$(state)"
 	drop_caches || true
 	sha256sum -c --quiet "$T/sum"
 	# there is nothing more to do, and nothing is done
