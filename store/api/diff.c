@@ -13,6 +13,7 @@
 
 #include "api/attributes.h"
 #include "api/handle.h"
+#include "model/row_lookup.h"
 #include "table/merged_diff.h"
 
 /* One of the two states */
@@ -41,35 +42,6 @@ struct found {
 
 /* ---- paths ------------------------------------------------------------ */
 
-/* The first or the next LINK row of a Data: 0, or 1 if there is none */
-static int next_link(struct merged_cursor *c, bool first, uint64_t id,
-		     struct row_key *link)
-{
-	struct row_key prefix;
-	size_t len = 0;
-	row_key_id(&prefix, ROW_LINK, id);
-	int rc = first ? merged_cursor_seek(c, prefix.bytes, prefix.len) :
-			 merged_cursor_next(c);
-	if (rc)
-		return rc;
-	const uint8_t *key = merged_cursor_key(c, &len);
-	if (!row_has_id(key, len, &prefix) || len <= ROW_LINK_LEN)
-		return 1;
-	memcpy(link->bytes, key, len);
-	link->len = len;
-	return 0;
-}
-
-static int only_link(const struct side *s, uint64_t id, struct row_key *link)
-{
-	struct merged_cursor *c = NULL;
-	int rc = merged_cursor_new(&s->rtxn.state.merged, &c);
-	if (!rc)
-		rc = next_link(c, true, id, link);
-	merged_cursor_free(c);
-	return rc;
-}
-
 /* No path is deeper: the key spaces of a damaged file may form a circle */
 #define DEPTH_MAX 1000000u
 
@@ -82,9 +54,10 @@ static int find_path(struct side *s, uint64_t space)
 	s->space = 0;
 	for (unsigned depth = 0; space != BANYAN_ROOT_ID; depth++) {
 		int rc = depth == DEPTH_MAX ? -ELOOP :
-					      only_link(s, space, &link);
-		if (rc)
-			return rc;
+					      rows_first_link(&s->rtxn.state,
+							      space, &link);
+		if (rc <= 0)
+			return rc ? rc : 1;
 		size_t n = link.len - ROW_LINK_LEN;
 		uint8_t *to = buf_reserve(&s->path, n + 1);
 		if (!to)
@@ -195,51 +168,60 @@ static int name_differs(struct diff *d, const struct tree_difference *row)
 	return tell_key(d, &n, false);
 }
 
-/* A key that a Data, of which the DATA row differs, has now: did it have it before? */
-static int alias_differs(struct diff *d, uint64_t id,
-			 const struct row_key *link, bool attributes)
+/* What is told of the keys of a Data */
+struct aliases {
+	struct diff *diff;
+	uint64_t id;
+	bool attributes; /* see tell() */
+};
+
+/* A key that the Data has now, by its LINK row: did it have it before? */
+static int alias_differs(void *arg, const uint8_t *link, size_t len,
+			 const uint8_t *value, size_t value_len)
 {
-	struct row_key name;
-	struct row_value value;
+	const struct aliases *a = arg;
+	struct row_key key;
+	struct row_value found;
 	struct name_row was;
-	struct name n = { row_link_space(link->bytes),
-			  (const char *)link->bytes + ROW_LINK_LEN,
-			  link->len - ROW_LINK_LEN };
-	row_key_name(&name, n.space, n.bytes, n.len);
-	int rc = state_get(&d->before.rtxn.state, &name, &value);
+	(void)value;
+	(void)value_len;
+	if (len <= ROW_LINK_LEN)
+		return 0;
+	struct name n = { row_link_space(link),
+			  (const char *)link + ROW_LINK_LEN,
+			  len - ROW_LINK_LEN };
+	row_key_name(&key, n.space, n.bytes, n.len);
+	int rc = state_get(&a->diff->before.rtxn.state, &key, &found);
 	if (rc == -ENOENT)
 		return 0;
 	if (!rc)
-		rc = name_row_decode(&was, NULL, value.bytes, value.len);
-	if (rc || was.id != id)
+		rc = name_row_decode(&was, NULL, found.bytes, found.len);
+	if (rc || was.id != a->id)
 		return rc;
-	return tell_key(d, &n, attributes);
+	return tell_key(a->diff, &n, a->attributes);
 }
 
-/* Of a DATA row: all keys that it has. Those that it had, and has no more, and those
- * that are new have NAME rows that differ. */
+/* All keys that a Data has now. Those that it had, and has no more, and those that
+ * are new have NAME rows that differ. */
+static int aliases_differ(struct diff *d, uint64_t id, bool attributes)
+{
+	struct aliases a = { d, id, attributes };
+	struct row_key prefix;
+	row_key_id(&prefix, ROW_LINK, id);
+	return rows_visit(&d->after.rtxn.state, prefix.bytes, prefix.len,
+			  alias_differs, &a);
+}
+
+/* Of a DATA row */
 static int data_differs(struct diff *d, const struct tree_difference *row)
 {
-	struct merged_cursor *c = NULL;
-	struct row_key link;
-	uint64_t id = get_be64(row->key + 1);
-	int more = 0;
-	if (!row->after)
-		return 0;
-	int rc = merged_cursor_new(&d->after.rtxn.state.merged, &c);
-	bool first = true;
-	while (!rc && (more = next_link(c, first, id, &link)) == 0) {
-		first = false;
-		rc = alias_differs(d, id, &link, false);
-	}
-	merged_cursor_free(c);
-	return rc ? rc : more < 0 ? more : 0;
+	return row->after ? aliases_differ(d, get_be64(row->key + 1), false) :
+			    0;
 }
 
 /* Of an XATTR row: if it is a key space's */
 static int attribute_differs(struct diff *d, const struct tree_difference *row)
 {
-	struct row_key link;
 	struct data space;
 	uint64_t id = get_be64(row->key + 1);
 	if (id == d->attributes_of || id == BANYAN_ROOT_ID)
@@ -248,10 +230,7 @@ static int attribute_differs(struct diff *d, const struct tree_difference *row)
 	int rc = names_space(&d->after.rtxn.state, id, &space);
 	if (rc)
 		return rc == -ENOTDIR ? 0 : rc;
-	rc = only_link(&d->after, id, &link);
-	if (rc)
-		return rc < 0 ? rc : 0;
-	return alias_differs(d, id, &link, true);
+	return aliases_differ(d, id, true);
 }
 
 static int compare(struct diff *d)

@@ -7,6 +7,7 @@
 #include "engine/write.h"
 #include "model/extent_io.h"
 #include "file/file_overlay.h"
+#include "model/row_lookup.h"
 
 int rebuild_create(struct rebuild *d, const char *path, mode_t mode,
 		   uint64_t cache_bytes, int (*watch)(void *arg), void *arg)
@@ -142,11 +143,9 @@ static void end_look(struct rebuild *d, struct read_txn *rtxn)
 int rebuild_has(struct rebuild *d, const struct row_key *key)
 {
 	struct read_txn rtxn;
-	struct row_value value;
-	const struct state *s = begin_look(d, &rtxn);
-	int rc = state_get(s, key, &value);
+	int rc = rows_has(begin_look(d, &rtxn), key);
 	end_look(d, &rtxn);
-	return rc == 0 ? 1 : rc == -ENOENT ? 0 : rc;
+	return rc;
 }
 
 static int find_before(const struct state *s, struct row_key *key,
@@ -182,14 +181,6 @@ int rebuild_find_before(struct rebuild *d, struct row_key *key,
 	return rc;
 }
 
-static int get(const struct state *s, const struct row_key *key,
-	       struct buf *value)
-{
-	struct row_value found;
-	int rc = state_get(s, key, &found);
-	return rc ? rc : buf_set(value, found.bytes, found.len);
-}
-
 int rebuild_count(struct rebuild *d, uint64_t next_id, uint64_t keys,
 		  uint64_t live)
 {
@@ -200,7 +191,7 @@ int rebuild_count(struct rebuild *d, uint64_t next_id, uint64_t keys,
 	int rc = rebuild_read(d, &rtxn);
 	if (rc)
 		return rc;
-	rc = get(&rtxn.state, &key, &root);
+	rc = rows_get(&rtxn.state, &key, &root);
 	rebuild_read_end(&rtxn);
 	if (!rc)
 		rc = rebuild_put(d, &key, root.data, root.len);

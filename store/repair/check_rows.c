@@ -6,7 +6,7 @@
 
 #include "repair/check.h"
 #include "base/id_set.h"
-#include "repair/row_lookup.h"
+#include "model/row_lookup.h"
 #include "repair/row_text.h"
 #include "repair/verify.h"
 #include "engine/read_txn.h"

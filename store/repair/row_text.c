@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "repair/row_lookup.h"
+#include "model/row_lookup.h"
 
 /* Most key spaces in a path that is written out */
 #define PATH_DEPTH 64

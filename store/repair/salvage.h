@@ -17,7 +17,7 @@
 
 #include "engine/rebuild.h"
 #include "base/id_set.h"
-#include "repair/row_lookup.h"
+#include "model/row_lookup.h"
 #include "repair/row_text.h"
 #include "repair/survey.h"
 #include "repair/verify.h"

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "api/handle.h"
-#include "repair/row_lookup.h"
+#include "model/row_lookup.h"
 #include "tests/support/encode_table.h"
 #include "tests/support/fault_file.h"
 #include "tests/support/random.h"

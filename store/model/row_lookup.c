@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "repair/row_lookup.h"
+#include "model/row_lookup.h"
 
 #include <errno.h>
 

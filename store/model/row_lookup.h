@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* row_lookup.h - rows looked up one by one, without the model's caches. */
-#ifndef STORE_REPAIR_ROW_LOOKUP_H
-#define STORE_REPAIR_ROW_LOOKUP_H
+#ifndef STORE_MODEL_ROW_LOOKUP_H
+#define STORE_MODEL_ROW_LOOKUP_H
 
 #include "banyan.h"
 #include "base/id_set.h"
