@@ -11,6 +11,7 @@
 
 #include "message.h"
 #include "mountpoint.h"
+#include "steady.h"
 
 #define MEMORY ":memory:"
 
@@ -99,9 +100,8 @@ char *database_resolve(const struct options *o)
 
 /* ---- until it is closed ------------------------------------------------ */
 
-#define WAIT_SECONDS \
-	30 /* an unmount freezes: seconds, where the disk is slow */
-#define WAIT_SILENT_SECONDS 0 /* and a part of one */
+#define WAIT_MS 30000 /* an unmount freezes: seconds, where the disk is slow */
+#define WAIT_SILENT_MS 1000
 #define PAUSE_MS 10
 
 /* The process that has it open, or -1, while it is worth waiting for that */
@@ -116,31 +116,24 @@ static pid_t closing(const char *file)
 	return pid < -1 ? 0 : pid; /* other errors are for banyan_open() */
 }
 
-static time_t seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 void database_wait(const struct options *o, const char *file)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000 };
-	time_t began = seconds_now();
+	int64_t began = steady_ms();
 	bool said = false;
 	pid_t pid;
 
-	while (!o->read_only && seconds_now() < began + WAIT_SECONDS &&
+	while (!o->read_only && steady_ms() < began + WAIT_MS &&
 	       (pid = closing(file))) {
-		bool silent = seconds_now() <= began + WAIT_SILENT_SECONDS;
-
-		if (!silent && !said && pid > 0)
-			message("waiting for process %ld to close it",
-				(long)pid);
-		else if (!silent && !said)
-			message("waiting for another process to close it");
-		said |= !silent;
+		if (!said && steady_ms() >= began + WAIT_SILENT_MS) {
+			said = true;
+			if (pid > 0)
+				message("waiting for process %ld to close it",
+					(long)pid);
+			else
+				message("waiting for another process to close "
+					"it");
+		}
 		nanosleep(&pause, NULL);
 	}
 }

@@ -27,6 +27,7 @@
 
 #include "message.h"
 #include "options.h"
+#include "steady.h"
 
 /* A FITRIM vacuums a database with no more live bytes than this whatever share of
  * the file is reclaimable: that takes seconds */
@@ -35,12 +36,12 @@
 #define NOISE_PART 64u
 #define NOISE_BYTES (UINT64_C(64) << 10)
 
-/* Autovacuum: files smaller than this are left alone; seconds after the mount to
+/* Autovacuum: files smaller than this are left alone; milliseconds after the mount to
  * the first look, between two, and at most after failures */
 #define AUTO_FILE (UINT64_C(64) << 20)
-#define AUTO_FIRST 5
-#define AUTO_PAUSE 60
-#define AUTO_PAUSE_MAX 86400
+#define AUTO_FIRST (5 * 1000)
+#define AUTO_PAUSE (60 * 1000)
+#define AUTO_PAUSE_MAX (86400 * 1000)
 
 enum state { IDLE, RUNNING, DONE, FAILED };
 
@@ -69,8 +70,10 @@ struct vacuum {
 	struct outcome last;
 	bool cancel; /* the one that runs */
 	bool stop;
-	time_t look; /* when to look whether one is due, a steady clock */
-	time_t pause; /* and then again after so many seconds */
+	/* When to look whether one is due, of the steady clock, and after how long
+	 * then again; milliseconds */
+	int64_t look;
+	int64_t pause;
 };
 
 /* ---- the vacuum ------------------------------------------------------- */
@@ -211,14 +214,6 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent)
 	       is_share(stat, percent);
 }
 
-static time_t steady_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 /*
  * One that fails, or gives back less than half of what was expected, would do so
  * again: the next look comes later each time.
@@ -252,7 +247,7 @@ static void look_if_due(struct vacuum *v)
 	if (!rc && !v->stop && v->state != RUNNING &&
 	    vacuum_is_due(&stat, v->fs->options->autovacuum_percent))
 		run_by_itself(v, stat.reclaimable_bytes);
-	v->look = steady_now() + v->pause;
+	v->look = steady_ms() + v->pause;
 }
 
 /* ---- the thread ------------------------------------------------------- */
@@ -264,7 +259,10 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&v->lock);
 	while (!v->stop) {
-		const struct timespec due = { .tv_sec = v->look };
+		const struct timespec due = {
+			.tv_sec = v->look / 1000,
+			.tv_nsec = v->look % 1000 * 1000000,
+		};
 
 		if (v->state == RUNNING)
 			run_one(v);
@@ -290,7 +288,7 @@ int vacuum_start(struct fs *fs, struct vacuum **vacuum)
 		return -ENOMEM;
 	v->fs = fs;
 	v->pause = AUTO_PAUSE;
-	v->look = steady_now() + AUTO_FIRST;
+	v->look = steady_ms() + AUTO_FIRST;
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

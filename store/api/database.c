@@ -92,11 +92,11 @@ static void count(const banyan *db, struct banyan_stat *st)
 	}
 }
 
-/* The volume that the handle shows, or that is written to; one reference */
-static struct volume *shown_volume(const banyan *db)
+/* The view that the handle shows; one reference */
+static struct view *shown_view(const banyan *db)
 {
-	return db->kind == HANDLE_VIEW ? volume_ref(db->shown.view->volume) :
-					 store_volume(db->store);
+	return db->kind == HANDLE_VIEW ? view_ref(db->shown.view) :
+					 store_view(db->store);
 }
 
 int banyan_file(banyan *db)
@@ -104,15 +104,16 @@ int banyan_file(banyan *db)
 	int rc = handle_check(db);
 	if (rc)
 		return rc;
-	struct volume *v = shown_volume(db);
-	rc = file_describe(v->file);
-	volume_unref(v);
+	struct view *v = shown_view(db);
+	rc = file_describe(v->volume->file);
+	view_unref(v);
 	return rc;
 }
 
 static int stat_volume(const banyan *db, struct banyan_stat *st)
 {
-	struct volume *v = shown_volume(db);
+	struct view *view = shown_view(db);
+	const struct volume *v = view->volume;
 	memcpy(st->uuid, v->sb.uuid, sizeof(st->uuid));
 	memcpy(st->file_uuid, v->sb.file_uuid, sizeof(st->file_uuid));
 	st->generation = v->sb.generation;
@@ -123,7 +124,7 @@ static int stat_volume(const banyan *db, struct banyan_stat *st)
 	/* Until the rows are known */
 	if (!rc)
 		rc = file_allocated(v->file, &st->reclaimable_bytes);
-	volume_unref(v);
+	view_unref(view);
 	return rc;
 }
 
@@ -179,18 +180,6 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	return sized_give(out, &st, sizeof(st), sizeof(st));
 }
 
-/* The view whose past it is; one reference */
-static struct view *take_view(const banyan *db)
-{
-	struct epoch *epoch = cache_epoch(db->store->cache);
-	if (db->kind == HANDLE_VIEW)
-		return view_ref(db->shown.view);
-	unsigned slot = epoch_enter(epoch);
-	struct view *v = view_ref(atomic_load(&db->store->view));
-	epoch_leave(epoch, slot);
-	return v;
-}
-
 int banyan_freezes(banyan *db,
 		   int (*visit)(void *arg, const struct banyan_freeze_info *),
 		   void *arg)
@@ -201,7 +190,7 @@ int banyan_freezes(banyan *db,
 	int rc = handle_check(db);
 	if (rc || !visit)
 		return rc ? rc : -EINVAL;
-	struct view *v = take_view(db);
+	struct view *v = shown_view(db);
 	rc = freezes_walk(v->volume, v->last_freeze, &w);
 	while (!rc) {
 		rc = freezes_next(db->store, &w, &f, &at);

@@ -53,9 +53,9 @@ static int find_path(struct side *s, uint64_t space)
 	buf_reset(&s->path);
 	s->space = 0;
 	for (unsigned depth = 0; space != BANYAN_ROOT_ID; depth++) {
-		int rc = depth == DEPTH_MAX ? -ELOOP :
-					      rows_first_link(&s->rtxn.state,
-							      space, &link);
+		int rc = depth == DEPTH_MAX ?
+				 -ELOOP :
+				 rows_first_link(&s->rtxn.state, space, &link);
 		if (rc <= 0)
 			return rc ? rc : 1;
 		size_t n = link.len - ROW_LINK_LEN;

@@ -27,15 +27,6 @@ enum handle_kind {
 	HANDLE_BATCH,
 };
 
-/* What a view shows: the store as operation seq has left it */
-struct view_state {
-	struct view *view; /* one reference */
-	uint64_t seq;
-	uint64_t keys;
-	uint64_t live;
-	uint64_t next_id;
-};
-
 /* Which call has failed last, and on what: see last_error.h */
 struct last_error {
 	pthread_mutex_t lock;

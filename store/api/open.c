@@ -122,34 +122,6 @@ pid_t banyan_holder(const char *path)
 
 /* ---- views ------------------------------------------------------------ */
 
-/*
- * What is committed now. The counters belong to the operation `seq` if none has
- * begun to be counted behind it.
- */
-static void count_view(const struct store *store, struct view_state *m)
-{
-	do {
-		m->view = store_current(store, &m->seq);
-		m->keys = atomic_load(&store->keys);
-		m->live = atomic_load(&store->live);
-		m->next_id = atomic_load(&store->next_id);
-	} while (atomic_load(&store->counted) != m->seq);
-}
-
-static void take_view(const banyan *db, struct view_state *m)
-{
-	struct cache *cache = db->store->cache;
-	if (db->kind == HANDLE_VIEW) {
-		*m = db->shown;
-		view_ref(m->view);
-		return;
-	}
-	unsigned slot = cache_enter(cache);
-	count_view(db->store, m);
-	view_ref(m->view);
-	cache_leave(cache, slot);
-}
-
 /* A handle that shows this; takes over its reference */
 static int open_view(banyan *db, const struct view_state *shown, banyan **out)
 {
@@ -174,7 +146,12 @@ int banyan_view(banyan *db, banyan **out)
 	int rc = handle_check(db);
 	if (rc || !out || db->kind == HANDLE_BATCH)
 		return rc ? rc : -EINVAL;
-	take_view(db, &shown);
+	if (db->kind == HANDLE_VIEW) {
+		shown = db->shown;
+		view_ref(shown.view);
+	} else {
+		store_state(db->store, &shown);
+	}
 	return open_view(db, &shown, out);
 }
 
@@ -182,20 +159,12 @@ int banyan_view(banyan *db, banyan **out)
 static int open_past(banyan *db, uint64_t number, const timestamp *time,
 		     banyan **out)
 {
-	struct view_state now;
-	struct past p;
-	take_view(db, &now);
-	int rc = time ? past_at_time(db->store, now.view, *time, &p) :
-			past_at_freeze(db->store, now.view, number, &p);
-	view_unref(now.view);
-	if (rc)
-		return rc;
-	const struct view_state shown = { .view = p.view,
-					  .seq = p.seq,
-					  .keys = p.keys,
-					  .live = p.live,
-					  .next_id = p.next_id };
-	return open_view(db, &shown, out);
+	struct view_state past;
+	struct view *now = store_view(db->store);
+	int rc = time ? past_at_time(db->store, now, *time, &past) :
+			past_at_freeze(db->store, now, number, &past);
+	view_unref(now);
+	return rc ? rc : open_view(db, &past, out);
 }
 
 int banyan_view_at_freeze(banyan *db, uint64_t number, banyan **out)

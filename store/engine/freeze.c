@@ -14,8 +14,8 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <time.h>
 
+#include "base/steady.h"
 #include "engine/budget.h"
 #include "engine/freeze.h"
 
@@ -23,20 +23,29 @@
  * replaying it takes about half a second */
 #define REDO_MAX (192u << 20)
 
-/* In the writer's turn, no table being frozen: begin a freeze */
-static int begin_freeze(struct store *store, bool automatic)
+/* In the writer's turn: an empty table above what waits to be merged, if anything */
+static int set_table(struct store *store, struct redo_table *frozen)
 {
-	struct view *v = store->view;
-	assert(!v->frozen);
+	const struct view *v = store->view;
 	struct redo_table *fresh = redo_table_new();
 	if (!fresh)
 		return -ENOMEM;
 	struct view *next =
-		view_new(fresh, v->active, &v->tree, v->volume, v->last_freeze);
+		view_new(fresh, frozen, &v->tree, v->volume, v->last_freeze);
 	redo_table_unref(fresh);
 	if (!next)
 		return -ENOMEM;
 	store_set_view(store, next);
+	return 0;
+}
+
+/* In the writer's turn, no table being frozen: begin a freeze */
+static int begin_freeze(struct store *store, bool automatic)
+{
+	assert(!store->view->frozen);
+	int rc = set_table(store, store->view->active);
+	if (rc)
+		return rc;
 	log_begin(store->volume->log, true);
 	store->next = (struct freeze){
 		.time = store_stamp(store),
@@ -146,6 +155,20 @@ int freeze_write(struct store *store, struct freeze *f, uint64_t *offset)
 	return rc ? rc : log_sync(store->volume->log, NULL);
 }
 
+void freeze_set_last(struct store *store, struct view *v,
+		     const struct freeze *f, uint64_t offset)
+{
+	store_lock(store);
+	log_set_last_freeze(store->volume->log, offset);
+	v->last_freeze = offset;
+	store_set_view(store, v);
+	budget_follow(store, store->view);
+	store_unlock(store);
+	store->last = *f;
+	atomic_store(&store->freezes, f->number);
+	atomic_store(&store->index_bytes, f->index_bytes);
+}
+
 /* Second half; freeze_lock is held */
 static int merge(struct store *store)
 {
@@ -172,16 +195,8 @@ static int merge(struct store *store)
 	}
 	if (rc)
 		goto out;
-	store_lock(store);
-	log_set_last_freeze(store->volume->log, offset);
-	merged->last_freeze = offset;
-	store_set_view(store, merged);
+	freeze_set_last(store, merged, &f, offset);
 	merged = NULL;
-	budget_follow(store, store->view);
-	store_unlock(store);
-	store->last = f;
-	atomic_store(&store->freezes, f.number);
-	atomic_store(&store->index_bytes, f.index_bytes);
 out:
 	view_unref(merged);
 	view_unref(v);
@@ -244,13 +259,7 @@ int freeze_renumber(struct store *store)
 		view_unref(same);
 		return rc;
 	}
-	store_lock(store);
-	log_set_last_freeze(store->volume->log, offset);
-	same->last_freeze = offset;
-	store_set_view(store, same);
-	store_unlock(store);
-	store->last = f;
-	atomic_store(&store->freezes, f.number);
+	freeze_set_last(store, same, &f, offset);
 	return 0;
 }
 
@@ -296,26 +305,13 @@ void freeze_if_full(struct store *store)
 		ask_freezer(store);
 }
 
-/* There is nothing to freeze */
-static void change_table(struct store *store)
-{
-	const struct view *v = store->view;
-	struct redo_table *fresh = redo_table_new();
-	struct view *next = fresh ? view_new(fresh, NULL, &v->tree, v->volume,
-					     v->last_freeze) :
-				    NULL;
-	redo_table_unref(fresh);
-	if (next)
-		store_set_view(store, next);
-}
-
 void freeze_begin(struct store *store)
 {
 	const struct view *v = store->view;
 	if (v->frozen)
 		return;
 	if (redo_table_rows(v->active) == 0)
-		change_table(store);
+		(void)set_table(store, NULL);
 	else if (begin_freeze(store, true) == 0)
 		ask_freezer(store);
 }
@@ -324,14 +320,6 @@ void freeze_begin(struct store *store)
  * each operation would fill the disk */
 #define TRIES_AT_ONCE 3
 #define DAMAGE_PAUSE INT64_C(10000000000) /* ns */
-
-/* In ns, by a clock that nobody can set: store_now() may go back by hours */
-static int64_t steady_now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 /* A bad sector is no better than damage. (After a write or sync that failed,
  * which says EIO as well, nothing is written in any case.) */

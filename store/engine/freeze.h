@@ -30,6 +30,10 @@ int freeze_wait_for_room(struct store *store, bool makes_room);
 int freeze_write_run(void *arg, const void *run, size_t size, uint64_t *offset);
 /* Give the freeze a number, and write it durably behind the nodes of its tree */
 int freeze_write(struct store *store, struct freeze *f, uint64_t *offset);
+/* With freeze_lock: it is the last one now, and v, which it takes over, the current
+ * view */
+void freeze_set_last(struct store *store, struct view *v,
+		     const struct freeze *f, uint64_t offset);
 
 int freezer_start(struct store *store);
 void freezer_stop(struct store *store);

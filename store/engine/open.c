@@ -138,9 +138,8 @@ int store_new(const struct banyan_options *o, struct store *host,
 	return 0;
 }
 
-/* The view that begins with an empty table over this tree */
-static int set_first_view(struct store *store, const struct tree *tree,
-			  uint64_t last_freeze)
+int store_set_first_view(struct store *store, const struct tree *tree,
+			 uint64_t last_freeze)
 {
 	struct redo_table *table = redo_table_new();
 	store->view = table ? view_new(table, NULL, tree, store->volume,
@@ -176,7 +175,7 @@ static int start_empty(struct store *store)
 	int rc = new_superblock(&v->sb);
 	if (!rc)
 		rc = log_create(v->file, &v->sb, &v->log);
-	return rc ? rc : set_first_view(store, &empty, 0);
+	return rc ? rc : store_set_first_view(store, &empty, 0);
 }
 
 /* An empty database, whole with its first freeze, then visible */
@@ -225,7 +224,7 @@ static int start_from(struct store *store, const struct log_state *st)
 	store->index_bytes = st->freeze.index_bytes;
 	store->orphans = !store->read_only;
 	int rc = check_root(store, &tree);
-	return rc ? rc : set_first_view(store, &tree, st->freeze_offset);
+	return rc ? rc : store_set_first_view(store, &tree, st->freeze_offset);
 }
 
 /* Start from an earlier freeze than the last, with nothing to replay */

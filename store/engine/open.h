@@ -25,6 +25,10 @@ int store_close(struct store *store);
 int store_new(const struct banyan_options *o, struct store *host,
 	      struct store **store);
 
+/* Its first view: an empty table over this tree, of the freeze that lies there */
+int store_set_first_view(struct store *store, const struct tree *tree,
+			 uint64_t last_freeze);
+
 /* What a new file of a database has of its own: 0 or -EIO */
 int store_new_file(struct superblock *sb);
 

@@ -8,13 +8,13 @@
 
 /* The freeze's tree, with an empty table above it */
 static int begin_at(const struct freeze *f, uint64_t offset,
-		    struct volume *volume, struct past *past)
+		    struct volume *volume, struct view_state *past)
 {
 	struct tree tree = { f->root, f->height, volume->file };
 	struct redo_table *table = redo_table_new();
-	*past = (struct past){ .next_id = f->next_id,
-			       .keys = f->keys,
-			       .live = f->live_bytes };
+	*past = (struct view_state){ .next_id = f->next_id,
+				     .keys = f->keys,
+				     .live = f->live_bytes };
 	if (table)
 		past->view = view_new(table, NULL, &tree, volume, offset);
 	redo_table_unref(table);
@@ -22,7 +22,7 @@ static int begin_at(const struct freeze *f, uint64_t offset,
 }
 
 int past_at_freeze(struct store *store, const struct view *now, uint64_t number,
-		   struct past *past)
+		   struct view_state *past)
 {
 	struct freeze f;
 	uint64_t offset = now->last_freeze;
@@ -45,10 +45,8 @@ static int find_before(struct store *store, const struct view *now,
 
 /* The operations from there on, up to the first that came after the time */
 static int replay_until(struct volume *volume, const struct log_position *from,
-			timestamp time, struct past *past)
+			timestamp time, struct view_state *past)
 {
-	struct replayed r = { past->view->active, 0, past->next_id, past->keys,
-			      past->live };
 	struct log_scan s;
 	struct log_record rec;
 	struct redo_reader rows;
@@ -67,18 +65,14 @@ static int replay_until(struct volume *volume, const struct log_position *from,
 		if (!rc && op.time > time)
 			break;
 		if (!rc)
-			rc = replay_rows(&r, &rows, &op);
+			rc = replay_rows(past->view->active, &rows, &op, past);
 	}
 	log_scan_close(&s);
-	past->seq = r.seq;
-	past->next_id = r.next_id;
-	past->keys = r.keys;
-	past->live = r.live;
 	return rc > 0 ? 0 : rc;
 }
 
 int past_at_time(struct store *store, const struct view *now, timestamp time,
-		 struct past *past)
+		 struct view_state *past)
 {
 	struct freeze f;
 	uint64_t offset = 0;

@@ -11,26 +11,18 @@
 
 #include "engine/store.h"
 
-struct past {
-	struct view *view; /* one reference */
-	uint64_t seq; /* in its table */
-	uint64_t next_id;
-	uint64_t keys;
-	uint64_t live;
-};
-
 /*
  * At the freeze with this number. now: a view of the volume, which tells where its
  * past begins. -ENOENT: there is none.
  */
 int past_at_freeze(struct store *store, const struct view *now, uint64_t number,
-		   struct past *past);
+		   struct view_state *past);
 
 /*
  * After the last operation that came before or at that time. -ENOENT: the first
  * freeze in the file is later. The table is in RAM, beside the limit.
  */
 int past_at_time(struct store *store, const struct view *now, timestamp time,
-		 struct past *past);
+		 struct view_state *past);
 
 #endif

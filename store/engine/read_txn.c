@@ -12,7 +12,6 @@ static void begin(struct store *store, unsigned slot, struct view *view,
 	view_merged(view, seq, &rtxn->state.merged);
 	rtxn->state.merged.slot = slot;
 	rtxn->state.merged.entered = true;
-	rtxn->state.file = view->volume->file;
 	rtxn->state.space = NULL;
 	rtxn->seq = seq;
 	rtxn->view = NULL;

@@ -81,26 +81,26 @@ static int settle(struct replay *r, const struct log_position *at)
 
 /* ---- the operations --------------------------------------------------- */
 
-int replay_rows(struct replayed *r, struct redo_reader *rows,
-		const struct operation *op)
+int replay_rows(struct redo_table *table, struct redo_reader *rows,
+		const struct operation *op, struct view_state *s)
 {
 	struct row_change change;
 	int rc;
 	while ((rc = redo_next(rows, &change)) == 0) {
-		rc = redo_table_put(r->table, change.key, change.key_len,
-				    change.value, change.value_len, r->seq + 1,
+		rc = redo_table_put(table, change.key, change.key_len,
+				    change.value, change.value_len, s->seq + 1,
 				    NULL);
 		if (rc)
 			return rc;
 	}
 	if (rc < 0)
 		return rc;
-	if (op->next_id < r->next_id || op->next_id > INT64_MAX)
+	if (op->next_id < s->next_id || op->next_id > INT64_MAX)
 		return -EUCLEAN;
-	r->seq++;
-	r->next_id = op->next_id;
-	r->keys += (uint64_t)op->keys;
-	r->live += (uint64_t)op->live;
+	s->seq++;
+	s->next_id = op->next_id;
+	s->keys += (uint64_t)op->keys;
+	s->live += (uint64_t)op->live;
 	return 0;
 }
 
@@ -108,8 +108,7 @@ static int replay_operation(struct store *store, const struct log_record *rec)
 {
 	struct redo_reader rows;
 	struct operation op;
-	struct replayed r = {
-		.table = store->view->active,
+	struct view_state now = {
 		.seq = atomic_load(&store->visible),
 		.next_id = atomic_load(&store->next_id),
 		.keys = atomic_load(&store->keys),
@@ -117,16 +116,16 @@ static int replay_operation(struct store *store, const struct log_record *rec)
 	};
 	int rc = redo_open(&rows, rec->body, rec->header.body_len, &op);
 	if (!rc)
-		rc = replay_rows(&r, &rows, &op);
+		rc = replay_rows(store->view->active, &rows, &op, &now);
 	if (rc)
 		return rc;
 	store->stamped = op.time;
-	atomic_store(&store->next_id, r.next_id);
-	atomic_store(&store->keys, r.keys);
-	atomic_store(&store->live, r.live);
+	atomic_store(&store->next_id, now.next_id);
+	atomic_store(&store->keys, now.keys);
+	atomic_store(&store->live, now.live);
 	atomic_fetch_add(&store->redo_bytes, rec->header.body_len);
-	atomic_store(&store->counted, r.seq);
-	atomic_store(&store->visible, r.seq);
+	atomic_store(&store->counted, now.seq);
+	atomic_store(&store->visible, now.seq);
 	return 0;
 }
 

@@ -12,17 +12,11 @@
  */
 int store_replay(struct store *store, const struct log_state *st);
 
-/* What operations have led to */
-struct replayed {
-	struct redo_table *table;
-	uint64_t seq; /* of the last one in the table */
-	uint64_t next_id;
-	uint64_t keys;
-	uint64_t live;
-};
-
-/* One more operation, whose body redo_open() has opened. 0, -EUCLEAN, -ENOMEM. */
-int replay_rows(struct replayed *r, struct redo_reader *rows,
-		const struct operation *op);
+/*
+ * One more operation, whose body redo_open() has opened: its rows into the table,
+ * and *s is what it has left; its view is not looked at. 0, -EUCLEAN, -ENOMEM.
+ */
+int replay_rows(struct redo_table *table, struct redo_reader *rows,
+		const struct operation *op, struct view_state *s);
 
 #endif

@@ -90,13 +90,41 @@ void store_unlock(struct store *store)
 	} while (atomic_load(&store->mark_wanted) && store_try_lock(store));
 }
 
-struct volume *store_volume(const struct store *store)
+struct view *store_view(const struct store *store)
 {
 	struct epoch *epoch = cache_epoch(store->cache);
 	unsigned slot = epoch_enter(epoch);
-	struct volume *v = volume_ref(atomic_load(&store->view)->volume);
+	struct view *v = view_ref(atomic_load(&store->view));
 	epoch_leave(epoch, slot);
 	return v;
+}
+
+struct volume *store_volume(const struct store *store)
+{
+	struct view *v = store_view(store);
+	struct volume *volume = volume_ref(v->volume);
+	view_unref(v);
+	return volume;
+}
+
+/* The counters belong to the operation `seq` if none has begun to be counted behind
+ * it */
+static void count(const struct store *store, struct view_state *s)
+{
+	do {
+		s->view = store_current(store, &s->seq);
+		s->keys = atomic_load(&store->keys);
+		s->live = atomic_load(&store->live);
+		s->next_id = atomic_load(&store->next_id);
+	} while (atomic_load(&store->counted) != s->seq);
+}
+
+void store_state(const struct store *store, struct view_state *now)
+{
+	unsigned slot = cache_enter(store->cache);
+	count(store, now);
+	view_ref(now->view);
+	cache_leave(store->cache, slot);
 }
 
 void store_set_view(struct store *store, struct view *v)

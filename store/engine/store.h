@@ -36,6 +36,15 @@
 /* Bytes in a line that is reported, with its NUL */
 #define REPORT_MAX 512u
 
+/* The store as one operation, and those before, have left it */
+struct view_state {
+	struct view *view; /* one reference */
+	uint64_t seq; /* of the operation, in the tables of the view */
+	uint64_t next_id;
+	uint64_t keys;
+	uint64_t live;
+};
+
 struct freezer {
 	pthread_t thread;
 	bool started;
@@ -149,8 +158,11 @@ static inline struct view *store_current(const struct store *store,
 	}
 }
 
-/* The file of the current view; to be given back with volume_unref() */
+/* The current view, and the file that it lies in; one reference */
+struct view *store_view(const struct store *store);
 struct volume *store_volume(const struct store *store);
+/* What is committed now */
+void store_state(const struct store *store, struct view_state *now);
 
 /* Let a view be the current one, in the writer's turn or while opening */
 void store_set_view(struct store *store, struct view *v);

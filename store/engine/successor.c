@@ -15,15 +15,9 @@ void moment_take(struct store *host, struct moment *m)
 {
 	store_lock(host);
 	log_begin(host->volume->log, true);
-	*m = (struct moment){
-		.view = view_ref(host->view),
-		.seq = atomic_load(&host->visible),
-		.end = log_end(host->volume->log),
-		.time = store_stamp(host),
-		.next_id = atomic_load(&host->next_id),
-		.keys = atomic_load(&host->keys),
-		.live = atomic_load(&host->live),
-	};
+	store_state(host, &m->state);
+	m->end = log_end(host->volume->log);
+	m->time = store_stamp(host);
 	/* Writers get another table: this one stays as long as the view does */
 	freeze_begin(host);
 	store_unlock(host);
@@ -78,15 +72,6 @@ void successor_drop(struct store *next)
 
 /* ---- filling ---------------------------------------------------------- */
 
-static int set_view(struct store *next, struct redo_table *table,
-		    const struct tree *tree, uint64_t last_freeze)
-{
-	struct view *v = view_new(table, NULL, tree, next->volume, last_freeze);
-	if (v)
-		store_set_view(next, v);
-	return v ? 0 : -ENOMEM;
-}
-
 static int write_first_freeze(struct store *next, const struct moment *m,
 			      const struct tree *tree, uint64_t index_bytes)
 {
@@ -96,36 +81,32 @@ static int write_first_freeze(struct store *next, const struct moment *m,
 		.automatic = true,
 		.root = tree->root,
 		.height = tree->height,
-		.next_id = m->next_id,
-		.keys = m->keys,
-		.live_bytes = m->live,
+		.next_id = m->state.next_id,
+		.keys = m->state.keys,
+		.live_bytes = m->state.live,
 		.index_bytes = index_bytes,
 	};
-	int rc = freeze_write(next, &f, &offset);
-	if (!rc)
-		rc = set_view(next, next->view->active, tree, offset);
+	struct view *v =
+		view_new(next->view->active, NULL, tree, next->volume, 0);
+	int rc = v ? freeze_write(next, &f, &offset) : -ENOMEM;
 	if (rc)
-		return rc;
-	log_set_last_freeze(next->volume->log, offset);
-	next->last = f;
-	next->freezes = f.number;
-	next->index_bytes = index_bytes;
-	return 0;
+		view_unref(v);
+	else
+		freeze_set_last(next, v, &f, offset);
+	return rc;
 }
 
 int successor_start(struct store *next, const struct moment *m,
 		    const struct tree *tree, uint64_t index_bytes)
 {
-	struct redo_table *table = redo_table_new();
-	int rc = table ? set_view(next, table, tree, 0) : -ENOMEM;
-	redo_table_unref(table);
+	int rc = store_set_first_view(next, tree, 0);
 	if (rc)
 		return rc;
-	next->visible = m->seq;
-	next->counted = m->seq;
-	next->next_id = m->next_id;
-	next->keys = m->keys;
-	next->live = m->live;
+	next->visible = m->state.seq;
+	next->counted = m->state.seq;
+	next->next_id = m->state.next_id;
+	next->keys = m->state.keys;
+	next->live = m->state.live;
 	rc = write_first_freeze(next, m, tree, index_bytes);
 	return rc ? rc : freezer_start(next);
 }

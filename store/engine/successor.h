@@ -15,13 +15,9 @@
 
 /* A moment of the host */
 struct moment {
-	struct view *view; /* one reference */
-	uint64_t seq; /* of the last operation */
+	struct view_state state;
 	struct log_position end; /* of the log */
 	timestamp time;
-	uint64_t next_id;
-	uint64_t keys;
-	uint64_t live;
 };
 
 /* Now; waits for the writer's turn */

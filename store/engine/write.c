@@ -20,7 +20,6 @@ static void start(struct store *store, enum operation_kind kind)
 	view_merged(store->view, UINT64_MAX, &txn->state.merged);
 	txn->state.merged.own = txn->table;
 	txn->state.merged.absent = &txn->absent;
-	txn->state.file = store->volume->file;
 	txn_begin(txn, kind, atomic_load(&store->visible) + 1,
 		  atomic_load(&store->next_id), store_now());
 }

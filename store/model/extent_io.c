@@ -4,8 +4,8 @@
 int extent_read_bytes(const struct state *s, const struct extent *e,
 		      uint32_t skip, uint32_t size, uint8_t *buffer)
 {
-	return log_read_payload(s->file, e->payload, e->payload_len, e->sum,
-				e->start + skip, size, buffer);
+	return log_read_payload(s->merged.tree.file, e->payload, e->payload_len,
+				e->sum, e->start + skip, size, buffer);
 }
 
 static int stage_pieces(struct txn *txn, const uint8_t *bytes, size_t size,

@@ -32,8 +32,7 @@
 #include "model/rows.h"
 
 struct state {
-	struct merged merged;
-	struct file *file;
+	struct merged merged; /* its tree says in which file values lie */
 	const struct data *space; /* newer than its DATA row; NULL: none */
 };
 

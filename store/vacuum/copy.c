@@ -286,7 +286,7 @@ int copy_tree(struct copy *c, const struct moment *m, struct tree *tree,
 				  budget_leaf(c->next->cache_limit) };
 	struct merge_stats stats = { 0 };
 	struct tree empty = { .file = c->next->volume->file };
-	view_merged(m->view, m->seq, &merged);
+	view_merged(m->state.view, m->state.seq, &merged);
 	c->moment = &merged;
 	/* After the moment, so that all values of it are in there */
 	int rc = file_size(c->from, &c->most);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/steady.h"
 #include "engine/freeze.h"
 #include "engine/sweep.h"
 #include "vacuum/copy.h"
@@ -44,13 +45,6 @@ struct vacuum {
 	bool in_turn; /* writers wait */
 	int stopped; /* what progress has returned to end it */
 };
-
-static int64_t steady_now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 /* ---- pace ------------------------------------------------------------- */
 
@@ -129,12 +123,12 @@ static int copy_moment(struct vacuum *v)
 	uint64_t index_bytes = 0;
 	moment_take(v->store, &m);
 	v->at = m.end;
-	v->total = m.live + atomic_load(&v->store->index_bytes) +
+	v->total = m.state.live + atomic_load(&v->store->index_bytes) +
 		   atomic_load(&v->store->redo_bytes);
 	int rc = copy_tree(&v->copy, &m, &tree, &index_bytes);
 	if (!rc)
 		rc = successor_start(v->next, &m, &tree, index_bytes);
-	view_unref(m.view);
+	view_unref(m.state.view);
 	return rc;
 }
 
