@@ -31,8 +31,8 @@ int fs_host(const struct fs *fs, struct statvfs *host)
 
 /*
  * fstrim(8): start and len of the range are ignored, as a vacuum is of all. It
- * reaches us on whatever directory of the mount was opened, from anybody who can
- * open it, so the caller is checked here.
+ * reaches us on whatever directory of the mount was opened, from anybody who
+ * can open it, so the caller is checked here.
  */
 static void trim(fuse_req_t req, const void *in, size_t in_size,
 		 size_t out_size)

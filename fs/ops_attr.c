@@ -151,8 +151,8 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 }
 
 /*
- * Space is that of the file system which the database file lies on. Free is what a
- * vacuum would give back, too; available is what can be written now.
+ * Space is that of the file system which the database file lies on. Free is
+ * what a vacuum would give back, too; available is what can be written now.
  */
 static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {

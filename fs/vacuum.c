@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread sleeps until `state` says RUNNING, until it is time to look whether
- * a vacuum is due by itself (autovacuum), or the end. The lock protects
+ * The thread sleeps until `state` says RUNNING, until it is time to look
+ * whether a vacuum is due by itself (autovacuum), or the end. The lock protects
  * everything but `fs`; it is never held over a vacuum or a call of the library,
  * except banyan_strerror().
  *
- * Interrupts. The kernel tells of a signal to the caller of a FITRIM by a request
- * of its own, for which libfuse calls forget_waiter() with a lock of the FITRIM
- * held. So that lock comes before ours: no function of libfuse that takes it is
- * called with ours held. (fuse_req_interrupted() and answers do not.) The handler
- * is set before the waiter is in the queue, since a waiter in the queue may be
- * answered and freed; and an interrupt that came in between is looked for when it
- * is put there.
+ * Interrupts. The kernel tells of a signal to the caller of a FITRIM by a
+ * request of its own, for which libfuse calls forget_waiter() with a lock of
+ * the FITRIM held. So that lock comes before ours: no function of libfuse that
+ * takes it is called with ours held. (fuse_req_interrupted() and answers do
+ * not.) The handler is set before the waiter is in the queue, since a waiter in
+ * the queue may be answered and freed; and an interrupt that came in between is
+ * looked for when it is put there.
  */
 #include "vacuum.h"
 
@@ -29,15 +29,15 @@
 #include "options.h"
 #include "steady.h"
 
-/* A FITRIM vacuums a database with no more live bytes than this whatever share of
- * the file is reclaimable: that takes seconds */
+/* A FITRIM vacuums a database with no more live bytes than this whatever share
+ * of the file is reclaimable: that takes seconds */
 #define SMALL_BYTES (UINT64_C(1) << 30)
 /* Less than this part of a file is within the error of the estimate */
 #define NOISE_PART 64u
 #define NOISE_BYTES (UINT64_C(64) << 10)
 
-/* Autovacuum: files smaller than this are left alone; milliseconds after the mount to
- * the first look, between two, and at most after failures */
+/* Autovacuum: files smaller than this are left alone; milliseconds after the
+ * mount to the first look, between two, and at most after failures */
 #define AUTO_FILE (UINT64_C(64) << 20)
 #define AUTO_FIRST (5 * 1000)
 #define AUTO_PAUSE (60 * 1000)
@@ -70,8 +70,8 @@ struct vacuum {
 	struct outcome last;
 	bool cancel; /* the one that runs */
 	bool stop;
-	/* When to look whether one is due, of the steady clock, and after how long
-	 * then again; milliseconds */
+	/* When to look whether one is due, of the steady clock, and after how
+	 * long then again; milliseconds */
 	int64_t look;
 	int64_t pause;
 };
@@ -215,8 +215,8 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent)
 }
 
 /*
- * One that fails, or gives back less than half of what was expected, would do so
- * again: the next look comes later each time.
+ * One that fails, or gives back less than half of what was expected, would do
+ * so again: the next look comes later each time.
  */
 static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
@@ -356,7 +356,8 @@ static void forget_waiter(fuse_req_t req, void *arg)
 		fuse_reply_err(req, EINTR);
 }
 
-/* Put w into the queue. False: it is not there, and to be answered with *error */
+/* Put w into the queue. False: it is not there, and to be answered with
+ * *error */
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
 	bool in = false;

@@ -2,9 +2,9 @@
 /*
  * vacuum.h - vacuums of the mounted database, in a thread of their own.
  *
- * One runs at a time; who asks for one while it runs gets the result of that one.
- * Nobody waits here but the thread: a FITRIM is put into its queue and answered
- * from there.
+ * One runs at a time; who asks for one while it runs gets the result of that
+ * one. Nobody waits here but the thread: a FITRIM is put into its queue and
+ * answered from there.
  */
 #ifndef FS_VACUUM_H
 #define FS_VACUUM_H
@@ -32,9 +32,9 @@ void vacuum_trim(struct vacuum *vacuum, fuse_req_t req,
 		 const struct fstrim_range *range);
 
 /*
- * Does a FITRIM vacuum? Only if something is reclaimable, `least` bytes at least,
- * and, where more than 1 GiB would have to be copied, this share of the file: the
- * weekly fstrim.timer is not to rewrite a large file for little.
+ * Does a FITRIM vacuum? Only if something is reclaimable, `least` bytes at
+ * least, and, where more than 1 GiB would have to be copied, this share of the
+ * file: the weekly fstrim.timer is not to rewrite a large file for little.
  */
 bool vacuum_is_worth_trimming(const struct banyan_stat *stat, unsigned percent,
 			      uint64_t least);
@@ -49,9 +49,10 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent);
 int vacuum_order(struct vacuum *vacuum, const char *order, size_t size);
 
 /*
- * What there is to tell, one line without a newline: "idle", "running DONE TOTAL",
- * "done BEFORE AFTER", "failed ERRNO NEEDED FREE", all in bytes: NEEDED for the
- * new file, about, of FREE on the disk. Returns its length, as snprintf(3).
+ * What there is to tell, one line without a newline: "idle", "running DONE
+ * TOTAL", "done BEFORE AFTER", "failed ERRNO NEEDED FREE", all in bytes: NEEDED
+ * for the new file, about, of FREE on the disk. Returns its length, as
+ * snprintf(3).
  */
 size_t vacuum_tell(struct vacuum *vacuum, char *text, size_t size);
 

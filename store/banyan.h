@@ -187,13 +187,13 @@ struct banyan_time {
 int banyan_view(banyan *db, banyan **view);
 
 /*
- * Likewise the state of the past: at the freeze with this number, or after the last
- * operation that came before or at that time. The past begins with the first freeze
- * in the file: -ENOENT if it is later, or if there is no such freeze. An operation
- * has the time of the system's clock, so if that was set back, the first operation
- * that is later ends the state that is shown. A view at a time takes as long as
- * replay from the freeze before it would, and has these operations in memory.
- * -EINVAL for a view and for a batch.
+ * Likewise the state of the past: at the freeze with this number, or after the
+ * last operation that came before or at that time. The past begins with the
+ * first freeze in the file: -ENOENT if it is later, or if there is no such
+ * freeze. An operation has the time of the system's clock, so if that was set
+ * back, the first operation that is later ends the state that is shown. A view
+ * at a time takes as long as replay from the freeze before it would, and has
+ * these operations in memory. -EINVAL for a view and for a batch.
  */
 int banyan_view_at_freeze(banyan *db, uint64_t number, banyan **view);
 int banyan_view_at_time(banyan *db, struct banyan_time time, banyan **view);
@@ -537,15 +537,15 @@ struct banyan_change {
 };
 
 /*
- * Visit each key that was added, removed or changed from one state to the other:
- * two views, or a view and the database, of one banyan_open(); else -EXDEV. A key
- * was changed if it points to another Data, or if the Data or its attributes were
- * changed; of a key space its mode, owner and extended attributes count. Each
- * alias of a Data is a key. A key space that was moved is removed and added; what
- * is in it has moved with it, and is not told. The order is by key space and name.
- * A visit that returns non-zero ends it with that value; what it is given is valid
- * until it returns. The cost follows what has changed, unless a vacuum was between
- * the two states. -EINVAL for a batch.
+ * Visit each key that was added, removed or changed from one state to the
+ * other: two views, or a view and the database, of one banyan_open(); else
+ * -EXDEV. A key was changed if it points to another Data, or if the Data or its
+ * attributes were changed; of a key space its mode, owner and extended
+ * attributes count. Each alias of a Data is a key. A key space that was moved
+ * is removed and added; what is in it has moved with it, and is not told. The
+ * order is by key space and name. A visit that returns non-zero ends it with
+ * that value; what it is given is valid until it returns. The cost follows what
+ * has changed, unless a vacuum was between the two states. -EINVAL for a batch.
  */
 int banyan_diff(banyan *before, banyan *after,
 		int (*visit)(void *arg, const struct banyan_change *change),
@@ -712,11 +712,11 @@ int banyan_freezes(banyan *db,
 
 struct banyan_vacuum_options {
 	size_t struct_size;
-	/* Bytes a second at most, but for what is written meanwhile; 0: as fast as it
-	 * goes */
+	/* Bytes a second at most, but for what is written meanwhile; 0: as fast
+	 * as it goes */
 	uint64_t rate;
-	/* Told now and then how many bytes were written, of about how many; what
-	 * it returns, if not 0, ends the vacuum. It may read and write the
+	/* Told now and then how many bytes were written, of about how many;
+	 * what it returns, if not 0, ends the vacuum. It may read and write the
 	 * database, but leave no batch open. May be NULL. */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
@@ -729,30 +729,31 @@ struct banyan_vacuum_result {
 };
 
 /*
- * Copy what is live into a new file, and put it in the place of the old one. The
- * file that was written to goes on to be the same database: ids, held Data and
- * numbers of freezes stay, and its generation grows by one. What was deleted or
- * overwritten before the call is nowhere in the new file, and earlier freezes are
- * gone. Views that are open, and other processes that read, keep the old file
- * until they close it.
+ * Copy what is live into a new file, and put it in the place of the old one.
+ * The file that was written to goes on to be the same database: ids, held Data
+ * and numbers of freezes stay, and its generation grows by one. What was
+ * deleted or overwritten before the call is nowhere in the new file, and
+ * earlier freezes are gone. Views that are open, and other processes that read,
+ * keep the old file until they close it.
  *
- * Needs room on the disk for the new file beside the old one. Other threads go on
- * reading and writing; writers wait some milliseconds at the end, and are slowed
- * down before if the vacuum cannot keep up with them. Waits for an open batch. When it returns
- * 0 the new file is durable. On an error nothing has changed: -EROFS (of a view,
- * too), -EINVAL (a batch), -EBUSY (another vacuum is running), -ENOSPC, what progress
- * has returned; -EMLINK: the file has other names (hard links), which would go on
- * to mean the old file; -ESTALE: it is not any more where it was opened;
- * -EACCES, ...: there can be no new file in its directory; -EUCLEAN, -EBADMSG:
- * it is damaged. options and result may be NULL.
+ * Needs room on the disk for the new file beside the old one. Other threads go
+ * on reading and writing; writers wait some milliseconds at the end, and are
+ * slowed down before if the vacuum cannot keep up with them. Waits for an open
+ * batch. When it returns 0 the new file is durable. On an error nothing has
+ * changed: -EROFS (of a view, too), -EINVAL (a batch), -EBUSY (another vacuum
+ * is running), -ENOSPC, what progress has returned; -EMLINK: the file has other
+ * names (hard links), which would go on to mean the old file; -ESTALE: it is
+ * not any more where it was opened; -EACCES, ...: there can be no new file in
+ * its directory; -EUCLEAN, -EBADMSG: it is damaged. options and result may be
+ * NULL.
  */
 int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
 		  struct banyan_vacuum_result *result);
 
 /*
- * A descriptor by O_PATH of the file that the database is in now: where it lies,
- * and on what, can be asked of it. After a vacuum it still means the old file. To
- * be closed by the caller. -EOPNOTSUPP if the database is in memory.
+ * A descriptor by O_PATH of the file that the database is in now: where it
+ * lies, and on what, can be asked of it. After a vacuum it still means the old
+ * file. To be closed by the caller. -EOPNOTSUPP if the database is in memory.
  */
 int banyan_file(banyan *db);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * banyan vacuum. A database that is mounted is vacuumed by its daemon, which takes
- * orders, and tells how far it is, by an extended attribute of the mount's root.
+ * banyan vacuum. A database that is mounted is vacuumed by its daemon, which
+ * takes orders, and tells how far it is, by an extended attribute of the
+ * mount's root.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -16,9 +16,9 @@ struct when {
 };
 
 /*
- * Take the argument of a command: the number of a freeze, or a date as ISO 8601 has
- * it, with a time or without, with a zone or in local time. 0, or EINVAL after
- * complaining, also about a time that is in the future.
+ * Take the argument of a command: the number of a freeze, or a date as ISO 8601
+ * has it, with a time or without, with a zone or in local time. 0, or EINVAL
+ * after complaining, also about a time that is in the future.
  */
 int when_take(const char *command, const char *argument, struct when *when);
 

@@ -129,9 +129,9 @@ static int stat_volume(const banyan *db, struct banyan_stat *st)
 }
 
 /*
- * The bytes that a compact copy would have: those of values, and of the nodes of
- * the tree less the values that lie in nodes. Nobody counts those; there are as
- * many as the nodes are larger than rows without values would be.
+ * The bytes that a compact copy would have: those of values, and of the nodes
+ * of the tree less the values that lie in nodes. Nobody counts those; there are
+ * as many as the nodes are larger than rows without values would be.
  */
 static uint64_t compact_size(const struct banyan_stat *st, uint64_t index)
 {

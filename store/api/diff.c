@@ -2,11 +2,11 @@
 /*
  * diff.c - the public function that compares two states.
  *
- * Rows that differ lead to keys: a NAME row is one, and a DATA row stands for the
- * keys that its LINK rows name. Rows of extents need not be looked at, nor those
- * of attributes but for key spaces, as whoever changes them sets the ctime of their
- * Data. Where rows differ only in where extents lie, as a vacuum has it, nothing has
- * changed.
+ * Rows that differ lead to keys: a NAME row is one, and a DATA row stands for
+ * the keys that its LINK rows name. Rows of extents need not be looked at, nor
+ * those of attributes but for key spaces, as whoever changes them sets the
+ * ctime of their Data. Where rows differ only in where extents lie, as a vacuum
+ * has it, nothing has changed.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,8 +45,8 @@ struct found {
 /* No path is deeper: the key spaces of a damaged file may form a circle */
 #define DEPTH_MAX 1000000u
 
-/* The path of a key space, from its end to its beginning, into s->path: 1 if no key
- * leads there. */
+/* The path of a key space, from its end to its beginning, into s->path: 1 if no
+ * key leads there. */
 static int find_path(struct side *s, uint64_t space)
 {
 	struct row_key link;
@@ -97,8 +97,8 @@ static int look_up(const struct side *s, const struct name *n, struct found *f)
 	return rc == -ENOENT ? 0 : rc;
 }
 
-/* Whoever changes contents or attributes sets the ctime. In a key space those do
- * who change its keys, which is no change of its own. */
+/* Whoever changes contents or attributes sets the ctime. In a key space those
+ * do who change its keys, which is no change of its own. */
 static bool is_changed(const struct data *a, const struct data *b)
 {
 	if (a->id != b->id || a->mode != b->mode || a->uid != b->uid ||
@@ -109,7 +109,8 @@ static bool is_changed(const struct data *a, const struct data *b)
 		a->size != b->size);
 }
 
-/* attributes: those of the Data are not the same, and nothing else is told of it */
+/* attributes: those of the Data are not the same, and nothing else is told of
+ * it */
 static int tell(struct diff *d, const struct name *n, bool attributes,
 		const struct found *before, const struct found *after)
 {
@@ -201,8 +202,8 @@ static int alias_differs(void *arg, const uint8_t *link, size_t len,
 	return tell_key(a->diff, &n, a->attributes);
 }
 
-/* All keys that a Data has now. Those that it had, and has no more, and those that
- * are new have NAME rows that differ. */
+/* All keys that a Data has now. Those that it had, and has no more, and those
+ * that are new have NAME rows that differ. */
 static int aliases_differ(struct diff *d, uint64_t id, bool attributes)
 {
 	struct aliases a = { d, id, attributes };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* steady.h - a clock that nobody can set, for pauses: that of the day may go back */
+/* steady.h - a clock that nobody can set, for pauses: that of the day may go
+ * back */
 #ifndef STORE_BASE_STEADY_H
 #define STORE_BASE_STEADY_H
 

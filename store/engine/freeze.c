@@ -23,7 +23,8 @@
  * replaying it takes about half a second */
 #define REDO_MAX (192u << 20)
 
-/* In the writer's turn: an empty table above what waits to be merged, if anything */
+/* In the writer's turn: an empty table above what waits to be merged, if
+ * anything */
 static int set_table(struct store *store, struct redo_table *frozen)
 {
 	const struct view *v = store->view;

@@ -9,15 +9,16 @@
 int freeze_all(struct store *store, bool automatic);
 /* If a table waits to be merged, or is being merged, see it through */
 int freeze_waiting(struct store *store);
-/* With freeze_lock, when no table waits: write the last freeze once more, with a
- * number of its own. A sync makes it durable. */
+/* With freeze_lock, when no table waits: write the last freeze once more, with
+ * a number of its own. A sync makes it durable. */
 int freeze_renumber(struct store *store);
 /* While opening: freeze what was replayed, which is all before this position */
 int freeze_replayed(struct store *store, const struct log_position *at);
 /* After a commit, in the writer's turn: is it time? */
 void freeze_if_full(struct store *store);
-/* In the writer's turn: writers get an empty table, and the freezer what is in this
- * one, unless a table is being frozen already, or there is no memory for another */
+/* In the writer's turn: writers get an empty table, and the freezer what is in
+ * this one, unless a table is being frozen already, or there is no memory for
+ * another */
 void freeze_begin(struct store *store);
 /* Before an operation, without locks: is there room for it, or is it to wait? */
 bool freeze_has_room(struct store *store, bool makes_room);
@@ -28,10 +29,11 @@ int freeze_wait_for_room(struct store *store, bool makes_room);
 #define FREEZE_RUN (256u << 10)
 /* Append one: what a node_sink needs; arg: the store */
 int freeze_write_run(void *arg, const void *run, size_t size, uint64_t *offset);
-/* Give the freeze a number, and write it durably behind the nodes of its tree */
+/* Give the freeze a number, and write it durably behind the nodes of its
+ * tree */
 int freeze_write(struct store *store, struct freeze *f, uint64_t *offset);
-/* With freeze_lock: it is the last one now, and v, which it takes over, the current
- * view */
+/* With freeze_lock: it is the last one now, and v, which it takes over, the
+ * current view */
 void freeze_set_last(struct store *store, struct view *v,
 		     const struct freeze *f, uint64_t offset);
 

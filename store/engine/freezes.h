@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* freezes.h - the freezes in a volume, of which each points to the one before. */
+/* freezes.h - the freezes in a volume, of which each points to the one
+ * before. */
 #ifndef STORE_ENGINE_FREEZES_H
 #define STORE_ENGINE_FREEZES_H
 

@@ -25,7 +25,8 @@ int store_close(struct store *store);
 int store_new(const struct banyan_options *o, struct store *host,
 	      struct store **store);
 
-/* Its first view: an empty table over this tree, of the freeze that lies there */
+/* Its first view: an empty table over this tree, of the freeze that lies
+ * there */
 int store_set_first_view(struct store *store, const struct tree *tree,
 			 uint64_t last_freeze);
 

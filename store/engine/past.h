@@ -2,9 +2,9 @@
 /*
  * past.h - the state at an earlier moment, as a view of the open store.
  *
- * Redo stays in the log, so each operation since the first freeze in the file is a
- * moment that can be gone back to: the tree of the last freeze before it, and a
- * table of the operations between the two.
+ * Redo stays in the log, so each operation since the first freeze in the file
+ * is a moment that can be gone back to: the tree of the last freeze before it,
+ * and a table of the operations between the two.
  */
 #ifndef STORE_ENGINE_PAST_H
 #define STORE_ENGINE_PAST_H
@@ -12,8 +12,8 @@
 #include "engine/store.h"
 
 /*
- * At the freeze with this number. now: a view of the volume, which tells where its
- * past begins. -ENOENT: there is none.
+ * At the freeze with this number. now: a view of the volume, which tells where
+ * its past begins. -ENOENT: there is none.
  */
 int past_at_freeze(struct store *store, const struct view *now, uint64_t number,
 		   struct view_state *past);

@@ -107,8 +107,8 @@ struct volume *store_volume(const struct store *store)
 	return volume;
 }
 
-/* The counters belong to the operation `seq` if none has begun to be counted behind
- * it */
+/* The counters belong to the operation `seq` if none has begun to be counted
+ * behind it */
 static void count(const struct store *store, struct view_state *s)
 {
 	do {

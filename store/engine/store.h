@@ -126,9 +126,9 @@ void store_reported(struct store *store, char line[REPORT_MAX]);
  */
 timestamp store_now(void);
 /*
- * The time of a record, in the writer's turn: of those of operations and freezes
- * each is later than the one before, so that each can be gone back to. Only when
- * the clock was set back by more than a second they begin anew.
+ * The time of a record, in the writer's turn: of those of operations and
+ * freezes each is later than the one before, so that each can be gone back to.
+ * Only when the clock was set back by more than a second they begin anew.
  */
 timestamp store_stamp(struct store *store);
 
@@ -168,7 +168,8 @@ void store_state(const struct store *store, struct view_state *now);
 void store_set_view(struct store *store, struct view *v);
 /* Free what no reader can see any more of views that were current; the same */
 void store_reap_views(struct store *store);
-/* Without the turn: wait until those have left who read one call, and free it */
+/* Without the turn: wait until those have left who read one call, and free
+ * it */
 void store_reap(struct store *store);
 
 #endif

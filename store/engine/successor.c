@@ -133,8 +133,8 @@ int successor_take_over(struct store *host, struct store *next)
 {
 	struct file *file = next->volume->file;
 	int rc = 0;
-	/* Freezes of the host since then have greater numbers, which must not be
-	 * given again */
+	/* Freezes of the host since then have greater numbers, which must not
+	 * be given again */
 	if (next->last.number != atomic_load(&host->numbered))
 		rc = freeze_renumber(next);
 	if (!rc)

@@ -3,10 +3,11 @@
  * successor.h - a store in a new file that is to take the place of another, its
  * host.
  *
- * It is filled beside the host, which goes on. Both share the cache and the limit
- * of RAM, and the numbers of freezes and operations. In the end the host takes
- * over the file, the tables and the tree of its successor, so that all who use the
- * host go on with these; who reads an earlier view keeps the old file open.
+ * It is filled beside the host, which goes on. Both share the cache and the
+ * limit of RAM, and the numbers of freezes and operations. In the end the host
+ * takes over the file, the tables and the tree of its successor, so that all
+ * who use the host go on with these; who reads an earlier view keeps the old
+ * file open.
  */
 #ifndef STORE_ENGINE_SUCCESSOR_H
 #define STORE_ENGINE_SUCCESSOR_H
@@ -23,7 +24,8 @@ struct moment {
 /* Now; waits for the writer's turn */
 void moment_take(struct store *host, struct moment *m);
 
-/* One with an empty log, in a file that nobody sees. Errors as file_beside(). */
+/* One with an empty log, in a file that nobody sees. Errors as
+ * file_beside(). */
 int successor_new(struct store *host, struct store **next);
 /* Drop it: nothing is left. NULL is fine. */
 void successor_drop(struct store *next);
@@ -36,11 +38,11 @@ int successor_start(struct store *next, const struct moment *m,
 		    const struct tree *tree, uint64_t index_bytes);
 
 /*
- * In the host's turn and with both freeze_locks, when the successor has all of its
- * operations and no table waits to be merged: give the file its name, and let the host
- * go on with it. The successor is to be dropped, whatever comes back. If it fails
- * the host goes on with the old file, but for one case: if nobody knows whether
- * the new name is durable, the host is poisoned.
+ * In the host's turn and with both freeze_locks, when the successor has all of
+ * its operations and no table waits to be merged: give the file its name, and
+ * let the host go on with it. The successor is to be dropped, whatever comes
+ * back. If it fails the host goes on with the old file, but for one case: if
+ * nobody knows whether the new name is durable, the host is poisoned.
  */
 int successor_take_over(struct store *host, struct store *next);
 

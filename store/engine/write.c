@@ -176,8 +176,8 @@ int store_sync(struct store *store)
 	bool fresh = false;
 	if (store->read_only)
 		return 0;
-	/* If a vacuum changes files meanwhile, what the old one has is durable in
-	 * the new one by then */
+	/* If a vacuum changes files meanwhile, what the old one has is durable
+	 * in the new one by then */
 	struct volume *volume = store_volume(store);
 	int rc = log_sync(volume->log, &fresh);
 	volume_unref(volume);

@@ -132,8 +132,8 @@ static inline int file_publish(struct file *f, bool replace)
 /*
  * A new file, locked and nowhere to be seen, that file_publish() with `replace`
  * puts in the place of f, which is to be open until then, if f is still there:
- * else -ESTALE. It has the mode, the owner, the ACL and the other attributes of f.
- * -ESTALE: f has been moved away; -EMLINK: it has another name as well;
+ * else -ESTALE. It has the mode, the owner, the ACL and the other attributes of
+ * f. -ESTALE: f has been moved away; -EMLINK: it has another name as well;
  * -EOPNOTSUPP; or why there can be no file there.
  */
 static inline int file_beside(struct file *f, struct file **fresh)

@@ -368,8 +368,8 @@ static int check_replaced(const struct posix_file *p)
 	return st.st_nlink == 1 ? 0 : -EMLINK;
 }
 
-/* Rename over whatever is there. Who syncs the old file meanwhile must not take it
- * for deleted. */
+/* Rename over whatever is there. Who syncs the old file meanwhile must not take
+ * it for deleted. */
 static int rename_over(struct posix_file *p)
 {
 	if (p->replaces)
@@ -469,8 +469,8 @@ int file_create(const char *path, mode_t mode, struct file **f)
 
 /* ---- in the place of another ------------------------------------------ */
 
-/* One attribute; ACLs are attributes, too. Those that the kernel makes, or keeps
- * for itself, cannot be set: then the new file has its own. */
+/* One attribute; ACLs are attributes, too. Those that the kernel makes, or
+ * keeps for itself, cannot be set: then the new file has its own. */
 static int copy_attribute(int from, int to, const char *name)
 {
 	char small[256];
@@ -505,8 +505,9 @@ static int copy_attributes(int from, int to)
 	return rc;
 }
 
-/* What belongs to a file beside its bytes. The mode comes after the owner, whose
- * change would take its set-id bits, and before the ACL, of which it is a part. */
+/* What belongs to a file beside its bytes. The mode comes after the owner,
+ * whose change would take its set-id bits, and before the ACL, of which it is a
+ * part. */
 static int copy_metadata(const struct posix_file *from,
 			 const struct posix_file *to)
 {

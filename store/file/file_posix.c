@@ -197,8 +197,8 @@ static int posix_reserve(struct file *f, uint64_t to)
 	return rc;
 }
 
-/* By its descriptor, as it may have been moved. A close of what comes back drops
- * no lock, unlike that of a file opened to be read. */
+/* By its descriptor, as it may have been moved. A close of what comes back
+ * drops no lock, unlike that of a file opened to be read. */
 static int posix_describe(struct file *f)
 {
 	char link[32];

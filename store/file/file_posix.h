@@ -3,8 +3,9 @@
  * file_posix.h - a local file: what its bytes (file_posix.c), its name
  * (file_name.c) and the watch over both (file_verify.c) share.
  *
- * Threads: `temporary` belongs to the one thread that appends, which alone changes
- * `reserved` and `end`; reading, syncing and verifying may run beside it.
+ * Threads: `temporary` belongs to the one thread that appends, which alone
+ * changes `reserved` and `end`; reading, syncing and verifying may run beside
+ * it.
  */
 #ifndef STORE_FILE_FILE_POSIX_H
 #define STORE_FILE_FILE_POSIX_H

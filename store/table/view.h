@@ -4,9 +4,9 @@
  *
  * A view names the redo table, the table that is being frozen (if any), and the
  * tree. It is immutable and counted: a freeze makes a new one, and the old one
- * goes when its last reader does. (Most readers are not counted: see engine/store.h.)
- * Which of the redo table's operations a reader sees is a sequence number beside
- * the view.
+ * goes when its last reader does. (Most readers are not counted: see
+ * engine/store.h.) Which of the redo table's operations a reader sees is a
+ * sequence number beside the view.
  */
 #ifndef STORE_TABLE_VIEW_H
 #define STORE_TABLE_VIEW_H

@@ -2,9 +2,9 @@
 /*
  * volume.h - a file of the database, and the log in it.
  *
- * There is one as a rule. A vacuum makes a new file; readers who began before go
- * on with the old one. So a volume is counted, and its file is closed when the
- * last view of it goes.
+ * There is one as a rule. A vacuum makes a new file; readers who began before
+ * go on with the old one. So a volume is counted, and its file is closed when
+ * the last view of it goes.
  */
 #ifndef STORE_TABLE_VOLUME_H
 #define STORE_TABLE_VOLUME_H

@@ -28,10 +28,10 @@ int cache_new(uint64_t limit, struct cache **cache); /* 0 or -ENOMEM */
 void cache_free(struct cache *cache);
 
 /*
- * The node at ref in the file, which must be of the given level (0: leaf), loaded
- * and validated if it is not here. It stays until cache_put(). -EBADMSG: other
- * bytes than ref speaks of; -EUCLEAN: not such a node; -ENOMEM; or what reading
- * the file says.
+ * The node at ref in the file, which must be of the given level (0: leaf),
+ * loaded and validated if it is not here. It stays until cache_put(). -EBADMSG:
+ * other bytes than ref speaks of; -EUCLEAN: not such a node; -ENOMEM; or what
+ * reading the file says.
  */
 int cache_get(struct cache *cache, struct file *file,
 	      const struct node_ref *ref, unsigned level,

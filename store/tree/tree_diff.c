@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each side stands at an *item*: a node that was not looked into yet, or a row. A
- * node stands for all rows from its separator on, up to the next item. Whichever
- * side is behind, by key, goes on; if both are at the same key and not at the same
- * node, the higher node is looked into first, so that both come to the same level
- * and can meet at nodes that they share.
+ * Each side stands at an *item*: a node that was not looked into yet, or a row.
+ * A node stands for all rows from its separator on, up to the next item.
+ * Whichever side is behind, by key, goes on; if both are at the same key and
+ * not at the same node, the higher node is looked into first, so that both come
+ * to the same level and can meet at nodes that they share.
  */
 #include "tree/tree_diff.h"
 
@@ -180,8 +180,8 @@ static bool same_row(const struct side *a, const struct side *b)
 	       memcmp(a->value, b->value, a->value_len) == 0;
 }
 
-/* What of the two goes on: the side behind, or the higher node. NULL: both are at
- * one row. */
+/* What of the two goes on: the side behind, or the higher node. NULL: both are
+ * at one row. */
 static struct side *behind(struct side *a, struct side *b)
 {
 	if (a->ended || b->ended)

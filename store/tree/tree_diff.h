@@ -4,8 +4,8 @@
  *
  * Trees that came from one another share the nodes that no change has touched.
  * Both are walked at once, and where both have the same node it is passed by
- * unread. So the cost follows what has changed: at most the nodes that only one of
- * the two has are read.
+ * unread. So the cost follows what has changed: at most the nodes that only one
+ * of the two has are read.
  */
 #ifndef STORE_TREE_TREE_DIFF_H
 #define STORE_TREE_TREE_DIFF_H
@@ -29,8 +29,8 @@ int tree_diff_new(struct cache *cache, const struct tree *before,
 		  const struct tree *after, struct tree_diff **diff);
 void tree_diff_free(struct tree_diff *diff); /* NULL is fine */
 
-/* 0: the next difference, in key order, valid until the next call; 1: there are no
- * more; or an error */
+/* 0: the next difference, in key order, valid until the next call; 1: there are
+ * no more; or an error */
 int tree_diff_next(struct tree_diff *diff, struct tree_difference *d);
 
 /* Nodes that were looked into so far */

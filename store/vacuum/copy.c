@@ -245,8 +245,8 @@ static int next_row(void *arg, struct row_change *row)
 /* Rows between two times of asking */
 #define NOTE_ROWS 4096u
 
-/* When the first extent is met that is shared: most databases have none, and need
- * not be read twice */
+/* When the first extent is met that is shared: most databases have none, and
+ * need not be read twice */
 static int note_shared(struct copy *c)
 {
 	struct rows rows = { .c = c, .pass = PASS_NOTE };

@@ -2,9 +2,9 @@
 /*
  * copy.h - rows and values, from the old file to the new one.
  *
- * Each extent becomes one extent, so that a row stays one row. What is copied is
- * what rows refer to and nothing else: bytes of a payload that no row refers to
- * any more are left behind. What several extents share is copied once.
+ * Each extent becomes one extent, so that a row stays one row. What is copied
+ * is what rows refer to and nothing else: bytes of a payload that no row refers
+ * to any more are left behind. What several extents share is copied once.
  */
 #ifndef STORE_VACUUM_COPY_H
 #define STORE_VACUUM_COPY_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A row of copied bytes has the offset of its first byte in the old file as its
- * key, behind a byte that rows of other kinds do not begin with. Its value is the
- * extent in the new file. Rows of bytes that are noted have another first byte, and
- * their extent in the old file. No two of a kind overlap.
+ * key, behind a byte that rows of other kinds do not begin with. Its value is
+ * the extent in the new file. Rows of bytes that are noted have another first
+ * byte, and their extent in the old file. No two of a kind overlap.
  */
 #include "vacuum/extent_map.h"
 

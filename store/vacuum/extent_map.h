@@ -2,11 +2,11 @@
 /*
  * extent_map.h - where the bytes of the old file's extents are in the new one.
  *
- * A vacuum needs it for extents that several values share, and for the operations
- * that come in meanwhile: they write rows again whose values were copied before.
- * It has a row of some 30 bytes for each extent that was copied. They are in a
- * store of their own, in a file that has no name: so its memory has a limit,
- * however many there are.
+ * A vacuum needs it for extents that several values share, and for the
+ * operations that come in meanwhile: they write rows again whose values were
+ * copied before. It has a row of some 30 bytes for each extent that was copied.
+ * They are in a store of their own, in a file that has no name: so its memory
+ * has a limit, however many there are.
  */
 #ifndef STORE_VACUUM_EXTENT_MAP_H
 #define STORE_VACUUM_EXTENT_MAP_H
@@ -24,12 +24,14 @@ int extent_map_open(struct extent_map *m, struct file *beside,
 void extent_map_close(struct extent_map *m); /* zeroed is fine */
 
 /*
- * Bytes that are shared, of which extents of several sizes may refer to parts: to
- * copy each of these by itself could make the file many times as large. So first
- * all of them are noted, and then what they cover together is copied as one.
+ * Bytes that are shared, of which extents of several sizes may refer to parts:
+ * to copy each of these by itself could make the file many times as large. So
+ * first all of them are noted, and then what they cover together is copied as
+ * one.
  */
 int extent_map_note(struct extent_map *m, const struct extent *e);
-/* All that was noted around the bytes of e, in one piece; -EUCLEAN: they were not */
+/* All that was noted around the bytes of e, in one piece; -EUCLEAN: they were
+ * not */
 int extent_map_around(struct extent_map *m, const struct extent *e,
 		      struct extent *all);
 
@@ -38,8 +40,8 @@ int extent_map_add(struct extent_map *m, const struct extent *from,
 		   const struct extent *to);
 
 /*
- * Where the bytes of the extent `from` are now, if they were copied in one piece:
- * 0, and *to is as long; 1: they were not; or an error.
+ * Where the bytes of the extent `from` are now, if they were copied in one
+ * piece: 0, and *to is as long; 1: they were not; or an error.
  */
 int extent_map_find(struct extent_map *m, const struct extent *from,
 		    struct extent *to);

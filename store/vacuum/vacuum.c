@@ -16,8 +16,8 @@
  * writers are too fast */
 #define SHRINK_PARTS 4u
 #define SHRINK_TO 3u
-/* Then each of their operations waits for so long first, and twice as long after
- * each round that has not shrunk either; ns */
+/* Then each of their operations waits for so long first, and twice as long
+ * after each round that has not shrunk either; ns */
 #define BRAKE_FIRST 50000u
 #define BRAKE_MOST 10000000u
 /* A sync that takes less than this may be waited for */
@@ -82,8 +82,8 @@ static int pace(void *arg, uint64_t bytes)
 	v->done += bytes;
 	if (v->done > v->total)
 		v->total = v->done;
-	/* Nobody is to wait longer for a rate, nor for what progress does: it may
-	 * want to write, too */
+	/* Nobody is to wait longer for a rate, nor for what progress does: it
+	 * may want to write, too */
 	if (v->in_turn)
 		return log_poisoned(v->store->volume->log) ? -EIO : 0;
 	int rc = tell_progress(v);
@@ -254,8 +254,8 @@ static int take_over(struct vacuum *v, struct vacuum_result *result)
 	return rc;
 }
 
-/* With the host's freeze_lock and its turn. 1: not now: the successor is writing
- * a freeze, or there is much to do again. */
+/* With the host's freeze_lock and its turn. 1: not now: the successor is
+ * writing a freeze, or there is much to do again. */
 static int finish(struct vacuum *v, struct vacuum_result *result)
 {
 	struct log_position end = end_of_log(v);
@@ -287,8 +287,9 @@ static int change_over(struct vacuum *v, struct vacuum_result *result)
 {
 	int rc;
 	do {
-		/* A freeze of the successor that is being written ends first; one
-		 * that has failed is tried again, or else would never end */
+		/* A freeze of the successor that is being written ends
+		 * first; one that has failed is tried again, or else would
+		 * never end */
 		rc = freeze_waiting(v->next);
 		if (!rc)
 			rc = settle(v);
@@ -309,7 +310,8 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 		rc = copy_open(&v->copy, v->store, v->next, pace, v);
 	if (!rc)
 		rc = copy_moment(v);
-	/* Whoever is chased is slowed down as well: from here on as fast as it goes */
+	/* Whoever is chased is slowed down as well: from here on as fast as it
+	 * goes */
 	v->rate = 0;
 	if (!rc)
 		rc = change_over(v, result);
@@ -332,8 +334,8 @@ int store_vacuum(struct store *store, uint64_t rate,
 		return -EROFS;
 	if (atomic_exchange(&store->vacuuming, true))
 		return -EBUSY;
-	/* The file of the past is closed here, not by a writer: to free its blocks
-	 * may take long */
+	/* The file of the past is closed here, not by a writer: to free its
+	 * blocks may take long */
 	struct volume *old = store_volume(store);
 	int rc = run(&v, result);
 	if (!rc)

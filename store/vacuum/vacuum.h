@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vacuum.h - what is live into a new file, which takes the place of the old one.
+ * vacuum.h - what is live into a new file, which takes the place of the old
+ * one.
  *
  * First the rows of one moment are copied in key order, beside readers and
- * writers. Then the operations that came in meanwhile are applied, in rounds, of
- * which each has less to do than the one before. Writers wait for the last.
+ * writers. Then the operations that came in meanwhile are applied, in rounds,
+ * of which each has less to do than the one before. Writers wait for the last.
  */
 #ifndef STORE_VACUUM_VACUUM_H
 #define STORE_VACUUM_VACUUM_H
@@ -17,8 +18,8 @@ struct vacuum_result {
 };
 
 /*
- * rate: bytes a second at most, 0: as fast as it goes. progress (may be NULL) is
- * told now and then how many bytes were written, of about how many: what it
+ * rate: bytes a second at most, 0: as fast as it goes. progress (may be NULL)
+ * is told now and then how many bytes were written, of about how many: what it
  * returns, if not 0, ends the vacuum. -EBUSY: one is running. -EROFS, -ENOSPC,
  * -ECANCELED; as file_beside(); -EUCLEAN, -EBADMSG: damaged.
  */

@@ -446,22 +446,6 @@ static bool late(clock_t began)
 	return !crash_long() && clock() - began > SECONDS_MAX * CLOCKS_PER_SEC;
 }
 
-/* Only this one was asked for */
-static bool one_plan(struct calls_plan *p)
-{
-	const char *text = getenv("BANYAN_FAULT");
-	int call = 0;
-	int lasting = 0;
-	unsigned long long nth = 0;
-	if (!text || sscanf(text, "%d %llu %d %d", &call, &nth, &p->error,
-			    &lasting) != 4)
-		return false;
-	p->call = (enum fault_call)call;
-	p->nth = nth;
-	p->lasting = lasting;
-	return true;
-}
-
 static const struct {
 	enum fault_call call;
 	int error;
@@ -512,7 +496,7 @@ static void run_form(const struct form *form)
 	struct sums sums = { 0 };
 	clock_t began = clock();
 	struct base *base = make_base(form);
-	if (one_plan(&p)) {
+	if (calls_asked_for(&p)) {
 		trial(form, base, &p, &sums);
 		free_base(base);
 		return;

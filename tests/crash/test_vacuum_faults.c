@@ -286,21 +286,6 @@ static const struct {
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 #define PARTS 8u
 
-static bool one_plan(struct calls_plan *p)
-{
-	const char *text = getenv("BANYAN_FAULT");
-	int call = 0;
-	int lasting = 0;
-	unsigned long long nth = 0;
-	if (!text || sscanf(text, "%d %llu %d %d", &call, &nth, &p->error,
-			    &lasting) != 4)
-		return false;
-	p->call = (enum fault_call)call;
-	p->nth = nth;
-	p->lasting = lasting;
-	return true;
-}
-
 static bool late(clock_t began)
 {
 	return !crash_long() && clock() - began > SECONDS_MAX * CLOCKS_PER_SEC;
@@ -360,7 +345,7 @@ static void run_form(const struct form *form)
 	struct sums sums = { 0 };
 	clock_t began = clock();
 	struct file *base = make_base(&made);
-	if (one_plan(&p)) {
+	if (calls_asked_for(&p)) {
 		trial(form, base, &p, &sums);
 		fault_file_free(base);
 		return;

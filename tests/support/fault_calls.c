@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The lock protects all but `below`; calls are handed on without it. What a file
@@ -249,4 +250,19 @@ void calls_free(struct file *f)
 		free(t);
 		t = next;
 	}
+}
+
+bool calls_asked_for(struct calls_plan *p)
+{
+	const char *text = getenv("BANYAN_FAULT");
+	int call = 0;
+	int lasting = 0;
+	unsigned long long nth = 0;
+	if (!text || sscanf(text, "%d %llu %d %d", &call, &nth, &p->error,
+			    &lasting) != 4)
+		return false;
+	p->call = (enum fault_call)call;
+	p->nth = nth;
+	p->lasting = lasting;
+	return true;
 }

@@ -47,4 +47,8 @@ uint64_t calls_failed(struct file *f);
 /* Free what file_close() has left; NULL is fine */
 void calls_free(struct file *f);
 
+/* The one plan that BANYAN_FAULT asks for ("call nth error lasting"); false:
+ * there is none */
+bool calls_asked_for(struct calls_plan *p);
+
 #endif

@@ -73,10 +73,10 @@ void fault_file_fail_after(struct file *f, size_t bytes);
 void fault_file_limit(struct file *f, uint64_t size);
 
 /*
- * Have this called at the beginning and at the end of every sync of the file that
- * has the name, by whoever syncs: what it appends happens while the sync is under way, the first time
- * covered by it and the second time not. NULL: no more. Other threads must not
- * use the file meanwhile.
+ * Have this called at the beginning and at the end of every sync of the file
+ * that has the name, by whoever syncs: what it appends happens while the sync is
+ * under way, the first time covered by it and the second time not. NULL: no
+ * more. Other threads must not use the file meanwhile.
  */
 typedef void fault_at_sync(void *arg);
 void fault_file_at_sync(struct file *f, fault_at_sync *call, void *arg);

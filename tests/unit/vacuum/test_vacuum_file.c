@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The file that takes the place of another: what it inherits, and what is refused */
+/* The file that takes the place of another: what it inherits, what is refused */
 #include "vacuum_fixture.h"
 
 #include <sys/xattr.h>
 
-/* What the kernel keeps of: user::rw-,user:1234:r--,group::---,mask::r--,other::--- */
+/* What the kernel keeps of:
+ * user::rw-,user:1234:r--,group::---,mask::r--,other::--- */
 static const uint8_t acl[] = {
 	2,    0,    0,	  0,	1,    0,    6,	  0,	0xff, 0xff, 0xff,
 	0xff, 2,    0,	  4,	0,    0xd2, 0x04, 0,	0,    4,    0,
