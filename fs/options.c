@@ -62,7 +62,7 @@ static const char help[] =
 
 /* ---- ours ------------------------------------------------------------- */
 
-static bool parse_number(const char *text, uint64_t max, uint64_t *value)
+bool options_number(const char *text, uint64_t max, uint64_t *value)
 {
 	char *end;
 	unsigned long long n;
@@ -92,7 +92,7 @@ static bool parse_size(const char *text, uint64_t *value)
 	shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
 	memcpy(digits, text, len);
 	digits[unit ? len - 1 : len] = '\0';
-	if (!parse_number(digits, UINT64_MAX >> shift, value))
+	if (!options_number(digits, UINT64_MAX >> shift, value))
 		return false;
 	*value <<= shift;
 	return true;
@@ -108,7 +108,7 @@ static bool set_commit(struct options *o, const char *value)
 {
 	uint64_t n;
 
-	if (!parse_number(value, COMMIT_MAX, &n))
+	if (!options_number(value, COMMIT_MAX, &n))
 		return false;
 	o->commit_seconds = (unsigned)n;
 	return true;
@@ -118,7 +118,7 @@ static bool set_threads(struct options *o, const char *value)
 {
 	uint64_t n;
 
-	if (!parse_number(value, THREADS_MAX, &n) || !n)
+	if (!options_number(value, THREADS_MAX, &n) || !n)
 		return false;
 	o->threads = (unsigned)n;
 	return true;
@@ -128,7 +128,7 @@ static bool parse_percent(const char *text, unsigned *percent)
 {
 	uint64_t n;
 
-	if (!parse_number(text, 100, &n) || !n)
+	if (!options_number(text, 100, &n) || !n)
 		return false;
 	*percent = (unsigned)n;
 	return true;
@@ -148,7 +148,7 @@ static bool set_uid(struct options *o, const char *value)
 {
 	uint64_t n;
 
-	if (!parse_number(value, UINT32_MAX - 1, &n))
+	if (!options_number(value, UINT32_MAX - 1, &n))
 		return false;
 	o->uid = (uint32_t)n;
 	o->has_uid = true;
@@ -159,7 +159,7 @@ static bool set_gid(struct options *o, const char *value)
 {
 	uint64_t n;
 
-	if (!parse_number(value, UINT32_MAX - 1, &n))
+	if (!options_number(value, UINT32_MAX - 1, &n))
 		return false;
 	o->gid = (uint32_t)n;
 	o->has_gid = true;

@@ -50,4 +50,7 @@ int options_complete(struct options *o, const char *source);
 
 void options_free(struct options *o);
 
+/* All of the text as a number in decimal; false: it is none, or more than max */
+bool options_number(const char *text, uint64_t max, uint64_t *value);
+
 #endif

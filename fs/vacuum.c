@@ -403,21 +403,23 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* ---- orders by attribute ---------------------------------------------- */
 
-static int parse_rate(const char *text, uint64_t *rate)
+/* "start", or with a rate behind it */
+static bool is_start(const char *text, uint64_t *rate)
 {
-	char *end;
+	static const char start[] = "start ";
+	size_t len = sizeof(start) - 1;
 
-	errno = 0;
-	*rate = strtoull(text, &end, 10);
-	return errno || *text < '0' || *text > '9' || *end || !*rate ? -EINVAL :
-								       0;
+	*rate = 0;
+	if (!strcmp(text, "start"))
+		return true;
+	return !strncmp(text, start, len) &&
+	       options_number(text + len, UINT64_MAX, rate) && *rate;
 }
 
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
-	static const char start[] = "start";
 	char text[40];
-	uint64_t rate = 0;
+	uint64_t rate;
 	int rc = 0;
 
 	if (size >= sizeof(text) || memchr(order, '\0', size))
@@ -425,18 +427,14 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 	memcpy(text, order, size);
 	text[size] = '\0';
 	pthread_mutex_lock(&v->lock);
-	if (!strcmp(text, "cancel")) {
+	if (!strcmp(text, "cancel"))
 		v->cancel = true;
-	} else {
-		if (!strncmp(text, "start ", sizeof(start)))
-			rc = parse_rate(text + sizeof(start), &rate);
-		else if (strcmp(text, start) != 0)
-			rc = -EINVAL;
-		if (!rc)
-			rc = v->stop ? -ECANCELED : 0;
-		if (!rc)
-			begin(v, rate);
-	}
+	else if (!is_start(text, &rate))
+		rc = -EINVAL;
+	else if (v->stop)
+		rc = -ECANCELED;
+	else
+		begin(v, rate);
 	pthread_mutex_unlock(&v->lock);
 	return rc;
 }

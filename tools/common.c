@@ -203,17 +203,23 @@ const char *process_text(pid_t pid)
 	return text;
 }
 
+/* A number in decimal at the beginning, without the signs and blanks that
+ * strtoull() takes, too */
+static bool take_digits(const char *argument, uint64_t *value, char **end)
+{
+	errno = 0;
+	*value = strtoull(argument, end, 10);
+	return !errno && *argument >= '0' && *argument <= '9';
+}
+
 int take_number(const char *command, const char *argument, const char *what,
 		uint64_t least, uint64_t most, uint64_t *number)
 {
-	unsigned long long value;
+	uint64_t value;
 	char *end;
 
-	errno = 0;
-	value = strtoull(argument, &end, 10);
-	/* strtoull() takes signs and blanks */
-	if (errno || *argument < '0' || *argument > '9' || *end ||
-	    value < least || value > most) {
+	if (!take_digits(argument, &value, &end) || *end || value < least ||
+	    value > most) {
 		complain("%s: '%s' is not %s", command, quote(argument), what);
 		return EINVAL;
 	}
@@ -227,18 +233,17 @@ int take_size(const char *command, const char *argument, const char *what,
 	static const char units[] = "KMGT";
 	const char *unit;
 	unsigned shift = 0;
-	unsigned long long value;
+	uint64_t value;
 	char *end;
+	bool digits = take_digits(argument, &value, &end);
 
-	errno = 0;
-	value = strtoull(argument, &end, 10);
 	unit = *end ? strchr(units, *end & ~0x20) : NULL; /* upper case */
 	if (unit) {
 		shift = 10 * (unsigned)(unit - units + 1);
 		end++;
 	}
-	if (errno || *argument < '0' || *argument > '9' || *end ||
-	    value > UINT64_MAX >> shift || value << shift < least) {
+	if (!digits || *end || value > UINT64_MAX >> shift ||
+	    value << shift < least) {
 		complain("%s: '%s' is not %s", command, quote(argument), what);
 		return EINVAL;
 	}
