@@ -5,10 +5,10 @@
 # planted if none is named. A kind is a folder of tests/ (unit, unit/tree, crash,
 # mount ...), layers (check_layers.sh) or planted (planted.sh).
 #
-# It prints a line for each suite when the suite ends, then the ends of the logs
-# of suites that failed, and last "N passed, N failed" in single tests. A suite
-# that dies, runs out of time or reports no result counts as one failed test
-# more. SIGINT and SIGTERM end all suites. The environment:
+# It prints a line for each suite when the suite ends, then the tests that failed
+# with what they said (or the ends of the logs), and last "N passed, N failed" in
+# single tests. A suite that dies, runs out of time or reports no result counts as
+# one failed test more. SIGINT and SIGTERM end all suites. The environment:
 #   BUILD       where the binaries are (build); logs go to $BUILD/logs
 #   JOBS        how many suites run at a time (the number of CPUs)
 #   TIME_LIMIT  seconds a suite may take (300)
@@ -296,6 +296,13 @@ ordered()
 	done
 }
 
+# failures LOG: the tests that failed and what they said, or else the log's end
+failures()
+{
+	grep -aE -A 15 '^not ok ' "$1" | head -n 100
+	((PIPESTATUS[0] == 0)) || tail -n $tail_lines "$1"
+}
+
 # report: prints the logs of suites that failed and the numbers of tests; 1 if
 # any failed
 report()
@@ -317,8 +324,8 @@ report()
 		failed=$((failed + suite_failed))
 		skipped=$((skipped + suite_skipped))
 		if ((suite_failed)); then
-			printf '\n---- the end of %s\n' "$file.log"
-			tail -n $tail_lines "$file.log"
+			printf '\n---- failures in %s\n' "$file.log"
+			failures "$file.log"
 		fi
 	done
 	if ((passed + failed == 0)); then

@@ -119,7 +119,15 @@ static int fail_foreign(const struct target *target)
 	return fail_unmount(target, why);
 }
 
-static int unmount(const struct target *target)
+/* holder: the process that has the file open, or as process_text() takes it */
+static int fail_mute(const struct target *target, pid_t holder)
+{
+	complain("%s: cannot be unmounted: its daemon does not answer, in %s",
+		 quote(target->mount), process_text(holder));
+	return EXIT_FAILURE;
+}
+
+static int unmount(const struct target *target, bool mute, pid_t holder)
 {
 	if (umount2(target->point, UMOUNT_NOFOLLOW) == 0)
 		return 0;
@@ -128,6 +136,8 @@ static int unmount(const struct target *target)
 		return fail_foreign(target);
 	if (errno == EPERM)
 		return unmount_by_helper(target);
+	if (errno == EBUSY && mute)
+		return fail_mute(target, holder);
 	if (errno == EBUSY)
 		return fail_busy(target);
 	return fail_unmount(target, strerror(errno));
@@ -153,9 +163,11 @@ static int sync_mount(const struct target *target)
 /*
  * Have all written before: later nobody is left to be told that it could not
  * be. In a process of its own, as a daemon that does not answer would hold up
- * this one. 0 or a negative errno value.
+ * this one. 0 or a negative errno value. mute: the daemon has taken a request and
+ * does not answer it, so the mount stays in use.
  */
-static int sync_before(const struct target *target, struct wait *wait)
+static int sync_before(const struct target *target, struct wait *wait,
+		       bool *mute)
 {
 	pid_t done, child = fork();
 	int status = 0;
@@ -170,8 +182,10 @@ static int sync_before(const struct target *target, struct wait *wait)
 	if (done == 0) { /* wait_closed() tells */
 		kill(child, SIGKILL);
 		wait_begin(wait, 1);
-		while (waitpid(child, NULL, WNOHANG) == 0 && wait_more(wait))
-			;
+		do
+			done = waitpid(child, NULL, WNOHANG);
+		while (done == 0 && wait_more(wait));
+		*mute = done == 0;
 		return 0;
 	}
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : 0;
@@ -216,6 +230,7 @@ static int unmount_and_wait(const struct target *target, const char *argument,
 			    uint64_t timeout)
 {
 	struct wait wait;
+	bool mute = false;
 	pid_t before;
 	int status, rc;
 
@@ -224,9 +239,9 @@ static int unmount_and_wait(const struct target *target, const char *argument,
 		complain("%s is not mounted", quote(argument));
 		return EXIT_FAILURE;
 	}
-	rc = target->read_only ? 0 : sync_before(target, &wait);
+	rc = target->read_only ? 0 : sync_before(target, &wait, &mute);
 	before = banyan_holder(target->file);
-	status = unmount(target);
+	status = unmount(target, mute, before);
 	/* Read-only it has no lock; if there is one, it is somebody else's */
 	if (!status && !target->read_only)
 		status = wait_closed(target, before, &wait, timeout);

@@ -158,17 +158,43 @@ a_second_mount_is_refused_and_says_where_the_first_is() {
 	wait_closed
 }
 
+# What hangs elsewhere is not asked whether it is the mount that is looked for
+a_daemon_that_hangs_holds_up_no_other() {
+	mkdir -p "$T/dir2" "$T/full"
+	"$BANYANFS" "$T/other.banyan" "$T/full" -o create -f &
+	daemon=$!
+	for _ in $(seq 100); do is_mounted "$T/full" && break; sleep 0.02; done
+	stop_process "$daemon"
+	new_db
+	timeout 20 "$BANYANFS" "$DB" "$DIR" || fail "ended with $?"
+	local status=0
+	timeout 20 "$BANYANFS" "$DB" "$T/dir2" 2>"$T/said" || status=$?
+	same 1 $status
+	grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
+	umount "$DIR"
+	wait_closed
+	kill -CONT "$daemon"
+	umount "$T/full"
+	rmdir "$T/full"
+	wait "$daemon"
+	daemon=
+}
+
 # An unmount returns before the daemon has closed the file
 a_daemon_that_still_closes_is_waited_for() {
 	new_db
 	mount_db
-	kill -STOP "$daemon"
+	stop_process "$daemon"
 	refuses "$BANYAN" umount --timeout=0 "$DIR" 2>/dev/null
 	# an interrupt ends the wait, and nothing is mounted later
-	local status=0
-	timeout -s INT 1.5 "$BANYANFS" "$DB" "$DIR" 2>"$T/said" || status=$?
-	same 124 $status
-	grep -qF "$DB: waiting for process $daemon to close it" "$T/said" || fail "$(cat "$T/said")"
+	local status=0 pid
+	timeout 20 "$BANYANFS" "$DB" "$DIR" 2>"$T/said" &
+	pid=$!
+	for _ in $(seq 500); do [ -s "$T/said" ] && break; sleep 0.02; done
+	kill -INT $pid
+	wait $pid || status=$?
+	same 130 $status
+	same "banyanfs: $DB: waiting for process $daemon to close it" "$(cat "$T/said")"
 	(sleep 0.5; kill -CONT "$daemon") &
 	"$BANYAN" mount "$DB" "$DIR" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
 	same "" "$(cat "$T/said")"
@@ -496,6 +522,7 @@ alone bad_files_are_refused_in_one_line
 alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line
 alone a_second_mount_is_refused_and_says_where_the_first_is
+alone a_daemon_that_hangs_holds_up_no_other
 alone a_daemon_that_still_closes_is_waited_for
 alone a_file_that_is_moved_while_mounted_is_found
 alone the_options_of_mount_and_fstab_are_accepted

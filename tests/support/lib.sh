@@ -37,6 +37,16 @@ skip()
 	echo "SKIPPED - $1: $2"
 }
 
+# stop_process PID: a thread that the signal has not reached yet may still take up
+# work, so return when none is left
+stop_process()
+{
+	kill -STOP "$1" || return 1
+	while grep -q '^State:[[:space:]]*[^[:space:]Tt]' /proc/"$1"/task/*/status; do
+		sleep 0.01
+	done
+}
+
 # is SENTENCE EXPECTED GOT
 is()
 {

@@ -1441,7 +1441,7 @@ test_other_daemons()
 	./renamed other.banyan other
 	banyan mount notes.banyan notes
 	pid=$(daemon_of "$work/other.banyan")
-	kill -STOP "$pid"
+	stop_process "$pid"
 	timeout 10 "$BANYAN" put notes.banyan a 2
 	is "none that is stuck elsewhere is asked" "0 2" "$? $(<notes/a)"
 	timeout 10 "$BANYAN" umount notes.banyan
@@ -1533,7 +1533,7 @@ test_slow_daemon()
 	banyan mount notes.banyan notes
 	echo -n 1 >notes/a
 	pid=$(daemon_of "$work/notes.banyan")
-	kill -STOP "$pid"
+	stop_process "$pid"
 	refuses "umount names who still has the file open" 1 \
 		"banyan: notes.banyan: unmounted, .* process $pid .* 1 s" \
 		umount --timeout=1 notes
