@@ -551,6 +551,57 @@ int banyan_diff(banyan *before, banyan *after,
 		int (*visit)(void *arg, const struct banyan_change *change),
 		void *arg);
 
+/* ---- history ---------------------------------------------------------- */
+
+/*
+ * The file has each operation since its first freeze, so what became of a key
+ * is known from there on. A vacuum is the end of that: it leaves nothing of what
+ * was before it, but for the freezes that it keeps. Between two of these the
+ * operations are not known; what differs is told with the time of the later one.
+ *
+ * A key is known by its path, not by the id of its Data, since editors save by
+ * moving a new Data onto it. Keys that do not exist now, in key spaces that do
+ * not exist now, have a history like others.
+ *
+ * These functions go over the whole log once. They keep what they find in a file
+ * without a name, beside the database or where that cannot be in the directory
+ * for temporary files ($TMPDIR), so that their memory has a limit. They may be
+ * called from any thread, while others write: what others do meanwhile may be
+ * told or not. All want the handle that banyan_open() gave: -EINVAL for a view
+ * and for a batch. -EUCLEAN, -EBADMSG: the log, or a tree of the past, is
+ * damaged. Of a database that was opened read-only, the history goes up to the
+ * state that it shows.
+ */
+
+/* What became of a key */
+enum banyan_event {
+	BANYAN_KEPT, /* it was there at the first freeze in the file */
+	BANYAN_MADE, /* also by a move to this place */
+	BANYAN_CHANGED, /* its contents */
+	BANYAN_ATTRIBUTES, /* all else: mode, times, aliases, attributes */
+	BANYAN_REPLACED, /* by another Data, as by a move onto it */
+	BANYAN_MOVED, /* away, or a key space that it is in was */
+	BANYAN_DELETED, /* its Data may live on under another key */
+};
+
+struct banyan_version {
+	/* banyan_view_at_time() shows the version; unless the clock was set back
+	 * and showed this time, or a later one, once before */
+	struct banyan_time time;
+	enum banyan_event event;
+	struct banyan_attr attr; /* as the event left it; MOVED, DELETED: before */
+};
+
+/*
+ * The versions of the key at path, newest first. Of a key space, what changes
+ * its mode, owner and extended attributes makes a version, not what its keys
+ * do. A visit that returns non-zero ends it with that value. -ENOENT: the file
+ * knows nothing of such a key. -EINVAL, -ENAMETOOLONG: a path that no key has.
+ */
+int banyan_log(banyan *db, const char *path,
+	       int (*visit)(void *arg, const struct banyan_version *version),
+	       void *arg);
+
 /* ---- batches ---------------------------------------------------------- */
 
 /*

@@ -15,10 +15,8 @@
 int extent_map_open(struct extent_map *m, struct file *beside,
 		    uint64_t cache_bytes)
 {
-	struct file *file = NULL;
 	*m = (struct extent_map){ 0 };
-	int rc = file_beside(beside, &file);
-	return rc ? rc : rebuild_open(&m->rows, file, cache_bytes, NULL, NULL);
+	return rebuild_open_scratch(&m->rows, beside, cache_bytes);
 }
 
 void extent_map_close(struct extent_map *m)
