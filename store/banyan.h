@@ -602,6 +602,31 @@ int banyan_log(banyan *db, const char *path,
 	       int (*visit)(void *arg, const struct banyan_version *version),
 	       void *arg);
 
+/* A key that does not exist now */
+struct banyan_deleted_key {
+	/* Without a slash at its beginning. Key spaces that exist have the names
+	 * that they have now, others those that they had last. */
+	const char *path;
+	struct banyan_time time; /* of the deletion */
+	uint64_t id; /* of its Data */
+	uint64_t size;
+	uint32_t type; /* S_IFREG, S_IFDIR ..., as in the mode */
+};
+
+/*
+ * Visit the keys that were deleted and do not exist now, newest deletion first:
+ * all, or those at any depth below the key space at path, which need not exist
+ * (NULL, "": all). Also what was made and deleted between two freezes, and each
+ * key that was in a key space that was deleted. Keys that were moved away are
+ * not told, nor those whose Data lives on under another key, nor those that
+ * exist again: see banyan_log(). What the visit is given is valid until it
+ * returns; if it returns non-zero, that ends it and comes back.
+ */
+int banyan_deleted(banyan *db, const char *path,
+		   int (*visit)(void *arg,
+				const struct banyan_deleted_key *key),
+		   void *arg);
+
 /* ---- batches ---------------------------------------------------------- */
 
 /*

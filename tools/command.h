@@ -55,7 +55,8 @@ extern const struct command command_stat;
 extern const struct command command_import;
 extern const struct command command_export;
 extern const struct command command_freeze;
-extern const struct command command_diff, command_freezes, command_log;
+extern const struct command command_diff, command_freezes, command_log,
+	command_deleted;
 extern const struct command command_check;
 extern const struct command command_vacuum;
 extern const struct command command_mount;

@@ -6,6 +6,7 @@
  * There may be many, so in between they are rows of a store of their own.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "api/attributes.h"
 #include "api/handle.h"
@@ -29,9 +30,12 @@ static void key_of(uint64_t number, struct row_key *key)
 static int add(struct versions *v, timestamp time, enum banyan_event event,
 	       const struct data *d)
 {
-	struct banyan_version version = { .time = timestamp_split(time),
-					  .event = event };
+	struct banyan_version version;
 	struct row_key key;
+	memset(&version, 0,
+	       sizeof(version)); /* what lies between fields, too */
+	version.time = timestamp_split(time);
+	version.event = event;
 	fill_attr(d, &version.attr);
 	key_of(v->count++, &key);
 	return rebuild_put(&v->rows, &key, &version, sizeof(version));
