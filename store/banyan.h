@@ -627,6 +627,31 @@ int banyan_deleted(banyan *db, const char *path,
 				const struct banyan_deleted_key *key),
 		   void *arg);
 
+/*
+ * Bring back a key that was deleted: as it was before its deletion, at its path,
+ * or at `to` if that is not NULL. path is as banyan_deleted() tells it.
+ *
+ * A key gets a new Data (an id is never used again) with the contents, which are
+ * referred to and not copied, attributes, extended attributes, mtime, atime and
+ * time of birth; ctime is now. Its other aliases of then come back as well, where
+ * nothing is in the way. If the Data lives on under another key, an alias of it
+ * is made.
+ *
+ * A key space comes back with what was in it after the last change in it, at any
+ * depth, that was no deletion: so with all that was deleted since, be it key by
+ * key, but not with what was deleted before that change.
+ *
+ * All is done in one batch, or in several if it does not fit into one. Then,
+ * when an error comes back, a part may be there. made, if not NULL, is told the
+ * paths of the keys that have come back when all is committed, but for those in
+ * a key space that has. -EEXIST: there is such a key (give another one as `to`:
+ * then the last deletion of the key at path counts, even if it exists again).
+ * -ENOENT, -ENOTDIR: there is no key space for it. -ENODATA: it was not deleted,
+ * as far as the file knows. -EROFS, -EINVAL (a batch).
+ */
+int banyan_undelete(banyan *db, const char *path, const char *to,
+		    void (*made)(void *arg, const char *path), void *arg);
+
 /* ---- batches ---------------------------------------------------------- */
 
 /*

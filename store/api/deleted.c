@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/deletions.h"
+#include "api/deleted.h"
 #include "api/handle.h"
 #include "api/last_error.h"
 #include "api/space_path.h"
@@ -28,7 +28,7 @@ enum {
 #define DEPTH_MAX 100000u
 
 struct deleted {
-	struct deletions d;
+	struct deletions *d;
 	struct read_txn now;
 	struct buf below; /* paths that begin so are told */
 	/* The key space that was resolved last */
@@ -69,7 +69,7 @@ static int go_up(struct deleted *x, uint64_t space, uint64_t *top)
 			*top = space;
 		if (rc)
 			return rc < 0 ? rc : 0;
-		rc = deletions_home(&x->d, space, &row, &home);
+		rc = deletions_home(x->d, space, &row, &home);
 		if (rc)
 			return rc == -ENOENT ? 0 : rc;
 		buf_add(&x->ids, &space, sizeof(space));
@@ -91,7 +91,7 @@ static int last_space(struct deleted *x, const struct name *n, uint64_t own,
 	struct name_row row;
 	struct located l;
 	*id = own;
-	int rc = deletions_find(&x->d, n, &key);
+	int rc = deletions_find(x->d, n, &key);
 	if (!rc && key.type == 0040000)
 		*id = key.id;
 	if (rc != -ENOENT)
@@ -177,7 +177,7 @@ static int is_newest(struct deleted *x, const struct row_key *row,
 		     const struct deletion *key)
 {
 	struct deletion other;
-	int rc = rebuild_get(&x->d.rows, row, &x->row);
+	int rc = rebuild_get(&x->d->rows, row, &x->row);
 	if (rc)
 		return rc == -ENOENT ? 1 : rc;
 	if (x->row.len != sizeof(other))
@@ -200,7 +200,7 @@ static int file_key(void *arg, const struct name *n, const struct deletion *key)
 	found_key(&last, &row);
 	rc = is_newest(x, &row, key);
 	if (rc > 0)
-		rc = rebuild_put(&x->d.rows, &row, key, sizeof(*key));
+		rc = rebuild_put(&x->d->rows, &row, key, sizeof(*key));
 	return rc;
 }
 
@@ -222,7 +222,7 @@ static int order_key(void *arg, const uint8_t *key, size_t len,
 	buf_add(&x->row, key + 1, len - 1);
 	if (x->row.failed)
 		return -ENOMEM;
-	return rebuild_put(&x->d.rows, &row, x->row.data, x->row.len);
+	return rebuild_put(&x->d->rows, &row, x->row.data, x->row.len);
 }
 
 /* ---- telling ---------------------------------------------------------- */
@@ -261,7 +261,7 @@ static int tell_key(void *arg, const uint8_t *row, size_t row_len,
 static int each_row(struct deleted *x, uint8_t kind, row_visit *visit)
 {
 	struct read_txn rtxn;
-	int rc = rebuild_read(&x->d.rows, &rtxn);
+	int rc = rebuild_read(&x->d->rows, &rtxn);
 	if (rc)
 		return rc;
 	rc = rows_visit(&rtxn.state, &kind, 1, visit, x);
@@ -271,11 +271,50 @@ static int each_row(struct deleted *x, uint8_t kind, row_visit *visit)
 
 static int list(struct deleted *x)
 {
-	int rc = deletions_each(&x->d, 0, file_key, x);
+	int rc = deletions_each(x->d, 0, file_key, x);
 	if (!rc)
 		rc = each_row(x, ROW_FOUND, order_key);
 	x->space = 0;
 	return rc ? rc : each_row(x, ROW_ORDER, tell_key);
+}
+
+/* ---- one key ---------------------------------------------------------- */
+
+struct search {
+	struct deleted *x;
+	const char *name;
+	size_t len;
+	struct deleted_key *found;
+};
+
+/* Is there a key by this name now? 1, 0, or an error. */
+static int is_there(struct deleted *x, const struct name *n)
+{
+	struct name_row row;
+	struct located l;
+	int rc = names_row(&x->now.state, n, &row, &l);
+	return rc ? (rc == -ENOENT ? 0 : rc) : 1;
+}
+
+static int match_key(void *arg, const struct name *n,
+		     const struct deletion *key)
+{
+	struct search *s = arg;
+	struct deleted *x = s->x;
+	if (compare_bytes(n->bytes, n->len, s->name, s->len) != 0)
+		return 0;
+	int rc = resolve(x, n->space);
+	if (rc || !x->last || x->path.len != x->below.len || !is_below(x))
+		return rc;
+	const struct name last = { x->last, n->bytes, n->len };
+	rc = is_there(x, &last);
+	if (rc || key->offset < s->found->key.offset)
+		return rc < 0 ? rc : 0;
+	s->found->key = *key;
+	s->found->space = n->space;
+	s->found->len = n->len;
+	memcpy(s->found->name, n->bytes, n->len);
+	return 0;
 }
 
 /* The path as it is compared: names with a slash behind each */
@@ -290,28 +329,68 @@ static int set_below(struct deleted *x, const char *path)
 	return x->below.failed ? -ENOMEM : 0;
 }
 
+static void end(struct deleted *x)
+{
+	read_txn_end(&x->now);
+	buf_free(&x->below);
+	buf_free(&x->path);
+	buf_free(&x->names);
+	buf_free(&x->ids);
+	buf_free(&x->row);
+}
+
+/* The last name of the path that was set goes from it to the search */
+static int split_last(struct deleted *x, struct search *s)
+{
+	const char *bytes = (const char *)x->below.data;
+	size_t len = x->below.len;
+	if (len < 2)
+		return -ENOENT;
+	size_t at = --len;
+	while (at && bytes[at - 1] != '/')
+		at--;
+	s->name = bytes + at;
+	s->len = len - at;
+	x->below.len = at;
+	return 0;
+}
+
+int deleted_find(struct store *store, struct deletions *d, const char *path,
+		 struct deleted_key *found)
+{
+	struct deleted x = { .d = d };
+	struct search s = { .x = &x, .found = found };
+	memset(found, 0, sizeof(*found));
+	read_txn_begin_pinned(store, &x.now);
+	int rc = set_below(&x, path);
+	if (!rc)
+		rc = split_last(&x, &s);
+	if (!rc)
+		rc = deletions_each(d, 0, match_key, &s);
+	end(&x);
+	if (!rc && !found->len)
+		rc = -ENOENT;
+	return rc;
+}
+
 int banyan_deleted(banyan *db, const char *path,
 		   int (*visit)(void *arg,
 				const struct banyan_deleted_key *key),
 		   void *arg)
 {
-	struct deleted x = { .visit = visit, .arg = arg };
+	struct deletions d;
+	struct deleted x = { .d = &d, .visit = visit, .arg = arg };
 	int rc = handle_check(db);
 	if (rc || !visit || db->kind != HANDLE_STORE)
 		return rc ? rc : -EINVAL;
+	rc = deletions_open(db->store, false, &d);
+	if (rc)
+		return (int)note_path(db, rc, __func__, path ? path : "");
+	read_txn_begin_pinned(db->store, &x.now);
 	rc = set_below(&x, path);
 	if (!rc)
-		rc = deletions_open(db->store, false, &x.d);
-	if (!rc) {
-		read_txn_begin_pinned(db->store, &x.now);
 		rc = list(&x);
-		read_txn_end(&x.now);
-		deletions_close(&x.d);
-	}
-	buf_free(&x.below);
-	buf_free(&x.path);
-	buf_free(&x.names);
-	buf_free(&x.ids);
-	buf_free(&x.row);
+	end(&x);
+	deletions_close(&d);
 	return (int)note_path(db, rc, __func__, path ? path : "");
 }
