@@ -32,6 +32,7 @@
 #include "nodes.h"
 #include "options.h"
 #include "transport.h"
+#include "undelete.h"
 #include "vacuum.h"
 
 #define ENDED SIGUSR1
@@ -97,6 +98,8 @@ static int start(struct fs *fs, const char *file, const char *dir,
 			 -ENOMEM;
 	if (!rc && !o->read_only)
 		rc = vacuum_start(fs, &fs->vacuum);
+	if (!rc && !o->read_only)
+		rc = undelete_start(fs, &fs->undelete);
 	if (rc) {
 		message("cannot start: %s", strerror(-rc));
 		return rc;
@@ -159,6 +162,7 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 	int rc = 0;
 
 	vacuum_end(fs->vacuum);
+	undelete_stop(fs->undelete);
 	if (fs->transport)
 		transport_stop(fs->transport);
 	vacuum_stop(fs->vacuum);

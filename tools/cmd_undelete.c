@@ -4,6 +4,7 @@
  * the order by an extended attribute of the mount's root, "KEY" or "KEY NUL TO".
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -56,7 +57,7 @@ static int undelete_there(const struct store *store, const char *key,
 			  const char *to)
 {
 	size_t len = strlen(key), size = len + (to ? 1 + strlen(to) : 0);
-	char path[40], *order = malloc(size + 1);
+	char path[40], state[4], *order = malloc(size + 1);
 	int rc = 0;
 
 	if (!order)
@@ -68,6 +69,10 @@ static int undelete_there(const struct store *store, const char *key,
 	if (setxattr(path, ATTRIBUTE, order, size, 0) != 0)
 		rc = -errno;
 	free(order);
+	/* The kernel is told of keys in the root after the answer */
+	while (!rc && getxattr(path, ATTRIBUTE, state, sizeof(state)) == 4 &&
+	       memcmp(state, "busy", 4) == 0)
+		poll(NULL, 0, 1);
 	return rc;
 }
 
