@@ -101,6 +101,19 @@ static bool is_name(const struct row_change *row, struct name *n)
 	return true;
 }
 
+/* Is it a name in the path? */
+static bool is_wanted(const struct deletions *d, const struct name *n)
+{
+	const char *at = d->path;
+	while (at && *(at += strspn(at, "/"))) {
+		size_t len = strcspn(at, "/");
+		if (compare_bytes(at, len, n->bytes, n->len) == 0)
+			return true;
+		at += len;
+	}
+	return !d->path;
+}
+
 static void describe(const struct name_row *row, const struct data *data,
 		     struct deletion *key)
 {
@@ -122,6 +135,12 @@ static int take_put(struct deletions *d, const struct name *n,
 	describe(&name, &data, &key);
 	rc = put_key(d, n, &key);
 	return rc ? rc : note(d, ROW_CHANGE, n->space);
+}
+
+/* A DATA row that was put, and matters */
+static bool is_data(const struct deletions *d, const struct row_change *row)
+{
+	return row->key[0] == ROW_DATA && row->value && !d->path;
 }
 
 static int take_data(struct deletions *d, const struct row_change *row)
@@ -224,9 +243,9 @@ static int take_deletes(struct deletions *d)
 	struct name n;
 	int rc = history_rows(&d->h);
 	while (!rc && (rc = history_row(&d->h, &row)) == 0) {
-		if (is_name(&row, &n) && !row.value)
+		if (is_name(&row, &n) && !row.value && is_wanted(d, &n))
 			rc = take_delete(d, &n);
-		else if (row.key[0] == ROW_DATA && row.value)
+		else if (is_data(d, &row))
 			rc = take_data(d, &row);
 	}
 	return rc < 0 ? rc : 0;
@@ -240,10 +259,12 @@ static int take_step(struct deletions *d)
 	int rc = history_rows(&d->h);
 	while (!rc && (rc = history_row(&d->h, &row)) == 0) {
 		if (is_name(&row, &n)) {
-			deletes |= !row.value;
 			puts |= row.value != NULL;
+			if (!is_wanted(d, &n))
+				continue;
+			deletes |= !row.value;
 			rc = row.value ? take_put(d, &n, &row) : 0;
-		} else if (row.key[0] == ROW_DATA && row.value && !deletes) {
+		} else if (!deletes && is_data(d, &row)) {
 			rc = take_data(d, &row);
 		}
 	}
@@ -269,9 +290,8 @@ static int collect(struct deletions *d)
 	return rc < 0 ? rc : 0;
 }
 
-int deletions_open(struct store *store, bool changes, struct deletions *d)
+static int open_as(struct store *store, struct deletions *d)
 {
-	*d = (struct deletions){ .changes = changes };
 	int rc = history_open(store, &d->h);
 	if (rc)
 		return rc;
@@ -282,6 +302,19 @@ int deletions_open(struct store *store, bool changes, struct deletions *d)
 	if (rc)
 		deletions_close(d);
 	return rc;
+}
+
+int deletions_open(struct store *store, bool changes, struct deletions *d)
+{
+	*d = (struct deletions){ .changes = changes };
+	return open_as(store, d);
+}
+
+int deletions_open_path(struct store *store, const char *path,
+			struct deletions *d)
+{
+	*d = (struct deletions){ .path = path };
+	return open_as(store, d);
 }
 
 void deletions_close(struct deletions *d)

@@ -14,7 +14,9 @@
  *                                 key space and what it has, but for deletions
  *   LOSS     76, id               the last step that has deleted a key of it
  *
- * CHANGE and LOSS are there if they are asked for. From 78 on callers have rows.
+ * CHANGE and LOSS are there if they are asked for. Where only one path is asked
+ * for, there are rows only of keys whose names are in it, and none of SIZE. From
+ * 78 on callers have rows.
  */
 #ifndef STORE_API_DELETIONS_H
 #define STORE_API_DELETIONS_H
@@ -38,11 +40,16 @@ struct deletions {
 	struct history h;
 	struct rebuild rows;
 	struct buf scratch;
+	const char *path; /* the only one that is wanted; NULL: all */
 	bool changes; /* CHANGE and LOSS rows are wanted */
 };
 
-/* 0 or an error, after which nothing is to be closed */
+/* All keys, with `changes` or without. 0 or an error, after which nothing is to
+ * be closed. */
 int deletions_open(struct store *store, bool changes, struct deletions *d);
+/* As many as decide what has been at this path. It is borrowed. */
+int deletions_open_path(struct store *store, const char *path,
+			struct deletions *d);
 void deletions_close(struct deletions *d);
 
 /* A key that was deleted: 0, -ENOENT, or an error */

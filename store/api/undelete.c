@@ -125,11 +125,16 @@ static int find_change(struct undelete *u, uint64_t *offset)
 /* The state that the key is read from */
 static int go_back(struct undelete *u)
 {
-	struct history *h = &u->d.h;
+	const struct history *h = &u->d.h;
 	uint64_t end = u->key.offset;
 	uint64_t changed = 0;
 	int rc = 0;
 	if (u->key.type == 0040000) {
+		/* Of all that was in it */
+		deletions_close(&u->d);
+		rc = deletions_open(u->db->store, true, &u->d);
+		if (rc)
+			return rc;
 		rc = find_change(u, &changed);
 		if (changed + 1 < end)
 			end = changed + 1;
@@ -695,7 +700,7 @@ int banyan_undelete(banyan *db, const char *path, const char *to,
 	}
 	if (rc != -ENOENT)
 		return rc;
-	rc = deletions_open(db->store, true, &u.d);
+	rc = deletions_open_path(db->store, path, &u.d);
 	if (rc)
 		return (int)note_path(db, rc, __func__, path);
 	rc = undelete(&u, path, to);
