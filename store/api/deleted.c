@@ -83,23 +83,17 @@ static int go_up(struct deleted *x, uint64_t space, uint64_t *top)
 	return 0;
 }
 
-/* The key space that had this key last, or `own` if something else had */
-static int last_space(struct deleted *x, const struct name *n, uint64_t own,
-		      uint64_t *id)
+/* The key space that has this key, or had it last */
+static int last_space(struct deleted *x, const struct name *n, uint64_t *id)
 {
-	struct deletion key;
 	struct name_row row;
 	struct located l;
-	*id = own;
-	int rc = deletions_find(x->d, n, &key);
-	if (!rc && key.type == 0040000)
-		*id = key.id;
-	if (rc != -ENOENT)
-		return rc;
-	rc = names_row(&x->now.state, n, &row, &l);
-	if (!rc && !row.embedded && name_row_is_space(&row))
+	int rc = names_row(&x->now.state, n, &row, &l);
+	if (!rc && !row.embedded && name_row_is_space(&row)) {
 		*id = row.id;
-	return rc == -ENOENT ? 0 : rc;
+		return 0;
+	}
+	return rc && rc != -ENOENT ? rc : deletions_space(x->d, n, id);
 }
 
 /* And down again, by names */
@@ -119,7 +113,12 @@ static int go_down(struct deleted *x, uint64_t at)
 		struct name n = { at, bytes, len };
 		buf_add(&x->path, bytes, len);
 		buf_add_u8(&x->path, '/');
-		rc = x->path.failed ? -ENOMEM : last_space(x, &n, own, &at);
+		rc = x->path.failed ? -ENOMEM : last_space(x, &n, &at);
+		/* Its own parent has not had this path last */
+		if (rc == -ENOENT) {
+			at = own;
+			rc = 0;
+		}
 	}
 	x->last = at;
 	return rc > 0 ? 0 : rc;

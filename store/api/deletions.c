@@ -13,6 +13,7 @@ enum {
 	ROW_SIZE = 0x74,
 	ROW_CHANGE = 0x75,
 	ROW_LOSS = 0x76,
+	ROW_SPACE = 0x77,
 };
 
 /* ---- rows ------------------------------------------------------------- */
@@ -24,9 +25,9 @@ static void key_of_id(uint8_t kind, uint64_t id, struct row_key *key)
 	key->len = ROW_ID_LEN;
 }
 
-static void key_of_name(const struct name *n, struct row_key *key)
+static void key_of_name(uint8_t kind, const struct name *n, struct row_key *key)
 {
-	key_of_id(ROW_KEY, n->space, key);
+	key_of_id(kind, n->space, key);
 	row_key_add(key, n->bytes, n->len);
 }
 
@@ -39,17 +40,23 @@ static int put_number(struct deletions *d, uint8_t kind, uint64_t id,
 }
 
 /* 0, -ENOENT, or an error */
-static int get_number(struct deletions *d, uint8_t kind, uint64_t id,
-		      uint64_t *number)
+static int read_number(struct deletions *d, const struct row_key *key,
+		       uint64_t *number)
 {
-	struct row_key key;
-	key_of_id(kind, id, &key);
-	int rc = rebuild_get(&d->rows, &key, &d->scratch);
+	int rc = rebuild_get(&d->rows, key, &d->scratch);
 	if (!rc && d->scratch.len != sizeof(*number))
 		rc = -EUCLEAN;
 	if (!rc)
 		memcpy(number, d->scratch.data, sizeof(*number));
 	return rc;
+}
+
+static int get_number(struct deletions *d, uint8_t kind, uint64_t id,
+		      uint64_t *number)
+{
+	struct row_key key;
+	key_of_id(kind, id, &key);
+	return read_number(d, &key, number);
 }
 
 /* Is it the number of this step? 1, 0, or an error. */
@@ -71,7 +78,7 @@ static int get_key(struct deletions *d, const struct name *n,
 		   struct deletion *key)
 {
 	struct row_key row;
-	key_of_name(n, &row);
+	key_of_name(ROW_KEY, n, &row);
 	int rc = rebuild_get(&d->rows, &row, &d->scratch);
 	if (!rc && d->scratch.len != sizeof(*key))
 		rc = -EUCLEAN;
@@ -84,7 +91,7 @@ static int put_key(struct deletions *d, const struct name *n,
 		   const struct deletion *key)
 {
 	struct row_key row;
-	key_of_name(n, &row);
+	key_of_name(ROW_KEY, n, &row);
 	return rebuild_put(&d->rows, &row, key, sizeof(*key));
 }
 
@@ -189,7 +196,9 @@ static int put_home(struct deletions *d, uint64_t id, const struct name *n)
 	put_be64(value, n->space);
 	memcpy(value + 8, n->bytes, n->len);
 	key_of_id(ROW_HOME, id, &key);
-	return rebuild_put(&d->rows, &key, value, 8 + n->len);
+	int rc = rebuild_put(&d->rows, &key, value, 8 + n->len);
+	key_of_name(ROW_SPACE, n, &key);
+	return rc ? rc : rebuild_put(&d->rows, &key, &id, sizeof(id));
 }
 
 /* A key that now points to nothing: its Data may have been moved */
@@ -204,7 +213,7 @@ static int take_delete(struct deletions *d, const struct name *n)
 	if (rc < 0)
 		return rc;
 	if (rc) {
-		key_of_name(n, &row);
+		key_of_name(ROW_KEY, n, &row);
 		rc = rebuild_delete(&d->rows, &row);
 		return rc ? rc : note(d, ROW_CHANGE, n->space);
 	}
@@ -345,6 +354,13 @@ int deletions_home(struct deletions *d, uint64_t id, struct row_key *row,
 	*n = (struct name){ get_be64(row->bytes), (const char *)row->bytes + 8,
 			    d->scratch.len - 8 };
 	return 0;
+}
+
+int deletions_space(struct deletions *d, const struct name *n, uint64_t *id)
+{
+	struct row_key key;
+	key_of_name(ROW_SPACE, n, &key);
+	return read_number(d, &key, id);
 }
 
 int deletions_changed(struct deletions *d, uint64_t id, uint64_t *offset)

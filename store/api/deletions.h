@@ -9,6 +9,8 @@
  *   PUT      72, id               the last step that has put a key of a Data,
  *                                 of steps that delete keys too
  *   HOME     73, id               of a deleted key space: its last key
+ *   SPACE    77, space id, name   the last key space that has had this key, of
+ *                                 those that were deleted
  *   SIZE     74, id               of a Data in a DATA row
  *   CHANGE   75, id               the last step that has changed a Data, or a
  *                                 key space and what it has, but for deletions
@@ -59,6 +61,9 @@ int deletions_find(struct deletions *d, const struct name *n,
 /* The last key of a deleted key space; its bytes lie in *row. -ENOENT. */
 int deletions_home(struct deletions *d, uint64_t id, struct row_key *row,
 		   struct name *n);
+
+/* The key space that was deleted last with this key. -ENOENT. */
+int deletions_space(struct deletions *d, const struct name *n, uint64_t *id);
 
 /* The offset of the step; 0: none */
 int deletions_changed(struct deletions *d, uint64_t id, uint64_t *offset);

@@ -348,9 +348,11 @@ static int compare(struct key_history *k, enum banyan_event *event)
 	} else if (was->id != is->id) {
 		*event = BANYAN_REPLACED;
 	} else if (data_is_file(is) &&
-		   (k->beside || !same_contents(was, is, k->h.gap))) {
+		   (!same_contents(was, is, k->h.gap) ||
+		    (k->beside && was->ctime != is->ctime))) {
 		*event = BANYAN_CHANGED;
-	} else if (k->beside || !same_attributes(was, is)) {
+	} else if ((k->beside && data_is_space(is)) ||
+		   !same_attributes(was, is)) {
 		*event = BANYAN_ATTRIBUTES;
 	} else {
 		return 1;

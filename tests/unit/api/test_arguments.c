@@ -620,6 +620,9 @@ static const struct kind {
 	{ "banyan_sync", 0, -EINVAL },
 	{ "banyan_freeze", -EROFS, -EINVAL },
 	{ "banyan_vacuum", -EROFS, -EINVAL },
+	{ "banyan_log", -EINVAL, -EINVAL },
+	{ "banyan_deleted", -EINVAL, -EINVAL },
+	{ "banyan_undelete", -EROFS, -EINVAL },
 };
 
 static const struct kind *kind_of(const char *name)
