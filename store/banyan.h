@@ -647,7 +647,8 @@ int banyan_deleted(banyan *db, const char *path,
  * a key space that has. -EEXIST: there is such a key (give another one as `to`:
  * then the last deletion of the key at path counts, even if it exists again).
  * -ENOENT, -ENOTDIR: there is no key space for it. -ENODATA: it was not deleted,
- * as far as the file knows. -EROFS, -EINVAL (a batch).
+ * as far as the file knows. -ESTALE: a vacuum has ended between two batches.
+ * -EROFS, -EINVAL (a batch).
  */
 int banyan_undelete(banyan *db, const char *path, const char *to,
 		    void (*made)(void *arg, const char *path), void *arg);

@@ -39,7 +39,9 @@ struct undelete {
 	banyan *db;
 	banyan *batch;
 	bool fresh; /* the batch has nothing in it yet */
+	bool committed; /* one has been */
 	struct deletions d;
+	uint8_t file[16]; /* the UUID of the file in which it was found */
 	/* The key, and the step that deleted it */
 	struct name from;
 	struct deletion key;
@@ -122,6 +124,13 @@ static int find_change(struct undelete *u, uint64_t *offset)
 	return rc;
 }
 
+/* Places in the log are those of one file: -ESTALE if this is another one */
+static int check_file(const struct undelete *u, const struct history *h)
+{
+	const uint8_t *file = h->now->volume->sb.file_uuid;
+	return memcmp(u->file, file, sizeof(u->file)) == 0 ? 0 : -ESTALE;
+}
+
 /* The state that the key is read from */
 static int go_back(struct undelete *u)
 {
@@ -133,6 +142,8 @@ static int go_back(struct undelete *u)
 		/* Of all that was in it */
 		deletions_close(&u->d);
 		rc = deletions_open(u->db->store, true, &u->d);
+		if (!rc)
+			rc = check_file(u, h);
 		if (rc)
 			return rc;
 		rc = find_change(u, &changed);
@@ -170,7 +181,8 @@ static int find_earlier(struct undelete *u, const char *path)
 	int rc = key_history_open(u->db->store, path, &k);
 	if (rc)
 		return rc;
-	while ((rc = key_history_next(&k, &event)) == 0) {
+	rc = check_file(u, &k.h);
+	while (!rc && (rc = key_history_next(&k, &event)) == 0) {
 		if (event != BANYAN_DELETED)
 			continue;
 		const struct data *d = &k.before.d;
@@ -200,17 +212,20 @@ static int find_key(struct undelete *u, const char *path)
 
 /* ---- one operation of the batch --------------------------------------- */
 
+/* -ESTALE: what was found out about the past does not hold any more */
 static int begin_batch(struct undelete *u)
 {
 	u->fresh = true;
-	return banyan_begin(u->db, &u->batch);
+	int rc = banyan_begin(u->db, &u->batch);
+	return rc || history_is_current(&u->d.h) ? rc : -ESTALE;
 }
 
 static int end_batch(struct undelete *u)
 {
 	banyan *batch = u->batch;
 	u->batch = NULL;
-	return batch ? banyan_commit(batch) : 0;
+	u->committed = true;
+	return banyan_commit(batch);
 }
 
 /* What is to be done, with what */
@@ -633,7 +648,11 @@ static int revive_all(struct undelete *u, const char *to)
 
 static int undelete(struct undelete *u, const char *path, const char *to)
 {
-	int rc = find_key(u, path);
+	int rc = deletions_open_path(u->db->store, path, &u->d);
+	if (rc)
+		return rc;
+	memcpy(u->file, u->d.h.now->volume->sb.file_uuid, sizeof(u->file));
+	rc = find_key(u, path);
 	if (!rc)
 		rc = go_back(u);
 	if (!rc)
@@ -687,6 +706,7 @@ int banyan_undelete(banyan *db, const char *path, const char *to,
 {
 	struct undelete u = { .db = db };
 	banyan_data *data = NULL;
+	bool again;
 	int rc = handle_check(db);
 	if (rc || !path || db->kind == HANDLE_BATCH)
 		return rc ? rc : -EINVAL;
@@ -700,12 +720,13 @@ int banyan_undelete(banyan *db, const char *path, const char *to,
 	}
 	if (rc != -ENOENT)
 		return rc;
-	rc = deletions_open_path(db->store, path, &u.d);
-	if (rc)
-		return (int)note_path(db, rc, __func__, path);
-	rc = undelete(&u, path, to);
-	if (!rc && made)
-		rc = tell_made(&u, made, arg);
-	end(&u);
+	do {
+		rc = undelete(&u, path, to);
+		if (!rc && made)
+			rc = tell_made(&u, made, arg);
+		again = rc == -ESTALE && !u.committed;
+		end(&u);
+		u = (struct undelete){ .db = db };
+	} while (again);
 	return (int)note_path(db, rc, __func__, path);
 }

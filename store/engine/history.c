@@ -170,3 +170,8 @@ int history_after(struct history *h, struct view_state *past)
 {
 	return past_before(h->store, h->now, h->offset + 1, past);
 }
+
+bool history_is_current(const struct history *h)
+{
+	return h->now->volume == h->store->volume;
+}

@@ -63,4 +63,11 @@ int history_row(struct history *h, struct row_change *row);
 int history_before(struct history *h, struct view_state *past);
 int history_after(struct history *h, struct view_state *past);
 
+/*
+ * In the writer's turn: is the past that was read still that of the file, so that
+ * bytes to which it refers can be referred to again? A vacuum may have put
+ * another file in its place meanwhile.
+ */
+bool history_is_current(const struct history *h);
+
 #endif
