@@ -51,6 +51,7 @@ struct undelete {
 	uint64_t first, last; /* rows of the queue */
 	struct buf scratch;
 	struct buf made; /* keys: space id, length, name */
+	struct buf paths; /* of these, each with a NUL behind it */
 };
 
 static void row_key_own(struct row_key *key, uint8_t kind, uint64_t number)
@@ -646,6 +647,31 @@ static int revive_all(struct undelete *u, const char *to)
 	return rc == -ENOENT || rc == -ENOTDIR ? -EUCLEAN : rc;
 }
 
+/* The paths of the keys that were noted, before nothing can go wrong any more */
+static int name_made(struct undelete *u, struct txn *txn, void *arg)
+{
+	struct reader in = reader_of(u->made.data, u->made.len);
+	int rc = 0;
+	(void)arg;
+	while (!rc && reader_left(&in)) {
+		uint64_t space = read_be64(&in);
+		uint8_t len = read_u8(&in);
+		const uint8_t *name = read_bytes(&in, len);
+		rc = space_path(&txn->state, space, &u->scratch);
+		/* What somebody has removed since has none */
+		if (rc > 0) {
+			rc = 0;
+			continue;
+		}
+		buf_add(&u->paths, u->scratch.data, u->scratch.len);
+		buf_add(&u->paths, name, len);
+		buf_add_u8(&u->paths, 0);
+		if (!rc && u->paths.failed)
+			rc = -ENOMEM;
+	}
+	return rc;
+}
+
 static int undelete(struct undelete *u, const char *path, const char *to)
 {
 	int rc = deletions_open_path(u->db->store, path, &u->d);
@@ -659,6 +685,8 @@ static int undelete(struct undelete *u, const char *path, const char *to)
 		rc = begin_batch(u);
 	if (!rc)
 		rc = revive_all(u, to);
+	if (!rc)
+		rc = run(u, name_made, NULL);
 	if (rc)
 		banyan_abort(u->batch);
 	else
@@ -666,28 +694,15 @@ static int undelete(struct undelete *u, const char *path, const char *to)
 	return rc;
 }
 
-static int tell_made(struct undelete *u,
-		     void (*made)(void *arg, const char *path), void *arg)
+static void tell_made(const struct undelete *u,
+		      void (*made)(void *arg, const char *path), void *arg)
 {
-	struct read_txn now;
-	struct reader in = reader_of(u->made.data, u->made.len);
-	int rc = 0;
-	read_txn_begin_pinned(u->db->store, &now);
-	while (!rc && reader_left(&in)) {
-		uint64_t space = read_be64(&in);
-		uint8_t len = read_u8(&in);
-		const uint8_t *name = read_bytes(&in, len);
-		/* What somebody has removed since has no path */
-		rc = space_path(&now.state, space, &u->scratch);
-		if (rc > 0 || !name)
-			continue;
-		buf_add(&u->scratch, name, len);
-		buf_add_u8(&u->scratch, 0);
-		if (!rc && !u->scratch.failed)
-			made(arg, (const char *)u->scratch.data);
+	const char *path = (const char *)u->paths.data;
+	const char *last = path + u->paths.len;
+	while (path != last) {
+		made(arg, path);
+		path += strlen(path) + 1;
 	}
-	read_txn_end(&now);
-	return rc < 0 ? rc : 0;
 }
 
 static void end(struct undelete *u)
@@ -699,6 +714,7 @@ static void end(struct undelete *u)
 	deletions_close(&u->d);
 	buf_free(&u->scratch);
 	buf_free(&u->made);
+	buf_free(&u->paths);
 }
 
 int banyan_undelete(banyan *db, const char *path, const char *to,
@@ -723,7 +739,7 @@ int banyan_undelete(banyan *db, const char *path, const char *to,
 	do {
 		rc = undelete(&u, path, to);
 		if (!rc && made)
-			rc = tell_made(&u, made, arg);
+			tell_made(&u, made, arg);
 		again = rc == -ESTALE && !u.committed;
 		end(&u);
 		u = (struct undelete){ .db = db };
