@@ -214,6 +214,8 @@ static struct order *new_order(const char *text, size_t size, int *rc)
 	memcpy(order->text, text, size);
 	order->text[size] = '\0';
 	len = strlen(order->text);
+	if (!len)
+		*rc = -EINVAL;
 	if (len < size) {
 		order->to = order->text + len + 1;
 		if (!*order->to || strlen(order->to) + len + 1 != size)

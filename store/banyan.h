@@ -589,7 +589,8 @@ struct banyan_version {
 	 * and showed this time, or a later one, once before */
 	struct banyan_time time;
 	enum banyan_event event;
-	struct banyan_attr attr; /* as the event left it; MOVED, DELETED: before */
+	struct banyan_attr
+		attr; /* as the event left it; MOVED, DELETED: before */
 };
 
 /*
