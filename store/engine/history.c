@@ -83,14 +83,14 @@ void history_close(struct history *h)
 
 /* ---- steps ------------------------------------------------------------ */
 
-static int open_gap(struct history *h, const struct freeze *f)
+static int open_gap(struct history *h)
 {
 	struct history_gap *g = &h->sides;
 	int rc = history_before(h, &g->before);
 	if (rc)
 		return rc;
 	read_state(h->store, &g->before, &g->from);
-	rc = past_at_freeze(h->store, h->now, f->number, &g->after);
+	rc = history_after(h, &g->after);
 	if (!rc)
 		read_state(h->store, &g->after, &g->to);
 	return rc;
@@ -130,7 +130,7 @@ int history_next(struct history *h)
 		if (h->offset > h->now->last_freeze)
 			return 1;
 		h->gap = true;
-		rc = open_gap(h, &f);
+		rc = open_gap(h);
 		return rc ? rc : begin_step(h, f.time, f.next_id);
 	}
 	return rc;

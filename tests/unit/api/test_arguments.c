@@ -623,6 +623,10 @@ static const struct kind {
 	{ "banyan_log", -EINVAL, -EINVAL },
 	{ "banyan_deleted", -EINVAL, -EINVAL },
 	{ "banyan_undelete", -EROFS, -EINVAL },
+	{ "banyan_view_snapshot", -EINVAL, -EINVAL },
+	{ "banyan_snapshot", -EROFS, -EINVAL },
+	{ "banyan_snapshot_drop", -EROFS, -EINVAL },
+	{ "banyan_snapshot_rename", -EROFS, -EINVAL },
 };
 
 static const struct kind *kind_of(const char *name)
