@@ -173,9 +173,11 @@ static int take_part(struct key_history *k, size_t i,
 		id = name.id;
 	if (id == k->part[i].id)
 		return 0;
-	k->part[i].id = id;
-	if (i < k->lost)
+	if (i < k->lost) {
 		k->lost = i;
+		k->left = k->part[i].id;
+	}
+	k->part[i].id = id;
 	return 0;
 }
 
@@ -341,7 +343,8 @@ static int compare(struct key_history *k, enum banyan_event *event)
 	if (!k->before.there) {
 		*event = BANYAN_MADE;
 	} else if (!k->now.there) {
-		int moved = k->lost < k->parts ? 1 : was_moved(k, was->id);
+		int moved =
+			was_moved(k, k->lost < k->parts ? k->left : was->id);
 		if (moved < 0)
 			return moved;
 		*event = moved ? BANYAN_MOVED : BANYAN_DELETED;

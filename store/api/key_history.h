@@ -32,6 +32,7 @@ struct key_history {
 	struct key_value before; /* after the step before, if it had an event */
 	/* Of the step that is read */
 	size_t lost; /* the first part that leads elsewhere; parts: none */
+	uint64_t left; /* the key space that it has led to */
 	bool beside; /* rows beside the Data's own have changed */
 };
 

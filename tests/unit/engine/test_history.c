@@ -120,12 +120,66 @@ static void after_many_freezes(void **in)
 	assert_deleted(s->db, "");
 }
 
+/* What a vacuum has left of the past are states: what differs between two of
+ * them has the time of the later one */
+static void between_snapshots(void **in)
+{
+	struct past *s = *in;
+	struct banyan_attr attr = { .mode = 0600 };
+	put(s->db, "k", "1");
+	put(s->db, "k", "22");
+	put(s->db, "s/t/x", "1");
+	put(s->db, "s/y", "1");
+	put(s->db, "before", "1");
+	put(s->db, "moved", "1");
+	OK(banyan_snapshot(s->db, "one", 3));
+	put(s->db, "brief", "1");
+	OK(banyan_remove(s->db, "brief"));
+	OK(banyan_remove(s->db, "before"));
+	put(s->db, "k", "333");
+	put(s->db, "tmp", "4444");
+	OK(banyan_rename(s->db, "tmp", "k", 0));
+	OK(banyan_rename(s->db, "moved", "to", 0));
+	put(s->db, "s/z", "22");
+	OK(banyan_remove(s->db, "s/y"));
+	OK(banyan_snapshot(s->db, "two", 3));
+	remove_tree(s->db, "s");
+	banyan_data *k = find(s->db, "k");
+	OK(banyan_set_attr(k, &attr, BANYAN_SET_MODE, NULL));
+	banyan_release(k, 1);
+	if (banyan_vacuum(s->db, NULL, NULL))
+		skip(); /* one that cannot keep snapshots yet */
+	assert_log(s->db, "k", "a4 r4 k2 ");
+	assert_log(s->db, "s/z", "d2 n2 ");
+	assert_log(s->db, "moved", "m1 k1 ");
+	assert_no_log(s->db, "brief");
+	assert_deleted(s->db, "s/:0 s/t/:0 s/z:2 s/t/x:1 before:1 s/y:1 ");
+	put(s->db, "k", "55555");
+	OK(banyan_remove(s->db, "k"));
+	assert_log(s->db, "k", "d5 c5 a4 r4 k2 ");
+	undelete(s->db, "before");
+	assert_key(s->db, "before", "1");
+	undelete(s->db, "s");
+	assert_key(s->db, "s/t/x", "1");
+	assert_key(s->db, "s/z", "22");
+	assert_key(s->db, "s/y", NULL);
+	undelete(s->db, "s/y");
+	undelete(s->db, "k");
+	assert_key(s->db, "k", "55555");
+	assert_deleted(s->db, "");
+	OK(banyan_close(s->db));
+	assert_int_equal(banyan_check(s->path, NULL), 0);
+	OK(banyan_open(s->path, NULL, &s->db));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_reader_shows_its_own_past,
 						set_up, tear_down_past),
 		cmocka_unit_test_setup_teardown(the_clock_is_set_back, set_up,
+						tear_down_past),
+		cmocka_unit_test_setup_teardown(between_snapshots, set_up,
 						tear_down_past),
 		cmocka_unit_test_setup_teardown(after_many_freezes, set_up,
 						tear_down_past),
