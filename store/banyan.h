@@ -648,7 +648,8 @@ int banyan_deleted(banyan *db, const char *path,
  * depth, that was no deletion: so with all that was deleted since, be it key by
  * key, but not with what was deleted before that change.
  *
- * All is done in one batch, or in several if it does not fit into one. Then,
+ * All is done in one batch, or in several if it does not fit into one (or if a
+ * value has tens of thousands of extents). Then,
  * when an error comes back, a part may be there. made, if not NULL, is told the
  * paths of the keys that have come back when all is committed, but for those in
  * a key space that has. -EEXIST: there is such a key (give another one as `to`:

@@ -334,17 +334,20 @@ static int add_link(void *arg, const uint8_t *row, size_t len,
 	return 0;
 }
 
-/* Before rows are changed: -E2BIG if all that there is beside the Data does not
- * fit into the batch */
-static int check_room(struct undelete *u, struct txn *txn, const struct data *d)
+/* Before rows are changed: -E2BIG if all that there is beside the Data, or only
+ * its keys, does not fit into the batch */
+static int check_room(struct undelete *u, struct txn *txn, const struct data *d,
+		      bool copy)
 {
 	const struct state *s = &u->source.state;
 	struct row_key key;
 	size_t bytes = txn_row_bytes(ROW_KEY_MAX, INLINE_MAX) + DATA_BYTES;
+	int rc = 0;
 	row_key_id(&key, ROW_XATTR, d->id);
-	int rc = rows_visit(s, key.bytes, key.len, add_bytes, &bytes);
+	if (copy)
+		rc = rows_visit(s, key.bytes, key.len, add_bytes, &bytes);
 	row_key_id(&key, ROW_EXTENT, d->id);
-	if (!rc && d->contents == CONTENTS_ROWS)
+	if (!rc && copy && d->contents == CONTENTS_ROWS)
 		rc = rows_visit(s, key.bytes, key.len, add_bytes, &bytes);
 	row_key_id(&key, ROW_LINK, d->id);
 	if (!rc && d->nlink > 1 && !data_is_space(d))
@@ -491,25 +494,147 @@ static int revive(struct undelete *u, struct txn *txn, void *arg)
 	size_t made = u->made.len;
 	int rc = names_check_new(txn, &r->to);
 	if (!rc)
-		rc = check_room(u, txn, &r->was.d);
+		rc = find_copy(u, txn, &r->was.d, &l);
+	bool copy = rc == -ENOENT;
+	if (!rc || copy)
+		rc = check_room(u, txn, &r->was.d, copy);
 	if (rc)
 		return rc;
-	rc = find_copy(u, txn, &r->was.d, &l);
-	if (!rc) {
-		r->id = l.d.id;
-		rc = names_alias(txn, &r->to, &l);
-	} else if (rc == -ENOENT) {
-		rc = insert_copy(u, txn, &r->to, &r->was.d, &l.d);
-		r->id = l.d.id;
-		if (!rc)
-			rc = note_copy(u, r);
-	}
+	rc = copy ? insert_copy(u, txn, &r->to, &r->was.d, &l.d) :
+		    names_alias(txn, &r->to, &l);
+	r->id = l.d.id;
+	if (!rc && copy)
+		rc = note_copy(u, r);
 	if (!rc && r->top)
 		rc = note_made(u, &r->to);
 	if (!rc)
 		rc = revive_links(u, txn, r);
 	if (rc)
 		u->made.len = made;
+	return rc;
+}
+
+/* ---- more extents than one operation can have -------------------------- */
+
+/* Rows that are put at once */
+#define EXTENTS_AT_ONCE 20000u
+
+/* Some of them, into a Data without a key: 0, 1 if there are no more, error */
+static int put_some(struct txn *txn, struct extent_iter *it, struct located *l,
+		    struct buf *scratch)
+{
+	struct row_key key;
+	struct run run;
+	int rc = 0;
+	for (unsigned n = 0; !rc && n < EXTENTS_AT_ONCE; n++) {
+		rc = extent_iter_next(it, &run);
+		if (rc)
+			break;
+		run.e.shared = true;
+		row_key_extent(&key, l->d.id, run.at);
+		buf_reset(scratch);
+		extent_encode(&run.e, scratch);
+		rc = scratch->failed ? -ENOMEM : txn_put(txn, &key, scratch);
+		l->d.stored += run.e.length;
+		txn->op.live += run.e.length;
+	}
+	return rc;
+}
+
+static int fill_some(struct undelete *u, struct extent_iter *it,
+		     banyan_data *data)
+{
+	struct txn *txn = NULL;
+	struct located l;
+	int rc = handle_write(u->db, OPERATION_WRITE, false, &txn);
+	if (rc)
+		return rc;
+	rc = history_is_current(&u->d.h) ? 0 : -ESTALE;
+	if (!rc)
+		rc = handle_write_data(txn, data, &l);
+	if (rc)
+		return handle_write_end(u->db, rc);
+	l.d.contents = CONTENTS_ROWS;
+	l.d.size = it->data->size;
+	rc = put_some(txn, it, &l, &u->scratch);
+	bool more = rc == 0;
+	if (rc >= 0)
+		rc = data_save(txn, &l);
+	rc = handle_write_end(u->db, rc);
+	return rc ? rc : !more;
+}
+
+static int fill(struct undelete *u, const struct data *from, banyan_data *data)
+{
+	struct extent_iter it;
+	int rc = extent_iter_open(&it, &u->source.state, from, 0);
+	if (rc)
+		return rc;
+	while (!rc)
+		rc = fill_some(u, &it, data);
+	extent_iter_close(&it);
+	return rc < 0 ? rc : 0;
+}
+
+/* Give it its key, and all else */
+static int name_filled(struct undelete *u, struct txn *txn, void *arg)
+{
+	struct revival *r = arg;
+	const struct data *was = &r->was.d;
+	struct located l;
+	size_t made = u->made.len;
+	int rc = names_check_new(txn, &r->to);
+	if (!rc)
+		rc = names_data(&txn->state, r->id, &l);
+	if (rc)
+		return rc;
+	l.d.uid = was->uid;
+	l.d.gid = was->gid;
+	l.d.birth = was->birth;
+	l.d.atime = was->atime;
+	l.d.mtime = was->mtime;
+	rc = names_alias(txn, &r->to, &l);
+	if (!rc)
+		rc = copy_xattrs(u, txn, was->id, r->id);
+	if (!rc)
+		rc = note_copy(u, r);
+	if (!rc && r->top)
+		rc = note_made(u, &r->to);
+	if (!rc)
+		rc = revive_links(u, txn, r);
+	if (rc)
+		u->made.len = made;
+	return rc;
+}
+
+/*
+ * A value of very many extents is put together before it gets its key. If that
+ * fails in between, what there is so far has no key and is swept.
+ */
+static int revive_large(struct undelete *u, struct revival *r)
+{
+	const struct banyan_new make = { .struct_size = sizeof(make),
+					 .mode = r->was.d.mode };
+	banyan_data *data = NULL;
+	int rc = end_batch(u);
+	if (!rc)
+		rc = banyan_insert_unnamed(u->db, &make, &data, NULL);
+	if (rc)
+		return rc;
+	r->id = banyan_id(data);
+	rc = fill(u, &r->was.d, data);
+	if (!rc)
+		rc = begin_batch(u);
+	if (!rc)
+		rc = run(u, name_filled, r);
+	if (!rc) {
+		rc = end_batch(u);
+		banyan_release(data, 1);
+		return rc ? rc : begin_batch(u);
+	}
+	banyan_abort(u->batch);
+	u->batch = NULL;
+	banyan_release(data, 1);
 	return rc;
 }
 
@@ -538,6 +663,8 @@ static int dequeue(struct undelete *u, uint64_t pair[2])
 static int revive_key(struct undelete *u, struct revival *r)
 {
 	int rc = run(u, revive, r);
+	if (rc == -E2BIG && r->was.d.contents == CONTENTS_ROWS)
+		rc = revive_large(u, r);
 	if (!rc && data_is_space(&r->was.d))
 		rc = enqueue(u, r->was.d.id, r->id);
 	return rc;

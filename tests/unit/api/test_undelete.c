@@ -388,6 +388,49 @@ static void large_values_are_not_copied(void **state)
 	OK(banyan_close(db));
 }
 
+/* One operation has no room for rows of so many extents */
+static void very_many_extents(void **state)
+{
+	enum { EXTENTS = 130000, STEP = 8192 };
+	banyan *db = open_memory();
+	struct banyan_attr attr = { .mode = 0640, .mtime = { 2000, 2 } };
+	uint32_t got = 0;
+	(void)state;
+	put(db, "s/a", "1");
+	put(db, "s/k", "");
+	put(db, "s/z", "1");
+	OK(banyan_alias(db, "s/k", "s/l"));
+	banyan_data *k = find(db, "s/k");
+	for (uint32_t i = 0; i < EXTENTS; i++)
+		OK(banyan_write(k, &i, sizeof(i), (uint64_t)i * STEP, 0, NULL));
+	OK(banyan_set_attr(k, &attr, BANYAN_SET_MODE | BANYAN_SET_MTIME, NULL));
+	OK(banyan_set_xattr(k, "user.x", "1", 1, 0));
+	banyan_release(k, 1);
+	struct banyan_stat was = stat_of(db);
+	remove_tree(db, "s");
+	OK(banyan_freeze(db)); /* which sweeps */
+	assert_int_equal(stat_of(db).live_bytes, 0);
+	undelete(db, "s");
+	assert_int_equal(stat_of(db).keys, was.keys);
+	assert_int_equal(stat_of(db).live_bytes, was.live_bytes);
+	k = find(db, "s/l");
+	for (uint32_t i = 0; i < EXTENTS; i += 77) {
+		assert_int_equal(banyan_read(k, &got, sizeof(got),
+					     (uint64_t)i * STEP),
+				 sizeof(got));
+		assert_int_equal(got, i);
+	}
+	attr = attr_of(k);
+	assert_int_equal(attr.mode, S_IFREG | 0640);
+	assert_int_equal(attr.mtime.sec, 2000);
+	assert_int_equal(attr.nlink, 2);
+	assert_int_equal(banyan_get_xattr(k, "user.x", NULL, 0), 1);
+	banyan_release(k, 1);
+	assert_key(db, "s/z", "1");
+	assert_deleted(db, "");
+	OK(banyan_close(db));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +447,7 @@ int main(void)
 		cmocka_unit_test(an_empty_key_space),
 		cmocka_unit_test(a_large_tree),
 		cmocka_unit_test(large_values_are_not_copied),
+		cmocka_unit_test(very_many_extents),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
