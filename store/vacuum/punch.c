@@ -177,10 +177,9 @@ static int punch_dead(struct punch *p)
 	}
 	/* What was kept free for the segment that was left */
 	if (!rc)
-		rc = punch_range(p,
-				 (p->left + FILE_BLOCK - 1) / FILE_BLOCK *
-					 FILE_BLOCK,
-				 p->next);
+		rc = punch_range(
+			p, (p->left + FILE_BLOCK - 1) / FILE_BLOCK * FILE_BLOCK,
+			p->next);
 	return rc;
 }
 

@@ -166,8 +166,9 @@ static void a_cancelled_one_loses_nothing(void **state)
 	churn(p->db, 20);
 	uint64_t print = print_of(p->db);
 	for (unsigned at = 0; at < 3; at++) {
-		struct amid a = { .p = p, .at = at, .says = -ECANCELED,
-				  .call = cancel };
+		struct amid a = {
+			.p = p, .at = at, .says = -ECANCELED, .call = cancel
+		};
 		struct banyan_vacuum_options o = { .progress = do_amid,
 						   .arg = &a };
 		assert_int_equal(banyan_vacuum_punch(p->db, &o, NULL),
