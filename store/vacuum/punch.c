@@ -34,17 +34,20 @@ struct punch {
 	int stopped; /* what progress has returned to end it */
 };
 
-static int go_on(struct punch *p, uint64_t bytes)
+static int ask(struct punch *p)
 {
-	p->done += bytes;
-	if (p->done < p->told + ASK_BYTES)
-		return 0;
 	p->told = p->done;
 	if (p->done > p->total)
 		p->total = p->done;
 	if (p->progress)
 		p->stopped = p->progress(p->arg, p->done, p->total);
 	return p->stopped ? -ECANCELED : 0;
+}
+
+static int go_on(struct punch *p, uint64_t bytes)
+{
+	p->done += bytes;
+	return p->done < p->told + ASK_BYTES ? 0 : ask(p);
 }
 
 /* ---- who reads -------------------------------------------------------- */
@@ -159,7 +162,8 @@ static int mark_live(struct punch *p, const struct freeze *last)
 
 static int punch_range(struct punch *p, uint64_t from, uint64_t to)
 {
-	return from < to ? file_punch(p->volume->file, from, to) : 0;
+	int rc = from < to ? ask(p) : 0;
+	return from < to && !rc ? file_punch(p->volume->file, from, to) : rc;
 }
 
 static int punch_dead(struct punch *p)

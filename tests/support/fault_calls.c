@@ -161,6 +161,18 @@ static int calls_beside(struct file *f, struct file **fresh)
 	return 0;
 }
 
+static int calls_exclude(struct file *f, bool on)
+{
+	int rc = on ? count(calls_of(f), FAULT_EXCLUDE) : 0;
+	return rc ? rc : file_exclude(calls_of(f)->below, on);
+}
+
+static int calls_punch(struct file *f, uint64_t from, uint64_t to)
+{
+	int rc = count(calls_of(f), FAULT_PUNCH);
+	return rc ? rc : file_punch(calls_of(f)->below, from, to);
+}
+
 static void calls_close(struct file *f)
 {
 	file_close(calls_of(f)->below);
@@ -177,6 +189,8 @@ static const struct file_ops calls_ops = {
 	.publish = calls_publish,
 	.sync_name = calls_sync_name,
 	.beside = calls_beside,
+	.exclude = calls_exclude,
+	.punch = calls_punch,
 	.close = calls_close,
 };
 
