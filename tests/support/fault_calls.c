@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ROOM_ALIGN 8u
+
 /* The lock protects all but `below`; calls are handed on without it. What a file
  * that was made beside another counts is counted by the first. */
 struct calls {
@@ -61,15 +63,16 @@ static int calls_read(struct file *f, void *buffer, size_t size,
 	return rc ? rc : file_read(calls_of(f)->below, buffer, size, offset);
 }
 
-/* Of iov only the first bytes, and never all of it: how many pieces */
+/* Of iov only the first bytes, and never all of it: how many pieces. Room ends at
+ * a block, so not within the zeros behind the last record. */
 static int cut_iov(struct iovec *iov, int n, size_t bytes)
 {
 	size_t all = 0;
 	int i = 0;
 	for (int k = 0; k < n; k++)
 		all += iov[k].iov_len;
-	if (bytes >= all)
-		bytes = all ? all - 1 : 0;
+	if (bytes + ROOM_ALIGN > all)
+		bytes = all > ROOM_ALIGN ? all - ROOM_ALIGN : 0;
 	for (; i < n && bytes; i++) {
 		if (iov[i].iov_len > bytes)
 			iov[i].iov_len = bytes;

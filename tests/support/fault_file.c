@@ -174,14 +174,17 @@ static uint64_t limit_of(const struct fault_file *t)
 	return limit;
 }
 
+/* Room ends at a block: not within the zeros behind a record */
+#define ROOM_ALIGN 8u
+
 /* How much of it is written, and what is said about the rest */
 static int cut_short(struct fault_file *t, uint64_t offset, size_t *size)
 {
 	int rc = count_call(t, FAULT_APPEND);
 	if (rc && *size > t->family->fail_after)
 		*size = t->family->fail_after;
-	else if (rc && *size) /* with all of it written it is no failure */
-		--*size;
+	else if (rc) /* with all of it written it is no failure */
+		*size -= *size > ROOM_ALIGN ? ROOM_ALIGN : *size;
 	uint64_t limit = limit_of(t);
 	if (t->family->limit && (offset > limit || *size > limit - offset)) {
 		*size = offset > limit ? 0 : (size_t)(limit - offset);
