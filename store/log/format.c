@@ -199,6 +199,7 @@ void freeze_encode(const struct freeze *f, uint8_t *body)
 	put_le64(body, f->number);
 	put_le64(body + 8, f->time);
 	put_le64(body + 16, (f->automatic ? FREEZE_AUTOMATIC : 0) |
+				    (f->gap ? FREEZE_GAP : 0) |
 				    (f->punched ? FREEZE_PUNCHED : 0));
 	put_le64(body + 24, f->root.offset);
 	put_le32(body + 32, f->root.length);
@@ -244,6 +245,7 @@ bool freeze_decode(struct freeze *f, uint64_t offset, const uint8_t *body,
 		.number = get_le64(body),
 		.time = get_le64(body + 8),
 		.automatic = get_le64(body + 16) & FREEZE_AUTOMATIC,
+		.gap = get_le64(body + 16) & FREEZE_GAP,
 		.punched = get_le64(body + 16) & FREEZE_PUNCHED,
 		.root = { .offset = get_le64(body + 24),
 			  .length = get_le32(body + 32),

@@ -182,7 +182,7 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
  * Body of a freeze record
  *   0      8    number: 1, 2, ...
  *   8      8    time, a timestamp
- *   16     8    flags: 1 automatic, 4 punched
+ *   16     8    flags: 1 automatic, 2 gap, 4 punched
  *   24     8    offset of the root node; 0: the empty tree
  *   32     4    its length
  *   36     4    its CRC-32C
@@ -202,6 +202,7 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
 
 enum freeze_flags {
 	FREEZE_AUTOMATIC = 1 << 0,
+	FREEZE_GAP = 1 << 1,
 	FREEZE_PUNCHED = 1 << 2,
 	FREEZE_FLAGS = 7, /* all that there are */
 };
@@ -210,6 +211,9 @@ struct freeze {
 	uint64_t number;
 	timestamp time;
 	bool automatic;
+	/* Operations between the freeze before it and this one are not in
+	 * the file */
+	bool gap;
 	bool punched; /* of the log before the replay position there may be only
 			 what the tree refers to; there is no previous freeze */
 	struct node_ref root;

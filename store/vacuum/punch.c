@@ -10,6 +10,7 @@
 #include "engine/sweep.h"
 #include "engine/write.h"
 #include "model/row_extents.h"
+#include "model/snapshots.h"
 #include "tree/tree_diff.h"
 
 /* Bytes that are marked, or looked at, before progress is asked again */
@@ -24,6 +25,8 @@ struct punch {
 	struct volume *volume; /* a reference */
 	uint64_t end; /* blocks before it may go: a multiple of FILE_BLOCK */
 	uint8_t *live; /* a bit for each of them */
+	struct buf snapshots; /* offsets of their freezes, as uint64_t */
+	bool noted; /* all of those */
 	uint64_t left; /* where the last segment but one is left, and where */
 	uint64_t next; /* the last one begins */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -120,6 +123,19 @@ static int mark_extent(void *arg, const struct extent *e)
 	return go_on(p, e->length);
 }
 
+static int mark_row(struct punch *p, const struct tree_difference *d)
+{
+	struct snapshot s;
+	if (!p->noted && d->key_len && d->key[0] == ROW_SNAPSHOT) {
+		int rc = snapshot_decode(&s, d->key, d->key_len, d->after,
+					 d->after_len);
+		buf_add(&p->snapshots, &s.offset, sizeof(s.offset));
+		return rc ? rc : p->snapshots.failed ? -ENOMEM : 0;
+	}
+	return row_extents(d->key, d->key_len, d->after, d->after_len,
+			   mark_extent, p);
+}
+
 /* What the tree refers to and `before` does not */
 static int mark_tree(struct punch *p, const struct tree *before,
 		     const struct tree *tree)
@@ -131,8 +147,7 @@ static int mark_tree(struct punch *p, const struct tree *before,
 		tree_diff_watch(diff, mark_node, p);
 	while (!rc && (rc = tree_diff_next(diff, &d)) == 0) {
 		if (d.after)
-			rc = row_extents(d.key, d.key_len, d.after, d.after_len,
-					 mark_extent, p);
+			rc = mark_row(p, &d);
 		if (!rc)
 			rc = go_on(p, 0);
 	}
@@ -147,6 +162,36 @@ static void mark_headers(struct punch *p)
 		mark(p, at, at + SEGMENT_HEADER_SIZE);
 }
 
+/* The later ones first, so that each has most with the one before in common */
+static int compare_offsets(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return (*x < *y) - (*x > *y);
+}
+
+static int mark_snapshots(struct punch *p, struct tree before)
+{
+	uint64_t *offset = (uint64_t *)(void *)p->snapshots.data;
+	size_t count = p->snapshots.len / sizeof(*offset);
+	struct freeze f;
+	uint64_t size = 0;
+	int rc = file_size(p->volume->file, &size);
+	if (count)
+		qsort(offset, count, sizeof(*offset), compare_offsets);
+	for (size_t i = 0; !rc && i < count; i++) {
+		rc = log_read_freeze(p->volume->file, p->volume->sb.salt, size,
+				     offset[i], &f);
+		if (rc)
+			return rc > 0 ? -EBADMSG : rc;
+		const struct tree tree = { f.root, f.height, before.file };
+		mark(p, offset[i],
+		     offset[i] + record_size(FREEZE_BODY_SIZE, 0));
+		rc = mark_tree(p, &before, &tree);
+		before = tree;
+	}
+	return rc;
+}
+
 static int mark_live(struct punch *p, const struct freeze *last)
 {
 	const struct tree nothing = { .file = p->volume->file };
@@ -155,7 +200,9 @@ static int mark_live(struct punch *p, const struct freeze *last)
 	if (!p->live)
 		return -ENOMEM;
 	mark_headers(p);
-	return mark_tree(p, &nothing, &tree);
+	int rc = mark_tree(p, &nothing, &tree);
+	p->noted = true;
+	return rc ? rc : mark_snapshots(p, tree);
 }
 
 /* ---- what is dead ----------------------------------------------------- */
@@ -205,7 +252,11 @@ static int begin_segment(struct punch *p)
 static int end_past(struct punch *p, struct freeze *last)
 {
 	struct store *store = p->store;
+	/* Between the freeze of a snapshot and the row that names it there can be
+	 * no end of the past */
+	pthread_mutex_lock(&store->snapshot_lock);
 	int rc = freeze_end_past(store);
+	pthread_mutex_unlock(&store->snapshot_lock);
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&store->freeze_lock);
@@ -233,6 +284,7 @@ static int run(struct punch *p, struct vacuum_result *result)
 	if (!rc)
 		rc = punch_dead(p);
 	free(p->live);
+	buf_free(&p->snapshots);
 	return rc ? rc : file_allocated(file, &result->after);
 }
 

@@ -3,8 +3,8 @@
  * punch.h - give the dead blocks of the file back in place, as holes.
  *
  * For a disk with no room for a second file. The past ends with a freeze. Of the
- * log before its replay position only those blocks stay that its tree refers to:
- * nodes, values, and the headers of segments. What had been deleted may survive
+ * log before its replay position only those blocks stay that its tree refers to, or
+ * that of a snapshot: nodes, values, and the headers of segments. What had been deleted may survive
  * beside them in the same block, so this does not erase.
  *
  * Recovery begins in the last segment, and trusts the freeze that its header

@@ -154,6 +154,45 @@ static void nothing_is_punched_under_who_reads(void **state)
 	assert_true(disk_of(p->path) < disk);
 }
 
+static void expect_snapshot(struct place *p, const char *name, uint64_t print)
+{
+	banyan *view = NULL;
+	OK(banyan_view_snapshot(p->db, name, strlen(name), &view));
+	assert_true(print_of(view) == print);
+	OK(banyan_close(view));
+}
+
+static void what_snapshots_have_stays(void **state)
+{
+	struct place *p = *state;
+	uint64_t print[4];
+	char name[8];
+	open_at(p, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		churn(p->db, 10 + i);
+		snprintf(name, sizeof(name), "s%u", i);
+		OK(banyan_snapshot(p->db, name, 2));
+		print[i] = print_of(p->db);
+	}
+	churn(p->db, 20);
+	OK(banyan_snapshot_drop(p->db, "s1", 2));
+	uint64_t disk = disk_of(p->path);
+	OK(banyan_vacuum_punch(p->db, NULL, NULL));
+	uint64_t left = disk_of(p->path);
+	assert_true(left < disk);
+	for (unsigned round = 0; round < 2; round++) {
+		expect_snapshot(p, "s0", print[0]);
+		expect_snapshot(p, "s2", print[2]);
+		expect_snapshot(p, "s3", print[3]);
+		reopen(p);
+	}
+	OK(banyan_snapshot_drop(p->db, "s2", 2));
+	OK(banyan_vacuum_punch(p->db, NULL, NULL));
+	assert_true(disk_of(p->path) < left);
+	expect_snapshot(p, "s0", print[0]);
+	expect_snapshot(p, "s3", print[3]);
+}
+
 static void cancel(struct amid *a)
 {
 	(void)a;
@@ -235,6 +274,7 @@ int main(void)
 		TEST(writing_goes_on_behind_it),
 		TEST(the_past_begins_with_it),
 		TEST(nothing_is_punched_under_who_reads),
+		TEST(what_snapshots_have_stays),
 		TEST(a_cancelled_one_loses_nothing),
 		TEST(others_write_and_read_meanwhile),
 		TEST(one_in_memory_has_no_holes),
