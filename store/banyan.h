@@ -764,6 +764,9 @@ struct banyan_vacuum_options {
 	 * database, but leave no batch open. May be NULL. */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
+	/* Keep the freezes of the last so many seconds, as if they had names.
+	 * What was between two of them is gone all the same. */
+	uint64_t keep;
 };
 
 struct banyan_vacuum_result {

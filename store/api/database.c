@@ -22,6 +22,7 @@
 #define LARGE_ROW 64u
 #define EXTENT_OVERHEAD 36u
 #define REDO_ROW 16u /* that is not in the tree yet */
+#define NS_PER_SECOND UINT64_C(1000000000)
 #define FILE_OVERHEAD 4400u /* of an empty file */
 
 /* ---- durability ------------------------------------------------------- */
@@ -56,10 +57,23 @@ int banyan_freeze(banyan *db)
 	return rc;
 }
 
+/* Longer than all that there can be is for ever */
+static struct vacuum_order order_of(const struct banyan_vacuum_options *o)
+{
+	uint64_t most = UINT64_MAX / NS_PER_SECOND;
+	return (struct vacuum_order){
+		.rate = o->rate,
+		.keep = (o->keep < most ? o->keep : most) * NS_PER_SECOND,
+		.progress = o->progress,
+		.arg = o->arg,
+	};
+}
+
 int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
 		  struct banyan_vacuum_result *result)
 {
 	struct banyan_vacuum_options o;
+	struct vacuum_order order;
 	struct vacuum_result r = { 0 };
 	int rc = handle_check(db);
 	if (!rc && db->kind != HANDLE_STORE)
@@ -67,7 +81,9 @@ int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
 	if (!rc)
 		rc = sized_take(&o, sizeof(o), sizeof(o), options);
 	if (!rc)
-		rc = store_vacuum(db->store, o.rate, o.progress, o.arg, &r);
+		order = order_of(&o);
+	if (!rc)
+		rc = store_vacuum(db->store, &order, &r);
 	const struct banyan_vacuum_result told = { .bytes_before = r.before,
 						   .bytes_after = r.after };
 	if (!rc && result)

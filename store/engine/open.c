@@ -76,6 +76,7 @@ static void free_store(struct store *store)
 		return;
 	}
 	freezer_stop(store);
+	free(store->taken);
 	free_memory(store);
 	sem_destroy(&store->write_turn);
 	pthread_mutex_destroy(&store->batch_lock);

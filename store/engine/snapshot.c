@@ -2,6 +2,7 @@
 #include "engine/snapshot.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "engine/freeze.h"
 #include "engine/read_txn.h"
@@ -40,6 +41,22 @@ static int write_row(struct store *store, const struct snapshot *s)
 	return store_write_end(store, rc);
 }
 
+/* Let a vacuum know, which has to make the freeze in its file, too */
+static int note_taken(struct store *store, const struct freeze *f,
+		      uint64_t offset)
+{
+	size_t n = store->taken_count;
+	if (!atomic_load(&store->vacuuming))
+		return 0;
+	struct taken *more = realloc(store->taken, (n + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	more[n] = (struct taken){ f->number, offset };
+	store->taken = more;
+	store->taken_count++;
+	return 0;
+}
+
 /* With snapshot_lock: from the freeze to the row it is one file */
 static int take(struct store *store, const char *name, size_t len)
 {
@@ -50,6 +67,8 @@ static int take(struct store *store, const char *name, size_t len)
 		rc = store_sweep(store);
 	if (!rc)
 		rc = freeze_new(store, NULL, &f, &s.offset);
+	if (!rc)
+		rc = note_taken(store, &f, s.offset);
 	if (rc)
 		return rc;
 	s.number = f.number;

@@ -47,6 +47,12 @@ struct view_state {
 	uint64_t live;
 };
 
+/* A snapshot that was taken while a vacuum runs */
+struct taken {
+	uint64_t number; /* of its freeze */
+	uint64_t offset;
+};
+
 struct freezer {
 	pthread_t thread;
 	bool started;
@@ -109,6 +115,9 @@ struct store {
 	struct held_table held; /* of the handle that banyan_open() gave */
 
 	pthread_mutex_t snapshot_lock;
+	/* Taken while a vacuum runs, oldest first; under snapshot_lock */
+	struct taken *taken;
+	size_t taken_count;
 	pthread_mutex_t freeze_lock;
 	struct freeze last; /* the last freeze, under freeze_lock */
 	_Atomic uint64_t freezes; /* its number; written under it */
