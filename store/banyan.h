@@ -812,7 +812,8 @@ struct banyan_stat {
 	uint64_t file_bytes;
 	uint64_t live_bytes; /* of values; extended attributes do not count */
 	/* What a vacuum would give back to the disk, about: some 2 % of the
-	 * file off; too little if there are clones, and up to 12 MiB too much
+	 * file off; too little if there are clones, or snapshots between which
+	 * the same bytes were written several times; and up to 12 MiB too much
 	 * while another process writes to the file */
 	uint64_t reclaimable_bytes;
 	uint64_t keys; /* names, those of key spaces included */

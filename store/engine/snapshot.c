@@ -38,7 +38,9 @@ static int write_row(struct store *store, const struct snapshot *s)
 	rc = check_new(&txn->state, s->name, s->len);
 	if (!rc)
 		rc = snapshots_put(txn, s);
-	return store_write_end(store, rc);
+	rc = store_write_end(store, rc);
+	atomic_fetch_add(&store->snapshot_changes, 1);
+	return rc;
 }
 
 /* Let a vacuum know, which has to make the freeze in its file, too */
@@ -98,7 +100,9 @@ int store_snapshot_drop(struct store *store, const char *name, size_t len)
 	/* A damaged one can be dropped */
 	if (!rc || rc == -EUCLEAN)
 		rc = snapshots_delete(txn, name, len);
-	return store_write_end(store, rc);
+	rc = store_write_end(store, rc);
+	atomic_fetch_add(&store->snapshot_changes, 1);
+	return rc;
 }
 
 static int rename_row(struct txn *txn, const char *name, size_t len,

@@ -7,6 +7,7 @@
 #include "engine/freezes.h"
 #include "engine/read_txn.h"
 #include "engine/snapshot.h"
+#include "vacuum/size.h"
 
 void states_free(struct states *s)
 {
@@ -42,6 +43,21 @@ const struct carried *states_find(const struct states *s, uint64_t number)
 			  NULL;
 }
 
+uint64_t states_bytes(const struct states *s, uint64_t *end)
+{
+	const uint64_t record = record_size(FREEZE_BODY_SIZE, 0);
+	uint64_t bytes = 0;
+	*end = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct carried *c = &s->list[i];
+		/* Hostile ones are in any order */
+		uint64_t grown = c->offset > *end ? c->offset - *end : 0;
+		bytes += *end && grown < c->alone ? grown : c->alone;
+		*end = c->offset + record;
+	}
+	return bytes;
+}
+
 /* ---- collecting ------------------------------------------------------- */
 
 struct collecting {
@@ -50,14 +66,23 @@ struct collecting {
 	struct volume *volume;
 };
 
+static int add_freeze(const struct collecting *c, const struct freeze *f,
+		      uint64_t offset)
+{
+	const struct state_size size = { f->live_bytes, f->keys, f->index_bytes,
+					 0 };
+	const struct carried found = { .number = f->number,
+				       .offset = offset,
+				       .alone = size_alone(&size) };
+	return states_add(c->states, &found);
+}
+
 static int add_snapshot(void *arg, const struct snapshot *s)
 {
 	const struct collecting *c = arg;
-	const struct carried found = { .number = s->number,
-				       .offset = s->offset };
 	struct freeze f;
 	int rc = snapshot_freeze(c->host, c->volume, s, &f);
-	return rc ? rc : states_add(c->states, &found);
+	return rc ? rc : add_freeze(c, &f, s->offset);
 }
 
 static int add_snapshots(struct collecting *c, const struct view_state *now)
@@ -75,13 +100,11 @@ static int add_freezes(struct collecting *c, uint64_t last, timestamp since)
 {
 	struct freeze_walk w;
 	struct freeze f;
-	struct carried found = { 0 };
+	uint64_t offset = 0;
 	int rc = freezes_walk(c->volume, last, &w);
-	while (!rc && !(rc = freezes_next(c->host, &w, &f, &found.offset)) &&
-	       f.time >= since) {
-		found.number = f.number;
-		rc = states_add(c->states, &found);
-	}
+	while (!rc && !(rc = freezes_next(c->host, &w, &f, &offset)) &&
+	       f.time >= since)
+		rc = add_freeze(c, &f, offset);
 	return rc < 0 ? rc : 0;
 }
 
@@ -106,4 +129,12 @@ int states_collect(struct states *s, struct store *host,
 		rc = add_freezes(&c, now->view->last_freeze, since);
 	sort(s);
 	return rc;
+}
+
+timestamp states_since(uint64_t keep)
+{
+	timestamp now = store_now();
+	if (!keep)
+		return TIMESTAMP_MAX;
+	return keep < now ? now - keep : 0;
 }

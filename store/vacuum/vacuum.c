@@ -130,8 +130,6 @@ static void begin_at_moment(struct vacuum *v, struct moment *m)
 	v->store->taken_count = 0;
 	pthread_mutex_unlock(&v->store->snapshot_lock);
 	v->at = m->end;
-	v->total = m->state.live + atomic_load(&v->store->index_bytes) +
-		   atomic_load(&v->store->redo_bytes);
 }
 
 /* What leads to the new file's next freeze */
@@ -211,11 +209,23 @@ static int copy_states(struct vacuum *v, const struct moment *m)
 	return rc;
 }
 
+/* About how many bytes will be written */
+static uint64_t expected(const struct vacuum *v, const struct moment *m)
+{
+	uint64_t end = 0;
+	uint64_t kept = states_bytes(&v->states, &end);
+	uint64_t alone = m->state.live + atomic_load(&v->store->index_bytes) +
+			 atomic_load(&v->store->redo_bytes);
+	uint64_t grown = m->end.offset > end ? m->end.offset - end : 0;
+	return kept + (end && grown < alone ? grown : alone);
+}
+
 static int copy_moment(struct vacuum *v)
 {
 	struct moment m;
 	begin_at_moment(v, &m);
 	int rc = states_collect(&v->states, v->store, &m.state, v->since);
+	v->total = expected(v, &m);
 	if (rc)
 		view_unref(m.state.view);
 	else
@@ -462,15 +472,6 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 	return rc;
 }
 
-/* Freezes from then on are kept */
-static timestamp since(const struct vacuum_order *order)
-{
-	timestamp now = store_now();
-	if (!order->keep)
-		return TIMESTAMP_MAX;
-	return order->keep < now ? now - order->keep : 0;
-}
-
 int store_vacuum(struct store *store, const struct vacuum_order *order,
 		 struct vacuum_result *result)
 {
@@ -478,12 +479,13 @@ int store_vacuum(struct store *store, const struct vacuum_order *order,
 			    .rate = order->rate,
 			    .progress = order->progress,
 			    .arg = order->arg,
-			    .since = since(order),
+			    .since = states_since(order->keep),
 			    .began = steady_now() };
 	if (store->read_only)
 		return -EROFS;
 	if (atomic_exchange(&store->vacuuming, true))
 		return -EBUSY;
+	atomic_store(&store->keep, order->keep);
 	/* The file of the past is closed here, not by a writer: to free its
 	 * blocks may take long */
 	struct volume *old = store_volume(store);

@@ -412,6 +412,89 @@ static void numbers_go_up_along_the_file(void **state)
 	expect_known(&k, p->db);
 }
 
+/* ---- what a vacuum would give back ------------------------------------ */
+
+static uint64_t reclaimable(banyan *db)
+{
+	return stat_of(db).reclaimable_bytes;
+}
+
+/* What snapshots hold is not promised: or else who vacuums when there is enough
+ * to reclaim does it for ever */
+static void what_snapshots_hold_is_not_reclaimable(void **state)
+{
+	struct place *p = *state;
+	char name[32];
+	open_at(p, 0);
+	for (unsigned round = 0; round < 6; round++) {
+		for (unsigned i = 0; i < 100; i++) {
+			sprintf(name, "key%u", i);
+			put_random(p->db, name, 30000, round * 100 + i);
+		}
+		sprintf(name, "s%u", round);
+		OK(banyan_snapshot(p->db, name, strlen(name)));
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		sprintf(name, "key%u", i);
+		OK(banyan_remove(p->db, name));
+	}
+	for (unsigned vacuums = 0; vacuums < 3; vacuums++) {
+		uint64_t size = stat_of(p->db).file_bytes;
+		assert_true(size > 17u << 20);
+		assert_true(reclaimable(p->db) < size / 50);
+		OK(banyan_vacuum(p->db, NULL, NULL));
+		OK(banyan_close(p->db));
+		open_at(p, 0);
+	}
+	/* One that others do not need gives back its own */
+	OK(banyan_snapshot_drop(p->db, "s5", 2));
+	uint64_t size = stat_of(p->db).file_bytes, said = reclaimable(p->db);
+	OK(banyan_vacuum(p->db, NULL, NULL));
+	uint64_t gave = size - stat_of(p->db).file_bytes;
+	assert_true(said <= gave + size / 50);
+	for (unsigned round = 0; round < 5; round++) {
+		sprintf(name, "s%u", round);
+		OK(banyan_snapshot_drop(p->db, name, strlen(name)));
+	}
+	size = stat_of(p->db).file_bytes;
+	assert_true(reclaimable(p->db) > size / 100 * 98);
+}
+
+/* What was written and overwritten between two snapshots of a small database is
+ * no part of either */
+static void what_was_between_snapshots_is_reclaimable(void **state)
+{
+	struct place *p = *state;
+	open_at(p, 0);
+	put_random(p->db, "key", 100000, 1);
+	OK(banyan_snapshot(p->db, "a", 1));
+	for (unsigned i = 0; i < 100; i++)
+		put_random(p->db, "key", 100000, i);
+	OK(banyan_snapshot(p->db, "b", 1));
+	uint64_t size = stat_of(p->db).file_bytes, said = reclaimable(p->db);
+	OK(banyan_vacuum(p->db, NULL, NULL));
+	uint64_t gave = size - stat_of(p->db).file_bytes;
+	assert_true(said > 9u << 20 && said <= gave + size / 50);
+	assert_true(said > gave - size / 50);
+}
+
+static void freezes_that_are_kept_are_not_reclaimable(void **state)
+{
+	struct place *p = *state;
+	struct banyan_vacuum_options o = { .keep = 3600 };
+	open_at(p, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		put_random(p->db, "key", 2u << 20, i);
+		OK(banyan_freeze(p->db));
+	}
+	assert_true(reclaimable(p->db) > 7u << 20);
+	OK(banyan_vacuum(p->db, &o, NULL));
+	assert_true(reclaimable(p->db) < 1u << 20);
+	OK(banyan_vacuum(p->db, NULL, NULL));
+	assert_true(reclaimable(p->db) < 1u << 20);
+	assert_true(stat_of(p->db).file_bytes < 3u << 20);
+}
+
 /* ---- damage ----------------------------------------------------------- */
 
 /* A snapshot whose freeze is not there stops a vacuum, until it is dropped */
@@ -426,7 +509,10 @@ static void a_damaged_snapshot_is_not_lost_silently(void **state)
 	s.offset = stat_of(p->db).file_bytes / 8 * 8;
 	OK(store_write_begin(p->db->store, OPERATION_BATCH, false, &txn));
 	OK(store_write_end(p->db->store, snapshots_put(txn, &s)));
+	OK(banyan_close(p->db));
+	open_at(p, 0);
 	uint64_t generation = stat_of(p->db).generation;
+	assert_int_equal(reclaimable(p->db), 0);
 	int rc = banyan_vacuum(p->db, NULL, NULL);
 	assert_true(rc == -EUCLEAN || rc == -EBADMSG);
 	assert_int_equal(stat_of(p->db).generation, generation);
@@ -450,6 +536,9 @@ int main(void)
 		TEST(a_time_between_two_snapshots_is_none),
 		TEST(freezes_that_are_young_enough_are_kept),
 		TEST(numbers_go_up_along_the_file),
+		TEST(what_snapshots_hold_is_not_reclaimable),
+		TEST(what_was_between_snapshots_is_reclaimable),
+		TEST(freezes_that_are_kept_are_not_reclaimable),
 		TEST(a_damaged_snapshot_is_not_lost_silently),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
