@@ -51,6 +51,11 @@ struct waiter {
 	struct fstrim_range range;
 };
 
+struct order {
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t keep; /* seconds */
+};
+
 /* What became of a vacuum */
 struct outcome {
 	int error; /* 0, or a negative errno value */
@@ -65,7 +70,7 @@ struct vacuum {
 	pthread_cond_t wake;
 	struct waiter *waiters;
 	enum state state;
-	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	struct order order; /* of the one that runs */
 	uint64_t done, total; /* bytes, while it runs */
 	struct outcome last;
 	bool cancel; /* the one that runs */
@@ -110,10 +115,12 @@ static int check_room(struct fs *fs, struct outcome *o)
 	return o->room < o->needed ? -ENOSPC : 0;
 }
 
-static void vacuum_now(struct vacuum *v, uint64_t rate, struct outcome *o)
+static void vacuum_now(struct vacuum *v, const struct order *order,
+		       struct outcome *o)
 {
 	const struct banyan_vacuum_options options = {
-		.rate = rate,
+		.rate = order->rate,
+		.keep = order->keep,
 		.progress = note_progress,
 		.arg = v,
 	};
@@ -158,12 +165,12 @@ static void run_one(struct vacuum *v)
 {
 	struct outcome o = { .error = -ECANCELED };
 	bool begin = !v->stop && !v->cancel;
-	uint64_t rate = v->rate;
+	struct order order = v->order;
 	struct waiter *waiters;
 
 	pthread_mutex_unlock(&v->lock);
 	if (begin)
-		vacuum_now(v, rate, &o);
+		vacuum_now(v, &order, &o);
 	pthread_mutex_lock(&v->lock);
 	v->last = o;
 	v->state = o.error ? FAILED : DONE;
@@ -174,13 +181,19 @@ static void run_one(struct vacuum *v)
 	pthread_mutex_lock(&v->lock);
 }
 
+/* One that nobody has said more about */
+static struct order usual(const struct vacuum *v)
+{
+	return (struct order){ .keep = v->fs->options->keep_seconds };
+}
+
 /* With the lock held: let one run, unless one does */
-static void begin(struct vacuum *v, uint64_t rate)
+static void begin(struct vacuum *v, struct order order)
 {
 	if (v->state == RUNNING)
 		return;
 	v->state = RUNNING;
-	v->rate = rate;
+	v->order = order;
 	v->cancel = false;
 	v->done = v->total = 0;
 	pthread_cond_signal(&v->wake);
@@ -222,7 +235,7 @@ static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
 	int error;
 
-	begin(v, 0);
+	begin(v, usual(v));
 	run_one(v);
 	error = v->last.error;
 	if (error || reclaimed(&v->last) < expected / 2)
@@ -373,7 +386,7 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 	if (in) {
 		w->next = v->waiters;
 		v->waiters = w;
-		begin(v, 0);
+		begin(v, usual(v));
 	}
 	pthread_mutex_unlock(&v->lock);
 	return in;
@@ -403,23 +416,33 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* ---- orders by attribute ---------------------------------------------- */
 
-/* "start", or with a rate behind it */
-static bool is_start(const char *text, uint64_t *rate)
+/* "start", behind which there may be a rate, and then a duration: *o keeps what
+ * is not there */
+static bool is_start(char *text, struct order *o)
 {
-	static const char start[] = "start ";
-	size_t len = sizeof(start) - 1;
+	static const char keep[] = "keep=";
+	char *rest = NULL;
+	const char *word = strtok_r(text, " ", &rest);
 
-	*rate = 0;
-	if (!strcmp(text, "start"))
+	if (!word || strcmp(word, "start") != 0)
+		return false;
+	word = strtok_r(NULL, " ", &rest);
+	if (word && strncmp(word, keep, sizeof(keep) - 1) != 0) {
+		if (!options_number(word, UINT64_MAX, &o->rate) || !o->rate)
+			return false;
+		word = strtok_r(NULL, " ", &rest);
+	}
+	if (!word)
 		return true;
-	return !strncmp(text, start, len) &&
-	       options_number(text + len, UINT64_MAX, rate) && *rate;
+	return !strncmp(word, keep, sizeof(keep) - 1) &&
+	       options_duration(word + sizeof(keep) - 1, &o->keep) &&
+	       !strtok_r(NULL, " ", &rest);
 }
 
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
-	char text[40];
-	uint64_t rate;
+	char text[80];
+	struct order o = usual(v);
 	int rc = 0;
 
 	if (size >= sizeof(text) || memchr(order, '\0', size))
@@ -429,12 +452,12 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 	pthread_mutex_lock(&v->lock);
 	if (!strcmp(text, "cancel"))
 		v->cancel = true;
-	else if (!is_start(text, &rate))
+	else if (!is_start(text, &o))
 		rc = -EINVAL;
 	else if (v->stop)
 		rc = -ECANCELED;
 	else
-		begin(v, rate);
+		begin(v, o);
 	pthread_mutex_unlock(&v->lock);
 	return rc;
 }

@@ -27,6 +27,8 @@
 
 struct choices {
 	uint64_t rate; /* bytes a second; 0: no limit */
+	bool has_keep;
+	uint64_t keep; /* seconds; without: as the mount has it, or none */
 	bool dry_run;
 };
 
@@ -152,11 +154,13 @@ static int look_ahead(const struct store *store, struct outcome *o)
 	return o->room < o->needed ? -ENOSPC : 0;
 }
 
-static void vacuum_here(const struct store *store, uint64_t rate,
+static void vacuum_here(const struct store *store,
+			const struct choices *choices,
 			struct progress *progress, struct outcome *o)
 {
 	const struct banyan_vacuum_options options = {
-		.rate = rate,
+		.rate = choices->rate,
+		.keep = choices->keep,
 		.progress = show_progress,
 		.arg = progress,
 	};
@@ -251,16 +255,27 @@ static int fail_order(const struct store *store, int error)
 	return EXIT_FAILURE;
 }
 
+static void write_order(const struct choices *choices, char *order, size_t size)
+{
+	char rate[24] = "", keep[30] = "";
+
+	if (choices->rate)
+		snprintf(rate, sizeof(rate), " %" PRIu64, choices->rate);
+	if (choices->has_keep)
+		snprintf(keep, sizeof(keep), " keep=%" PRIu64, choices->keep);
+	snprintf(order, size, "start%s%s", rate, keep);
+}
+
 /* 0, or an error of the talk with the daemon */
-static int vacuum_there(const struct store *store, uint64_t rate,
+static int vacuum_there(const struct store *store,
+			const struct choices *choices,
 			struct progress *progress, struct outcome *o)
 {
 	bool cancelled = false;
-	char order[40] = "start";
+	char order[80];
 	int rc;
 
-	if (rate)
-		snprintf(order, sizeof(order), "start %" PRIu64, rate);
+	write_order(choices, order, sizeof(order));
 	rc = give_order(store, order);
 	if (!rc)
 		rc = ask_state(store, progress, o);
@@ -279,7 +294,7 @@ static int vacuum_there(const struct store *store, uint64_t rate,
 
 /* ---- the command ------------------------------------------------------ */
 
-static int vacuum(const struct store *store, uint64_t rate)
+static int vacuum(const struct store *store, const struct choices *choices)
 {
 	struct outcome o = { 0 };
 	struct progress progress;
@@ -288,9 +303,9 @@ static int vacuum(const struct store *store, uint64_t rate)
 	progress_begin(&progress, "vacuuming", 0);
 	progress.bytes = true;
 	if (store->db)
-		vacuum_here(store, rate, &progress, &o);
+		vacuum_here(store, choices, &progress, &o);
 	else
-		rc = vacuum_there(store, rate, &progress, &o);
+		rc = vacuum_there(store, choices, &progress, &o);
 	progress_clear(&progress);
 	return rc ? fail_order(store, rc) : tell(store, &o);
 }
@@ -325,6 +340,9 @@ static int take_option(void *arg, int key, const char *argument)
 		return take_size("vacuum", argument,
 				 "a rate: bytes a second, such as 50M", 1,
 				 &choices->rate);
+	case 'k':
+		choices->has_keep = true;
+		return take_duration("vacuum", argument, &choices->keep);
 	case 'n':
 		choices->dry_run = true;
 		return 0;
@@ -350,7 +368,7 @@ static int run(int argc, char **argv)
 	catch_interrupts();
 	status = store_open_writing(&store, operands[0], 0);
 	if (!status)
-		status = store_close(&store, vacuum(&store, choices.rate));
+		status = store_close(&store, vacuum(&store, &choices));
 	end_if_interrupted();
 	return status;
 }
@@ -358,6 +376,10 @@ static int run(int argc, char **argv)
 static const struct argp_option options[] = {
 	{ "rate", 'r', "BYTES", 0,
 	  "Write at most so many bytes a second (K, M, G, T)", 0 },
+	{ "keep", 'k', "DURATION", 0,
+	  "Keep the freezes of the last time: 30s, 5m, 2h, 7d, 1w (without it: "
+	  "as the mount was told)",
+	  0 },
 	{ "dry-run", 'n', NULL, 0,
 	  "Only tell how large the file is, and what could be reclaimed", 0 },
 	{ 0 },
@@ -369,7 +391,8 @@ const struct command command_vacuum = {
 	.summary = "give back the space of what was deleted or replaced",
 	.help = "Copy what is live into a new file, which takes the place of "
 		"FILE. What was deleted or replaced before is gone for good "
-		"then, and so are earlier freezes. A mounted database is "
+		"then, unless a snapshot has it, and so are earlier freezes. A "
+		"mounted database is "
 		"vacuumed by its daemon, and can be used meanwhile. Needs room "
 		"on the disk for the new file beside the old one. Ctrl-C ends "
 		"it, and nothing is changed.",
