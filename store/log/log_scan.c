@@ -126,7 +126,7 @@ int log_read_freeze(struct file *file, uint64_t salt, uint64_t size,
 	uint64_t end = offset + record_size(FREEZE_BODY_SIZE, 0);
 	int rc = 1;
 	/* No more is read than there is as a rule: a list of a thousand took 70
-	 * ms, and takes 4 */
+	 * ms, and takes 2 */
 	if (offset < size && end < size)
 		rc = log_read_record(file, salt, end, offset, &rec, &body);
 	if (rc > 0)
