@@ -151,10 +151,13 @@ int freeze_record(struct store *store, struct freeze *f, uint64_t *offset)
 	return write_freeze(store, f, offset);
 }
 
-/* The nodes and what they refer to must be durable before the record is */
+/* The nodes and what they refer to must be durable before the record is. Nobody
+ * sees the file of a successor before all of it is. */
 static int write_durably(struct store *store, struct freeze *f,
 			 uint64_t *offset)
 {
+	if (store->host)
+		return freeze_record(store, f, offset);
 	int rc = log_sync(store->volume->log, NULL);
 	if (!rc)
 		rc = freeze_record(store, f, offset);

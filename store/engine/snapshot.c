@@ -77,10 +77,14 @@ static int take(struct store *store, const char *name, size_t len)
 	return write_row(store, &s);
 }
 
+/* What a vacuum has to do for a snapshot takes as long as so many operations */
+#define VACUUM_OPERATIONS 16u
+
 int store_snapshot(struct store *store, const char *name, size_t len)
 {
 	if (store->read_only)
 		return -EROFS;
+	store_wait_for_vacuum(store, VACUUM_OPERATIONS);
 	pthread_mutex_lock(&store->snapshot_lock);
 	int rc = take(store, name, len);
 	pthread_mutex_unlock(&store->snapshot_lock);

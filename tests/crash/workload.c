@@ -563,7 +563,7 @@ static int change_snapshots(struct op *o)
 {
 	static const char *const names[] = { "x", "y", "z" };
 	const char *name = names[below(o, 2)];
-	switch (below(o, 4)) {
+	switch (below(o, 8)) {
 	case 0:
 		return banyan_snapshot_drop(o->db, name, 1);
 	case 1:
@@ -602,7 +602,7 @@ static int beside_vacuum(void *arg, uint64_t done, uint64_t total)
 	uint64_t random = w->seed * 3628273 + ++w->beside;
 	(void)done;
 	(void)total;
-	if (w->snapshots && test_below(&random, 3) == 0)
+	if (w->snapshots && test_below(&random, 2) == 0)
 		assert_int_equal(do_snapshot(w, random), 0);
 	for (unsigned i = 0; i < 8; i++)
 		do_beside(arg);
@@ -652,7 +652,7 @@ int workload_step(struct workload *w, unsigned n)
 	}
 	if (w->vacuums && test_below(&random, 8) == 0)
 		return workload_vacuum(w);
-	if (w->snapshots && test_below(&random, 5) == 0) {
+	if (w->snapshots && test_below(&random, 4) == 0) {
 		fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
 		int said = do_snapshot(w, random);
 		fault_file_at_sync(w->file, NULL, NULL);
