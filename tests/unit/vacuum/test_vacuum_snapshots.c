@@ -523,6 +523,30 @@ static void a_damaged_snapshot_is_not_lost_silently(void **state)
 	print_of_snapshot(p->db, "good");
 }
 
+static void note_line(void *arg, const char *line)
+{
+	unsigned *times = arg;
+	*times += strcmp(line, "snapshot of monday is left out") == 0;
+}
+
+static void a_salvage_tells_which_are_not_in_the_new_file(void **state)
+{
+	struct place *p = *state;
+	char out[TEMP_FILE_MAX];
+	unsigned times = 0;
+	struct banyan_salvage s = { .note = note_line, .arg = &times };
+	open_at(p, 0);
+	put(p->db, "key", "value");
+	OK(banyan_snapshot(p->db, "of monday", 9));
+	OK(banyan_close(p->db));
+	temp_path(out, p->dir, "out");
+	assert_int_equal(banyan_salvage(p->path, out, &s), 0);
+	assert_int_equal(times, 1);
+	expect_sound(out);
+	OK(unlink(out));
+	open_at(p, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -540,6 +564,7 @@ int main(void)
 		TEST(what_was_between_snapshots_is_reclaimable),
 		TEST(freezes_that_are_kept_are_not_reclaimable),
 		TEST(a_damaged_snapshot_is_not_lost_silently),
+		TEST(a_salvage_tells_which_are_not_in_the_new_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
