@@ -51,17 +51,17 @@ struct waiter {
 	struct fstrim_range range;
 };
 
+struct order {
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t keep; /* seconds */
+	bool punch; /* in place */
+};
+
 /* What became of a vacuum */
 struct outcome {
 	int error; /* 0, or a negative errno value */
 	uint64_t before, after; /* bytes of the file */
 	uint64_t needed, room; /* for the new file; on the disk */
-};
-
-/* What is to be done */
-struct job {
-	uint64_t rate; /* bytes a second; 0: as fast as it goes */
-	bool punch; /* in place */
 };
 
 struct vacuum {
@@ -71,7 +71,7 @@ struct vacuum {
 	pthread_cond_t wake;
 	struct waiter *waiters;
 	enum state state;
-	struct job job;
+	struct order order; /* of the one that runs */
 	uint64_t done, total; /* bytes, while it runs */
 	struct outcome last;
 	bool cancel; /* the one that runs */
@@ -116,18 +116,19 @@ static int check_room(struct fs *fs, struct outcome *o)
 	return o->room < o->needed ? -ENOSPC : 0;
 }
 
-static void vacuum_now(struct vacuum *v, const struct job *job,
+static void vacuum_now(struct vacuum *v, const struct order *order,
 		       struct outcome *o)
 {
 	const struct banyan_vacuum_options options = {
-		.rate = job->rate,
+		.rate = order->rate,
+		.keep = order->keep,
 		.progress = note_progress,
 		.arg = v,
 	};
 	struct banyan_vacuum_result result = { 0 };
 
-	o->error = job->punch ? 0 : check_room(v->fs, o);
-	if (!o->error && job->punch)
+	o->error = order->punch ? 0 : check_room(v->fs, o);
+	if (!o->error && order->punch)
 		o->error = banyan_vacuum_punch(v->fs->db, &options, &result);
 	else if (!o->error)
 		o->error = banyan_vacuum(v->fs->db, &options, &result);
@@ -167,12 +168,12 @@ static void run_one(struct vacuum *v)
 {
 	struct outcome o = { .error = -ECANCELED };
 	bool begin = !v->stop && !v->cancel;
-	struct job job = v->job;
+	struct order order = v->order;
 	struct waiter *waiters;
 
 	pthread_mutex_unlock(&v->lock);
 	if (begin)
-		vacuum_now(v, &job, &o);
+		vacuum_now(v, &order, &o);
 	pthread_mutex_lock(&v->lock);
 	v->last = o;
 	v->state = o.error ? FAILED : DONE;
@@ -183,13 +184,19 @@ static void run_one(struct vacuum *v)
 	pthread_mutex_lock(&v->lock);
 }
 
+/* One that nobody has said more about */
+static struct order usual(const struct vacuum *v)
+{
+	return (struct order){ .keep = v->fs->options->keep_seconds };
+}
+
 /* With the lock held: let one run, unless one does */
-static void begin(struct vacuum *v, const struct job *job)
+static void begin(struct vacuum *v, struct order order)
 {
 	if (v->state == RUNNING)
 		return;
 	v->state = RUNNING;
-	v->job = *job;
+	v->order = order;
 	v->cancel = false;
 	v->done = v->total = 0;
 	pthread_cond_signal(&v->wake);
@@ -231,7 +238,7 @@ static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
 	int error;
 
-	begin(v, &(struct job){ 0 });
+	begin(v, usual(v));
 	run_one(v);
 	error = v->last.error;
 	if (error || reclaimed(&v->last) < expected / 2)
@@ -369,7 +376,7 @@ static void forget_waiter(fuse_req_t req, void *arg)
  * *error */
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
-	const struct job job = { .punch = v->fs->options->trim_punch };
+	struct order order = usual(v);
 	bool in = false;
 
 	*error = 0;
@@ -383,7 +390,8 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 	if (in) {
 		w->next = v->waiters;
 		v->waiters = w;
-		begin(v, &job);
+		order.punch = v->fs->options->trim_punch;
+		begin(v, order);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return in;
@@ -413,23 +421,37 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* ---- orders by attribute ---------------------------------------------- */
 
-/* "start", or with a rate behind it; "punch" */
-static bool is_start(const char *text, struct job *job)
+/* "punch"; or "start", behind which there may be a rate, and then a duration: *o
+ * keeps what is not there */
+static bool is_start(char *text, struct order *o)
 {
-	static const char start[] = "start ";
-	size_t len = sizeof(start) - 1;
+	static const char keep[] = "keep=";
+	char *rest = NULL;
+	const char *word;
 
-	*job = (struct job){ .punch = !strcmp(text, "punch") };
-	if (job->punch || !strcmp(text, "start"))
+	o->punch = !strcmp(text, "punch");
+	if (o->punch)
 		return true;
-	return !strncmp(text, start, len) &&
-	       options_number(text + len, UINT64_MAX, &job->rate) && job->rate;
+	word = strtok_r(text, " ", &rest);
+	if (!word || strcmp(word, "start") != 0)
+		return false;
+	word = strtok_r(NULL, " ", &rest);
+	if (word && strncmp(word, keep, sizeof(keep) - 1) != 0) {
+		if (!options_number(word, UINT64_MAX, &o->rate) || !o->rate)
+			return false;
+		word = strtok_r(NULL, " ", &rest);
+	}
+	if (!word)
+		return true;
+	return !strncmp(word, keep, sizeof(keep) - 1) &&
+	       options_duration(word + sizeof(keep) - 1, &o->keep) &&
+	       !strtok_r(NULL, " ", &rest);
 }
 
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
-	char text[40];
-	struct job job;
+	char text[80];
+	struct order o = usual(v);
 	int rc = 0;
 
 	if (size >= sizeof(text) || memchr(order, '\0', size))
@@ -439,12 +461,12 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 	pthread_mutex_lock(&v->lock);
 	if (!strcmp(text, "cancel"))
 		v->cancel = true;
-	else if (!is_start(text, &job))
+	else if (!is_start(text, &o))
 		rc = -EINVAL;
 	else if (v->stop)
 		rc = -ECANCELED;
 	else
-		begin(v, &job);
+		begin(v, o);
 	pthread_mutex_unlock(&v->lock);
 	return rc;
 }

@@ -28,6 +28,8 @@
 
 struct choices {
 	uint64_t rate; /* bytes a second; 0: no limit */
+	bool has_keep;
+	uint64_t keep; /* seconds; without: as the mount has it, or none */
 	bool punch;
 	bool dry_run;
 };
@@ -197,6 +199,7 @@ static void vacuum_here(const struct store *store,
 {
 	const struct banyan_vacuum_options options = {
 		.rate = choices->rate,
+		.keep = choices->keep,
 		.progress = show_progress,
 		.arg = progress,
 	};
@@ -292,19 +295,30 @@ static int fail_order(const struct store *store, int error)
 	return EXIT_FAILURE;
 }
 
+static void write_order(const struct choices *choices, char *order, size_t size)
+{
+	char rate[24] = "", keep[30] = "";
+
+	if (choices->rate)
+		snprintf(rate, sizeof(rate), " %" PRIu64, choices->rate);
+	if (choices->has_keep)
+		snprintf(keep, sizeof(keep), " keep=%" PRIu64, choices->keep);
+	snprintf(order, size, "start%s%s", rate, keep);
+}
+
 /* 0, or an error of the talk with the daemon */
 static int vacuum_there(const struct store *store,
 			const struct choices *choices,
 			struct progress *progress, struct outcome *o)
 {
 	bool cancelled = false;
-	char order[40] = "start";
+	char order[80];
 	int rc;
 
 	if (choices->punch)
-		strcpy(order, "punch");
-	else if (choices->rate)
-		snprintf(order, sizeof(order), "start %" PRIu64, choices->rate);
+		snprintf(order, sizeof(order), "punch");
+	else
+		write_order(choices, order, sizeof(order));
 	rc = give_order(store, order);
 	if (!rc)
 		rc = ask_state(store, progress, o);
@@ -369,6 +383,9 @@ static int take_option(void *arg, int key, const char *argument)
 		return take_size("vacuum", argument,
 				 "a rate: bytes a second, such as 50M", 1,
 				 &choices->rate);
+	case 'k':
+		choices->has_keep = true;
+		return take_duration("vacuum", argument, &choices->keep);
 	case 'n':
 		choices->dry_run = true;
 		return 0;
@@ -405,6 +422,10 @@ static int run(int argc, char **argv)
 static const struct argp_option options[] = {
 	{ "rate", 'r', "BYTES", 0,
 	  "Write at most so many bytes a second (K, M, G, T)", 0 },
+	{ "keep", 'k', "DURATION", 0,
+	  "Keep the freezes of the last time: 30s, 5m, 2h, 7d, 1w (without it: "
+	  "as the mount was told)",
+	  0 },
 	{ "punch", 'p', NULL, 0,
 	  "Give space back in place, without room for a new file", 0 },
 	{ "dry-run", 'n', NULL, 0,
@@ -418,7 +439,8 @@ const struct command command_vacuum = {
 	.summary = "give back the space of what was deleted or replaced",
 	.help = "Copy what is live into a new file, which takes the place of "
 		"FILE. What was deleted or replaced before is gone for good "
-		"then, and so are earlier freezes. A mounted database is "
+		"then, unless a snapshot has it, and so are earlier freezes. A "
+		"mounted database is "
 		"vacuumed by its daemon, and can be used meanwhile. Needs room "
 		"on the disk for the new file beside the old one. Ctrl-C ends "
 		"it, and nothing is changed.\n\n"

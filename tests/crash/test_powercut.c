@@ -34,6 +34,7 @@ struct form {
 	bool thread;
 	bool vacuums;
 	bool punches;
+	bool snapshots;
 	unsigned operations;
 	unsigned depth;
 	unsigned seeds; /* so many workloads in the long form */
@@ -90,7 +91,8 @@ static void cut_workload(const struct form *form, struct trial *t,
 			      .big = form->big,
 			      .thread = form->thread,
 			      .vacuums = form->vacuums,
-			      .punches = form->punches };
+			      .punches = form->punches,
+			      .snapshots = form->snapshots };
 	t->depth_max = form->depth;
 	scene_start(&t->scene, &w);
 	workload_run(&w, 0, form->operations);
@@ -100,6 +102,11 @@ static void cut_workload(const struct form *form, struct trial *t,
 			      (unsigned long long)w.vacuumed,
 			      (unsigned long long)w.amid);
 		assert_true(w.vacuumed > 2);
+	}
+	if (form->snapshots) {
+		print_message("%llu snapshots taken, dropped, renamed\n",
+			      (unsigned long long)w.snapshots_done);
+		assert_true(w.snapshots_done > 1);
 	}
 	cut_everywhere(t, &w);
 	workload_free(&w);
@@ -169,6 +176,28 @@ static void nor_by_a_vacuum_of_large_values(void **state)
 					  .operations = 30,
 					  .depth = 1,
 					  .seeds = 4 };
+	(void)state;
+	cut_workloads(&form);
+}
+
+/* What it has taken and not dropped reads as it was, wherever the cut is */
+static void nor_is_a_snapshot(void **state)
+{
+	static const struct form form = {
+		.snapshots = true, .operations = 60, .depth = 1, .seeds = 8
+	};
+	(void)state;
+	cut_workloads(&form);
+}
+
+/* Nor if it is taken, dropped or renamed while the vacuum runs */
+static void nor_is_a_snapshot_by_a_vacuum(void **state)
+{
+	static const struct form form = { .vacuums = true,
+					  .snapshots = true,
+					  .operations = 60,
+					  .depth = 1,
+					  .seeds = 8 };
 	(void)state;
 	cut_workloads(&form);
 }
@@ -249,6 +278,8 @@ int main(void)
 		cmocka_unit_test(nor_by_a_vacuum_with_freezes_by_threads),
 		cmocka_unit_test(nor_by_a_punch),
 		cmocka_unit_test(nor_by_a_punch_of_large_values),
+		cmocka_unit_test(nor_is_a_snapshot),
+		cmocka_unit_test(nor_is_a_snapshot_by_a_vacuum),
 	};
 	/* Files are made and dropped by the thousand: keep their memory */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);
