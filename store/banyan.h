@@ -822,6 +822,19 @@ int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
 			struct banyan_vacuum_result *result);
 
 /*
+ * Write a compact copy of what the handle shows to a new file at path, as a vacuum
+ * would make it, with the snapshots and the freezes that options->keep asks for. The
+ * database stays as it is. Of any handle but a batch: of one that was opened to read,
+ * beside its writer, too, or of a view of an earlier state. Others may read and write
+ * meanwhile. -EEXIST if there is a file at path; nobody sees the new one before it is
+ * whole and durable, and nothing is left of it if this fails. It belongs to the same
+ * database (UUID), and its mode is that of the file, less the umask.
+ */
+int banyan_backup(banyan *db, const char *path,
+		  const struct banyan_vacuum_options *options,
+		  struct banyan_vacuum_result *result);
+
+/*
  * A descriptor by O_PATH of the file that the database is in now: where it
  * lies, and on what, can be asked of it. After a vacuum it still means the old
  * file. To be closed by the caller. -EOPNOTSUPP if the database is in memory.

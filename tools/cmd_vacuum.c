@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "backup.h"
 #include "command.h"
 #include "common.h"
 #include "format.h"
@@ -32,6 +33,7 @@ struct choices {
 	uint64_t keep; /* seconds; without: as the mount has it, or none */
 	bool punch;
 	bool dry_run;
+	const char *into; /* the copy goes there, and FILE stays */
 };
 
 /* How it went, with the library or through the mount */
@@ -353,6 +355,13 @@ static int vacuum(const struct store *store, const struct choices *choices)
 	return rc ? fail_order(store, rc) : tell(store, choices, &o);
 }
 
+static int vacuum_into(const struct store *store, const struct choices *choices)
+{
+	const struct backup how = { choices->rate, choices->keep };
+
+	return backup(store, &how, choices->into);
+}
+
 static void show(const char *label, uint64_t bytes)
 {
 	char text[64];
@@ -392,6 +401,9 @@ static int take_option(void *arg, int key, const char *argument)
 	case 'p':
 		choices->punch = true;
 		return 0;
+	case 'i':
+		choices->into = argument;
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -411,10 +423,19 @@ static int run(int argc, char **argv)
 		status = store_open_reading(&store, operands[0], 0);
 		return status ? status : store_close(&store, estimate(&store));
 	}
+	if (choices.punch &&
+	    (choices.into || choices.rate || choices.has_keep)) {
+		complain("vacuum: --punch copies nothing: it does not go with "
+			 "--into, --rate or --keep");
+		return EXIT_MISUSE;
+	}
 	catch_interrupts();
-	status = store_open_writing(&store, operands[0], 0);
+	status = choices.into ? store_open_reading(&store, operands[0], NULL) :
+				store_open_writing(&store, operands[0], 0);
 	if (!status)
-		status = store_close(&store, vacuum(&store, &choices));
+		status = store_close(
+			&store, choices.into ? vacuum_into(&store, &choices) :
+					       vacuum(&store, &choices));
 	end_if_interrupted();
 	return status;
 }
@@ -425,6 +446,11 @@ static const struct argp_option options[] = {
 	{ "keep", 'k', "DURATION", 0,
 	  "Keep the freezes of the last time: 30s, 5m, 2h, 7d, 1w (without it: "
 	  "as the mount was told)",
+	  0 },
+	{ "into", 'i', "OUT", 0,
+	  "Write the copy to the new file OUT, and leave FILE alone, as "
+	  "'banyan "
+	  "backup' does",
 	  0 },
 	{ "punch", 'p', NULL, 0,
 	  "Give space back in place, without room for a new file", 0 },

@@ -12,9 +12,6 @@
 #include "engine/sweep.h"
 #include "engine/write.h"
 #include "vacuum/estimate.h"
-#include "vacuum/punch.h"
-
-#define NS_PER_SECOND UINT64_C(1000000000)
 
 /* ---- durability ------------------------------------------------------- */
 
@@ -46,55 +43,6 @@ int banyan_freeze(banyan *db)
 	if (!rc)
 		store_mark(store);
 	return rc;
-}
-
-/* Longer than all that there can be is for ever */
-static struct vacuum_order order_of(const struct banyan_vacuum_options *o)
-{
-	uint64_t most = UINT64_MAX / NS_PER_SECOND;
-	return (struct vacuum_order){
-		.rate = o->rate,
-		.keep = (o->keep < most ? o->keep : most) * NS_PER_SECOND,
-		.progress = o->progress,
-		.arg = o->arg,
-	};
-}
-
-static int shrink(banyan *db, bool punch,
-		  const struct banyan_vacuum_options *options,
-		  struct banyan_vacuum_result *result)
-{
-	struct banyan_vacuum_options o;
-	struct vacuum_order order;
-	struct vacuum_result r = { 0 };
-	int rc = handle_check(db);
-	if (!rc && db->kind != HANDLE_STORE)
-		rc = db->kind == HANDLE_VIEW ? -EROFS : -EINVAL;
-	if (!rc)
-		rc = sized_take(&o, sizeof(o), sizeof(o), options);
-	if (!rc)
-		order = order_of(&o);
-	if (!rc && punch)
-		rc = store_punch(db->store, o.progress, o.arg, &r);
-	else if (!rc)
-		rc = store_vacuum(db->store, &order, &r);
-	const struct banyan_vacuum_result told = { .bytes_before = r.before,
-						   .bytes_after = r.after };
-	if (!rc && result)
-		rc = sized_give(result, &told, sizeof(told), sizeof(told));
-	return rc;
-}
-
-int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
-		  struct banyan_vacuum_result *result)
-{
-	return shrink(db, false, options, result);
-}
-
-int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
-			struct banyan_vacuum_result *result)
-{
-	return shrink(db, true, options, result);
 }
 
 /* ---- what there is to know -------------------------------------------- */

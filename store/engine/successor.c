@@ -26,35 +26,35 @@ void moment_take(struct store *host, struct moment *m)
 
 /* ---- making and dropping ---------------------------------------------- */
 
-static int create_log(struct store *host, struct store *next)
+static int create_log(const struct volume *from, struct file *file,
+		      struct store *next)
 {
-	struct file *file = NULL;
-	int rc = file_beside(host->volume->file, &file);
-	if (rc)
-		return rc;
-	next->volume = volume_new(file, host->cache);
+	next->volume = volume_new(file, next->cache);
 	if (!next->volume) {
 		file_close(file);
 		return -ENOMEM;
 	}
 	struct volume *v = next->volume;
-	v->sb = host->volume->sb;
-	v->sb.generation += atomic_load(&host->volume->punches) + 1;
-	rc = store_new_file(&v->sb);
+	v->sb = from->sb;
+	v->sb.generation += atomic_load(&from->punches) + 1;
+	int rc = store_new_file(&v->sb);
 	return rc ? rc : log_create(v->file, &v->sb, &v->log);
 }
 
-int successor_new(struct store *host, struct store **out)
+int successor_new(struct store *host, const struct volume *from,
+		  struct file *file, struct store **out)
 {
 	struct banyan_options o = { .cache_bytes = host->cache_limit,
 				    .report = host->report,
 				    .report_arg = host->report_arg };
 	struct store *next = NULL;
 	int rc = store_new(&o, host, &next);
-	if (rc)
+	if (rc) {
+		file_close(file);
 		return rc;
+	}
 	next->table_limit = host->table_limit / TABLE_PART;
-	rc = create_log(host, next);
+	rc = create_log(from, file, next);
 	if (rc)
 		successor_drop(next);
 	else

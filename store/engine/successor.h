@@ -25,9 +25,10 @@ struct moment {
 /* Now; waits for the writer's turn */
 void moment_take(struct store *host, struct moment *m);
 
-/* One with an empty log, in a file that nobody sees. Errors as
- * file_beside(). */
-int successor_new(struct store *host, struct store **next);
+/* One with an empty log, in a new file that nobody sees, which it takes over. It
+ * continues the database that is in the volume `from`. */
+int successor_new(struct store *host, const struct volume *from,
+		  struct file *file, struct store **next);
 /* Drop it: nothing is left. NULL is fine. */
 void successor_drop(struct store *next);
 

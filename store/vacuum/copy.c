@@ -16,18 +16,18 @@
 /* No payload is longer */
 #define BUFFER_SIZE SEGMENT_SIZE
 
-int copy_open(struct copy *c, struct store *host, struct store *next,
-	      const struct states *states, copy_pace *pace, void *arg)
+int copy_open(struct copy *c, struct file *from, struct store *next,
+	      struct file *scratch, const struct states *states,
+	      copy_pace *pace, void *arg)
 {
-	*c = (struct copy){ .from = host->volume->file,
+	*c = (struct copy){ .from = from,
 			    .next = next,
 			    .states = states,
 			    .pace = pace,
 			    .arg = arg };
-	c->buffer = malloc(BUFFER_SIZE);
-	if (!c->buffer)
-		return -ENOMEM;
-	return extent_map_open(&c->map, c->from, MAP_CACHE);
+	int rc = extent_map_open(&c->map, scratch, MAP_CACHE);
+	c->buffer = rc ? NULL : malloc(BUFFER_SIZE);
+	return rc || c->buffer ? rc : -ENOMEM;
 }
 
 void copy_close(struct copy *c)

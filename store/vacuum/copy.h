@@ -37,9 +37,11 @@ struct copy {
 	struct buf row; /* the value of the row that was copied last */
 };
 
-/* states: those that snapshots may name; borrowed */
-int copy_open(struct copy *c, struct store *host, struct store *next,
-	      const struct states *states, copy_pace *pace, void *arg);
+/* states: those that snapshots may name; borrowed. scratch: as extent_map_open() has
+ * it. */
+int copy_open(struct copy *c, struct file *from, struct store *next,
+	      struct file *scratch, const struct states *states,
+	      copy_pace *pace, void *arg);
 void copy_close(struct copy *c); /* zeroed is fine */
 
 /* A state of the host, and the one of which its successor has the tree */

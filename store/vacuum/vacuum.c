@@ -34,6 +34,7 @@
 
 struct vacuum {
 	struct store *store;
+	struct volume *from; /* what is copied lies there; a reference */
 	struct store *next;
 	struct states states;
 	struct copy copy;
@@ -54,9 +55,14 @@ struct vacuum {
 
 /* ---- pace ------------------------------------------------------------- */
 
+static int check_log(const struct vacuum *v)
+{
+	return v->from->log ? log_poisoned(v->from->log) : 0;
+}
+
 static int tell_progress(struct vacuum *v)
 {
-	if (log_poisoned(v->store->volume->log))
+	if (check_log(v))
 		return -EIO;
 	if (v->progress)
 		v->stopped = v->progress(v->arg, v->done, v->total);
@@ -91,7 +97,7 @@ static int pace(void *arg, uint64_t bytes)
 	/* Nobody is to wait longer for a rate, nor for what progress does: it
 	 * may want to write, too, or to take a snapshot */
 	if (v->waited_for)
-		return log_poisoned(v->store->volume->log) ? -EIO : 0;
+		return check_log(v);
 	int rc = tell_progress(v);
 	return rc || !v->rate ? rc : keep_rate(v);
 }
@@ -169,7 +175,7 @@ static int read_state(const struct vacuum *v, const struct carried *c,
 		      struct freeze *f)
 {
 	const struct snapshot named = { "", 0, c->number, c->offset };
-	return snapshot_freeze(v->store, v->store->volume, &named, f);
+	return snapshot_freeze(v->store, v->from, &named, f);
 }
 
 /* A state that is kept, as a freeze of the same number and time */
@@ -179,7 +185,7 @@ static int keep_state(struct vacuum *v, struct step *s, struct carried *c)
 	struct view_state state;
 	int rc = read_state(v, c, &f);
 	if (!rc)
-		rc = past_begin(&f, c->offset, v->store->volume, &state);
+		rc = past_begin(&f, c->offset, v->from, &state);
 	if (rc)
 		return rc;
 	struct freeze to = { .number = f.number,
@@ -220,16 +226,21 @@ static uint64_t expected(const struct vacuum *v, const struct moment *m)
 	return kept + (end && grown < alone ? grown : alone);
 }
 
+/* Takes over its view */
+static int copy_all(struct vacuum *v, const struct moment *m)
+{
+	int rc = states_collect(&v->states, v->store, &m->state, v->since);
+	v->total = expected(v, m);
+	if (rc)
+		view_unref(m->state.view);
+	return rc ? rc : copy_states(v, m);
+}
+
 static int copy_moment(struct vacuum *v)
 {
 	struct moment m;
 	begin_at_moment(v, &m);
-	int rc = states_collect(&v->states, v->store, &m.state, v->since);
-	v->total = expected(v, &m);
-	if (rc)
-		view_unref(m.state.view);
-	else
-		rc = copy_states(v, &m);
+	int rc = copy_all(v, &m);
 	return rc ? rc : successor_start(v->next);
 }
 
@@ -448,16 +459,43 @@ static int change_over(struct vacuum *v, struct vacuum_result *result)
 	return rc;
 }
 
+/* Takes over both files. */
+static int start(struct vacuum *v, struct file *file, struct file *scratch)
+{
+	int rc = successor_new(v->store, v->from, file, &v->next);
+	if (rc)
+		file_close(scratch);
+	return rc ? rc :
+		    copy_open(&v->copy, v->from->file, v->next, scratch,
+			      &v->states, pace, v);
+}
+
+static int start_beside(struct vacuum *v)
+{
+	struct file *file = NULL, *scratch = NULL;
+	int rc = file_beside(v->from->file, &file);
+	if (!rc)
+		rc = file_beside(v->from->file, &scratch);
+	if (!rc)
+		return start(v, file, scratch);
+	file_close(file);
+	return rc;
+}
+
+static void end(struct vacuum *v)
+{
+	copy_close(&v->copy);
+	states_free(&v->states);
+	successor_drop(v->next);
+}
+
 static int run(struct vacuum *v, struct vacuum_result *result)
 {
 	int rc = store_sweep(v->store);
 	if (!rc)
 		rc = empty_table(v->store);
 	if (!rc)
-		rc = successor_new(v->store, &v->next);
-	if (!rc)
-		rc = copy_open(&v->copy, v->store, v->next, &v->states, pace,
-			       v);
+		rc = start_beside(v);
 	if (!rc)
 		rc = copy_moment(v);
 	/* Whoever is chased is slowed down as well: from here on as fast as it
@@ -466,10 +504,15 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 	if (!rc)
 		rc = change_over(v, result);
 	atomic_store(&v->store->brake, 0);
-	copy_close(&v->copy);
-	states_free(&v->states);
-	successor_drop(v->next);
+	end(v);
 	return rc;
+}
+
+static void tell_damage(const struct vacuum *v, int rc)
+{
+	if (is_damage(rc))
+		store_report(v->store, "vacuum: the file is damaged; nothing "
+				       "was changed (see 'banyan check')");
 }
 
 int store_vacuum(struct store *store, const struct vacuum_order *order,
@@ -488,16 +531,71 @@ int store_vacuum(struct store *store, const struct vacuum_order *order,
 	atomic_store(&store->keep, order->keep);
 	/* The file of the past is closed here, not by a writer: to free its
 	 * blocks may take long */
-	struct volume *old = store_volume(store);
+	v.from = store_volume(store);
 	int rc = run(&v, result);
 	if (!rc)
 		store_reap(store);
-	volume_unref(old);
+	volume_unref(v.from);
 	atomic_store(&store->vacuuming, false);
 	if (rc && v.stopped)
 		return v.stopped;
-	if (is_damage(rc))
-		store_report(store, "vacuum: the file is damaged; nothing was "
-				    "changed (see 'banyan check')");
+	tell_damage(&v, rc);
+	return rc;
+}
+
+/* ---- to another place ------------------------------------------------- */
+
+static int publish(struct vacuum *v, struct vacuum_result *result)
+{
+	struct file *file = v->next->volume->file;
+	int rc = file_size(v->from->file, &result->before);
+	if (!rc)
+		rc = file_size(file, &result->after);
+	(void)file_reserve(file, 0);
+	return rc ? rc : file_publish(file, false);
+}
+
+static int back_up(struct vacuum *v, const struct view_state *state,
+		   const char *path, mode_t mode, struct vacuum_result *result)
+{
+	struct file *file = NULL, *scratch = NULL;
+	struct moment m = { .state = *state,
+			    .time = store_now(),
+			    .number = freeze_number(v->store) };
+	int rc = file_create(path, mode, &file);
+	if (!rc)
+		rc = file_create(path, 0600, &scratch);
+	if (rc)
+		file_close(file);
+	else
+		rc = start(v, file, scratch);
+	if (!rc)
+		rc = file_size(v->from->file, &m.end.offset);
+	if (rc)
+		view_unref(m.state.view);
+	else
+		rc = copy_all(v, &m);
+	if (!rc)
+		rc = publish(v, result);
+	end(v);
+	return rc;
+}
+
+int store_backup(struct store *store, const struct view_state *state,
+		 const char *path, mode_t mode,
+		 const struct vacuum_order *order, struct vacuum_result *result)
+{
+	struct vacuum v = { .store = store,
+			    .from = volume_ref(state->view->volume),
+			    .rate = order->rate,
+			    .progress = order->progress,
+			    .arg = order->arg,
+			    .since = states_since(order->keep),
+			    .began = steady_now() };
+	int rc = back_up(&v, state, path, mode, result);
+	volume_unref(v.from);
+	if (rc && v.stopped)
+		return v.stopped;
+	tell_damage(&v, rc);
 	return rc;
 }

@@ -36,4 +36,13 @@ struct vacuum_result {
 int store_vacuum(struct store *store, const struct vacuum_order *order,
 		 struct vacuum_result *result);
 
+/*
+ * The same of one state, whose view it takes over, into a new file at path with
+ * that mode; the store goes on in its own. -EEXIST: there is one already.
+ */
+int store_backup(struct store *store, const struct view_state *state,
+		 const char *path, mode_t mode,
+		 const struct vacuum_order *order,
+		 struct vacuum_result *result);
+
 #endif

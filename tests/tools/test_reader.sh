@@ -31,20 +31,6 @@ banyan() { "$BANYAN" "$@"; }
 # -S: what others have installed is not needed, and takes longer than the file
 reader() { python3 -S "$here/read_banyan.py" "$@"; }
 
-# holds SENTENCE COMMAND...: it succeeds; what it prints is shown if not
-holds()
-{
-	local sentence=$1
-	shift
-	if "$@" >out 2>&1; then
-		ok "$sentence"
-	else
-		not_ok "$sentence" "$* failed with $?" "$(tail -n 5 out)"
-	fi
-}
-
-noise() { head -c "$1" /dev/urandom; }
-
 # The long list of banyan in the form of the reader's
 banyan_list()
 {
