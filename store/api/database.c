@@ -12,7 +12,7 @@
 #include "engine/sweep.h"
 #include "engine/write.h"
 #include "vacuum/estimate.h"
-#include "vacuum/vacuum.h"
+#include "vacuum/punch.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
@@ -60,7 +60,8 @@ static struct vacuum_order order_of(const struct banyan_vacuum_options *o)
 	};
 }
 
-int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
+static int shrink(banyan *db, bool punch,
+		  const struct banyan_vacuum_options *options,
 		  struct banyan_vacuum_result *result)
 {
 	struct banyan_vacuum_options o;
@@ -73,13 +74,27 @@ int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
 		rc = sized_take(&o, sizeof(o), sizeof(o), options);
 	if (!rc)
 		order = order_of(&o);
-	if (!rc)
+	if (!rc && punch)
+		rc = store_punch(db->store, o.progress, o.arg, &r);
+	else if (!rc)
 		rc = store_vacuum(db->store, &order, &r);
 	const struct banyan_vacuum_result told = { .bytes_before = r.before,
 						   .bytes_after = r.after };
 	if (!rc && result)
 		rc = sized_give(result, &told, sizeof(told), sizeof(told));
 	return rc;
+}
+
+int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
+		  struct banyan_vacuum_result *result)
+{
+	return shrink(db, false, options, result);
+}
+
+int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
+			struct banyan_vacuum_result *result)
+{
+	return shrink(db, true, options, result);
 }
 
 /* ---- what there is to know -------------------------------------------- */
@@ -124,7 +139,8 @@ static int stat_volume(const banyan *db, struct banyan_stat *st)
 	const struct volume *v = view->volume;
 	memcpy(st->uuid, v->sb.uuid, sizeof(st->uuid));
 	memcpy(st->file_uuid, v->sb.file_uuid, sizeof(st->file_uuid));
-	st->generation = v->sb.generation;
+	/* Each punch makes another one, too */
+	st->generation = v->sb.generation + atomic_load(&v->punches);
 	st->format = v->sb.version;
 	st->durable_to = v->log ? log_durable_to(v->log) :
 				  db->store->durable_to;

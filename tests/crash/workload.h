@@ -65,6 +65,7 @@ struct workload {
 	bool thread; /* the store's own thread freezes: never the same twice */
 	bool snapshots; /* some steps take, drop or rename one, in a vacuum, too */
 	bool vacuums; /* some steps are vacuums, with operations in between */
+	bool punches; /* so, but every second one is a punch */
 	struct file *file; /* a fault file; or NULL: history has no events */
 	banyan *db;
 	struct history history;
