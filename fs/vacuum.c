@@ -51,17 +51,18 @@ struct waiter {
 	struct fstrim_range range;
 };
 
-struct order {
-	uint64_t rate; /* bytes a second; 0: as fast as it goes */
-	uint64_t keep; /* seconds */
-	bool punch; /* in place */
-};
-
 /* What became of a vacuum */
 struct outcome {
 	int error; /* 0, or a negative errno value */
 	uint64_t before, after; /* bytes of the file */
 	uint64_t needed, room; /* for the new file; on the disk */
+};
+
+/* What is to be done */
+struct job {
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t keep; /* seconds */
+	bool punch; /* in place */
 };
 
 struct vacuum {
@@ -71,7 +72,7 @@ struct vacuum {
 	pthread_cond_t wake;
 	struct waiter *waiters;
 	enum state state;
-	struct order order; /* of the one that runs */
+	struct job job;
 	uint64_t done, total; /* bytes, while it runs */
 	struct outcome last;
 	bool cancel; /* the one that runs */
@@ -116,19 +117,19 @@ static int check_room(struct fs *fs, struct outcome *o)
 	return o->room < o->needed ? -ENOSPC : 0;
 }
 
-static void vacuum_now(struct vacuum *v, const struct order *order,
+static void vacuum_now(struct vacuum *v, const struct job *job,
 		       struct outcome *o)
 {
 	const struct banyan_vacuum_options options = {
-		.rate = order->rate,
-		.keep = order->keep,
+		.rate = job->rate,
+		.keep = job->keep,
 		.progress = note_progress,
 		.arg = v,
 	};
 	struct banyan_vacuum_result result = { 0 };
 
-	o->error = order->punch ? 0 : check_room(v->fs, o);
-	if (!o->error && order->punch)
+	o->error = job->punch ? 0 : check_room(v->fs, o);
+	if (!o->error && job->punch)
 		o->error = banyan_vacuum_punch(v->fs->db, &options, &result);
 	else if (!o->error)
 		o->error = banyan_vacuum(v->fs->db, &options, &result);
@@ -168,12 +169,12 @@ static void run_one(struct vacuum *v)
 {
 	struct outcome o = { .error = -ECANCELED };
 	bool begin = !v->stop && !v->cancel;
-	struct order order = v->order;
+	struct job job = v->job;
 	struct waiter *waiters;
 
 	pthread_mutex_unlock(&v->lock);
 	if (begin)
-		vacuum_now(v, &order, &o);
+		vacuum_now(v, &job, &o);
 	pthread_mutex_lock(&v->lock);
 	v->last = o;
 	v->state = o.error ? FAILED : DONE;
@@ -185,18 +186,18 @@ static void run_one(struct vacuum *v)
 }
 
 /* One that nobody has said more about */
-static struct order usual(const struct vacuum *v)
+static struct job usual(const struct vacuum *v)
 {
-	return (struct order){ .keep = v->fs->options->keep_seconds };
+	return (struct job){ .keep = v->fs->options->keep_seconds };
 }
 
 /* With the lock held: let one run, unless one does */
-static void begin(struct vacuum *v, struct order order)
+static void begin(struct vacuum *v, const struct job *job)
 {
 	if (v->state == RUNNING)
 		return;
 	v->state = RUNNING;
-	v->order = order;
+	v->job = *job;
 	v->cancel = false;
 	v->done = v->total = 0;
 	pthread_cond_signal(&v->wake);
@@ -236,9 +237,10 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent)
  */
 static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
+	const struct job job = usual(v);
 	int error;
 
-	begin(v, usual(v));
+	begin(v, &job);
 	run_one(v);
 	error = v->last.error;
 	if (error || reclaimed(&v->last) < expected / 2)
@@ -376,9 +378,10 @@ static void forget_waiter(fuse_req_t req, void *arg)
  * *error */
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
-	struct order order = usual(v);
+	struct job job = usual(v);
 	bool in = false;
 
+	job.punch = v->fs->options->trim_punch;
 	*error = 0;
 	pthread_mutex_lock(&v->lock);
 	if (v->stop)
@@ -390,8 +393,7 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 	if (in) {
 		w->next = v->waiters;
 		v->waiters = w;
-		order.punch = v->fs->options->trim_punch;
-		begin(v, order);
+		begin(v, &job);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return in;
@@ -423,16 +425,15 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* "punch"; or "start", behind which there may be a rate, and then a duration: *o
  * keeps what is not there */
-static bool is_start(char *text, struct order *o)
+static bool is_start(char *text, struct job *o)
 {
 	static const char keep[] = "keep=";
 	char *rest = NULL;
-	const char *word;
+	const char *word = strtok_r(text, " ", &rest);
 
-	o->punch = !strcmp(text, "punch");
+	o->punch = word && !strcmp(word, "punch");
 	if (o->punch)
-		return true;
-	word = strtok_r(text, " ", &rest);
+		return !strtok_r(NULL, " ", &rest);
 	if (!word || strcmp(word, "start") != 0)
 		return false;
 	word = strtok_r(NULL, " ", &rest);
@@ -451,7 +452,7 @@ static bool is_start(char *text, struct order *o)
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
 	char text[80];
-	struct order o = usual(v);
+	struct job job = usual(v);
 	int rc = 0;
 
 	if (size >= sizeof(text) || memchr(order, '\0', size))
@@ -461,12 +462,12 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 	pthread_mutex_lock(&v->lock);
 	if (!strcmp(text, "cancel"))
 		v->cancel = true;
-	else if (!is_start(text, &o))
+	else if (!is_start(text, &job))
 		rc = -EINVAL;
 	else if (v->stop)
 		rc = -ECANCELED;
 	else
-		begin(v, o);
+		begin(v, &job);
 	pthread_mutex_unlock(&v->lock);
 	return rc;
 }

@@ -44,8 +44,8 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent);
 
 /*
  * An order by extended attribute: "start [RATE] [keep=DURATION]", the rate in
- * bytes a second, "punch", or "cancel". Without a duration that of the mount counts.
- * 0, -EINVAL.
+ * bytes a second, "punch", or "cancel". Without a duration that of the mount
+ * counts. 0, -EINVAL.
  */
 int vacuum_order(struct vacuum *vacuum, const char *order, size_t size);
 

@@ -66,7 +66,7 @@ change()
 binary()
 {
 	local source
-	source=$(cd "$top" && find tests -name "$1.c")
+	source=$(cd "$top" && find tests -path "*/$1.c")
 	echo "build/${source%.c}"
 }
 
@@ -315,20 +315,20 @@ caught_by test_vacuum_threads
 bug 'what is shared is copied for each'
 change store/vacuum/copy.c 'if (pass != PASS_FIRST || e->shared)' \
 	'if (pass != PASS_FIRST)'
-caught_by test_vacuum
+caught_by vacuum/test_vacuum
 
 bug 'what was copied before is copied again'
 change store/vacuum/copy.c 'if (pass != PASS_FIRST || e->shared)' \
 	'if (e->shared)'
-caught_by test_vacuum
+caught_by vacuum/test_vacuum
 
 bug 'parts of what is shared are copied by themselves'
 change store/vacuum/copy.c 'if (of_state && e->shared) {' 'if (0) {'
-caught_by test_vacuum
+caught_by vacuum/test_vacuum
 
 bug 'what is shared is not marked so in the new file'
 change store/vacuum/copy.c 'fresh.shared = e->shared;' 'fresh.shared = false;'
-caught_by test_vacuum
+caught_by vacuum/test_vacuum
 
 bug 'whose place is taken is not looked at'
 change store/file/file_name.c 'rc = check_replaced(p);
@@ -339,7 +339,7 @@ caught_by test_vacuum_file
 bug 'what progress says to end it means that there are no more rows'
 change store/vacuum/vacuum.c 'return v->stopped ? -ECANCELED : 0;' \
 	'return v->stopped;'
-caught_by test_vacuum
+caught_by vacuum/test_vacuum
 
 bug 'a sync takes a file that was replaced for deleted'
 change store/file/file_verify.c ' || atomic_load(&p->superseded)' ''
@@ -347,7 +347,7 @@ caught_by test_vacuum_threads
 
 bug 'a freeze has a number that the caller knows already'
 change store/engine/successor.c 'rc = freeze_renumber(next);' 'rc = 0;'
-caught_by test_vacuum
+caught_by vacuum/test_vacuum
 
 bug 'a round of catching up is skipped'
 change store/vacuum/vacuum.c $'\t\trc = catch_up(v, &end);\n\t\tif (!rc)\n\t\t\trc = look' \

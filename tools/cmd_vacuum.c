@@ -305,7 +305,10 @@ static void write_order(const struct choices *choices, char *order, size_t size)
 		snprintf(rate, sizeof(rate), " %" PRIu64, choices->rate);
 	if (choices->has_keep)
 		snprintf(keep, sizeof(keep), " keep=%" PRIu64, choices->keep);
-	snprintf(order, size, "start%s%s", rate, keep);
+	if (choices->punch)
+		snprintf(order, size, "punch");
+	else
+		snprintf(order, size, "start%s%s", rate, keep);
 }
 
 /* 0, or an error of the talk with the daemon */
@@ -317,10 +320,7 @@ static int vacuum_there(const struct store *store,
 	char order[80];
 	int rc;
 
-	if (choices->punch)
-		snprintf(order, sizeof(order), "punch");
-	else
-		write_order(choices, order, sizeof(order));
+	write_order(choices, order, sizeof(order));
 	rc = give_order(store, order);
 	if (!rc)
 		rc = ask_state(store, progress, o);

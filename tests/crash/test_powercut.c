@@ -33,8 +33,8 @@ struct form {
 	bool big;
 	bool thread;
 	bool vacuums;
-	bool punches;
 	bool snapshots;
+	bool punches;
 	unsigned operations;
 	unsigned depth;
 	unsigned seeds; /* so many workloads in the long form */
@@ -91,8 +91,8 @@ static void cut_workload(const struct form *form, struct trial *t,
 			      .big = form->big,
 			      .thread = form->thread,
 			      .vacuums = form->vacuums,
-			      .punches = form->punches,
-			      .snapshots = form->snapshots };
+			      .snapshots = form->snapshots,
+			      .punches = form->punches };
 	t->depth_max = form->depth;
 	scene_start(&t->scene, &w);
 	workload_run(&w, 0, form->operations);
@@ -276,10 +276,10 @@ int main(void)
 		cmocka_unit_test(nor_is_it_lost_by_a_vacuum),
 		cmocka_unit_test(nor_by_a_vacuum_of_large_values),
 		cmocka_unit_test(nor_by_a_vacuum_with_freezes_by_threads),
-		cmocka_unit_test(nor_by_a_punch),
-		cmocka_unit_test(nor_by_a_punch_of_large_values),
 		cmocka_unit_test(nor_is_a_snapshot),
 		cmocka_unit_test(nor_is_a_snapshot_by_a_vacuum),
+		cmocka_unit_test(nor_by_a_punch),
+		cmocka_unit_test(nor_by_a_punch_of_large_values),
 	};
 	/* Files are made and dropped by the thousand: keep their memory */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);

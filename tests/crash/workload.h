@@ -73,6 +73,7 @@ struct workload {
 	size_t seen_in_sync; /* the moment that was noted in its last sync */
 	uint64_t snapshots_done;
 	uint64_t beside; /* operations that were done inside of syncs */
+	unsigned asked; /* how often the vacuum that runs has asked */
 	uint64_t vacuumed; /* so many vacuums went well, */
 	uint64_t amid; /* with so many events in their course */
 	void (*report)(void *arg, const char *line);
