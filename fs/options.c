@@ -40,10 +40,17 @@ static const char help[] =
 	"  -o trim=PERCENT let fstrim vacuum more than 1 GiB of live data only "
 	"if\n"
 	"                  so much of the file is reclaimable (default 10)\n"
+	"  -o trim=punch   let fstrim give space back in place, as banyan "
+	"vacuum\n"
+	"                  --punch does\n"
 	"  -o autovacuum=PERCENT\n"
 	"                  vacuum as soon as so much of a file of 64 MiB or "
 	"more is\n"
 	"                  reclaimable (default: only when asked)\n"
+	"  -o keep=DURATION\n"
+	"                  let vacuums keep the freezes of the last time: 30s, "
+	"5m, 2h,\n"
+	"                  7d, 1w (default: none but those of snapshots)\n"
 	"  -o uid=N,gid=N  show one owner, one group for everything\n"
 	"  -o allow_other, -o noallow_other\n"
 	"                  let all users in, or only the one who mounts "
@@ -136,12 +143,42 @@ static bool parse_percent(const char *text, unsigned *percent)
 
 static bool set_trim(struct options *o, const char *value)
 {
-	return parse_percent(value, &o->trim_percent);
+	o->trim_punch = !strcmp(value, "punch");
+	if (!o->trim_punch)
+		return parse_percent(value, &o->trim_percent);
+	o->trim_percent = 0;
+	return true;
 }
 
 static bool set_autovacuum(struct options *o, const char *value)
 {
 	return parse_percent(value, &o->autovacuum_percent);
+}
+
+bool options_duration(const char *text, uint64_t *seconds)
+{
+	static const char units[] = "smhdw";
+	static const unsigned lengths[] = { 1, 60, 3600, 86400, 604800 };
+	char digits[24];
+	size_t len = strlen(text);
+	const char *unit;
+	uint64_t length;
+
+	if (!len || len >= sizeof(digits))
+		return false;
+	unit = strchr(units, text[len - 1]);
+	length = unit ? lengths[unit - units] : 1;
+	memcpy(digits, text, len);
+	digits[unit ? len - 1 : len] = '\0';
+	if (!options_number(digits, UINT64_MAX / length, seconds))
+		return false;
+	*seconds *= length;
+	return true;
+}
+
+static bool set_keep(struct options *o, const char *value)
+{
+	return options_duration(value, &o->keep_seconds);
 }
 
 static bool set_uid(struct options *o, const char *value)
@@ -174,8 +211,9 @@ static const struct {
 	{ "cache=", set_cache, "a size such as 64M, of 1M at least" },
 	{ "commit=", set_commit, "a number of seconds up to 86400" },
 	{ "threads=", set_threads, "a number from 1 to 256" },
-	{ "trim=", set_trim, "a percentage from 1 to 100" },
+	{ "trim=", set_trim, "a percentage from 1 to 100, or punch" },
 	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
+	{ "keep=", set_keep, "a duration such as 30s, 5m, 2h, 7d or 1w" },
 	{ "uid=", set_uid, "a user's number" },
 	{ "gid=", set_gid, "a group's number" },
 };

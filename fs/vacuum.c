@@ -58,6 +58,13 @@ struct outcome {
 	uint64_t needed, room; /* for the new file; on the disk */
 };
 
+/* What is to be done */
+struct job {
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t keep; /* seconds */
+	bool punch; /* in place */
+};
+
 struct vacuum {
 	struct fs *fs;
 	pthread_t thread;
@@ -65,7 +72,7 @@ struct vacuum {
 	pthread_cond_t wake;
 	struct waiter *waiters;
 	enum state state;
-	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	struct job job;
 	uint64_t done, total; /* bytes, while it runs */
 	struct outcome last;
 	bool cancel; /* the one that runs */
@@ -110,17 +117,21 @@ static int check_room(struct fs *fs, struct outcome *o)
 	return o->room < o->needed ? -ENOSPC : 0;
 }
 
-static void vacuum_now(struct vacuum *v, uint64_t rate, struct outcome *o)
+static void vacuum_now(struct vacuum *v, const struct job *job,
+		       struct outcome *o)
 {
 	const struct banyan_vacuum_options options = {
-		.rate = rate,
+		.rate = job->rate,
+		.keep = job->keep,
 		.progress = note_progress,
 		.arg = v,
 	};
 	struct banyan_vacuum_result result = { 0 };
 
-	o->error = check_room(v->fs, o);
-	if (!o->error)
+	o->error = job->punch ? 0 : check_room(v->fs, o);
+	if (!o->error && job->punch)
+		o->error = banyan_vacuum_punch(v->fs->db, &options, &result);
+	else if (!o->error)
 		o->error = banyan_vacuum(v->fs->db, &options, &result);
 	if (o->error)
 		return;
@@ -158,12 +169,12 @@ static void run_one(struct vacuum *v)
 {
 	struct outcome o = { .error = -ECANCELED };
 	bool begin = !v->stop && !v->cancel;
-	uint64_t rate = v->rate;
+	struct job job = v->job;
 	struct waiter *waiters;
 
 	pthread_mutex_unlock(&v->lock);
 	if (begin)
-		vacuum_now(v, rate, &o);
+		vacuum_now(v, &job, &o);
 	pthread_mutex_lock(&v->lock);
 	v->last = o;
 	v->state = o.error ? FAILED : DONE;
@@ -174,13 +185,19 @@ static void run_one(struct vacuum *v)
 	pthread_mutex_lock(&v->lock);
 }
 
+/* One that nobody has said more about */
+static struct job usual(const struct vacuum *v)
+{
+	return (struct job){ .keep = v->fs->options->keep_seconds };
+}
+
 /* With the lock held: let one run, unless one does */
-static void begin(struct vacuum *v, uint64_t rate)
+static void begin(struct vacuum *v, const struct job *job)
 {
 	if (v->state == RUNNING)
 		return;
 	v->state = RUNNING;
-	v->rate = rate;
+	v->job = *job;
 	v->cancel = false;
 	v->done = v->total = 0;
 	pthread_cond_signal(&v->wake);
@@ -220,9 +237,10 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent)
  */
 static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
+	const struct job job = usual(v);
 	int error;
 
-	begin(v, 0);
+	begin(v, &job);
 	run_one(v);
 	error = v->last.error;
 	if (error || reclaimed(&v->last) < expected / 2)
@@ -360,8 +378,10 @@ static void forget_waiter(fuse_req_t req, void *arg)
  * *error */
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
+	struct job job = usual(v);
 	bool in = false;
 
+	job.punch = v->fs->options->trim_punch;
 	*error = 0;
 	pthread_mutex_lock(&v->lock);
 	if (v->stop)
@@ -373,7 +393,7 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 	if (in) {
 		w->next = v->waiters;
 		v->waiters = w;
-		begin(v, 0);
+		begin(v, &job);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return in;
@@ -403,23 +423,36 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* ---- orders by attribute ---------------------------------------------- */
 
-/* "start", or with a rate behind it */
-static bool is_start(const char *text, uint64_t *rate)
+/* "punch"; or "start", behind which there may be a rate, and then a duration: *o
+ * keeps what is not there */
+static bool is_start(char *text, struct job *o)
 {
-	static const char start[] = "start ";
-	size_t len = sizeof(start) - 1;
+	static const char keep[] = "keep=";
+	char *rest = NULL;
+	const char *word = strtok_r(text, " ", &rest);
 
-	*rate = 0;
-	if (!strcmp(text, "start"))
+	o->punch = word && !strcmp(word, "punch");
+	if (o->punch)
+		return !strtok_r(NULL, " ", &rest);
+	if (!word || strcmp(word, "start") != 0)
+		return false;
+	word = strtok_r(NULL, " ", &rest);
+	if (word && strncmp(word, keep, sizeof(keep) - 1) != 0) {
+		if (!options_number(word, UINT64_MAX, &o->rate) || !o->rate)
+			return false;
+		word = strtok_r(NULL, " ", &rest);
+	}
+	if (!word)
 		return true;
-	return !strncmp(text, start, len) &&
-	       options_number(text + len, UINT64_MAX, rate) && *rate;
+	return !strncmp(word, keep, sizeof(keep) - 1) &&
+	       options_duration(word + sizeof(keep) - 1, &o->keep) &&
+	       !strtok_r(NULL, " ", &rest);
 }
 
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
-	char text[40];
-	uint64_t rate;
+	char text[80];
+	struct job job = usual(v);
 	int rc = 0;
 
 	if (size >= sizeof(text) || memchr(order, '\0', size))
@@ -429,12 +462,12 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 	pthread_mutex_lock(&v->lock);
 	if (!strcmp(text, "cancel"))
 		v->cancel = true;
-	else if (!is_start(text, &rate))
+	else if (!is_start(text, &job))
 		rc = -EINVAL;
 	else if (v->stop)
 		rc = -ECANCELED;
 	else
-		begin(v, rate);
+		begin(v, &job);
 	pthread_mutex_unlock(&v->lock);
 	return rc;
 }

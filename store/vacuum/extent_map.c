@@ -12,11 +12,11 @@
 #define ROW_NOTED 0x7eu
 #define ROW_MAPPED 0x7fu
 
-int extent_map_open(struct extent_map *m, struct file *beside,
+int extent_map_open(struct extent_map *m, struct file *file,
 		    uint64_t cache_bytes)
 {
 	*m = (struct extent_map){ 0 };
-	return rebuild_open_scratch(&m->rows, beside, cache_bytes);
+	return rebuild_open(&m->rows, file, cache_bytes, NULL, NULL);
 }
 
 void extent_map_close(struct extent_map *m)

@@ -10,6 +10,8 @@
     read_banyan.py verify FILE        read and check everything in the file
     read_banyan.py export FILE DIR    write all keys as files into a new DIR
 
+With --at NAME in front of the command it is what a snapshot has.
+
 It shares no code with the library, so what both say of a file is what the
 document says.  It needs Python 3 and its standard library.  Words, rules and
 the numbers of steps are those of the document.  Speed is no aim; but nothing
@@ -200,6 +202,7 @@ class FreezeBody:
         fields = struct.unpack("<QQQQIIQQQI4xQQQQQQ", record.body)
         self.here = record.offset
         self.number = fields[0]
+        self.punched = fields[2] & 4 != 0
         self.root, self.root_length, self.root_crc, self.height = fields[3:7]
         self.replay = fields[7:10]
         self.previous, self.durable_to = fields[10:12]
@@ -221,6 +224,7 @@ class FreezeBody:
                 4160 <= it.replay[0] <= here and
                 0 < it.replay[1] < ID_MAX and
                 it.previous < here and it.durable_to <= here and
+                not (it.punched and it.previous) and
                 0 < it.next_id <= ID_MAX)
 
 
@@ -453,13 +457,23 @@ class Extent:
 class State:
     """What a file says: the tree of a freeze, and what came behind it."""
 
-    def __init__(self, log):
+    def __init__(self, log, snapshot=None):
         self.log = log
         self.nodes = {}
         self.redo = {}
         self.find_freeze()
         self.find_end()
         self.replay()
+        if snapshot is not None:
+            self.go_back(snapshot)
+
+    def go_back(self, name):
+        """To the freeze of a snapshot: its tree, and nothing to replay."""
+        found = self.row(SNAPSHOT + name)
+        if not found:
+            raise KeyError(name)
+        self.freeze = self.snapshot(name, *found)
+        self.redo, self.redo_keys = {}, []
 
     # -- opening: steps 2 to 11
 
@@ -862,10 +876,10 @@ class Verifier:
         self.check_sums()
 
     def check_log(self):
-        """The whole chain from record 1, through the replay position, to the
-        end that opening has found; and the trees of all freezes in it."""
+        """The whole chain from its first record, through the replay position,
+        to the end that opening has found; and the trees of all freezes in it."""
         state, log = self.state, self.log
-        position, replay, end = (4160, 1, 0), state.freeze.replay, state.end
+        position, replay, end = self.begin(), state.freeze.replay, state.end
         met = position == replay
         freezes, nodes = [], []
         for record in log.follow(position):
@@ -887,6 +901,16 @@ class Verifier:
                 pass
         for record in nodes:
             self.check_nodes(record)
+
+    def begin(self):
+        """Record 1, or in a punched file where its oldest freeze begins."""
+        freeze = self.state.freeze
+        while freeze.previous:
+            record = self.log.record_at(freeze.previous)
+            if not record or not FreezeBody.valid(record):
+                raise Damage(freeze.previous, "there is no freeze")
+            freeze = FreezeBody(record)
+        return freeze.replay if freeze.punched else (4160, 1, 0)
 
     def check_nodes(self, record):
         """A crash may have torn them: then no freeze refers to them, and all
@@ -1148,6 +1172,10 @@ def main(args):
                 "attrs": (do_attrs, 3), "times": (do_times, 3),
                 "snapshots": (do_snapshots, 2),
                 "verify": (do_verify, 2), "export": (do_export, 3)}
+    name = None
+    if len(args) > 1 and args[0] == "--at":
+        name = os.fsencode(args[1])
+        del args[:2]
     if args[:2] == ["list", "-0"]:
         del args[1]
         commands["list"] = (lambda state: do_list(state, "\0"), 2)
@@ -1156,7 +1184,7 @@ def main(args):
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        commands[args[0]][0](State(Log(args[1])), *args[2:])
+        commands[args[0]][0](State(Log(args[1]), name), *args[2:])
         sys.stdout.flush()
         return 0
     except (Damage, Refused) as error:
