@@ -535,6 +535,21 @@ int workload_do(struct workload *w, unsigned n, bool *syncs)
 
 /* ---- steps ------------------------------------------------------------ */
 
+static int count_one(void *arg, const struct banyan_snapshot_info *info)
+{
+	unsigned *n = arg;
+	(void)info;
+	++*n;
+	return 0;
+}
+
+static unsigned count_snapshots(banyan *db)
+{
+	unsigned n = 0;
+	assert_int_equal(banyan_snapshots(db, count_one, &n), 0);
+	return n;
+}
+
 /* What somebody else does while a sync is under way */
 static void do_beside(void *arg)
 {
@@ -545,7 +560,9 @@ static void do_beside(void *arg)
 	/* The name of a snapshot may be there by now, as an operation of its
 	 * own */
 	if (w->in_snapshot) {
-		w->seen_in_sync = w->history.count;
+		if (w->seen_in_sync == NOTHING &&
+		    count_snapshots(w->db) > w->there)
+			w->seen_in_sync = w->history.count;
 		workload_note(w, begin, false);
 	}
 	if (below(&o, 3))
@@ -584,14 +601,19 @@ static int do_snapshot(struct workload *w, uint64_t random)
 	size_t count = h->count;
 	let_it_grow(w);
 	w->in_snapshot = true;
+	w->seen_in_sync = NOTHING;
+	w->there = count_snapshots(w->db);
 	int rc = change_snapshots(&o);
 	w->in_snapshot = false;
-	bool taken = !rc && h->count > count;
-	if (taken)
+	bool taken = !rc && count_snapshots(w->db) > w->there;
+	/* What came beside its syncs is noted */
+	if (h->count > count)
 		begin = h->moment[h->count - 1].begin;
 	workload_note(w, begin, false);
 	if (taken)
-		h->moment[h->count - 1].durable = w->seen_in_sync;
+		h->moment[h->count - 1].durable = w->seen_in_sync == NOTHING ?
+							  h->count - 1 :
+							  w->seen_in_sync;
 	w->snapshots_done += !rc;
 	return rc == -ENOENT || rc == -EEXIST ? 0 : rc;
 }

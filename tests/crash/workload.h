@@ -70,7 +70,8 @@ struct workload {
 	banyan *db;
 	struct history history;
 	bool in_snapshot; /* one is being taken */
-	size_t seen_in_sync; /* the moment that was noted in its last sync */
+	unsigned there; /* so many were there before */
+	size_t seen_in_sync; /* the moment that was noted when it was there */
 	uint64_t snapshots_done;
 	uint64_t beside; /* operations that were done inside of syncs */
 	unsigned asked; /* how often the vacuum that runs has asked */
