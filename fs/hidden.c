@@ -20,6 +20,9 @@
 #include "status.h"
 #include "transport.h"
 
+/* At least one tick of the clock, with a margin */
+#define CLOCK_LATE_MS 50
+
 struct name {
 	uint64_t ino;
 	mode_t mode;
@@ -341,15 +344,32 @@ static void read_dir_plus(fuse_req_t req, fuse_ino_t ino, size_t size,
 
 /* ---- at -------------------------------------------------------------------- */
 
-/* A time must be past: operations still to come do not get it any more */
-static bool is_past(const struct banyan_time *t)
+static bool is_before(const struct banyan_time *t, clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	clock_gettime(clock, &now);
 	return t->sec < (int64_t)now.tv_sec ||
 	       (t->sec == (int64_t)now.tv_sec &&
 		t->nsec < (uint64_t)now.tv_nsec);
+}
+
+/*
+ * A time in the past. No operation to come may have it: the library takes times
+ * from a clock that is some milliseconds late, so that clock is waited for.
+ */
+static bool is_past(const struct banyan_time *t)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	if (!is_before(t, CLOCK_REALTIME))
+		return false;
+	for (int i = 0; i < CLOCK_LATE_MS; i++) {
+		if (is_before(t, CLOCK_REALTIME_COARSE))
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
 }
 
 static int resolve_at(struct fs *fs, const char *name, struct moment *m)
