@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "commit.h"
 #include "common/iso_time.h"
 #include "options.h"
 #include "past.h"
@@ -215,11 +216,17 @@ static int collect_at(struct fs *fs, struct names *l)
 	return banyan_freezes(fs->db, add_freeze, l);
 }
 
+static int add_snapshot(void *arg, const struct banyan_snapshot_info *snapshot)
+{
+	const struct moment moment = { .freeze = snapshot->freeze.number };
+
+	return add_name(arg, past_root_ino(&moment), S_IFDIR, snapshot->name,
+			snapshot->len);
+}
+
 static int collect_snapshots(struct fs *fs, struct names *l)
 {
-	(void)fs;
-	(void)l;
-	return 0;
+	return banyan_snapshots(fs->db, add_snapshot, l);
 }
 
 static void open_names(fuse_req_t req, fuse_ino_t ino,
@@ -407,12 +414,82 @@ static void look_up_at(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* ---- snapshots ------------------------------------------------------------- */
 
+static int take_number(void *arg, const struct banyan_freeze_info *freeze)
+{
+	*(uint64_t *)arg = freeze->number;
+	return 1;
+}
+
+/* Of a view of a freeze the library tells that freeze first */
+static int resolve_snapshot(struct fs *fs, const char *name, struct moment *m)
+{
+	banyan *view;
+	int rc = banyan_view_snapshot(fs->db, name, strlen(name), &view);
+
+	if (rc)
+		return rc;
+	*m = (struct moment){ 0 };
+	rc = banyan_freezes(view, take_number, &m->freeze);
+	banyan_close(view);
+	return rc < 0 ? rc : m->freeze ? 0 : -ENOENT;
+}
+
 static void look_up_snapshot(fuse_req_t req, fuse_ino_t parent,
 			     const char *name)
 {
-	(void)parent;
-	(void)name;
-	fuse_reply_err(req, ENOENT);
+	if (strlen(name) > BANYAN_NAME_MAX)
+		fuse_reply_err(req, ENAMETOOLONG);
+	else
+		enter(req, parent, name, resolve_snapshot);
+}
+
+static void make_snapshot(fuse_req_t req, fuse_ino_t parent, const char *name,
+			  mode_t mode)
+{
+	struct fs *fs = fs_of(req);
+	int rc = banyan_snapshot(fs->db, name, strlen(name));
+
+	(void)mode;
+	if (rc) {
+		fs_reply_error(req, rc);
+		return;
+	}
+	commit_note(fs->commit);
+	enter(req, parent, name, resolve_snapshot);
+}
+
+/* Although to the kernel it is a directory that is not empty */
+static void drop_snapshot(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	int rc = banyan_snapshot_drop(fs->db, name, strlen(name));
+
+	if (!rc) {
+		past_leave(fs->past, hidden_node(parent), name);
+		commit_note(fs->commit);
+	}
+	fs_reply_error(req, rc);
+}
+
+static void rename_snapshot(fuse_req_t req, fuse_ino_t parent, const char *name,
+			    fuse_ino_t new_parent, const char *new_name,
+			    unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	int rc = 0;
+
+	if (parent != new_parent)
+		rc = -EROFS;
+	else if (flags & ~(unsigned)RENAME_NOREPLACE)
+		rc = -EINVAL;
+	if (!rc)
+		rc = banyan_snapshot_rename(fs->db, name, strlen(name),
+					    new_name, strlen(new_name));
+	if (!rc) {
+		past_rename(fs->past, hidden_node(parent), name, new_name);
+		commit_note(fs->commit);
+	}
+	fs_reply_error(req, rc);
 }
 
 /* ---- life -------------------------------------------------------------------- */
@@ -458,6 +535,9 @@ int hidden_new(struct fs *fs, struct hidden **hidden)
 	h->at_ops.lookup = look_up_at;
 	directory_ops(fs, &h->snapshots_ops);
 	h->snapshots_ops.lookup = look_up_snapshot;
+	h->snapshots_ops.mkdir = make_snapshot;
+	h->snapshots_ops.rmdir = drop_snapshot;
+	h->snapshots_ops.rename = rename_snapshot;
 	directory_init(&h->root, HIDDEN_ROOT, BANYAN_ROOT_ID, EPERM,
 		       collect_root, &h->root_ops);
 	directory_init(&h->at, HIDDEN_AT, root, EROFS, collect_at, &h->at_ops);

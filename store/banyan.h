@@ -190,13 +190,19 @@ int banyan_view(banyan *db, banyan **view);
  * Likewise the state of the past: at the freeze with this number, or after the
  * last operation that came before or at that time. The past begins with the
  * first freeze in the file: -ENOENT if it is later, or if there is no such
- * freeze. An operation has the time of the system's clock, so if that was set
+ * freeze. A vacuum leaves out the operations before the freezes that it keeps: a
+ * time between two of them is -ENOENT, too. An operation has the time of the system's clock, so if that was set
  * back, the first operation that is later ends the state that is shown. A view
  * at a time takes as long as replay from the freeze before it would, and has
  * these operations in memory. -EINVAL for a view and for a batch.
  */
 int banyan_view_at_freeze(banyan *db, uint64_t number, banyan **view);
 int banyan_view_at_time(banyan *db, struct banyan_time time, banyan **view);
+
+/* Likewise the state that a snapshot has (see banyan_snapshot()); the view stays
+ * as it is if the snapshot is dropped. -ENOENT. */
+int banyan_view_snapshot(banyan *db, const char *name, size_t len,
+			 banyan **view);
 
 /* ---- Data ------------------------------------------------------------- */
 
@@ -699,6 +705,8 @@ struct banyan_freeze_info {
 	uint64_t keys;
 	uint64_t live_bytes;
 	bool automatic; /* not asked for by anybody */
+	/* A vacuum has left out the operations since the freeze before it */
+	bool gap;
 };
 
 /*
@@ -709,6 +717,42 @@ struct banyan_freeze_info {
 int banyan_freezes(banyan *db,
 		   int (*visit)(void *arg, const struct banyan_freeze_info *),
 		   void *arg);
+
+/*
+ * A snapshot is a freeze with a name, of 1 to 255 bytes, and with the rules that
+ * names of keys have. Freeze, and give that freeze a name: it is durable when
+ * this returns 0. Waits for an open batch.
+ * -EEXIST: there is a snapshot of this name; -EINVAL, -ENAMETOOLONG: it is no
+ * name; -EROFS for a view, -EINVAL for a batch.
+ */
+int banyan_snapshot(banyan *db, const char *name, size_t len);
+
+/*
+ * Take the name away: the freeze goes with the next vacuum. Views of it stay.
+ * Durable with the next sync. -ENOENT.
+ */
+int banyan_snapshot_drop(banyan *db, const char *name, size_t len);
+
+/* Durable with the next sync. -ENOENT; -EEXIST: the new name is another's. */
+int banyan_snapshot_rename(banyan *db, const char *name, size_t len,
+			   const char *new_name, size_t new_len);
+
+struct banyan_snapshot_info {
+	const char *name; /* no NUL behind it; valid until visit returns */
+	size_t len;
+	struct banyan_freeze_info freeze;
+};
+
+/*
+ * The snapshots that there are in what the handle shows, in order of their
+ * names. (A vacuum takes them out of all states but the present one.) visit
+ * returns non-zero to end; that value comes back. It may take and drop snapshots.
+ * -EUCLEAN, -EBADMSG: the freeze of the next one is damaged.
+ */
+int banyan_snapshots(banyan *db,
+		     int (*visit)(void *arg,
+				  const struct banyan_snapshot_info *),
+		     void *arg);
 
 struct banyan_vacuum_options {
 	size_t struct_size;

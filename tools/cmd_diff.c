@@ -77,15 +77,6 @@ static void print_lines(struct lines *lines)
 	}
 }
 
-/* 0 or a negative errno value; *view is db itself for the present */
-static int open_at(banyan *db, const struct when *when, banyan **view)
-{
-	*view = db;
-	if (when->by_time)
-		return banyan_view_at_time(db, when->time, view);
-	return when->freeze ? banyan_view_at_freeze(db, when->freeze, view) : 0;
-}
-
 static int print_differences(banyan *before, banyan *after, bool null)
 {
 	struct lines lines = { .null = null };
@@ -101,11 +92,11 @@ static int print_differences(banyan *before, banyan *after, bool null)
 
 static int diff(const struct store *store, const struct when when[2], bool null)
 {
-	banyan *views[2] = { NULL };
+	banyan *views[2] = { store->db, store->db };
 	int status = EXIT_SUCCESS, rc = 0;
 
 	for (int i = 0; i < 2 && !status; i++) {
-		rc = open_at(store->db, &when[i], &views[i]);
+		rc = when_open(store->db, &when[i], &views[i]);
 		if (rc)
 			status = fail_when(&store->target, &when[i], rc);
 	}
@@ -166,8 +157,9 @@ const struct command command_diff = {
 	.summary = "list keys that were added, changed or removed since then",
 	.help = "List the keys that were added (+), changed (~) or removed (-) "
 		"from one moment to another, or until now. WHEN is the number "
-		"of a freeze (see 'banyan freezes') or a date and time as "
-		"2026-05-31T12:00:00. Of a key space that was moved, what is "
+		"of a freeze (see 'banyan freezes'), a date and time as "
+		"2026-05-31T12:00:00, or else the name of a snapshot; @NAME is "
+		"always a snapshot. Of a key space that was moved, what is "
 		"in it is not listed. Works beside a mount.",
 	.more = "  banyan diff notes.banyan 3\n"
 		"  banyan diff notes.banyan 2026-05-31 2026-06-01",

@@ -56,6 +56,7 @@ extern const struct command command_import;
 extern const struct command command_export;
 extern const struct command command_freeze;
 extern const struct command command_diff, command_freezes;
+extern const struct command command_snapshot, command_snapshots;
 extern const struct command command_check;
 extern const struct command command_vacuum;
 extern const struct command command_mount;

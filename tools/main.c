@@ -12,10 +12,12 @@
 #include "quote.h"
 
 static const struct command *const commands[] = {
-	&command_create,  &command_put,	   &command_get,   &command_ls,
-	&command_ln,	  &command_mv,	   &command_rm,	   &command_mkdir,
-	&command_import,  &command_export, &command_stat,  &command_freeze,
-	&command_freezes, &command_diff,   &command_check, &command_vacuum,
+	&command_create,  &command_put,	     &command_get,
+	&command_ls,	  &command_ln,	     &command_mv,
+	&command_rm,	  &command_mkdir,    &command_import,
+	&command_export,  &command_stat,     &command_freeze,
+	&command_freezes, &command_snapshot, &command_snapshots,
+	&command_diff,	  &command_check,    &command_vacuum,
 	&command_mount,	  &command_umount,
 };
 
@@ -27,9 +29,10 @@ static void print_help(FILE *stream)
 	      "which can also be mounted as a directory.\n\n",
 	      stream);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(stream, "  %-8s %s\n", commands[i]->name,
+		fprintf(stream, "  %-9s %s\n", commands[i]->name,
 			commands[i]->summary);
-	fputs("  help     show this, or with the name of a command its help\n\n"
+	fputs("  help      show this, or with the name of a command its "
+	      "help\n\n"
 	      "FILE is the database or the directory that it is mounted on; a "
 	      "KEY is names of\n"
 	      "1 to 255 bytes joined by '/'. 'banyan COMMAND --help' tells "

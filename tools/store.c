@@ -31,14 +31,13 @@ void store_wait(uint64_t seconds)
 
 /* ---- opening ---------------------------------------------------------- */
 
-/* To the view of the time that is asked for */
+/* To the view of the moment that is asked for */
 static int go_back(struct store *store, const struct opening *opening)
 {
 	int rc;
 
 	store->present = store->db;
-	rc = banyan_view_at_time(store->present, opening->when.time,
-				 &store->db);
+	rc = when_open(store->present, &opening->when, &store->db);
 	if (rc)
 		banyan_close(store->present);
 	return rc;
@@ -46,17 +45,24 @@ static int go_back(struct store *store, const struct opening *opening)
 
 static int open_library(struct store *store, const struct opening *opening)
 {
-	const struct banyan_options options = {
+	struct banyan_options options = {
 		.flags = opening->flags,
 		.freeze = opening->when.freeze,
 		.report = keep_report,
 		.report_arg = store->target.shown,
 	};
+	bool back = opening->when.by_time || opening->when.snapshot;
 	int rc;
 
 	store->ops = &store_library;
 	rc = banyan_open(store->target.file, &options, &store->db);
-	return rc || !opening->when.by_time ? rc : go_back(store, opening);
+	if (rc == -ENOENT && options.freeze) {
+		/* It may be a snapshot to which no later freeze leads */
+		options.freeze = 0;
+		back = true;
+		rc = banyan_open(store->target.file, &options, &store->db);
+	}
+	return rc || !back ? rc : go_back(store, opening);
 }
 
 /* 0 or a negative errno value */
@@ -108,13 +114,23 @@ int fail_freeze(const struct target *target, uint64_t freeze, int error)
 	return EXIT_FAILURE;
 }
 
+int fail_no_snapshot(const char *file, const char *name)
+{
+	complain("%s: has no snapshot '%s' ('banyan snapshots' lists them)",
+		 quote(file), quote(name));
+	return EXIT_FAILURE;
+}
+
 int fail_when(const struct target *target, const struct when *when, int error)
 {
+	if (when->snapshot && error == -ENOENT &&
+	    access(target->file, F_OK) == 0)
+		return fail_no_snapshot(target->shown, when->snapshot);
 	if (!when->by_time || error != -ENOENT ||
 	    access(target->file, F_OK) != 0)
 		return fail_freeze(target, when->freeze, error);
-	complain("%s: its past begins later ('banyan freezes' lists what there "
-		 "is)",
+	complain("%s: has nothing of that time ('banyan freezes' lists what "
+		 "there is)",
 		 quote(target->shown));
 	return EXIT_FAILURE;
 }

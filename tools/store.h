@@ -103,6 +103,13 @@ struct store_ops {
 	int (*batch_commit)(struct batch *batch);
 	bool (*batch_abort)(struct batch *batch);
 
+	/* As banyan_snapshot() and so on. -EOPNOTSUPP: the daemon does not know
+	 * them. */
+	int (*snapshot)(const struct store *store, const char *name);
+	int (*snapshot_drop)(const struct store *store, const char *name);
+	int (*snapshot_rename)(const struct store *store, const char *name,
+			       const char *new_name);
+
 	/* Make all durable, and release store->db or store->root */
 	int (*close)(struct store *store);
 };
@@ -149,5 +156,6 @@ void store_wait(uint64_t seconds);
 /* An error about a file opened at a freeze (0: the present). EXIT_FAILURE. */
 int fail_freeze(const struct target *target, uint64_t freeze, int error);
 int fail_when(const struct target *target, const struct when *when, int error);
+int fail_no_snapshot(const char *file, const char *name);
 
 #endif

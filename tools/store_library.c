@@ -239,6 +239,25 @@ static int close_store(struct store *store)
 	return rc;
 }
 
+/* ---- snapshots -------------------------------------------------------- */
+
+static int take_snapshot(const struct store *store, const char *name)
+{
+	return banyan_snapshot(store->db, name, strlen(name));
+}
+
+static int drop_snapshot(const struct store *store, const char *name)
+{
+	return banyan_snapshot_drop(store->db, name, strlen(name));
+}
+
+static int rename_snapshot(const struct store *store, const char *name,
+			   const char *new_name)
+{
+	return banyan_snapshot_rename(store->db, name, strlen(name), new_name,
+				      strlen(new_name));
+}
+
 const struct store_ops store_library = {
 	.find = find,
 	.put = put,
@@ -256,5 +275,8 @@ const struct store_ops store_library = {
 	.batch_delete = batch_delete,
 	.batch_commit = batch_commit,
 	.batch_abort = batch_abort,
+	.snapshot = take_snapshot,
+	.snapshot_drop = drop_snapshot,
+	.snapshot_rename = rename_snapshot,
 	.close = close_store,
 };

@@ -609,6 +609,71 @@ static int close_store(struct store *store)
 	return rc;
 }
 
+/* ---- snapshots -------------------------------------------------------- */
+
+#define SNAPSHOTS ".banyan/snapshots"
+
+/*
+ * The directory that has them, in which mkdir(2) takes one, rmdir(2) drops one
+ * and rename(2) renames one; or an error. A name that is none would be a path to
+ * the kernel.
+ */
+static int open_snapshots(const struct store *store, const char *name)
+{
+	size_t len = strlen(name);
+	int dir;
+
+	if (len == 0 || strchr(name, '/') || !strcmp(name, ".") ||
+	    !strcmp(name, ".."))
+		return -EINVAL;
+	if (len > BANYAN_NAME_MAX)
+		return -ENAMETOOLONG;
+	dir = openat(store->root, SNAPSHOTS, O_PATH | DIRECTORY);
+	if (dir >= 0)
+		return dir;
+	return errno == ENOENT ? -EOPNOTSUPP : last_error();
+}
+
+static int take_snapshot(const struct store *store, const char *name)
+{
+	int dir = open_snapshots(store, name), rc;
+
+	if (dir < 0)
+		return dir;
+	rc = mkdirat(dir, name, 0777) == 0 ? 0 : last_error();
+	close(dir);
+	return rc;
+}
+
+static int drop_snapshot(const struct store *store, const char *name)
+{
+	int dir = open_snapshots(store, name), rc;
+
+	if (dir < 0)
+		return dir;
+	rc = unlinkat(dir, name, AT_REMOVEDIR) == 0 ? 0 : last_error();
+	close(dir);
+	return rc;
+}
+
+static int rename_snapshot(const struct store *store, const char *name,
+			   const char *new_name)
+{
+	int dir = open_snapshots(store, new_name), rc;
+
+	if (dir >= 0)
+		close(dir);
+	if (dir >= 0)
+		dir = open_snapshots(store, name);
+	if (dir < 0)
+		return dir;
+	rc = renameat2(dir, name, dir, new_name, RENAME_NOREPLACE) == 0 ?
+		     0 :
+		     last_error();
+	close(dir);
+	return rc;
+}
+
 const struct store_ops store_mount = {
 	.find = find,
 	.put = put,
@@ -626,5 +691,8 @@ const struct store_ops store_mount = {
 	.batch_delete = batch_delete,
 	.batch_commit = batch_commit,
 	.batch_abort = batch_abort,
+	.snapshot = take_snapshot,
+	.snapshot_drop = drop_snapshot,
+	.snapshot_rename = rename_snapshot,
 	.close = close_store,
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "api/snapshot.h"
 #include "base/sized.h"
 #include "engine/freeze.h"
 #include "engine/freezes.h"
@@ -180,6 +181,20 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	return sized_give(out, &st, sizeof(st), sizeof(st));
 }
 
+struct banyan_freeze_info freeze_info(const struct freeze *f, uint64_t offset)
+{
+	return (struct banyan_freeze_info){
+		.number = f->number,
+		.time = timestamp_split(f->time),
+		.offset = offset,
+		.file_bytes = offset + record_size(FREEZE_BODY_SIZE, 0),
+		.keys = f->keys,
+		.live_bytes = f->live_bytes,
+		.automatic = f->automatic,
+		.gap = f->gap,
+	};
+}
+
 int banyan_freezes(banyan *db,
 		   int (*visit)(void *arg, const struct banyan_freeze_info *),
 		   void *arg)
@@ -198,15 +213,7 @@ int banyan_freezes(banyan *db,
 			rc = rc < 0 ? rc : 0;
 			break;
 		}
-		struct banyan_freeze_info info = {
-			.number = f.number,
-			.time = timestamp_split(f.time),
-			.offset = at,
-			.file_bytes = at + record_size(FREEZE_BODY_SIZE, 0),
-			.keys = f.keys,
-			.live_bytes = f.live_bytes,
-			.automatic = f.automatic,
-		};
+		struct banyan_freeze_info info = freeze_info(&f, at);
 		rc = visit(arg, &info);
 	}
 	view_unref(v);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "base/sized.h"
 #include "base/umask.h"
 #include "engine/open.h"
@@ -155,31 +156,43 @@ int banyan_view(banyan *db, banyan **out)
 	return open_view(db, &shown, out);
 }
 
-/* At a time, or, if that is NULL, at a freeze */
-static int open_past(banyan *db, uint64_t number, const timestamp *time,
-		     banyan **out)
-{
-	struct view_state past;
-	struct view *now = store_view(db->store);
-	int rc = time ? past_at_time(db->store, now, *time, &past) :
-			past_at_freeze(db->store, now, number, &past);
-	view_unref(now);
-	return rc ? rc : open_view(db, &past, out);
-}
-
 int banyan_view_at_freeze(banyan *db, uint64_t number, banyan **out)
 {
+	struct view_state now;
+	struct view_state past;
 	int rc = handle_check(db);
 	if (rc || !out || db->kind != HANDLE_STORE)
 		return rc ? rc : -EINVAL;
-	return open_past(db, number, NULL, out);
+	store_state(db->store, &now);
+	rc = past_at_freeze(db->store, &now, number, &past);
+	view_unref(now.view);
+	return rc ? rc : open_view(db, &past, out);
+}
+
+int banyan_view_snapshot(banyan *db, const char *name, size_t len, banyan **out)
+{
+	struct view_state now;
+	struct view_state past;
+	int rc = handle_check(db);
+	if (rc || !name || !out || db->kind != HANDLE_STORE)
+		return rc ? rc : -EINVAL;
+	store_state(db->store, &now);
+	rc = past_at_snapshot(db->store, &now, name, len, &past);
+	view_unref(now.view);
+	if (!rc)
+		rc = open_view(db, &past, out);
+	return (int)note_key(db, rc, __func__, name, len);
 }
 
 int banyan_view_at_time(banyan *db, struct banyan_time time, banyan **out)
 {
+	struct view_state now;
+	struct view_state past;
 	int rc = handle_check(db);
 	if (rc || !out || db->kind != HANDLE_STORE || time.nsec >= 1000000000)
 		return rc ? rc : -EINVAL;
-	timestamp stamp = timestamp_of(time);
-	return open_past(db, 0, &stamp, out);
+	store_state(db->store, &now);
+	rc = past_at_time(db->store, &now, timestamp_of(time), &past);
+	view_unref(now.view);
+	return rc ? rc : open_view(db, &past, out);
 }

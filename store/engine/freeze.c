@@ -150,7 +150,8 @@ int freeze_write(struct store *store, struct freeze *f, uint64_t *offset)
 	int rc = log_sync(store->volume->log, NULL);
 	if (rc)
 		return rc;
-	f->number = new_number(store);
+	if (!f->number)
+		f->number = new_number(store);
 	f->durable_to = log_durable_to(store->volume->log);
 	rc = write_freeze(store, f, offset);
 	return rc ? rc : log_sync(store->volume->log, NULL);
@@ -231,6 +232,42 @@ int freeze_all(struct store *store, bool automatic)
 		rc = swap(store, automatic);
 	if (!rc)
 		rc = merge(store);
+	pthread_mutex_unlock(&store->freeze_lock);
+	return rc;
+}
+
+/* With freeze_lock, nothing being frozen. Writers may have been faster, and have
+ * begun an automatic one meanwhile: it has all that this one was to have. */
+static int swap_always(struct store *store, const struct freeze *like)
+{
+	int rc = 0;
+	store_lock(store);
+	if (!store->view->frozen)
+		rc = begin_freeze(store, false);
+	store->next.automatic = like && like->automatic;
+	if (!rc && like) {
+		store->next.number = like->number;
+		store->next.time = like->time;
+	}
+	store_unlock(store);
+	return rc;
+}
+
+int freeze_new(struct store *store, const struct freeze *like, struct freeze *f,
+	       uint64_t *offset)
+{
+	pthread_mutex_lock(&store->freeze_lock);
+	int rc = merge(store);
+	if (!rc)
+		rc = swap_always(store, like);
+	if (!rc)
+		rc = merge(store);
+	if (!rc) {
+		struct view *v = store_view(store);
+		*f = store->last;
+		*offset = v->last_freeze;
+		view_unref(v);
+	}
 	pthread_mutex_unlock(&store->freeze_lock);
 	return rc;
 }

@@ -7,6 +7,13 @@
 
 /* Freeze what there is, whole: for banyan_freeze() and banyan_close() */
 int freeze_all(struct store *store, bool automatic);
+/*
+ * Freeze even if nothing has changed: *f is a freeze of its own, at *offset.
+ * like: it is to have this number (0: the next), time and kind; NULL: somebody
+ * has asked for it now.
+ */
+int freeze_new(struct store *store, const struct freeze *like, struct freeze *f,
+	       uint64_t *offset);
 /* If a table waits to be merged, or is being merged, see it through */
 int freeze_waiting(struct store *store);
 /* With freeze_lock, when no table waits: write the last freeze once more, with

@@ -4,7 +4,9 @@
 #include <errno.h>
 
 #include "engine/freezes.h"
+#include "engine/read_txn.h"
 #include "engine/replay.h"
+#include "engine/snapshot.h"
 
 /* The freeze's tree, with an empty table above it */
 static int begin_at(const struct freeze *f, uint64_t offset,
@@ -21,25 +23,87 @@ static int begin_at(const struct freeze *f, uint64_t offset,
 	return past->view ? 0 : -ENOMEM;
 }
 
-int past_at_freeze(struct store *store, const struct view *now, uint64_t number,
-		   struct view_state *past)
+static void read_now(struct store *store, const struct view_state *now,
+		     struct read_txn *rtxn)
 {
-	struct freeze f;
-	uint64_t offset = now->last_freeze;
-	int rc = freezes_find(store, now->volume, number, &offset, &f);
-	return rc ? rc : begin_at(&f, offset, now->volume, past);
+	read_txn_begin_at(store, now->view, now->seq, rtxn);
+	read_txn_pin(rtxn);
 }
 
-/* The last freeze that has nothing of what came after that time */
+static int begin_snapshot(struct store *store, const struct view_state *now,
+			  const struct snapshot *s, struct view_state *past)
+{
+	struct freeze f;
+	struct volume *volume = now->view->volume;
+	int rc = snapshot_freeze(store, volume, s, &f);
+	return rc ? rc : begin_at(&f, s->offset, volume, past);
+}
+
+int past_at_snapshot(struct store *store, const struct view_state *now,
+		     const char *name, size_t len, struct view_state *past)
+{
+	struct read_txn rtxn;
+	struct snapshot s;
+	read_now(store, now, &rtxn);
+	int rc = snapshots_find(&rtxn.state, name, len, &s);
+	read_txn_end(&rtxn);
+	return rc ? rc : begin_snapshot(store, now, &s, past);
+}
+
+struct numbered {
+	uint64_t number;
+	struct snapshot found;
+};
+
+static int is_numbered(void *arg, const struct snapshot *s)
+{
+	struct numbered *n = arg;
+	if (s->number != n->number)
+		return 0;
+	n->found = *s;
+	n->found.len = 0; /* the name is valid in here only */
+	return 1;
+}
+
+/* One that the chain of freezes does not lead to */
+static int past_at_named(struct store *store, const struct view_state *now,
+			 uint64_t number, struct view_state *past)
+{
+	struct read_txn rtxn;
+	struct numbered n = { .number = number };
+	read_now(store, now, &rtxn);
+	int rc = snapshots_visit(&rtxn.state, is_numbered, &n);
+	read_txn_end(&rtxn);
+	if (rc <= 0)
+		return rc ? rc : -ENOENT;
+	return begin_snapshot(store, now, &n.found, past);
+}
+
+int past_at_freeze(struct store *store, const struct view_state *now,
+		   uint64_t number, struct view_state *past)
+{
+	struct freeze f;
+	struct volume *volume = now->view->volume;
+	uint64_t offset = now->view->last_freeze;
+	int rc = freezes_find(store, volume, number, &offset, &f);
+	if (rc == -ENOENT)
+		return past_at_named(store, now, number, past);
+	return rc ? rc : begin_at(&f, offset, volume, past);
+}
+
+/* The last freeze that has nothing of what came after that time. If the
+ * operations behind it are missing nothing later than itself is known. */
 static int find_before(struct store *store, const struct view *now,
 		       timestamp time, struct freeze *f, uint64_t *offset)
 {
 	struct freeze_walk w;
+	bool gap = false;
 	int rc = freezes_walk(now->volume, now->last_freeze, &w);
-	do {
-		if (!rc)
-			rc = freezes_next(store, &w, f, offset);
-	} while (!rc && f->time > time);
+	while (!rc && !(rc = freezes_next(store, &w, f, offset))) {
+		if (f->time <= time)
+			return gap && f->time < time ? -ENOENT : 0;
+		gap = f->gap;
+	}
 	return rc > 0 ? -ENOENT : rc;
 }
 
@@ -71,17 +135,18 @@ static int replay_until(struct volume *volume, const struct log_position *from,
 	return rc > 0 ? 0 : rc;
 }
 
-int past_at_time(struct store *store, const struct view *now, timestamp time,
-		 struct view_state *past)
+int past_at_time(struct store *store, const struct view_state *now,
+		 timestamp time, struct view_state *past)
 {
 	struct freeze f;
+	struct volume *volume = now->view->volume;
 	uint64_t offset = 0;
-	int rc = find_before(store, now, time, &f, &offset);
+	int rc = find_before(store, now->view, time, &f, &offset);
 	if (!rc)
-		rc = begin_at(&f, offset, now->volume, past);
+		rc = begin_at(&f, offset, volume, past);
 	if (rc)
 		return rc;
-	rc = replay_until(now->volume, &f.replay, time, past);
+	rc = replay_until(volume, &f.replay, time, past);
 	if (rc) {
 		view_unref(past->view);
 		past->view = NULL;

@@ -12,17 +12,25 @@
 #include "engine/store.h"
 
 /*
- * At the freeze with this number. now: a view of the volume, which tells where
- * its past begins. -ENOENT: there is none.
+ * At the freeze with this number, which may be a snapshot that no later freeze
+ * leads to. now: a state in the volume, which tells where its past begins.
+ * -ENOENT: there is none.
  */
-int past_at_freeze(struct store *store, const struct view *now, uint64_t number,
-		   struct view_state *past);
+int past_at_freeze(struct store *store, const struct view_state *now,
+		   uint64_t number, struct view_state *past);
+
+/* At the snapshot with this name. Errors as snapshots_find(), and -EUCLEAN,
+ * -EBADMSG: its freeze is not there. */
+int past_at_snapshot(struct store *store, const struct view_state *now,
+		     const char *name, size_t len, struct view_state *past);
 
 /*
  * After the last operation that came before or at that time. -ENOENT: the first
- * freeze in the file is later. The table is in RAM, beside the limit.
+ * freeze in the file is later, or the operations from the last freeze before
+ * that time to the next one are not in the file. The table is in RAM, beside the
+ * limit.
  */
-int past_at_time(struct store *store, const struct view *now, timestamp time,
-		 struct view_state *past);
+int past_at_time(struct store *store, const struct view_state *now,
+		 timestamp time, struct view_state *past);
 
 #endif

@@ -7,6 +7,8 @@
  *
  *   batch_lock   held while a batch is ended, so that its handle stays for a
  *                close that aborts it
+ *   snapshot_lock  held from the freeze of a snapshot to the row that names it:
+ *                a vacuum must not end, nor begin to read, in between
  *   freeze_lock  one freeze at a time; held during its I/O
  *   write_turn   the one writer: the transaction, the log's end, the counters,
  *                the swap of redo tables; held during an append, never during a
@@ -106,6 +108,7 @@ struct store {
 
 	struct held_table held; /* of the handle that banyan_open() gave */
 
+	pthread_mutex_t snapshot_lock;
 	pthread_mutex_t freeze_lock;
 	struct freeze last; /* the last freeze, under freeze_lock */
 	_Atomic uint64_t freezes; /* its number; written under it */

@@ -198,7 +198,8 @@ void freeze_encode(const struct freeze *f, uint8_t *body)
 	memset(body, 0, FREEZE_BODY_SIZE);
 	put_le64(body, f->number);
 	put_le64(body + 8, f->time);
-	put_le64(body + 16, f->automatic ? 1 : 0);
+	put_le64(body + 16, (f->automatic ? FREEZE_AUTOMATIC : 0) |
+				    (f->gap ? FREEZE_GAP : 0));
 	put_le64(body + 24, f->root.offset);
 	put_le32(body + 32, f->root.length);
 	put_le32(body + 36, f->root.crc);
@@ -241,7 +242,8 @@ bool freeze_decode(struct freeze *f, uint64_t offset, const uint8_t *body,
 	struct freeze d = {
 		.number = get_le64(body),
 		.time = get_le64(body + 8),
-		.automatic = get_le64(body + 16) & 1,
+		.automatic = get_le64(body + 16) & FREEZE_AUTOMATIC,
+		.gap = get_le64(body + 16) & FREEZE_GAP,
 		.root = { .offset = get_le64(body + 24),
 			  .length = get_le32(body + 32),
 			  .crc = get_le32(body + 36) },

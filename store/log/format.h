@@ -182,7 +182,7 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
  * Body of a freeze record
  *   0      8    number: 1, 2, ...
  *   8      8    time, a timestamp
- *   16     8    flags: 1 automatic
+ *   16     8    flags: 1 automatic, 2 gap
  *   24     8    offset of the root node; 0: the empty tree
  *   32     4    its length
  *   36     4    its CRC-32C
@@ -200,10 +200,16 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
  */
 #define FREEZE_BODY_SIZE 120u
 
+#define FREEZE_AUTOMATIC 1u
+#define FREEZE_GAP 2u
+
 struct freeze {
 	uint64_t number;
 	timestamp time;
 	bool automatic;
+	/* Operations between the freeze before it and this one are not in
+	 * the file */
+	bool gap;
 	struct node_ref root;
 	unsigned height;
 	struct log_position replay;

@@ -8,6 +8,7 @@
  *   XATTR   04, id, name              an extended attribute
  *   EXTENT  05, id, offset            a run of bytes of a long value
  *   ORPHAN  06, id                    a Data without a key, to be swept
+ *   SNAPSHOT 07, name                 a freeze that has a name
  *
  * Ids and offsets are big-endian, so that the rows of one space, Data or value
  * are neighbours, in order.
@@ -31,6 +32,7 @@ enum row_type {
 	ROW_XATTR = 4,
 	ROW_EXTENT = 5,
 	ROW_ORPHAN = 6,
+	ROW_SNAPSHOT = 7,
 };
 
 #define ROW_ID_LEN 9u /* a type and an id */
@@ -105,6 +107,14 @@ static inline void row_key_extent(struct row_key *k, uint64_t id,
 static inline void row_key_orphan(struct row_key *k, uint64_t id)
 {
 	row_key_id(k, ROW_ORPHAN, id);
+}
+
+static inline void row_key_snapshot(struct row_key *k, const char *name,
+				    size_t len)
+{
+	k->bytes[0] = ROW_SNAPSHOT;
+	k->len = 1;
+	row_key_add(k, name, len);
 }
 
 /* Does this row's key begin with the type and id of k? */

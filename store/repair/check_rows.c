@@ -10,6 +10,7 @@
 #include "repair/row_text.h"
 #include "repair/verify.h"
 #include "engine/read_txn.h"
+#include "engine/snapshot.h"
 #include "model/xattr.h"
 
 /* ---- nodes ------------------------------------------------------------ */
@@ -109,6 +110,7 @@ int check_tree(struct checker *k, struct store *store)
 
 struct rows {
 	struct checker *k;
+	struct store *store;
 	const struct state *s;
 	struct verifier verifier;
 	struct id_set owners; /* ids of Datas */
@@ -436,9 +438,24 @@ static int check_extent(struct rows *r, const uint8_t *key, size_t len,
 	return extent_row_decode(&e, value, value_len);
 }
 
+/* Its tree was read with all that is in the log */
+static int check_snapshot(struct rows *r, const uint8_t *key, size_t len,
+			  const uint8_t *value, size_t value_len)
+{
+	struct snapshot s;
+	struct freeze f;
+	int rc = snapshot_decode(&s, key, len, value, value_len);
+	if (rc)
+		return rc;
+	rc = snapshot_freeze(r->store, r->store->volume, &s, &f);
+	return is_damage(rc) ? 0 : rc; /* which was reported */
+}
+
 static int check_row(struct rows *r, const uint8_t *key, size_t len,
 		     const uint8_t *value, size_t value_len)
 {
+	if (len && key[0] == ROW_SNAPSHOT)
+		return check_snapshot(r, key, len, value, value_len);
 	if (len < ROW_ID_LEN)
 		return -EUCLEAN;
 	switch (key[0]) {
@@ -545,6 +562,7 @@ int check_rows(struct checker *k, struct store *store)
 		return -ENOMEM;
 	read_txn_begin_pinned(store, &rtxn);
 	r->k = k;
+	r->store = store;
 	r->s = &rtxn.state;
 	r->verifier.file = store->volume->file;
 	r->next_id = atomic_load(&store->next_id);

@@ -75,6 +75,11 @@ void text_data(const struct state *s, uint64_t id, struct buf *text)
 void text_row(const struct state *s, const uint8_t *key, size_t len,
 	      struct buf *text)
 {
+	if (len > 1 && key[0] == ROW_SNAPSHOT) {
+		text_add(text, "snapshot ");
+		buf_add(text, key + 1, len - 1);
+		return;
+	}
 	if (len < ROW_ID_LEN) {
 		text_add(text, len && key[0] > ROW_ORPHAN ? "the last row" :
 							    "the first row");

@@ -416,6 +416,143 @@ what_the_kernel_forgets_is_closed() {
 
 is_sound() { "$BANYAN" check "$DB" >"$T/check" 2>&1 || fail "$(cat "$T/check")"; }
 
+# ---- snapshots -----------------------------------------------------------------------
+
+mkdir_takes_one_and_rmdir_drops_it() {
+	new_db
+	mount_db
+	make_tree
+	local s=$DIR/.banyan/snapshots
+	same "" "$(ls "$s")"
+	rm -rf "$T/then"
+	cp -a "$DIR/." "$T/then"
+	mkdir "$s/x"
+	same x "$(ls "$s")"
+	same x "$("$BANYAN" snapshots "$DB" | awk 'NR > 1 { print $1 }')"
+	rm -rf "$DIR/d" "$DIR/many"
+	echo two >"$DIR/f"
+	compare "$T/then" "$s/x"
+	says "File exists" mkdir "$s/x"
+	# the command goes through the mount
+	"$BANYAN" snapshot "$DB" y
+	same two "$(cat "$s/y/f")"
+	same "x y" "$(ls "$s" | xargs)"
+	"$BANYAN" snapshot "$DIR" z
+	same "x y z" "$(ls "$s" | xargs)"
+	rmdir "$s/x"
+	same "y z" "$(ls "$s" | xargs)"
+	says "No such file" ls "$s/x"
+	says "No such file" rmdir "$s/x"
+	mkdir "$s/x"
+	same two "$(cat "$s/x/f")"
+	refuses test -e "$s/x/d"
+	umount_db
+	is_sound
+}
+
+mv_renames_one() {
+	new_db
+	mount_db
+	echo one >"$DIR/f"
+	local s=$DIR/.banyan/snapshots
+	mkdir "$s/a"
+	echo two >"$DIR/f"
+	mkdir "$s/b"
+	cd "$s/a"
+	mv "$s/a" "$s/c"
+	same one "$(cat "$s/c/f")"
+	same one "$(cat f)"
+	same "$s/c" "$(pwd -P)"
+	says "No such file" ls "$s/a"
+	says "File exists" mv -T "$s/c" "$s/b"
+	says "Read-only" mv "$s/c" "$s/b"
+	says "Read-only" mv "$s/c" "$DIR/x"
+	says "Read-only" mv "$s/c" "$DIR/.banyan/at/"
+	says "not permitted" mv "$DIR/f" "$s/"
+	says "not permitted" touch "$s/x"
+	same "b c" "$(ls "$s" | xargs)"
+	mv "$s/b" "$s/a"
+	same two "$(cat "$s/a/f")"
+	"$BANYAN" snapshot --rename=d "$DB" c || true
+	cd /
+	umount_db
+	is_sound
+}
+
+a_dropped_one_stays_for_who_is_in_it() {
+	new_db
+	mount_db
+	echo one >"$DIR/f"
+	local s=$DIR/.banyan/snapshots
+	mkdir "$s/a"
+	exec 5<"$s/a/f"
+	rmdir "$s/a"
+	echo two >"$DIR/f"
+	mkdir "$s/a"
+	drop_caches || true
+	same one "$(cat <&5)"
+	exec 5<&-
+	same two "$(cat "$s/a/f")"
+	umount_db
+}
+
+a_snapshot_outlives_vacuums() {
+	new_db
+	mount_db
+	make_tree
+	local s=$DIR/.banyan/snapshots
+	rm -rf "$T/then"
+	cp -a "$DIR/." "$T/then"
+	mkdir "$s/x"
+	rm -rf "$DIR"/*
+	cd "$s/x/d"
+	exec 5<"$s/x/large"
+	for _ in 1 2; do
+		"$BANYAN" vacuum "$DB" >/dev/null
+		drop_caches || true
+		cmp "$T/then/large" - <&5
+		same g "$(cat g)"
+		exec 5<"$s/x/large"
+		compare "$T/then" "$s/x"
+	done
+	exec 5<&-
+	cd /
+	# everything is back
+	cp -a "$s/x/." "$DIR"
+	compare "$T/then" "$DIR"
+	umount_db
+	is_sound
+}
+
+many_snapshots_are_listed() {
+	new_db
+	mount_db
+	local s=$DIR/.banyan/snapshots i
+	for i in $(seq 300); do
+		echo "$i" >"$DIR/f"
+		mkdir "$s/$i"
+	done
+	same 300 "$(ls -l "$s" | grep -c ^d)"
+	for i in $(seq 1 7 300); do
+		same "$i" "$(cat "$s/$i/f")"
+	done
+	ls "$s" | while read -r i; do rmdir "$s/$i"; done
+	same "" "$(ls "$s")"
+	umount_db
+	is_sound
+}
+
+rm_does_not_drop_what_has_files() {
+	new_db
+	mount_db
+	echo one >"$DIR/f"
+	mkdir "$DIR/.banyan/snapshots/x"
+	rm -rf "$DIR/.banyan" 2>/dev/null || true
+	rm -rf "$DIR"/* "$DIR/.banyan/snapshots/x" 2>/dev/null || true
+	same one "$(cat "$DIR/.banyan/snapshots/x/f")"
+	umount_db
+}
+
 # ---- vacuum --------------------------------------------------------------------------
 
 a_vacuum_ends_it_and_lets_the_old_file_go() {
@@ -537,6 +674,12 @@ for test in \
 	it_can_be_read_in_a_read_only_mount \
 	many_trees_can_be_open \
 	what_the_kernel_forgets_is_closed \
+	mkdir_takes_one_and_rmdir_drops_it \
+	mv_renames_one \
+	a_dropped_one_stays_for_who_is_in_it \
+	a_snapshot_outlives_vacuums \
+	many_snapshots_are_listed \
+	rm_does_not_drop_what_has_files \
 	a_vacuum_ends_it_and_lets_the_old_file_go \
 	status_is_read_whole_by_everything \
 	status_tells_of_vacuums \

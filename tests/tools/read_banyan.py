@@ -6,6 +6,7 @@
     read_banyan.py get FILE KEY       the value of a key
     read_banyan.py attrs FILE KEY     its extended attributes, as NAME HEX
     read_banyan.py times FILE KEY     its times, in nanoseconds since 1970
+    read_banyan.py snapshots FILE     each snapshot: freeze, keys, name
     read_banyan.py verify FILE        read and check everything in the file
     read_banyan.py export FILE DIR    write all keys as files into a new DIR
 
@@ -37,7 +38,8 @@ ID_MAX = (1 << 63) - 1
 U64 = (1 << 64) - 1
 
 OPERATION, EXTENT_RECORD, NODES, FREEZE, MARK = 1, 2, 3, 4, 5
-NAME, DATA, LINK, XATTR, EXTENT, ORPHAN = (bytes([n]) for n in range(1, 7))
+NAME, DATA, LINK, XATTR, EXTENT, ORPHAN, SNAPSHOT = \
+    (bytes([n]) for n in range(1, 8))
 
 # The types of stat(2), by mode >> 12, with the letters of find(1)
 TYPES = {0o01: "p", 0o02: "c", 0o04: "d", 0o06: "b", 0o10: "f", 0o12: "l",
@@ -792,6 +794,24 @@ class State:
                               min(CHUNK, extent.whole - begin), sums[i])
             yield chunk[max(0, extent.start - begin):stop - begin]
 
+    # -- snapshots
+
+    def snapshot(self, name, value, where):
+        """The freeze that a SNAPSHOT row names."""
+        self.check_name(0, name, where)
+        p = Parser(value, where)
+        number, offset = p.varint(1, ID_MAX - 1), p.varint(0, ID_MAX - 1)
+        p.end()
+        record = self.log.record_at(offset) if offset % 8 == 0 else None
+        if not record or not FreezeBody.valid(record) or \
+                FreezeBody(record).number != number:
+            p.fail("there is no freeze %d at %d" % (number, offset))
+        return FreezeBody(record)
+
+    def snapshots(self):
+        for key, value, where in self.rows(SNAPSHOT, bytes([8])):
+            yield key[1:], self.snapshot(key[1:], value, where)
+
     def attribute(self, value, where):
         p = Parser(value, where)
         form = p.u8()
@@ -831,6 +851,7 @@ class Verifier:
         self.spaces_in, self.orphans, self.extents = {}, set(), {}
         self.keys = self.live = self.bytes = self.attributes = 0
         self.attribute_ids = {}
+        self.snapshots = 0
 
     def run(self):
         self.check_log()
@@ -882,6 +903,10 @@ class Verifier:
 
     def check_row(self, key, value, where):
         kind, rest = key[:1], key[9:]
+        if kind == SNAPSHOT:
+            self.state.snapshot(key[1:], value, where)
+            self.snapshots += 1
+            return
         if not NAME <= kind <= ORPHAN:
             return
         number = int.from_bytes(key[1:9], "big")
@@ -981,11 +1006,12 @@ class Verifier:
         state = self.state
         ignored = self.log.size - state.end[0]
         return "records %d, freeze %d, redo %d, keys %d, datas %d, " \
-            "attributes %d, bytes %d, end %d, ignored %d, torn nodes %d" % (
+            "attributes %d, bytes %d, end %d, ignored %d, torn nodes %d, " \
+            "snapshots %d" % (
                 self.records, state.freeze.number,
                 sum(r.kind == OPERATION for r in state.records), self.keys,
                 len(self.datas), self.attributes, self.bytes, state.end[0],
-                ignored, self.torn)
+                ignored, self.torn, self.snapshots)
 
 
 # ---- export -----------------------------------------------------------------
@@ -1102,6 +1128,11 @@ def do_times(state, key):
         print(name, since_1970(getattr(data, name)))
 
 
+def do_snapshots(state):
+    for name, freeze in state.snapshots():
+        print(freeze.number, freeze.keys, quote(name))
+
+
 def do_verify(state):
     verifier = Verifier(state)
     verifier.run()
@@ -1115,6 +1146,7 @@ def do_export(state, target):
 def main(args):
     commands = {"list": (do_list, 2), "get": (do_get, 3),
                 "attrs": (do_attrs, 3), "times": (do_times, 3),
+                "snapshots": (do_snapshots, 2),
                 "verify": (do_verify, 2), "export": (do_export, 3)}
     if args[:2] == ["list", "-0"]:
         del args[1]

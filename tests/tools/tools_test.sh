@@ -87,7 +87,7 @@ test_help()
 	is "help help, too" "$(banyan help)" "$(banyan help help)"
 	all=$(banyan help)
 	for command in create put get ls ln mv rm mkdir import export stat \
-		freeze freezes diff check vacuum mount umount; do
+		freeze freezes snapshot snapshots diff check vacuum mount umount; do
 		like "help lists $command" ".*  $command .*" "$all"
 		like "$command has help of its own" \
 			"Usage: banyan $command .*" "$(banyan $command --help)"
@@ -101,7 +101,7 @@ test_help()
 	done
 	is "no line of help is wider than 80" "" \
 		"$( (banyan help; for command in put ls stat mount check get \
-			export freezes diff vacuum; do
+			export freezes snapshot snapshots diff vacuum; do
 			banyan help $command; done) | grep -E '.{81}')"
 	refuses "an unknown command is misuse" 2 \
 		"banyan: 'cut' is not a command.*" cut
@@ -545,7 +545,7 @@ test_past()
 		check --at=99 notes.banyan
 	refuses "a missing file is still one" 1 \
 		"banyan: none.banyan: no such file .*" ls --at=1 none.banyan
-	for now in 0 -1 +1 ' 1' 1x '' 99999999999999999999; do
+	for now in 0 '' 99999999999999999999; do
 		refuses "'$now' is not the number of a freeze" 2 \
 			"banyan: ls: '.*' is (not|neither) the number .*" \
 			ls --at="$now" notes.banyan
@@ -553,6 +553,53 @@ test_past()
 	refuses "a salvage takes what it can get" 2 \
 		"banyan: check: --at does not go with --salvage" \
 		check --at=1 --salvage saved.banyan notes.banyan
+}
+
+test_snapshots()
+{
+	local name
+	fresh
+	echo one | banyan put notes.banyan a
+	gives "a snapshot is taken" 0 "" snapshot notes.banyan monday
+	echo two | banyan put notes.banyan a
+	gives "and one with the name of a day" 0 "" \
+		snapshot notes.banyan 2026-01-01
+	banyan rm notes.banyan a
+	like "snapshots has a heading" "FREEZE  TIME +KEYS +LIVE BYTES  NAME" \
+		"$(banyan snapshots notes.banyan | head -n 1)"
+	is "and lists them by name" "$(lines 2026-01-01 monday)" \
+		"$(banyan snapshots notes.banyan | sed 1d | awk '{ print $NF }')"
+	gives "get --at takes a name" 0 one get --at=monday notes.banyan a
+	gives "@ makes a name of it" 0 two get --at=@2026-01-01 notes.banyan a
+	gives "the number of the freeze is the same" 0 one get notes.banyan a \
+		--at="$(banyan snapshots notes.banyan | awk '/monday/ { print $1 }')"
+	gives "diff takes two" 0 "~ a" diff notes.banyan monday @2026-01-01
+	gives "ls takes one" 0 a ls --at=@monday notes.banyan
+	gives "it can be renamed" 0 "" snapshot -r 'week 1' notes.banyan monday
+	gives "and is read under its new name" 0 one \
+		get --at='week 1' notes.banyan a
+	refuses "not under its old one" 1 \
+		"banyan: notes.banyan: has no snapshot 'monday' .*" \
+		get --at=monday notes.banyan a
+	refuses "what exists is not taken again" 1 \
+		"banyan: notes.banyan: there is a snapshot 'week 1' already" \
+		snapshot notes.banyan 'week 1'
+	refuses "nor renamed onto" 1 \
+		"banyan: notes.banyan: there is a snapshot 'week 1' already" \
+		snapshot --rename='week 1' notes.banyan 2026-01-01
+	for name in '' . .. a/b "$(printf 'n%.0s' {1..256})"; do
+		refuses "no name is taken (${#name})" 1 \
+			"banyan: notes.banyan: '.*' is no name for a snapshot: .*" \
+			snapshot notes.banyan "$name"
+	done
+	refuses "drop and rename are two things" 2 \
+		"banyan: snapshot: --drop and --rename do not go together" \
+		snapshot -d -r b notes.banyan a
+	gives "it can be dropped" 0 "" snapshot --drop notes.banyan 'week 1'
+	refuses "once" 1 "banyan: notes.banyan: has no snapshot 'week 1' .*" \
+		snapshot --drop notes.banyan 'week 1'
+	like "the file is sound" "notes.banyan: sound .*" \
+		"$(banyan check notes.banyan 2>&1)"
 }
 
 # Moments between freezes
@@ -587,16 +634,22 @@ test_times()
 	is "as a list of files" "s/b" \
 		"$(banyan diff -0 notes.banyan "$then" | tr '\0' '\n')"
 	refuses "before the first freeze there is nothing" 1 \
-		"banyan: notes.banyan: its past begins later .*" \
+		"banyan: notes.banyan: has nothing of that time .*" \
 		diff notes.banyan 2001-01-01
 	refuses "a freeze that there is not" 1 \
 		"banyan: notes.banyan: has no freeze 99 .*" diff notes.banyan 99
 	refuses "the future is not known" 2 \
 		"banyan: get: '2100-01-01' is in the future" \
 		get --at=2100-01-01 notes.banyan a
-	for then in 2026-13-01 2026-01-01x 12:00 yesterday '2026-01-01T10:00 MOON'; do
-		refuses "'$then' is no time" 2 "banyan: ls: '.*' is neither .*" \
+	for then in 2026-13-01 2026-01-01x 12:00 yesterday \
+		'2026-01-01T10:00 MOON' -1 +1 ' 1' 1x; do
+		refuses "'$then' is no time, but might be a snapshot" 1 \
+			"banyan: notes.banyan: has no snapshot '.*" \
 			ls --at="$then" notes.banyan
+	done
+	for then in '' . .. a/b @ @.; do
+		refuses "'$then' is no name either" 2 \
+			"banyan: ls: '.*' is neither .*" ls --at="$then" notes.banyan
 	done
 }
 
@@ -1562,6 +1615,7 @@ test_rm
 test_mkdir
 test_stat
 test_freezes
+test_snapshots
 test_past
 test_times
 test_completion

@@ -68,6 +68,14 @@ static inline int call_freeze_visit(void *arg,
 	return 0;
 }
 
+static inline int call_snapshot_visit(void *arg,
+				      const struct banyan_snapshot_info *info)
+{
+	(void)arg;
+	(void)info;
+	return 0;
+}
+
 static inline int call_diff_visit(void *arg, const struct banyan_change *change)
 {
 	(void)arg;
@@ -78,6 +86,7 @@ static inline int call_diff_visit(void *arg, const struct banyan_change *change)
 CALL(view, banyan_view(s->db, &handle))
 CALL(diff, banyan_diff(s->db, s->db, call_diff_visit, NULL))
 CALL(view_at_freeze, banyan_view_at_freeze(s->db, 1, &handle))
+CALL(view_snapshot, banyan_view_snapshot(s->db, "s", 1, &handle))
 CALL(view_at_time, banyan_view_at_time(s->db, future, &handle))
 CALL(search, banyan_search(s->space, "k", 1, &data, NULL))
 CALL(insert, banyan_insert(s->space, "new", 3, &make, &data, NULL))
@@ -116,8 +125,13 @@ CALL(walk, banyan_walk(s->db, "", NULL, true, call_visit, NULL))
 CALL(begin, banyan_begin(s->db, &handle))
 CALL(sync, banyan_sync(s->db))
 CALL(freeze, banyan_freeze(s->db))
-CALL(vacuum, banyan_vacuum(s->db, NULL, NULL))
+CALL(vacuum,
+     (banyan_snapshot_drop(s->db, "s", 1), banyan_vacuum(s->db, NULL, NULL)))
 CALL(freezes, banyan_freezes(s->db, call_freeze_visit, NULL))
+CALL(snapshot, banyan_snapshot(s->db, "new", 3))
+CALL(snapshot_drop, banyan_snapshot_drop(s->db, "s", 1))
+CALL(snapshot_rename, banyan_snapshot_rename(s->db, "s", 1, "t", 1))
+CALL(snapshots, banyan_snapshots(s->db, call_snapshot_visit, NULL))
 CALL(get_stat, banyan_get_stat(s->db, &stat))
 
 #undef CALL
@@ -133,21 +147,55 @@ static const struct call {
 	const char *name;
 	int64_t (*run)(const struct subject *s);
 } all_calls[] = {
-	ENTRY(view),	     ENTRY(diff),	    ENTRY(view_at_freeze),
-	ENTRY(view_at_time), ENTRY(search),	    ENTRY(insert),
-	ENTRY(insert_data),  ENTRY(insert_unnamed), ENTRY(delete),
-	ENTRY(move),	     ENTRY(parent),	    ENTRY(get_attr),
-	ENTRY(set_attr),     ENTRY(read),	    ENTRY(fetch),
-	ENTRY(write),	     ENTRY(truncate),	    ENTRY(punch),
-	ENTRY(clone),	     ENTRY(seek_data),	    ENTRY(seek_hole),
-	ENTRY(get_xattr),    ENTRY(set_xattr),	    ENTRY(list_xattr),
-	ENTRY(remove_xattr), ENTRY(scan),	    ENTRY(next),
-	ENTRY(entry_data),   ENTRY(seek),	    ENTRY(find),
-	ENTRY(put),	     ENTRY(put_data),	    ENTRY(get),
-	ENTRY(remove),	     ENTRY(alias),	    ENTRY(rename),
-	ENTRY(make_space),   ENTRY(walk),	    ENTRY(begin),
-	ENTRY(sync),	     ENTRY(freeze),	    ENTRY(freezes),
-	ENTRY(vacuum),	     ENTRY(get_stat),
+	ENTRY(view),
+	ENTRY(diff),
+	ENTRY(view_at_freeze),
+	ENTRY(view_at_time),
+	ENTRY(search),
+	ENTRY(insert),
+	ENTRY(insert_data),
+	ENTRY(insert_unnamed),
+	ENTRY(delete),
+	ENTRY(move),
+	ENTRY(parent),
+	ENTRY(get_attr),
+	ENTRY(set_attr),
+	ENTRY(read),
+	ENTRY(fetch),
+	ENTRY(write),
+	ENTRY(truncate),
+	ENTRY(punch),
+	ENTRY(clone),
+	ENTRY(seek_data),
+	ENTRY(seek_hole),
+	ENTRY(get_xattr),
+	ENTRY(set_xattr),
+	ENTRY(list_xattr),
+	ENTRY(remove_xattr),
+	ENTRY(scan),
+	ENTRY(next),
+	ENTRY(entry_data),
+	ENTRY(seek),
+	ENTRY(find),
+	ENTRY(put),
+	ENTRY(put_data),
+	ENTRY(get),
+	ENTRY(remove),
+	ENTRY(alias),
+	ENTRY(rename),
+	ENTRY(make_space),
+	ENTRY(walk),
+	ENTRY(begin),
+	ENTRY(sync),
+	ENTRY(freeze),
+	ENTRY(freezes),
+	ENTRY(vacuum),
+	ENTRY(get_stat),
+	ENTRY(snapshot),
+	ENTRY(snapshot_drop),
+	ENTRY(snapshot_rename),
+	ENTRY(snapshots),
+	ENTRY(view_snapshot),
 };
 
 #undef ENTRY
@@ -160,6 +208,7 @@ static inline void subject_make(banyan *db)
 	put(db, "space/k", "in it");
 	banyan_data *d = find(db, "file");
 	OK(banyan_set_xattr(d, "user.x", "x", 1, 0));
+	OK(banyan_snapshot(db, "s", 1));
 	banyan_release(d, 1);
 }
 

@@ -620,6 +620,10 @@ static const struct kind {
 	{ "banyan_sync", 0, -EINVAL },
 	{ "banyan_freeze", -EROFS, -EINVAL },
 	{ "banyan_vacuum", -EROFS, -EINVAL },
+	{ "banyan_view_snapshot", -EINVAL, -EINVAL },
+	{ "banyan_snapshot", -EROFS, -EINVAL },
+	{ "banyan_snapshot_drop", -EROFS, -EINVAL },
+	{ "banyan_snapshot_rename", -EROFS, -EINVAL },
 };
 
 static const struct kind *kind_of(const char *name)
