@@ -35,6 +35,7 @@ struct names {
 	struct names *before, *after; /* in the list of all */
 	struct name *name;
 	size_t count, room;
+	int error; /* that comes behind the names */
 };
 
 struct directory {
@@ -320,9 +321,9 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	int rc = buffer ? 0 : -ENOMEM;
 
 	pthread_mutex_lock(&h->lock);
-	if (!rc && !offset) {
+	if (!offset) {
 		l->count = 0;
-		rc = d->collect(h->fs, l);
+		l->error = d->collect(h->fs, l);
 	}
 	while (!rc &&
 	       (n = put(req, d, l, at, buffer + used, size - used, plus)) &&
@@ -330,6 +331,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		used += n;
 		at++;
 	}
+	if (!rc && !used && size)
+		rc = l->error;
 	pthread_mutex_unlock(&h->lock);
 	if (rc)
 		fs_reply_error(req, rc);

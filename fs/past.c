@@ -6,7 +6,7 @@
  *   use       of a view: shared by requests, exclusive to open and close it
  *   lock      the trees, their nodes, and references
  *
- * Whoever holds `use` shared may take `lock`, but not `opening`.
+ * Whoever holds `use` shared may take `lock`, but not `opening`, nor `use` again.
  */
 #include "past.h"
 
@@ -101,6 +101,18 @@ static bool is_same(const struct moment *a, const struct moment *b)
 	       a->time.nsec == b->time.nsec;
 }
 
+/* Readers that follow each other closely do not keep the others waiting */
+static void use_init(pthread_rwlock_t *use)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(
+		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(use, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 /* With the lock held: the view of a moment, new if need be. NULL: no memory. */
 static struct view *view_get(struct past *p, const struct moment *moment)
 {
@@ -113,7 +125,7 @@ static struct view *view_get(struct past *p, const struct moment *moment)
 		if (!v)
 			return NULL;
 		v->moment = *moment;
-		pthread_rwlock_init(&v->use, NULL);
+		use_init(&v->use);
 		v->next = p->views;
 		p->views = v;
 	}

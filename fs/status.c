@@ -176,6 +176,8 @@ static void put_vacuum(struct text *t, const struct fs *fs)
 		if (!t->json)
 			put_word(t, "vacuum error", "",
 				 banyan_strerror(r.error));
+		put_bytes(t, "vacuum needs", "vacuum_needed", r.needed);
+		put_bytes(t, "vacuum has", "vacuum_free", r.room);
 	}
 	if (r.trim) {
 		put_word(t, "last fstrim", "fstrim", r.trim);

@@ -513,6 +513,8 @@ void vacuum_get(struct vacuum *v, struct vacuum_report *r)
 		r->after = v->last.after;
 	} else if (v->state == FAILED) {
 		r->error = v->last.error;
+		r->needed = v->last.needed;
+		r->room = v->last.room;
 	}
 	pthread_mutex_unlock(&v->lock);
 }

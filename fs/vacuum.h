@@ -62,6 +62,8 @@ struct vacuum_report {
 	uint64_t done, total; /* bytes, while it runs */
 	uint64_t before, after; /* bytes of the file, if it is done */
 	int error; /* if it has failed; negative */
+	uint64_t needed,
+		room; /* bytes, if it has failed: for it, on the disk */
 	/* Of the last FITRIM, if it came to no vacuum: a word that says why, and
 	 * when that was. NULL: there was none. */
 	const char *trim;
