@@ -56,7 +56,7 @@ struct past_node {
 	uint64_t id; /* of the Data */
 	uint64_t parent_ino;
 	uint64_t generation;
-	uint64_t holds; /* of the kernel */
+	uint64_t holds; /* of the kernel, and of requests */
 	_Atomic(banyan_data *) data; /* held; NULL: not yet, in this view */
 	char path[]; /* by which it can be found */
 };
@@ -594,7 +594,8 @@ static int find_again(struct past_node *n, banyan_data **data)
 	return 0;
 }
 
-int past_begin(struct past_node *n, banyan_data **data)
+/* With `use` of the view, which is awake */
+static int begin(struct past_node *n, banyan_data **data)
 {
 	struct past *p = n->tree->past;
 	struct view *v = n->tree->view;
@@ -620,9 +621,26 @@ int past_begin(struct past_node *n, banyan_data **data)
 	return rc;
 }
 
+int past_begin(struct past_node *n, banyan_data **data)
+{
+	struct past *p = n->tree->past;
+	int rc;
+
+	/* After the answer, which comes before past_end(), the kernel may forget
+	 * the node */
+	pthread_mutex_lock(&p->lock);
+	n->holds++;
+	pthread_mutex_unlock(&p->lock);
+	rc = begin(n, data);
+	if (rc)
+		past_drop(n);
+	return rc;
+}
+
 void past_end(struct past_node *n)
 {
 	pthread_rwlock_unlock(&n->tree->view->use);
+	past_drop(n);
 }
 
 int past_add(struct past_node *parent, const char *name, banyan_data *data,

@@ -74,8 +74,9 @@ uint64_t past_root_ino(const struct moment *moment);
 /* The handlers of nodes */
 void past_ops(const struct fs *fs, struct fuse_lowlevel_ops *ops);
 
-/* The Data of a node, valid until past_end(). -ESTALE: it is not there any more;
- * or why it cannot be found. */
+/* The Data of a node; it and the node are valid until past_end(), even if the
+ * kernel forgets them. -ESTALE: it is not there any more; or why it cannot be
+ * found. */
 int past_begin(struct past_node *node, banyan_data **data);
 void past_end(struct past_node *node);
 

@@ -37,7 +37,7 @@ struct workers {
 	void (*ended)(void *arg);
 	void *arg;
 	atomic_uint running;
-	unsigned started;
+	unsigned started, threads;
 	struct worker worker[];
 };
 
@@ -101,6 +101,8 @@ int workers_start(struct fuse_session *session, unsigned threads,
 	w->session = session;
 	w->ended = ended;
 	w->arg = arg;
+	w->threads = threads;
+	*out = w;
 	atomic_store(&w->running, threads);
 	while (w->started < threads && !rc) {
 		struct worker *one = &w->worker[w->started];
@@ -111,6 +113,7 @@ int workers_start(struct fuse_session *session, unsigned threads,
 			w->started++;
 	}
 	if (!w->started) {
+		*out = NULL;
 		free(w);
 		return -rc;
 	}
@@ -119,7 +122,6 @@ int workers_start(struct fuse_session *session, unsigned threads,
 	    atomic_fetch_sub(&w->running, threads - w->started) ==
 		    threads - w->started)
 		ended(arg);
-	*out = w;
 	return 0;
 }
 
@@ -127,7 +129,7 @@ uint64_t workers_served(const struct workers *w)
 {
 	uint64_t n = 0;
 
-	for (unsigned i = 0; i < w->started; i++)
+	for (unsigned i = 0; i < w->threads; i++)
 		n += atomic_load_explicit(&w->worker[i].served,
 					  memory_order_relaxed);
 	return n;
