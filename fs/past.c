@@ -513,7 +513,7 @@ int past_enter(struct past *p, const struct hidden_node *dir, const char *name,
 	banyan_data *data;
 	int rc = find_tree(p, dir, name, resolve, &root);
 
-	if (rc)
+	if (!root)
 		return rc;
 	rc = past_begin(root, &data);
 	if (!rc) {
