@@ -554,8 +554,11 @@ void hidden_free(struct hidden *h)
 {
 	if (!h)
 		return;
-	while (h->open)
-		names_free(h, h->open);
+	for (struct names *l = h->open, *after; l; l = after) {
+		after = l->after;
+		free(l->name);
+		free(l);
+	}
 	status_free();
 	pthread_mutex_destroy(&h->lock);
 	free(h);

@@ -384,7 +384,20 @@ static void tree_detach(struct past *p, struct tree *t)
 	*at = t->next;
 	t->next = NULL;
 	t->dir = NULL;
-	p->names++;
+}
+
+/* With the nodes that are left. Nothing refers to it. */
+static void tree_free(struct tree *t)
+{
+	release_nodes(t);
+	for (size_t i = 0; i < t->buckets; i++)
+		for (struct past_node *n = t->bucket[i], *next; n; n = next) {
+			next = n->next;
+			free(n);
+		}
+	free(t->bucket);
+	free(t->name);
+	free(t);
 }
 
 /* A tree without nodes is freed. Returns its view if that is to be freed. */
@@ -399,41 +412,48 @@ static struct view *tree_put(struct past *p, struct tree *t)
 	while (*at != t)
 		at = &(*at)->sibling;
 	*at = t->sibling;
-	free(t->bucket);
-	free(t->name);
-	free(t);
+	tree_free(t);
 	return view_put(p, v);
 }
 
-/* A new tree, with its root. NULL: no memory. */
-static struct past_node *tree_new(struct past *p, const struct hidden_node *dir,
-				  const char *name, const struct moment *moment)
+/* A new tree, without a node. NULL: no memory. */
+static struct tree *tree_new(struct past *p, const struct hidden_node *dir,
+			     const char *name, const struct moment *moment)
 {
-	struct tree *t = calloc(1, sizeof(*t)), **at;
-	struct past_node *root = NULL;
+	struct tree *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
 	t->past = p;
 	t->name = strdup(name);
 	if (t->name)
-		root = node_new(t, NULL, "", BANYAN_ROOT_ID);
-	if (root)
 		t->view = view_get(p, moment);
 	if (!t->view) {
-		free(root);
-		free(t->bucket);
 		free(t->name);
 		free(t);
 		return NULL;
 	}
-	root->head.ino = past_root_ino(moment);
-	root->parent_ino = dir->ino;
 	t->dir = dir;
 	t->sibling = t->view->trees;
 	t->view->trees = t;
-	at = tree_place(p, dir, name);
-	*at = t;
+	*tree_place(p, dir, name) = t;
+	return t;
+}
+
+/* The root of a tree, which the kernel may have forgotten while it knows others.
+ * NULL: no memory. */
+static struct past_node *tree_root(struct tree *t,
+				   const struct hidden_node *dir)
+{
+	struct past_node *root = node_find(t, BANYAN_ROOT_ID);
+
+	if (root)
+		return root;
+	root = node_new(t, NULL, "", BANYAN_ROOT_ID);
+	if (root) {
+		root->head.ino = past_root_ino(&t->view->moment);
+		root->parent_ino = dir->ino;
+	}
 	return root;
 }
 
@@ -455,41 +475,7 @@ static void forget(struct hidden_node *node, uint64_t times)
 	view_free(p, v);
 }
 
-/* ---- entering ------------------------------------------------------------ */
-
-/*
- * The root of the tree of a name, with a hold for the kernel. If what names lead
- * to changes while the moment is looked up, it is looked up again.
- */
-static int find_tree(struct past *p, const struct hidden_node *dir,
-		     const char *name, past_resolve *resolve,
-		     struct past_node **root)
-{
-	struct moment moment = { 0 };
-	uint64_t names = UINT64_MAX;
-	int rc = 0;
-
-	*root = NULL;
-	while (!rc && !*root) {
-		struct tree *t;
-
-		pthread_mutex_lock(&p->lock);
-		t = *tree_place(p, dir, name);
-		if (t)
-			*root = node_find(t, BANYAN_ROOT_ID);
-		else if (names == p->names)
-			*root = tree_new(p, dir, name, &moment);
-		if (*root)
-			(*root)->holds++;
-		else if (names == p->names)
-			rc = -ENOMEM;
-		names = p->names;
-		pthread_mutex_unlock(&p->lock);
-		if (!rc && !*root)
-			rc = resolve(p->fs, name, &moment);
-	}
-	return rc;
-}
+/* ---- nodes --------------------------------------------------------------- */
 
 static void fill(const struct past_node *n, const struct banyan_attr *attr,
 		 struct fuse_entry_param *e)
@@ -504,74 +490,6 @@ static void fill(const struct past_node *n, const struct banyan_attr *attr,
 	fs_fill_stat(fs, attr, &e->attr);
 	e->attr.st_ino = n->head.ino;
 }
-
-int past_enter(struct past *p, const struct hidden_node *dir, const char *name,
-	       past_resolve *resolve, struct fuse_entry_param *e)
-{
-	struct past_node *root;
-	struct banyan_attr attr;
-	banyan_data *data;
-	int rc = find_tree(p, dir, name, resolve, &root);
-
-	if (!root)
-		return rc;
-	rc = past_begin(root, &data);
-	if (!rc) {
-		rc = banyan_get_attr(data, &attr);
-		past_end(root);
-	}
-	if (!rc) {
-		fill(root, &attr, e);
-		e->entry_timeout = 0;
-		return 0;
-	}
-	if (rc == -ESTALE) {
-		rc = -ENOENT;
-		pthread_mutex_lock(&p->lock);
-		tree_detach(p, root->tree);
-		pthread_mutex_unlock(&p->lock);
-	}
-	past_drop(root);
-	return rc;
-}
-
-void past_leave(struct past *p, const struct hidden_node *dir, const char *name)
-{
-	struct tree *t;
-
-	pthread_mutex_lock(&p->lock);
-	p->names++;
-	t = *tree_place(p, dir, name);
-	if (t)
-		tree_detach(p, t);
-	pthread_mutex_unlock(&p->lock);
-}
-
-void past_rename(struct past *p, const struct hidden_node *dir,
-		 const char *name, const char *new_name)
-{
-	char *copy = strdup(new_name);
-	struct tree *t;
-
-	past_leave(p, dir, new_name);
-	pthread_mutex_lock(&p->lock);
-	p->names++;
-	t = *tree_place(p, dir, name);
-	if (t) {
-		tree_detach(p, t);
-		if (copy) { /* else the next lookup makes another tree */
-			free(t->name);
-			t->name = copy;
-			t->dir = dir;
-			*tree_place(p, dir, copy) = t;
-			copy = NULL;
-		}
-	}
-	pthread_mutex_unlock(&p->lock);
-	free(copy);
-}
-
-/* ---- nodes --------------------------------------------------------------- */
 
 /* With `use` held: the Data that belongs to the node in the view as it is open
  * now */
@@ -594,7 +512,7 @@ static int find_again(struct past_node *n, banyan_data **data)
 	return 0;
 }
 
-/* With `use` of the view, which is awake */
+/* Somebody has a hold. On success with `use` of the view, which is awake. */
 static int begin(struct past_node *n, banyan_data **data)
 {
 	struct past *p = n->tree->past;
@@ -681,6 +599,121 @@ void past_drop(struct past_node *n)
 	forget(&n->head, 1);
 }
 
+/* ---- entering ------------------------------------------------------------ */
+
+/* With the lock held: a hold for the kernel. NULL: no memory. */
+static struct past_node *hold_root(struct past *p, struct tree *t,
+				   const struct hidden_node *dir)
+{
+	struct past_node *root = tree_root(t, dir);
+
+	if (root)
+		root->holds++;
+	else
+		view_free(p, tree_put(p, t)); /* is asleep if it is freed */
+	return root;
+}
+
+/*
+ * The root of the tree of a name, with a hold for the kernel. If what names lead
+ * to changes while the moment is looked up, it is looked up again.
+ */
+static int find_tree(struct past *p, const struct hidden_node *dir,
+		     const char *name, past_resolve *resolve,
+		     struct past_node **root)
+{
+	struct moment moment = { 0 };
+	uint64_t names = UINT64_MAX;
+	int rc = 0;
+
+	*root = NULL;
+	while (!rc && !*root) {
+		struct tree *t;
+
+		pthread_mutex_lock(&p->lock);
+		t = *tree_place(p, dir, name);
+		if (!t && names == p->names) {
+			t = tree_new(p, dir, name, &moment);
+			rc = t ? 0 : -ENOMEM;
+		}
+		if (t) {
+			*root = hold_root(p, t, dir);
+			rc = *root ? 0 : -ENOMEM;
+		}
+		names = p->names;
+		pthread_mutex_unlock(&p->lock);
+		if (!rc && !*root)
+			rc = resolve(p->fs, name, &moment);
+	}
+	return rc;
+}
+
+int past_enter(struct past *p, const struct hidden_node *dir, const char *name,
+	       past_resolve *resolve, struct fuse_entry_param *e)
+{
+	struct past_node *root;
+	struct banyan_attr attr;
+	banyan_data *data;
+	int rc = find_tree(p, dir, name, resolve, &root);
+
+	if (!root)
+		return rc;
+	rc = begin(root, &data);
+	if (!rc) {
+		rc = banyan_get_attr(data, &attr);
+		pthread_rwlock_unlock(&root->tree->view->use);
+	}
+	if (!rc) {
+		fill(root, &attr, e);
+		e->entry_timeout = 0;
+		return 0;
+	}
+	if (rc == -ESTALE) {
+		rc = -ENOENT;
+		pthread_mutex_lock(&p->lock);
+		tree_detach(p, root->tree);
+		pthread_mutex_unlock(&p->lock);
+	}
+	past_drop(root);
+	return rc;
+}
+
+void past_leave(struct past *p, const struct hidden_node *dir, const char *name)
+{
+	struct tree *t;
+
+	pthread_mutex_lock(&p->lock);
+	p->names++;
+	t = *tree_place(p, dir, name);
+	if (t)
+		tree_detach(p, t);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void past_rename(struct past *p, const struct hidden_node *dir,
+		 const char *name, const char *new_name)
+{
+	char *copy = strdup(new_name);
+	struct tree *t;
+
+	past_leave(p, dir, new_name);
+	pthread_mutex_lock(&p->lock);
+	p->names++;
+	t = *tree_place(p, dir, name);
+	if (t) {
+		tree_detach(p, t);
+		if (copy) { /* else the next lookup makes another tree */
+			free(t->name);
+			t->name = copy;
+			t->dir = dir;
+			*tree_place(p, dir, copy) = t;
+			copy = NULL;
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+	free(copy);
+}
+
 /* ---- life ---------------------------------------------------------------- */
 
 int past_new(struct fs *fs, struct past **past)
@@ -697,21 +730,18 @@ int past_new(struct fs *fs, struct past **past)
 	return 0;
 }
 
-/* Nodes and all; the view goes with the last one of its trees */
-static void tree_free(struct past *p, struct tree *t)
-{
-	for (size_t i = 0; i < t->buckets; i++)
-		while (t->bucket[i])
-			node_free(t->bucket[i]);
-	view_free(p, tree_put(p, t));
-}
-
 void past_free(struct past *p)
 {
 	if (!p)
 		return;
-	while (p->views)
-		tree_free(p, p->views->trees);
+	for (struct view *v = p->views, *next; v; v = next) {
+		next = v->next;
+		for (struct tree *t = v->trees, *sibling; t; t = sibling) {
+			sibling = t->sibling;
+			tree_free(t);
+		}
+		view_free(p, v);
+	}
 	pthread_mutex_destroy(&p->opening);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

@@ -198,6 +198,30 @@ static void nodes_outlive_the_sleep_of_their_view(void **state)
 	assert_ptr_not_equal(find(d, "f"), NULL);
 }
 
+/* The kernel forgets in any order, and may ask again meanwhile */
+static void a_root_that_was_forgotten_comes_back(void **state)
+{
+	struct past_node *a, *d, *f;
+	uint64_t ino;
+	char name[32];
+
+	(void)state;
+	make_freezes(1);
+	snprintf(name, sizeof(name), "%ju", (uintmax_t)newest());
+	a = enter(name);
+	ino = ((struct hidden_node *)a)->ino;
+	d = find(a, "d");
+	f = find(d, "f");
+	drop(a, 1);
+	drop(d, 1);
+	a = enter(name);
+	assert_int_equal(((struct hidden_node *)a)->ino, ino);
+	d = find(a, "d");
+	assert_ptr_equal(find(d, "f"), f);
+	assert_int_equal(past_parent_ino(d), ino);
+	assert_int_equal(past_parent_ino(a), hidden_fixed_ino(HIDDEN_AT));
+}
+
 static void what_is_not_there_leaves_nothing(void **state)
 {
 	struct fuse_entry_param e;
@@ -333,6 +357,7 @@ int main(void)
 		T(a_name_is_one_tree_and_a_moment_one_view),
 		T(it_goes_when_the_kernel_forgets_it),
 		T(nodes_outlive_the_sleep_of_their_view),
+		T(a_root_that_was_forgotten_comes_back),
 		T(what_is_not_there_leaves_nothing),
 		T(few_views_are_open_at_a_time),
 		T(names_lead_elsewhere_and_nodes_do_not),
