@@ -219,6 +219,34 @@ an_operation_more_or_less() {
 	umount_db
 }
 
+# Nothing that comes later gets the time, although the clocks differ by a tick
+a_time_is_the_same_when_it_is_opened_again() {
+	[ "$(id -u)" = 0 ] || { echo "not root"; return 0; }
+	new_db
+	mount_db
+	echo 0 >"$DIR/f"
+	python3 - "$DIR" <<-'END'
+		import os, sys, time
+		d = sys.argv[1]
+		seen = {}
+		for i in range(60):
+		    ns = time.time_ns()
+		    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10**9))
+		    at = f"{d}/.banyan/at/{at}.{ns % 10**9:09}Z/f"
+		    with open(at) as f:
+		        seen[at] = f.read()
+		    with open(d + "/f", "w") as f:
+		        f.write(str(i))
+		with open("/proc/sys/vm/drop_caches", "w") as f:
+		    f.write("3")
+		for at, text in seen.items():
+		    with open(at) as f:
+		        now = f.read()
+		    assert now == text, (at, text, now)
+	END
+	umount_db
+}
+
 what_never_was_is_not_there() {
 	old_tree
 	local name
@@ -665,6 +693,7 @@ for test in \
 	nothing_there_can_be_changed \
 	a_time_is_the_state_of_that_moment \
 	an_operation_more_or_less \
+	a_time_is_the_same_when_it_is_opened_again \
 	what_never_was_is_not_there \
 	freezes_are_listed \
 	inode_numbers_are_never_those_of_now \
