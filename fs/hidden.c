@@ -417,12 +417,6 @@ static void look_up_at(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* ---- snapshots ------------------------------------------------------------- */
 
-static int take_number(void *arg, const struct banyan_freeze_info *freeze)
-{
-	*(uint64_t *)arg = freeze->number;
-	return 1;
-}
-
 /* Of a view of a freeze the library tells that freeze first */
 static int resolve_snapshot(struct fs *fs, const char *name, struct moment *m)
 {
@@ -431,8 +425,8 @@ static int resolve_snapshot(struct fs *fs, const char *name, struct moment *m)
 
 	if (rc)
 		return rc;
-	*m = (struct moment){ 0 };
-	rc = banyan_freezes(view, take_number, &m->freeze);
+	*m = (struct moment){ .snapshot = true };
+	rc = banyan_freezes(view, past_take_number, &m->freeze);
 	banyan_close(view);
 	return rc < 0 ? rc : m->freeze ? 0 : -ENOENT;
 }

@@ -32,6 +32,9 @@ struct view {
 	struct view *next;
 	struct tree *trees;
 	struct moment moment;
+	/* The snapshot that the freeze was when the view was first asked for, or
+	 * NULL: found at once, where a number is looked for freeze by freeze */
+	char *snapshot;
 	unsigned refs; /* of trees, and of who is at it */
 	pthread_rwlock_t use;
 	banyan *db; /* changed with `opening` and `use`; NULL: it sleeps */
@@ -114,7 +117,8 @@ static void use_init(pthread_rwlock_t *use)
 }
 
 /* With the lock held: the view of a moment, new if need be. NULL: no memory. */
-static struct view *view_get(struct past *p, const struct moment *moment)
+static struct view *view_get(struct past *p, const struct moment *moment,
+			     const char *name)
 {
 	struct view *v = p->views;
 
@@ -125,6 +129,8 @@ static struct view *view_get(struct past *p, const struct moment *moment)
 		if (!v)
 			return NULL;
 		v->moment = *moment;
+		if (moment->snapshot)
+			v->snapshot = strdup(name);
 		use_init(&v->use);
 		v->next = p->views;
 		p->views = v;
@@ -155,6 +161,7 @@ static void view_free(struct past *p, struct view *v)
 		atomic_fetch_sub(&p->awake, 1);
 	banyan_close(v->db);
 	pthread_rwlock_destroy(&v->use);
+	free(v->snapshot);
 	free(v);
 }
 
@@ -229,11 +236,35 @@ static void let_sleep(struct past *p, const struct moment *kind, size_t most)
 	}
 }
 
-static int open_view(struct fs *fs, const struct moment *moment, banyan **db)
+int past_take_number(void *number, const struct banyan_freeze_info *freeze)
 {
-	return moment->freeze ?
-		       banyan_view_at_freeze(fs->db, moment->freeze, db) :
-		       banyan_view_at_time(fs->db, moment->time, db);
+	*(uint64_t *)number = freeze->number;
+	return 1;
+}
+
+/* -ENOENT: the name has another freeze by now, or none */
+static int open_snapshot(struct fs *fs, const struct view *v, banyan **db)
+{
+	uint64_t number = 0;
+	int rc = banyan_view_snapshot(fs->db, v->snapshot, strlen(v->snapshot),
+				      db);
+
+	if (rc)
+		return rc;
+	rc = banyan_freezes(*db, past_take_number, &number);
+	if (rc >= 0 && number == v->moment.freeze)
+		return 0;
+	banyan_close(*db);
+	return -ENOENT;
+}
+
+static int open_view(struct fs *fs, const struct view *v, banyan **db)
+{
+	if (v->snapshot && !open_snapshot(fs, v, db))
+		return 0;
+	return v->moment.freeze ?
+		       banyan_view_at_freeze(fs->db, v->moment.freeze, db) :
+		       banyan_view_at_time(fs->db, v->moment.time, db);
 }
 
 static int wake(struct past *p, struct view *v)
@@ -245,7 +276,7 @@ static int wake(struct past *p, struct view *v)
 	if (!v->db) {
 		let_sleep(p, &v->moment,
 			  v->moment.freeze ? FREEZES_MAX : TIMES_MAX);
-		rc = open_view(p->fs, &v->moment, &db);
+		rc = open_view(p->fs, v, &db);
 		if (!rc) {
 			pthread_rwlock_wrlock(&v->use);
 			v->db = db;
@@ -427,7 +458,7 @@ static struct tree *tree_new(struct past *p, const struct hidden_node *dir,
 	t->past = p;
 	t->name = strdup(name);
 	if (t->name)
-		t->view = view_get(p, moment);
+		t->view = view_get(p, moment, name);
 	if (!t->view) {
 		free(t->name);
 		free(t);

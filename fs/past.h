@@ -28,6 +28,7 @@ struct past_node;
 struct moment {
 	uint64_t freeze; /* its number; 0: by time */
 	struct banyan_time time;
+	bool snapshot; /* the freeze is the snapshot of the name */
 };
 
 int past_new(struct fs *fs, struct past **past);
@@ -64,6 +65,9 @@ void past_leave(struct past *past, const struct hidden_node *dir,
 		const char *name);
 void past_rename(struct past *past, const struct hidden_node *dir,
 		 const char *name, const char *new_name);
+
+/* To be passed to banyan_freezes(): the number of the first, into a uint64_t */
+int past_take_number(void *number, const struct banyan_freeze_info *freeze);
 
 /* The inode number of a tree's root; of that of a freeze it is known without
  * entering it */
