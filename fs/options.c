@@ -40,6 +40,9 @@ static const char help[] =
 	"  -o trim=PERCENT let fstrim vacuum more than 1 GiB of live data only "
 	"if\n"
 	"                  so much of the file is reclaimable (default 10)\n"
+	"  -o trim=punch   let fstrim give space back in place, as banyan "
+	"vacuum\n"
+	"                  --punch does\n"
 	"  -o autovacuum=PERCENT\n"
 	"                  vacuum as soon as so much of a file of 64 MiB or "
 	"more is\n"
@@ -136,7 +139,11 @@ static bool parse_percent(const char *text, unsigned *percent)
 
 static bool set_trim(struct options *o, const char *value)
 {
-	return parse_percent(value, &o->trim_percent);
+	o->trim_punch = !strcmp(value, "punch");
+	if (!o->trim_punch)
+		return parse_percent(value, &o->trim_percent);
+	o->trim_percent = 0;
+	return true;
 }
 
 static bool set_autovacuum(struct options *o, const char *value)
@@ -174,7 +181,7 @@ static const struct {
 	{ "cache=", set_cache, "a size such as 64M, of 1M at least" },
 	{ "commit=", set_commit, "a number of seconds up to 86400" },
 	{ "threads=", set_threads, "a number from 1 to 256" },
-	{ "trim=", set_trim, "a percentage from 1 to 100" },
+	{ "trim=", set_trim, "a percentage from 1 to 100, or punch" },
 	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
 	{ "uid=", set_uid, "a user's number" },
 	{ "gid=", set_gid, "a group's number" },

@@ -29,6 +29,7 @@ struct options {
 	/* Of the file that has to be reclaimable: for FITRIM to vacuum a large
 	 * database; for the daemon to do so by itself, 0: never */
 	unsigned trim_percent;
+	bool trim_punch;
 	unsigned autovacuum_percent;
 	struct fuse_args args; /* left for libfuse */
 };

@@ -289,11 +289,21 @@ static int wake(struct past *p, struct view *v)
 	return rc == -ENOENT ? -ESTALE : rc;
 }
 
-void past_sleep(struct past *p)
+void past_pause(struct past *p)
 {
 	pthread_mutex_lock(&p->opening);
 	let_sleep(p, NULL, 1);
+}
+
+void past_resume(struct past *p)
+{
 	pthread_mutex_unlock(&p->opening);
+}
+
+void past_sleep(struct past *p)
+{
+	past_pause(p);
+	past_resume(p);
 }
 
 size_t past_views(struct past *p)

@@ -38,6 +38,13 @@ void past_free(struct past *past);
 /* Let all views sleep: a vacuum has put another file in the place of theirs */
 void past_sleep(struct past *past);
 
+/*
+ * Likewise, and let none be opened until past_resume(), by the same thread:
+ * requests for the past wait.
+ */
+void past_pause(struct past *past);
+void past_resume(struct past *past);
+
 /* How many views are open */
 size_t past_views(struct past *past);
 

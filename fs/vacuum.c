@@ -59,6 +59,12 @@ struct outcome {
 	uint64_t needed, room; /* for the new file; on the disk */
 };
 
+/* What is to be done */
+struct job {
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	bool punch; /* in place */
+};
+
 struct vacuum {
 	struct fs *fs;
 	pthread_t thread;
@@ -66,12 +72,13 @@ struct vacuum {
 	pthread_cond_t wake;
 	struct waiter *waiters;
 	enum state state;
-	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	struct job job;
 	uint64_t done, total; /* bytes, while it runs */
 	struct outcome last;
 	const char *trim; /* why the last FITRIM did nothing, or NULL */
 	struct timespec trim_time;
 	bool cancel; /* the one that runs */
+	bool paused; /* the past, by a punch; only of the thread */
 	bool stop;
 	/* When to look whether one is due, of the steady clock, and after how
 	 * long then again; milliseconds */
@@ -81,11 +88,21 @@ struct vacuum {
 
 /* ---- the vacuum ------------------------------------------------------- */
 
+/* Of the thread of vacuums: requests for the past can go on */
+static void resume_past(struct vacuum *v)
+{
+	if (v->paused)
+		past_resume(v->fs->past);
+	v->paused = false;
+}
+
 static int note_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct vacuum *v = arg;
 	bool cancel;
 
+	resume_past(
+		v); /* a punch has ended the past before it tells of progress */
 	pthread_mutex_lock(&v->lock);
 	v->done = done;
 	v->total = total;
@@ -113,21 +130,28 @@ static int check_room(struct fs *fs, struct outcome *o)
 	return o->room < o->needed ? -ENOSPC : 0;
 }
 
-static void vacuum_now(struct vacuum *v, uint64_t rate, struct outcome *o)
+static void vacuum_now(struct vacuum *v, const struct job *job,
+		       struct outcome *o)
 {
 	const struct banyan_vacuum_options options = {
-		.rate = rate,
+		.rate = job->rate,
 		.progress = note_progress,
 		.arg = v,
 	};
 	struct banyan_vacuum_result result = { 0 };
 
-	o->error = check_room(v->fs, o);
-	if (!o->error)
+	o->error = job->punch ? 0 : check_room(v->fs, o);
+	if (!o->error && job->punch) {
+		past_pause(v->fs->past);
+		v->paused = true;
+		o->error = banyan_vacuum_punch(v->fs->db, &options, &result);
+		resume_past(v);
+	} else if (!o->error) {
 		o->error = banyan_vacuum(v->fs->db, &options, &result);
+		past_sleep(v->fs->past); /* and with it the old file goes */
+	}
 	if (o->error)
 		return;
-	past_sleep(v->fs->past); /* and with it the old file goes */
 	o->before = result.bytes_before;
 	o->after = result.bytes_after;
 }
@@ -162,12 +186,12 @@ static void run_one(struct vacuum *v)
 {
 	struct outcome o = { .error = -ECANCELED };
 	bool begin = !v->stop && !v->cancel;
-	uint64_t rate = v->rate;
+	struct job job = v->job;
 	struct waiter *waiters;
 
 	pthread_mutex_unlock(&v->lock);
 	if (begin)
-		vacuum_now(v, rate, &o);
+		vacuum_now(v, &job, &o);
 	pthread_mutex_lock(&v->lock);
 	v->last = o;
 	v->state = o.error ? FAILED : DONE;
@@ -179,12 +203,12 @@ static void run_one(struct vacuum *v)
 }
 
 /* With the lock held: let one run, unless one does */
-static void begin(struct vacuum *v, uint64_t rate)
+static void begin(struct vacuum *v, const struct job *job)
 {
 	if (v->state == RUNNING)
 		return;
 	v->state = RUNNING;
-	v->rate = rate;
+	v->job = *job;
 	v->cancel = false;
 	v->done = v->total = 0;
 	pthread_cond_signal(&v->wake);
@@ -226,7 +250,7 @@ static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
 	int error;
 
-	begin(v, 0);
+	begin(v, &(struct job){ 0 });
 	run_one(v);
 	error = v->last.error;
 	if (error || reclaimed(&v->last) < expected / 2)
@@ -364,6 +388,7 @@ static void forget_waiter(fuse_req_t req, void *arg)
  * *error */
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
+	const struct job job = { .punch = v->fs->options->trim_punch };
 	bool in = false;
 
 	*error = 0;
@@ -377,7 +402,7 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 	if (in) {
 		w->next = v->waiters;
 		v->waiters = w;
-		begin(v, 0);
+		begin(v, &job);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return in;
@@ -424,23 +449,23 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* ---- orders by attribute ---------------------------------------------- */
 
-/* "start", or with a rate behind it */
-static bool is_start(const char *text, uint64_t *rate)
+/* "start", or with a rate behind it; "punch" */
+static bool is_start(const char *text, struct job *job)
 {
 	static const char start[] = "start ";
 	size_t len = sizeof(start) - 1;
 
-	*rate = 0;
-	if (!strcmp(text, "start"))
+	*job = (struct job){ .punch = !strcmp(text, "punch") };
+	if (job->punch || !strcmp(text, "start"))
 		return true;
 	return !strncmp(text, start, len) &&
-	       options_number(text + len, UINT64_MAX, rate) && *rate;
+	       options_number(text + len, UINT64_MAX, &job->rate) && job->rate;
 }
 
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
 	char text[40];
-	uint64_t rate;
+	struct job job;
 	int rc = 0;
 
 	if (size >= sizeof(text) || memchr(order, '\0', size))
@@ -450,12 +475,12 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 	pthread_mutex_lock(&v->lock);
 	if (!strcmp(text, "cancel"))
 		v->cancel = true;
-	else if (!is_start(text, &rate))
+	else if (!is_start(text, &job))
 		rc = -EINVAL;
 	else if (v->stop)
 		rc = -ECANCELED;
 	else
-		begin(v, rate);
+		begin(v, &job);
 	pthread_mutex_unlock(&v->lock);
 	return rc;
 }

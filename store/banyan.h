@@ -795,6 +795,27 @@ int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
 		  struct banyan_vacuum_result *result);
 
 /*
+ * Give the dead parts of the file back to the disk, in place, as holes: for a disk
+ * without room for the new file of a vacuum, or a file too large to be copied. The
+ * past ends: earlier freezes are gone, but for snapshots, and the generation grows by one. The file's
+ * size stays, the disk has less for it: that is what result tells, before and
+ * after. It takes as long as reading the keys.
+ *
+ * It does not erase: deleted bytes stay where they share a block of 4 KiB with
+ * live ones. And a copy of the file that is being made meanwhile (cp, rsync) can be
+ * bad: the one case in which bytes of the file change.
+ *
+ * Errors as banyan_vacuum() has them, but -ENOSPC is rare: it needs room for a
+ * freeze, which is kept free. -EBUSY as well if somebody reads an earlier state:
+ * a view or a cursor here, or another process that has opened the file to read. If
+ * it fails or is cancelled midway, nothing live is lost; the past has ended, and
+ * the rest can be punched another time. options->rate is not used. Another thread
+ * may read and write meanwhile. -EOPNOTSUPP: its file system has no holes.
+ */
+int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
+			struct banyan_vacuum_result *result);
+
+/*
  * A descriptor by O_PATH of the file that the database is in now: where it
  * lies, and on what, can be asked of it. After a vacuum it still means the old
  * file. To be closed by the caller. -EOPNOTSUPP if the database is in memory.

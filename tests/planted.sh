@@ -354,4 +354,29 @@ change store/vacuum/vacuum.c $'\tv->at = m.end;' \
 	$'\tv->at = v->store->last.replay;'
 caught_by test_vacuum_threads
 
+# ---- punch ------------------------------------------------------------------
+
+bug 'of a value that is live only the first chunk stays'
+change store/vacuum/punch.c 'mark(p, e->payload + from, e->payload + to);' \
+	'mark(p, e->payload + from, e->payload + from + 1);'
+caught_by test_punch
+
+bug 'the checksums of a value that is live are punched'
+change store/vacuum/punch.c 'if (chunks > 1)' 'if (0)'
+caught_by test_punch
+
+bug 'what only a snapshot has is punched'
+change store/vacuum/punch.c 'return rc ? rc : mark_snapshots(p, tree);' \
+	'return rc ? rc : 0 * !mark_snapshots;'
+caught_by test_punch
+
+bug 'a punch does not look for readers of earlier states'
+change store/vacuum/punch.c 'while (!is_current_only(p, alone)) {' \
+	'while (0 && !is_current_only(p, alone)) {'
+caught_by test_punch
+
+bug 'holes are punched before the last segment names the freeze'
+change store/vacuum/punch.c 'rc = begin_segment(p);' 'rc = 0 * !begin_segment;'
+caught_by test_powercut
+
 finish

@@ -29,7 +29,7 @@
 
 static int fail_busy(const struct target *target)
 {
-	char *users = users_of(target->point);
+	char *users = users_of(target->point, 0);
 
 	complain("%s is busy%s%s", quote(target->mount),
 		 users ? ": in use by " : "", users ? users : "");

@@ -21,12 +21,14 @@
 #include "progress.h"
 #include "quote.h"
 #include "store.h"
+#include "users.h"
 
 #define ATTRIBUTE "system.banyan.vacuum"
 #define POLL_MS 100
 
 struct choices {
 	uint64_t rate; /* bytes a second; 0: no limit */
+	bool punch;
 	bool dry_run;
 };
 
@@ -46,8 +48,22 @@ static int fail_room(const struct store *store, const struct outcome *o)
 	format_bytes(o->needed, needed, sizeof(needed));
 	format_bytes(o->room, room, sizeof(room));
 	complain("%s: no room for the new file: it needs about %s, and %s are "
-		 "free",
+		 "free; --punch gives space back in place",
 		 quote(store->name), needed, room);
+	return EXIT_FAILURE;
+}
+
+/* Somebody reads an earlier state, or sits in it; or it is a bind mount */
+static int fail_busy(const struct store *store)
+{
+	pid_t holder = banyan_holder(store->target.file);
+	char *users = users_of(store->target.file, holder);
+
+	complain("%s: an earlier state of it is being read%s%s; nothing was "
+		 "punched",
+		 quote(store->name), users ? ": in use by " : "",
+		 users ? users : "");
+	free(users);
 	return EXIT_FAILURE;
 }
 
@@ -76,6 +92,23 @@ static const char *failure_text(int error)
 	}
 }
 
+static int fail_punch(const struct store *store, const struct outcome *o)
+{
+	if (o->error == -EBUSY)
+		return fail_busy(store);
+	if (o->error == -ECANCELED)
+		complain("%s: %s; some of it may be punched, and nothing live "
+			 "is lost",
+			 quote(store->name),
+			 interrupted() ? "interrupted" : "cancelled");
+	else if (o->error == -EOPNOTSUPP)
+		complain("%s: its file system cannot give space back in place",
+			 quote(store->name));
+	else
+		return fail_file(store->name, o->error);
+	return EXIT_FAILURE;
+}
+
 static int fail_vacuum(const struct store *store, const struct outcome *o)
 {
 	if (o->error == -ECANCELED && interrupted())
@@ -90,18 +123,24 @@ static int fail_vacuum(const struct store *store, const struct outcome *o)
 	return EXIT_FAILURE;
 }
 
-static int tell(const struct store *store, const struct outcome *o)
+static int tell(const struct store *store, const struct choices *choices,
+		const struct outcome *o)
 {
 	char before[64], after[64], saved[64];
 
 	if (o->error)
-		return fail_vacuum(store, o);
+		return choices->punch ? fail_punch(store, o) :
+					fail_vacuum(store, o);
 	format_bytes(o->before, before, sizeof(before));
 	format_bytes(o->after, after, sizeof(after));
 	format_bytes(o->before > o->after ? o->before - o->after : 0, saved,
 		     sizeof(saved));
 	printf("%s: %s before, %s after, %s reclaimed\n", quote(store->name),
 	       before, after, saved);
+	if (choices->punch)
+		puts("Its size stays; earlier freezes are gone. Deleted bytes "
+		     "may be left where\nthey share a block with live ones: "
+		     "only a vacuum without --punch erases.");
 	return EXIT_SUCCESS;
 }
 
@@ -152,20 +191,22 @@ static int look_ahead(const struct store *store, struct outcome *o)
 	return o->room < o->needed ? -ENOSPC : 0;
 }
 
-static void vacuum_here(const struct store *store, uint64_t rate,
+static void vacuum_here(const struct store *store,
+			const struct choices *choices,
 			struct progress *progress, struct outcome *o)
 {
 	const struct banyan_vacuum_options options = {
-		.rate = rate,
+		.rate = choices->rate,
 		.progress = show_progress,
 		.arg = progress,
 	};
 	struct banyan_vacuum_result result = { 0 };
 
-	o->error = look_ahead(store, o);
-	if (o->error)
-		return;
-	o->error = banyan_vacuum(store->db, &options, &result);
+	o->error = choices->punch ? 0 : look_ahead(store, o);
+	if (!o->error && choices->punch)
+		o->error = banyan_vacuum_punch(store->db, &options, &result);
+	else if (!o->error)
+		o->error = banyan_vacuum(store->db, &options, &result);
 	o->before = result.bytes_before;
 	o->after = result.bytes_after;
 }
@@ -252,15 +293,18 @@ static int fail_order(const struct store *store, int error)
 }
 
 /* 0, or an error of the talk with the daemon */
-static int vacuum_there(const struct store *store, uint64_t rate,
+static int vacuum_there(const struct store *store,
+			const struct choices *choices,
 			struct progress *progress, struct outcome *o)
 {
 	bool cancelled = false;
 	char order[40] = "start";
 	int rc;
 
-	if (rate)
-		snprintf(order, sizeof(order), "start %" PRIu64, rate);
+	if (choices->punch)
+		strcpy(order, "punch");
+	else if (choices->rate)
+		snprintf(order, sizeof(order), "start %" PRIu64, choices->rate);
 	rc = give_order(store, order);
 	if (!rc)
 		rc = ask_state(store, progress, o);
@@ -279,20 +323,20 @@ static int vacuum_there(const struct store *store, uint64_t rate,
 
 /* ---- the command ------------------------------------------------------ */
 
-static int vacuum(const struct store *store, uint64_t rate)
+static int vacuum(const struct store *store, const struct choices *choices)
 {
 	struct outcome o = { 0 };
 	struct progress progress;
 	int rc = 0;
 
-	progress_begin(&progress, "vacuuming", 0);
+	progress_begin(&progress, choices->punch ? "punching" : "vacuuming", 0);
 	progress.bytes = true;
 	if (store->db)
-		vacuum_here(store, rate, &progress, &o);
+		vacuum_here(store, choices, &progress, &o);
 	else
-		rc = vacuum_there(store, rate, &progress, &o);
+		rc = vacuum_there(store, choices, &progress, &o);
 	progress_clear(&progress);
-	return rc ? fail_order(store, rc) : tell(store, &o);
+	return rc ? fail_order(store, rc) : tell(store, choices, &o);
 }
 
 static void show(const char *label, uint64_t bytes)
@@ -328,6 +372,9 @@ static int take_option(void *arg, int key, const char *argument)
 	case 'n':
 		choices->dry_run = true;
 		return 0;
+	case 'p':
+		choices->punch = true;
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -350,7 +397,7 @@ static int run(int argc, char **argv)
 	catch_interrupts();
 	status = store_open_writing(&store, operands[0], 0);
 	if (!status)
-		status = store_close(&store, vacuum(&store, choices.rate));
+		status = store_close(&store, vacuum(&store, &choices));
 	end_if_interrupted();
 	return status;
 }
@@ -358,6 +405,8 @@ static int run(int argc, char **argv)
 static const struct argp_option options[] = {
 	{ "rate", 'r', "BYTES", 0,
 	  "Write at most so many bytes a second (K, M, G, T)", 0 },
+	{ "punch", 'p', NULL, 0,
+	  "Give space back in place, without room for a new file", 0 },
 	{ "dry-run", 'n', NULL, 0,
 	  "Only tell how large the file is, and what could be reclaimed", 0 },
 	{ 0 },
@@ -372,7 +421,12 @@ const struct command command_vacuum = {
 		"then, and so are earlier freezes. A mounted database is "
 		"vacuumed by its daemon, and can be used meanwhile. Needs room "
 		"on the disk for the new file beside the old one. Ctrl-C ends "
-		"it, and nothing is changed.",
+		"it, and nothing is changed.\n\n"
+		"With --punch the dead parts of the file become holes: nothing "
+		"is copied, FILE keeps its size, and the disk has less for it. "
+		"Deleted bytes that share a block with live ones stay, so it "
+		"does not erase, and a copy of FILE that is being made "
+		"meanwhile can be bad.",
 	.more = "  banyan vacuum --dry-run notes.banyan\n"
 		"  banyan vacuum --rate 50M notes.banyan",
 	.least = 1,

@@ -53,7 +53,7 @@ static bool is_user(int proc, const char *directory)
 	       has_file_below(proc, directory);
 }
 
-static void collect(DIR *list, const char *directory, FILE *text)
+static void collect(DIR *list, const char *directory, pid_t except, FILE *text)
 {
 	const struct dirent *entry;
 	int named = 0;
@@ -63,7 +63,7 @@ static void collect(DIR *list, const char *directory, FILE *text)
 		int proc;
 		bool user;
 
-		if (pid <= 0 || pid == getpid())
+		if (pid <= 0 || pid == getpid() || pid == except)
 			continue;
 		proc = openat(dirfd(list), entry->d_name,
 			      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -81,7 +81,7 @@ static void collect(DIR *list, const char *directory, FILE *text)
 	}
 }
 
-char *users_of(const char *directory)
+char *users_of(const char *directory, pid_t except)
 {
 	char *users = NULL;
 	size_t size = 0;
@@ -89,7 +89,7 @@ char *users_of(const char *directory)
 	DIR *list = opendir("/proc");
 
 	if (text && list)
-		collect(list, directory, text);
+		collect(list, directory, except, text);
 	if (list)
 		closedir(list);
 	if (!text || fclose(text) != 0 || size == 0) {

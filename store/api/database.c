@@ -11,7 +11,7 @@
 #include "engine/freezes.h"
 #include "engine/sweep.h"
 #include "engine/write.h"
-#include "vacuum/vacuum.h"
+#include "vacuum/punch.h"
 
 /*
  * For the estimate of what a vacuum leaves, in bytes. A row without its value took
@@ -56,7 +56,8 @@ int banyan_freeze(banyan *db)
 	return rc;
 }
 
-int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
+static int shrink(banyan *db, bool punch,
+		  const struct banyan_vacuum_options *options,
 		  struct banyan_vacuum_result *result)
 {
 	struct banyan_vacuum_options o;
@@ -66,13 +67,27 @@ int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
 		rc = db->kind == HANDLE_VIEW ? -EROFS : -EINVAL;
 	if (!rc)
 		rc = sized_take(&o, sizeof(o), sizeof(o), options);
-	if (!rc)
+	if (!rc && punch)
+		rc = store_punch(db->store, o.progress, o.arg, &r);
+	else if (!rc)
 		rc = store_vacuum(db->store, o.rate, o.progress, o.arg, &r);
 	const struct banyan_vacuum_result told = { .bytes_before = r.before,
 						   .bytes_after = r.after };
 	if (!rc && result)
 		rc = sized_give(result, &told, sizeof(told), sizeof(told));
 	return rc;
+}
+
+int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
+		  struct banyan_vacuum_result *result)
+{
+	return shrink(db, false, options, result);
+}
+
+int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
+			struct banyan_vacuum_result *result)
+{
+	return shrink(db, true, options, result);
 }
 
 /* ---- what there is to know -------------------------------------------- */
@@ -117,7 +132,8 @@ static int stat_volume(const banyan *db, struct banyan_stat *st)
 	const struct volume *v = view->volume;
 	memcpy(st->uuid, v->sb.uuid, sizeof(st->uuid));
 	memcpy(st->file_uuid, v->sb.file_uuid, sizeof(st->file_uuid));
-	st->generation = v->sb.generation;
+	/* Each punch makes another one, too */
+	st->generation = v->sb.generation + atomic_load(&v->punches);
 	st->format = v->sb.version;
 	st->durable_to = v->log ? log_durable_to(v->log) :
 				  db->store->durable_to;

@@ -166,6 +166,7 @@ void freeze_set_last(struct store *store, struct view *v,
 	store_set_view(store, v);
 	budget_follow(store, store->view);
 	store_unlock(store);
+	atomic_store(&store->volume->punches, f->punches);
 	store->last = *f;
 	atomic_store(&store->freezes, f->number);
 	atomic_store(&store->index_bytes, f->index_bytes);
@@ -185,7 +186,8 @@ static int merge(struct store *store)
 	store_unlock(store);
 	if (!v->frozen)
 		goto out;
-	f.previous = v->last_freeze;
+	f.previous = f.punched ? 0 : v->last_freeze;
+	f.punches = atomic_load(&v->volume->punches) + f.punched;
 	rc = merge_table(store, v, &tree, &f.index_bytes);
 	f.root = tree.root;
 	f.height = tree.height;
@@ -276,6 +278,34 @@ int freeze_waiting(struct store *store)
 {
 	pthread_mutex_lock(&store->freeze_lock);
 	int rc = merge(store);
+	pthread_mutex_unlock(&store->freeze_lock);
+	return rc;
+}
+
+int freeze_end_past(struct store *store)
+{
+	bool begun = false;
+	int rc;
+	pthread_mutex_lock(&store->freeze_lock);
+	do {
+		rc = merge(store);
+		store_lock(store);
+		/* A writer may have been faster */
+		if (!rc && !store->view->frozen) {
+			rc = begin_freeze(store, true);
+			begun = !rc;
+			store->next.punched = begun;
+		}
+		store_unlock(store);
+	} while (!rc && !begun);
+	if (!rc)
+		rc = merge(store);
+	/* If it is tried again, that is no reason to drop the past */
+	if (rc && begun) {
+		store_lock(store);
+		store->next.punched = false;
+		store_unlock(store);
+	}
 	pthread_mutex_unlock(&store->freeze_lock);
 	return rc;
 }

@@ -215,6 +215,7 @@ static int start_from(struct store *store, const struct log_state *st)
 	struct tree tree = { st->freeze.root, st->freeze.height,
 			     store->volume->file };
 	store->volume->sb = st->sb;
+	store->volume->punches = st->freeze.punches;
 	store->last = st->freeze;
 	store->freezes = st->freeze.number;
 	store->numbered = st->freeze.number;

@@ -38,7 +38,7 @@ static int create_log(struct store *host, struct store *next)
 	}
 	struct volume *v = next->volume;
 	v->sb = host->volume->sb;
-	v->sb.generation++;
+	v->sb.generation += atomic_load(&host->volume->punches) + 1;
 	rc = store_new_file(&v->sb);
 	return rc ? rc : log_create(v->file, &v->sb, &v->log);
 }

@@ -3,7 +3,8 @@
  * file.h - the seam between the store and what holds its bytes.
  *
  * A struct file is an append-only object: bytes are written at or beyond its
- * end, in order, and never change afterwards. Three implementations: a local
+ * end, in order, and never change afterwards, but for holes that are punched
+ * where nobody reads any more. Three implementations: a local
  * file (file_posix.c, file_name.c), memory (file_memory.c), and the
  * fault-injecting one of the tests. All return 0 or a negative errno value;
  * short transfers and EINTR stay inside. Reads may run beside an append;
@@ -57,6 +58,12 @@ struct file_ops {
 	/* Make its name durable: whoever gave it the file may have been killed
 	 * before. NULL: nothing is to be done. */
 	int (*sync_name)(struct file *f);
+	/* Keep those out who open it to read: -EBUSY if there are any. on =
+	 * false: let them in again. NULL: nobody else can read it. */
+	int (*exclude)(struct file *f, bool on);
+	/* Give the blocks in [from, to) back to the disk: they read as zeros.
+	 * NULL: that cannot be done. */
+	int (*punch)(struct file *f, uint64_t from, uint64_t to);
 	/* A new file that can take the place of this one: see file_beside().
 	 * NULL: there can be none. */
 	int (*beside)(struct file *f, struct file **fresh);
@@ -127,6 +134,23 @@ static inline int file_sync_name(struct file *f)
 static inline int file_publish(struct file *f, bool replace)
 {
 	return f->ops->publish(f, replace);
+}
+
+/*
+ * Alone with the file, its writer may punch holes into it. A read-only file_open()
+ * waits until others are let in again. -EBUSY: somebody reads it.
+ */
+static inline int file_exclude(struct file *f, bool on)
+{
+	return f->ops->exclude ? f->ops->exclude(f, on) : 0;
+}
+
+#define FILE_BLOCK 4096u /* holes begin and end at multiples of it */
+
+/* The bytes need not survive, not even if this fails. -EOPNOTSUPP. */
+static inline int file_punch(struct file *f, uint64_t from, uint64_t to)
+{
+	return f->ops->punch ? f->ops->punch(f, from, to) : -EOPNOTSUPP;
 }
 
 /*

@@ -13,7 +13,9 @@
  * who holds it, so a POSIX lock on the next byte carries the pid, as a hint and
  * no more: it is lost when the process closes any other descriptor of this file
  * (as in file_holder(), or an open that ends with -EBUSY), and is not inherited
- * by a child. The file may be replaced between open() and lock, so name and
+ * by a child. On a third byte those who read hold an OFD lock that they share, which
+ * keeps a punch away; where there are no locks they do without. The file may be
+ * replaced between open() and lock, so name and
  * descriptor are compared under the lock.
  *
  * A new file starts as a hidden temporary in the same directory,
@@ -41,6 +43,7 @@
 
 #define LOCK_BYTE ((off_t)1 << 62)
 #define HINT_BYTE (LOCK_BYTE + 1)
+#define READER_BYTE (LOCK_BYTE + 2)
 #define TRIES 100
 #define OPEN_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 
@@ -83,6 +86,24 @@ void posix_unlock(struct file *f)
 	l.l_type = F_UNLCK;
 	(void)fcntl(posix_of(f)->fd, F_SETLK, &hint);
 	(void)fcntl(posix_of(f)->fd, F_OFD_SETLK, &l);
+}
+
+int posix_exclude(struct file *f, bool on)
+{
+	struct flock l = byte_lock(READER_BYTE);
+	if (on)
+		return lock(posix_of(f)->fd, F_OFD_SETLK, READER_BYTE);
+	l.l_type = F_UNLCK;
+	return fcntl(posix_of(f)->fd, F_OFD_SETLK, &l) ? -errno : 0;
+}
+
+/* While it is punched, wait. Without locks nobody can say that one reads. */
+static void lock_to_read(int fd)
+{
+	struct flock l = byte_lock(READER_BYTE);
+	l.l_type = F_RDLCK;
+	while (fcntl(fd, F_OFD_SETLKW, &l) && errno == EINTR)
+		;
 }
 
 /* 1 and the pid (-1 without a name) if the byte is locked, else 0 */
@@ -446,6 +467,8 @@ int file_open(const char *path, bool writable, struct file **f)
 	}
 	if (writable)
 		remove_stale_temporaries(p);
+	else
+		lock_to_read(p->fd);
 	*f = &p->file;
 	return 0;
 }

@@ -197,6 +197,19 @@ static int posix_reserve(struct file *f, uint64_t to)
 	return rc;
 }
 
+static int posix_punch(struct file *f, uint64_t from, uint64_t to)
+{
+	int rc;
+	do
+		rc = fallocate(posix_of(f)->fd,
+			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       (off_t)from, (off_t)(to - from)) ?
+			     -errno :
+			     0;
+	while (rc == -EINTR);
+	return rc == -ENOSYS ? -EOPNOTSUPP : rc;
+}
+
 /* By its descriptor, as it may have been moved. A close of what comes back
  * drops no lock, unlike that of a file opened to be read. */
 static int posix_describe(struct file *f)
@@ -240,6 +253,8 @@ const struct file_ops posix_ops = {
 	.drop_cache = posix_drop_cache,
 	.publish = posix_publish,
 	.sync_name = posix_sync_name,
+	.exclude = posix_exclude,
+	.punch = posix_punch,
 	.beside = posix_beside,
 	.describe = posix_describe,
 	.unlock = posix_unlock,

@@ -45,6 +45,7 @@ int posix_size(struct file *f, uint64_t *size);
 int posix_publish(struct file *f, bool replace);
 int posix_beside(struct file *f, struct file **fresh);
 int posix_sync_name(struct file *f);
+int posix_exclude(struct file *f, bool on);
 
 /* Let others lock the file, though a child may have the descriptor open */
 void posix_unlock(struct file *f);

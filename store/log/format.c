@@ -199,7 +199,8 @@ void freeze_encode(const struct freeze *f, uint8_t *body)
 	put_le64(body, f->number);
 	put_le64(body + 8, f->time);
 	put_le64(body + 16, (f->automatic ? FREEZE_AUTOMATIC : 0) |
-				    (f->gap ? FREEZE_GAP : 0));
+				    (f->gap ? FREEZE_GAP : 0) |
+				    (f->punched ? FREEZE_PUNCHED : 0));
 	put_le64(body + 24, f->root.offset);
 	put_le32(body + 32, f->root.length);
 	put_le32(body + 36, f->root.crc);
@@ -207,6 +208,7 @@ void freeze_encode(const struct freeze *f, uint8_t *body)
 	put_le64(body + 48, f->replay.offset);
 	put_le64(body + 56, f->replay.seq);
 	put_le32(body + 64, f->replay.chain);
+	put_le32(body + 68, f->punches);
 	put_le64(body + 72, f->previous);
 	put_le64(body + 80, f->durable_to);
 	put_le64(body + 88, f->next_id);
@@ -231,7 +233,7 @@ static bool freeze_sane(const struct freeze *f, uint64_t height,
 	       f->replay.offset >= SUPERBLOCK_SIZE + SEGMENT_HEADER_SIZE &&
 	       f->replay.offset <= offset && f->replay.seq > 0 &&
 	       f->replay.seq < INT64_MAX && f->previous < offset &&
-	       f->durable_to <= offset;
+	       !(f->punched && f->previous) && f->durable_to <= offset;
 }
 
 bool freeze_decode(struct freeze *f, uint64_t offset, const uint8_t *body,
@@ -244,12 +246,14 @@ bool freeze_decode(struct freeze *f, uint64_t offset, const uint8_t *body,
 		.time = get_le64(body + 8),
 		.automatic = get_le64(body + 16) & FREEZE_AUTOMATIC,
 		.gap = get_le64(body + 16) & FREEZE_GAP,
+		.punched = get_le64(body + 16) & FREEZE_PUNCHED,
 		.root = { .offset = get_le64(body + 24),
 			  .length = get_le32(body + 32),
 			  .crc = get_le32(body + 36) },
 		.replay = { .offset = get_le64(body + 48),
 			    .seq = get_le64(body + 56),
 			    .chain = get_le32(body + 64) },
+		.punches = get_le32(body + 68),
 		.previous = get_le64(body + 72),
 		.durable_to = get_le64(body + 80),
 		.next_id = get_le64(body + 88),

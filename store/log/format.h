@@ -182,7 +182,7 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
  * Body of a freeze record
  *   0      8    number: 1, 2, ...
  *   8      8    time, a timestamp
- *   16     8    flags: 1 automatic, 2 gap
+ *   16     8    flags: 1 automatic, 2 gap, 4 punched
  *   24     8    offset of the root node; 0: the empty tree
  *   32     4    its length
  *   36     4    its CRC-32C
@@ -190,7 +190,7 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
  *   48     8    where replay starts: offset,
  *   56     8    sequence number,
  *   64     4    chain
- *   68     4    zero
+ *   68     4    punches: how often the file was punched
  *   72     8    offset of the previous freeze record; 0: none
  *   80     8    durable_to
  *   88     8    next id
@@ -200,8 +200,12 @@ bool record_header_decode(struct record_header *h, uint64_t offset,
  */
 #define FREEZE_BODY_SIZE 120u
 
-#define FREEZE_AUTOMATIC 1u
-#define FREEZE_GAP 2u
+enum freeze_flags {
+	FREEZE_AUTOMATIC = 1 << 0,
+	FREEZE_GAP = 1 << 1,
+	FREEZE_PUNCHED = 1 << 2,
+	FREEZE_FLAGS = 7, /* all that there are */
+};
 
 struct freeze {
 	uint64_t number;
@@ -210,9 +214,12 @@ struct freeze {
 	/* Operations between the freeze before it and this one are not in
 	 * the file */
 	bool gap;
+	bool punched; /* of the log before the replay position there may be only
+			 what the tree refers to; there is no previous freeze */
 	struct node_ref root;
 	unsigned height;
 	struct log_position replay;
+	uint32_t punches; /* of this file so far */
 	uint64_t previous;
 	uint64_t durable_to;
 	uint64_t next_id;

@@ -274,6 +274,13 @@ static uint64_t room_here(const struct log *log)
 	return segment_end(log->at.offset) - log->at.offset;
 }
 
+static uint64_t next_segment(const struct log *log)
+{
+	if (log->resume && !log->count)
+		return log->resume;
+	return (log->at.offset + SEGMENT_SIZE - 1) / SEGMENT_SIZE;
+}
+
 /* See to it that the next record fits: how much payload it may have */
 static int make_room(struct log *log, uint32_t body_len, size_t size,
 		     bool whole, uint32_t *take)
@@ -286,12 +293,11 @@ static int make_room(struct log *log, uint32_t body_len, size_t size,
 	}
 	uint64_t room = room_here(log);
 	uint32_t n = payload_room(room, body_len, size);
-	if (n < least || record_size(body_len, n) > room) {
-		uint64_t next = log->resume && !log->count ?
-					log->resume :
-					(log->at.offset + SEGMENT_SIZE - 1) /
-						SEGMENT_SIZE;
-		int rc = open_segment(log, next);
+	/* The first segment, which has the superblock, takes less than others */
+	for (unsigned tries = 0;
+	     tries < 2 && (n < least || record_size(body_len, n) > room);
+	     tries++) {
+		int rc = open_segment(log, next_segment(log));
 		if (rc)
 			return rc;
 		room = room_here(log);
@@ -475,6 +481,19 @@ int log_mark(struct log *log)
 	log->marked = durable_to;
 	atomic_store(&log->unrecorded, false);
 	return 0;
+}
+
+int log_leave_segment(struct log *log)
+{
+	log_begin(log, true);
+	int rc = log_poisoned(log);
+	if (!rc)
+		rc = open_segment(log, next_segment(log));
+	if (rc) {
+		log_abort(log);
+		return rc;
+	}
+	return log_commit(log);
 }
 
 /* ---- beginning -------------------------------------------------------- */

@@ -93,6 +93,9 @@ void log_abort(struct log *log); /* forget what is staged */
 /* After log_begin(): where the next record goes, and its sequence number */
 struct log_position log_end(const struct log *log);
 
+/* Go on in the next segment, whose header tells of the last freeze. Not synced. */
+int log_leave_segment(struct log *log);
+
 /* The last freeze whose sync has returned, for the segment headers to come */
 void log_set_last_freeze(struct log *log, uint64_t offset);
 

@@ -55,6 +55,8 @@ static void note_record(struct log_walk *w, const struct log_record *rec)
 		w->freeze = f;
 		w->freeze_offset = rec->offset;
 		w->freeze_seq = rec->header.seq;
+		if (f.punched)
+			w->begin = f.replay;
 	}
 	if (found > w->durable_to)
 		w->durable_to = found;
@@ -206,9 +208,10 @@ static bool is_freeze(const struct log_position *broke, bool header,
 	struct freeze f;
 	if (freeze_decode(&f, broke->offset, body, FREEZE_BODY_SIZE))
 		return true;
-	/* Its body is damaged, its header is not; bytes of it that are always
-	 * zeros are seldom so in an operation */
-	return header && get_le32(body + 68) == 0 && get_le64(body + 16) <= 1;
+	/* Its body is damaged, its header is not; such numbers are seldom there
+	 * in an operation */
+	return header && get_le64(body + 16) <= FREEZE_FLAGS &&
+	       get_le64(body + 40) <= TREE_HEIGHT_MAX;
 }
 
 /*
@@ -279,6 +282,21 @@ static void find_end(struct log_walk *w)
 	w->count = n;
 }
 
+/* What there is before a punch is not the log any more */
+static void drop_punched(struct log_walk *w)
+{
+	size_t n = 0;
+	if (!w->begin.seq)
+		return;
+	while (n + 1 < w->count && w->runs[n].to.seq <= w->begin.seq)
+		n++;
+	w->count -= n;
+	memmove(w->runs, w->runs + n, w->count * sizeof(*w->runs));
+	if (w->runs[0].from.seq < w->begin.seq)
+		w->runs[0].from = w->begin;
+	w->runs[0].gap = WALK_LOST;
+}
+
 static int walk(struct log_walk *w, struct log_scan *s)
 {
 	int rc = add_run(w, &s->at, WALK_EXIT, 0);
@@ -323,6 +341,7 @@ int log_walk_open(struct log_walk *out, struct file *file, uint64_t salt,
 	if (!rc) {
 		find_end(&w);
 		rc = find_freeze(&w);
+		drop_punched(&w);
 	}
 	if (rc)
 		log_walk_close(&w);

@@ -8,6 +8,10 @@
  * records one behind the other, each chained to the one before. Sequence numbers
  * tell how many records are missing between two runs.
  *
+ * If the file was punched the walk begins at the replay position of the freeze that
+ * ended the past, as behind records that were lost: what lies before is not looked
+ * at.
+ *
  * A last break beyond which the log was never durable is no damage but its end,
  * as log_recover.c has it.
  */
@@ -42,6 +46,7 @@ struct log_walk {
 	struct freeze freeze; /* the last sound one */
 	uint64_t freeze_offset; /* 0: there is none */
 	uint64_t freeze_seq;
+	struct log_position begin; /* where a punch lets the log begin; 0: none */
 	uint64_t cut; /* break that ended the log, 0: its end was reached */
 };
 

@@ -19,6 +19,7 @@ struct volume {
 	struct file *file;
 	struct superblock sb;
 	struct log *log; /* NULL: nothing is written */
+	_Atomic uint32_t punches; /* how often holes were punched into it */
 	struct cache *cache; /* where its nodes are, and those of others */
 };
 

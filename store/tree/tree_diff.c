@@ -22,6 +22,8 @@ struct side {
 	} path[TREE_HEIGHT_MAX]; /* by level */
 	unsigned level; /* the lowest that is in use; TREE_HEIGHT_MAX: none */
 	uint64_t nodes;
+	void (*visit)(void *arg, const struct node_ref *ref); /* may be NULL */
+	void *arg;
 	/* The item */
 	bool ended;
 	bool is_node;
@@ -106,6 +108,8 @@ static int enter(struct side *s)
 	if (rc)
 		return rc;
 	s->nodes++;
+	if (s->visit)
+		s->visit(s->arg, &s->ref);
 	s->level = level;
 	s->path[level].node = node;
 	s->path[level].at = 0;
@@ -160,6 +164,14 @@ void tree_diff_free(struct tree_diff *d)
 	end(&d->before);
 	end(&d->after);
 	free(d);
+}
+
+void tree_diff_watch(struct tree_diff *d,
+		     void (*visit)(void *arg, const struct node_ref *ref),
+		     void *arg)
+{
+	d->after.visit = visit;
+	d->after.arg = arg;
 }
 
 uint64_t tree_diff_nodes(const struct tree_diff *d)

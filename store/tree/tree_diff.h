@@ -33,6 +33,12 @@ void tree_diff_free(struct tree_diff *diff); /* NULL is fine */
  * no more; or an error */
 int tree_diff_next(struct tree_diff *diff, struct tree_difference *d);
 
+/* Call visit for each node of `after` that is looked into: all those that `before`
+ * does not have, and perhaps some that it has. From the beginning on. */
+void tree_diff_watch(struct tree_diff *diff,
+		     void (*visit)(void *arg, const struct node_ref *ref),
+		     void *arg);
+
 /* Nodes that were looked into so far */
 uint64_t tree_diff_nodes(const struct tree_diff *diff);
 

@@ -79,7 +79,8 @@ struct sums {
 static const char *const call_names[] = { "read",	"append",  "sync",
 					  "verify",	"size",	   "reserve",
 					  "drop_cache", "publish", "beside",
-					  "directory",	"any" };
+					  "exclude",	"punch",   "directory",
+					  "any" };
 
 static void wrong(const struct twins *t, const char *what, long long n)
 {

@@ -33,6 +33,7 @@ struct form {
 	bool big;
 	bool thread;
 	bool vacuums;
+	bool punches;
 	unsigned operations;
 	unsigned depth;
 	unsigned seeds; /* so many workloads in the long form */
@@ -61,7 +62,7 @@ static void cut_here(struct trial *t, struct workload *w, size_t events)
 /* Below a sanitizer or valgrind not all can be done: then some of each part */
 static bool late(clock_t began, const struct workload *w)
 {
-	clock_t most = w->vacuums ? SECONDS_VACUUM : SECONDS_MAX;
+	clock_t most = w->vacuums || w->punches ? SECONDS_VACUUM : SECONDS_MAX;
 	return !crash_long() && !getenv("BANYAN_EVENTS") &&
 	       clock() - began > most * CLOCKS_PER_SEC;
 }
@@ -88,12 +89,13 @@ static void cut_workload(const struct form *form, struct trial *t,
 	struct workload w = { .seed = seed,
 			      .big = form->big,
 			      .thread = form->thread,
-			      .vacuums = form->vacuums };
+			      .vacuums = form->vacuums,
+			      .punches = form->punches };
 	t->depth_max = form->depth;
 	scene_start(&t->scene, &w);
 	workload_run(&w, 0, form->operations);
 	assert_int_equal(banyan_close(w.db), 0);
-	if (form->vacuums) {
+	if (form->vacuums || form->punches) {
 		print_message("%llu vacuums, %llu events in their course\n",
 			      (unsigned long long)w.vacuumed,
 			      (unsigned long long)w.amid);
@@ -183,6 +185,28 @@ static void nor_by_a_vacuum_with_freezes_by_threads(void **state)
 	cut_workloads(&form);
 }
 
+/* Holes behind any of them, and not behind others */
+static void nor_by_a_punch(void **state)
+{
+	static const struct form form = {
+		.punches = true, .operations = 60, .depth = 1, .seeds = 8
+	};
+	(void)state;
+	cut_workloads(&form);
+}
+
+static void nor_by_a_punch_of_large_values(void **state)
+{
+	static const struct form form = { .punches = true,
+					  .big = true,
+					  .thread = true,
+					  .operations = 30,
+					  .depth = 1,
+					  .seeds = 4 };
+	(void)state;
+	cut_workloads(&form);
+}
+
 /* What all of this rests on: a seed that is printed is worth something */
 static void the_same_seed_is_the_same_file(void **state)
 {
@@ -223,6 +247,8 @@ int main(void)
 		cmocka_unit_test(nor_is_it_lost_by_a_vacuum),
 		cmocka_unit_test(nor_by_a_vacuum_of_large_values),
 		cmocka_unit_test(nor_by_a_vacuum_with_freezes_by_threads),
+		cmocka_unit_test(nor_by_a_punch),
+		cmocka_unit_test(nor_by_a_punch_of_large_values),
 	};
 	/* Files are made and dropped by the thousand: keep their memory */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);

@@ -93,12 +93,13 @@ static void open_both(struct shortage *s, uint64_t table_limit)
 	}
 }
 
-static void one_vacuum(struct shortage *s, bool lasting)
+static void one_vacuum(struct shortage *s, bool lasting, bool punch)
 {
 	struct banyan_vacuum_options o = { .progress = put_some, .arg = s };
 	s->count = 0;
 	no_memory_on(s->nth, lasting);
-	int rc = banyan_vacuum(s->db, &o, NULL);
+	int rc = punch ? banyan_vacuum_punch(s->db, &o, NULL) :
+			 banyan_vacuum(s->db, &o, NULL);
 	bool met = no_memory_off() > 0;
 	for (unsigned i = 0; i < s->count; i++)
 		assert_int_equal(put(s->twin, s->done[i]), 0);
@@ -126,7 +127,7 @@ static void close_both(struct shortage *s)
 	rmdir(s->dir);
 }
 
-static void run(uint64_t table_limit, bool lasting)
+static void run(uint64_t table_limit, bool lasting, bool punch)
 {
 	struct shortage *s = calloc(1, sizeof(*s));
 	clock_t began = clock();
@@ -143,7 +144,7 @@ static void run(uint64_t table_limit, bool lasting)
 		if (!crash_long() && s->nth > 60)
 			s->nth += test_below(&random, 8);
 		most = s->nth;
-		one_vacuum(s, lasting);
+		one_vacuum(s, lasting, punch);
 		if (!s->nth)
 			break;
 	}
@@ -158,19 +159,25 @@ static void run(uint64_t table_limit, bool lasting)
 static void a_vacuum_without_memory_changes_nothing(void **state)
 {
 	(void)state;
-	run(UINT64_MAX / 4, false);
+	run(UINT64_MAX / 4, false, false);
 }
 
 static void nor_where_there_is_none_any_more(void **state)
 {
 	(void)state;
-	run(UINT64_MAX / 4, true);
+	run(UINT64_MAX / 4, true, false);
 }
 
 static void nor_where_both_files_have_freezes(void **state)
 {
 	(void)state;
-	run(4000, false);
+	run(4000, false, false);
+}
+
+static void nor_does_a_punch(void **state)
+{
+	(void)state;
+	run(UINT64_MAX / 4, false, true);
 }
 
 int main(void)
@@ -179,6 +186,7 @@ int main(void)
 		cmocka_unit_test(a_vacuum_without_memory_changes_nothing),
 		cmocka_unit_test(nor_where_there_is_none_any_more),
 		cmocka_unit_test(nor_where_both_files_have_freezes),
+		cmocka_unit_test(nor_does_a_punch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

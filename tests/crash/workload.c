@@ -547,18 +547,24 @@ int workload_vacuum(struct workload *w)
 	struct banyan_vacuum_options o = { .progress = beside_vacuum,
 					   .arg = w };
 	size_t begin = fault_file_events(w->file);
+	size_t count = h->count;
 	if (!w->thread)
 		w->db->store->table_limit = UINT64_MAX / 4;
 	fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
-	int rc = banyan_vacuum(w->db, &o, NULL);
+	bool in_place = w->punches && begin % 2;
+	int rc = in_place ? banyan_vacuum_punch(w->db, &o, NULL) :
+			    banyan_vacuum(w->db, &o, NULL);
 	fault_file_at_sync(w->file, NULL, NULL);
 	if (rc)
 		return rc;
 	w->vacuumed++;
 	w->amid += fault_file_events(w->file) - begin;
-	/* It changes nothing, and all that came before its end is durable */
+	/* It changes nothing, and all that came before its end is durable; before
+	 * its beginning, if it was a punch */
 	uint64_t print = h->moment[h->count - 1].print;
-	workload_note(w, begin, true);
+	workload_note(w, begin, !in_place);
+	if (in_place)
+		h->moment[h->count - 1].durable = count - 1;
 	assert_int_equal(h->moment[h->count - 1].print, print);
 	return 0;
 }
@@ -581,7 +587,7 @@ int workload_step(struct workload *w, unsigned n)
 		close_and_open(w);
 		return 0;
 	}
-	if (w->vacuums && test_below(&random, 8) == 0)
+	if ((w->vacuums || w->punches) && test_below(&random, 8) == 0)
 		return workload_vacuum(w);
 	fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
 	int rc = workload_settle(w, n);

@@ -63,6 +63,7 @@ struct workload {
 	bool stays; /* no step closes it and opens it again */
 	bool thread; /* the store's own thread freezes: never the same twice */
 	bool vacuums; /* some steps are vacuums, with operations in between */
+	bool punches; /* so, but every second one is a punch */
 	struct file *file; /* a fault file; or NULL: history has no events */
 	banyan *db;
 	struct history history;

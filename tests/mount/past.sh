@@ -630,6 +630,37 @@ a_vacuum_ends_it_and_lets_the_old_file_go() {
 	DB=$T/test.banyan
 }
 
+a_punch_ends_the_past_but_for_snapshots() {
+	new_db
+	mount_db
+	head -c 8000000 /dev/urandom >"$DIR/large"
+	mkdir "$DIR/.banyan/snapshots/x"
+	cp "$DIR/large" "$T/large"
+	F=$(newest)
+	now >"$T/time"
+	head -c 30000000 /dev/urandom >"$DIR/large"
+	sleep 0.05
+	exec 5<"$AT/$(now)/large" 6<"$DIR/.banyan/snapshots/x/large"
+	(while cat "$DIR/.banyan/snapshots/x/large" "$AT/$(now)/large"; do :; done) >/dev/null 2>&1 &
+	local reader=$!
+	head -c 1000 /dev/urandom >"$DIR/large"
+	sleep 0.2
+	"$BANYAN" vacuum --punch "$DB" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
+	kill $reader
+	wait $reader 2>/dev/null || true
+	[ "$(du -k "$DB" | cut -f1)" -lt 26000 ] || fail "$(du -k "$DB")"
+	drop_caches || true
+	cmp "$T/large" - <&6
+	cmp "$T/large" "$DIR/.banyan/snapshots/x/large"
+	cat <&5 >/dev/null 2>"$T/said" && fail "the descriptor reads on"
+	grep -q Stale "$T/said" || fail "$(cat "$T/said")"
+	exec 5<&- 6<&-
+	says "No such file" cat "$AT/$(cat "$T/time")/large"
+	same 1000 "$(stat -c %s "$DIR/large")"
+	umount_db
+	is_sound
+}
+
 # ---- status ---------------------------------------------------------------------------
 
 status_is_read_whole_by_everything() {
@@ -717,6 +748,7 @@ for test in \
 	many_snapshots_are_listed \
 	rm_does_not_drop_what_has_files \
 	a_vacuum_ends_it_and_lets_the_old_file_go \
+	a_punch_ends_the_past_but_for_snapshots \
 	status_is_read_whole_by_everything \
 	status_tells_of_vacuums \
 	killed_while_it_is_in_use; do

@@ -140,7 +140,9 @@ percentages_are_checked() {
 	local option
 	for option in trim=0 trim=101 trim=few autovacuum=0 autovacuum=101 autovacuum=5%; do
 		refuses timeout 20 "$BANYANFS" "$DB" "$DIR" -o $option 2>"$T/said"
-		same "banyanfs: option $option: give a percentage from 1 to 100" "$(cat "$T/said")"
+		local or=
+		[[ $option != trim* ]] || or=", or punch"
+		same "banyanfs: option $option: give a percentage from 1 to 100$or" "$(cat "$T/said")"
 	done
 }
 
@@ -387,13 +389,88 @@ a_full_disk_is_seen_before_anything_is_copied() {
 	order "start 300000" # to copy 16 MiB would take a minute
 	await_state "failed 28 *"
 	"$BANYAN" vacuum "$DIR" 2>"$T/said" && fail "there was room"
-	grep -q "db.banyan: no room for the new file: it needs about 16.* bytes (16.. MiB), and .* are free$" "$T/said" ||
+	grep -q "db.banyan: no room for the new file: it needs about 16.* bytes (16.. MiB), and .* are free; --punch gives space back in place$" "$T/said" ||
 		fail "$(cat "$T/said")"
 	umount_db
 	"$BANYAN" vacuum "$DB" 2>"$T/said" && fail "there was room"
 	grep -q "db.banyan: no room for the new file: it needs about" "$T/said" || fail "$(cat "$T/said")"
 	is_sound "$DB"
 	umount "$T/small"
+}
+
+# ---- in place --------------------------------------------------------------
+
+# Values until the disk is full, half of them deleted again
+fill_and_delete_half() {
+	local n=0
+	while head -c 1000000 /dev/urandom >"$T/piece" &&
+		cp "$T/piece" "$DIR/$n" 2>"$T/said" && [ $n -lt 100 ]; do
+		n=$((n + 1))
+	done
+	grep -q "No space left" "$T/said" || fail "$(cat "$T/said")"
+	rm -f "$DIR/$n"
+	seq 0 2 $((n - 1)) | (cd "$DIR" && xargs rm)
+	(cd "$DIR" && sha256sum -- *) >"$T/sums"
+}
+
+a_full_disk_is_emptied_in_place() {
+	local DB
+	small_disk 64M
+	mount_db
+	fill_and_delete_half
+	refuses "$BANYAN" vacuum "$DB" >"$T/said" 2>&1
+	grep -q "no room for the new file: .*--punch gives space back in place" "$T/said" ||
+		fail "$(cat "$T/said")"
+	refuses cp "$T/piece" "$DIR/more" 2>/dev/null
+	rm -f "$DIR/more"
+	"$BANYAN" vacuum --punch "$DB" >"$T/said" || fail "$(cat "$T/said")"
+	grep -q "reclaimed" "$T/said" || fail "$(cat "$T/said")"
+	local _
+	for _ in 1 2; do
+		(cd "$DIR" && sha256sum -c --quiet "$T/sums")
+		drop_caches || break
+	done
+	for _ in $(seq 20); do cp "$T/piece" "$DIR/new$_"; done
+	(cd "$DIR" && sha256sum -- *) >"$T/sums"
+	umount_db
+	is_sound "$DB"
+	mount_db
+	(cd "$DIR" && sha256sum -c --quiet "$T/sums")
+	umount_db
+	umount "$T/small"
+}
+
+fstrim_punches_if_it_is_told_to() {
+	local DB
+	small_disk 64M
+	mount_db trim=punch
+	fill_and_delete_half
+	[ "$(trim)" -gt $((20 * MIB)) ] || fail "$(state)"
+	(cd "$DIR" && sha256sum -c --quiet "$T/sums")
+	same 0 "$(trim)"
+	umount_db
+	is_sound "$DB"
+	umount "$T/small"
+}
+
+nothing_is_punched_under_a_reader() {
+	new_db
+	mount_db
+	fill a 4 3
+	local before
+	before=$(du -k "$DB" | cut -f 1)
+	mkdir -p "$T/view"
+	"$BANYANFS" "$DB" "$T/view" -o ro
+	refuses "$BANYAN" vacuum --punch "$DIR" 2>"$T/said"
+	grep -qE "being read: in use by process [0-9]+ \(banyanfs\); nothing was punched" "$T/said" ||
+		fail "$(cat "$T/said")"
+	[ "$(du -k "$DB" | cut -f 1)" -ge "$before" ] || fail "punched"
+	umount "$T/view"
+	rmdir "$T/view"
+	for _ in $(seq 50); do "$BANYAN" vacuum --punch "$DIR" >/dev/null 2>&1 && break; sleep 0.1; done
+	[ "$(du -k "$DB" | cut -f 1)" -lt $((before - 7000)) ] || fail "not punched"
+	umount_db
+	is_sound "$DB"
 }
 
 try fstrim_gives_back_what_is_dead_and_says_how_much
@@ -411,4 +488,7 @@ try a_moved_file_and_its_mount_find_each_other_after_a_vacuum
 try an_unmount_ends_a_vacuum_and_keeps_the_old_file
 try a_killed_daemon_leaves_no_temporary_behind
 try a_full_disk_is_seen_before_anything_is_copied
+try a_full_disk_is_emptied_in_place
+try fstrim_punches_if_it_is_told_to
+try nothing_is_punched_under_a_reader
 finish

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ROOM_ALIGN 8u
+
 /* The lock protects all but `below`; calls are handed on without it. What a file
  * that was made beside another counts is counted by the first. */
 struct calls {
@@ -61,15 +63,16 @@ static int calls_read(struct file *f, void *buffer, size_t size,
 	return rc ? rc : file_read(calls_of(f)->below, buffer, size, offset);
 }
 
-/* Of iov only the first bytes, and never all of it: how many pieces */
+/* Of iov only the first bytes, and never all of it: how many pieces. Room ends at
+ * a block, so not within the zeros behind the last record. */
 static int cut_iov(struct iovec *iov, int n, size_t bytes)
 {
 	size_t all = 0;
 	int i = 0;
 	for (int k = 0; k < n; k++)
 		all += iov[k].iov_len;
-	if (bytes >= all)
-		bytes = all ? all - 1 : 0;
+	if (bytes + ROOM_ALIGN > all)
+		bytes = all > ROOM_ALIGN ? all - ROOM_ALIGN : 0;
 	for (; i < n && bytes; i++) {
 		if (iov[i].iov_len > bytes)
 			iov[i].iov_len = bytes;
@@ -161,6 +164,18 @@ static int calls_beside(struct file *f, struct file **fresh)
 	return 0;
 }
 
+static int calls_exclude(struct file *f, bool on)
+{
+	int rc = on ? count(calls_of(f), FAULT_EXCLUDE) : 0;
+	return rc ? rc : file_exclude(calls_of(f)->below, on);
+}
+
+static int calls_punch(struct file *f, uint64_t from, uint64_t to)
+{
+	int rc = count(calls_of(f), FAULT_PUNCH);
+	return rc ? rc : file_punch(calls_of(f)->below, from, to);
+}
+
 static void calls_close(struct file *f)
 {
 	file_close(calls_of(f)->below);
@@ -177,6 +192,8 @@ static const struct file_ops calls_ops = {
 	.publish = calls_publish,
 	.sync_name = calls_sync_name,
 	.beside = calls_beside,
+	.exclude = calls_exclude,
+	.punch = calls_punch,
 	.close = calls_close,
 };
 

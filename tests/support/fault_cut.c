@@ -25,6 +25,17 @@ struct cut {
 	struct image *to;
 };
 
+/* The image in which what this event appended is as it was then */
+static const struct image *image_of(const struct fault_file *t,
+				    const struct event *e)
+{
+	size_t n = (size_t)(e - t->events);
+	for (size_t i = 0; i < t->punch_count; i++)
+		if (t->punches[i].events > n)
+			return &t->punches[i].before;
+	return &t->now;
+}
+
 static bool is_safe(const struct cut *c, const struct event *e)
 {
 	return e->sync < c->events && !e->doubtful;
@@ -64,7 +75,7 @@ static int keep_sector_before(struct cut *c, const struct event *e)
 	size_t n = (size_t)(e->offset % SECTOR);
 	if (c->any_byte)
 		return 0;
-	image_read(&c->from->now, bytes, n, e->offset - n);
+	image_read(image_of(c->from, e), bytes, n, e->offset - n);
 	return image_write(c->to, bytes, n, e->offset - n);
 }
 
@@ -82,7 +93,8 @@ static int keep_part(struct cut *c, const struct event *e, size_t from,
 		return rc;
 	/* What is not lost is still there, in pages that can be shared */
 	if (!e->lost)
-		return image_take(c->to, &c->from->now, to - from, offset);
+		return image_take(c->to, image_of(c->from, e), to - from,
+				  offset);
 	return image_write(c->to, e->bytes->at + from, to - from, offset);
 }
 
@@ -218,6 +230,44 @@ static int fill(struct cut *c)
 	return rc;
 }
 
+/* Are holes durable that were punched then? */
+static bool is_punch_safe(const struct cut *c, const struct punch *p)
+{
+	for (size_t i = p->events; i < c->events; i++) {
+		const struct event *e = &c->from->events[i];
+		if (!e->length && !e->doubtful)
+			return true;
+	}
+	return false;
+}
+
+static int punch_some(struct cut *c, const struct range *r, bool all)
+{
+	bool dice = c->kind >= FAULT_PREFIX;
+	int rc = 0;
+	uint64_t to = r->to < c->to->size ? r->to : c->to->size;
+	for (uint64_t at = r->from; !rc && at + FILE_BLOCK <= to;
+	     at += FILE_BLOCK)
+		if (all ||
+		    (dice ? test_below(&c->random, 2) : c->kind == FAULT_KEEP))
+			rc = image_zero(c->to, FILE_BLOCK, at);
+	return rc;
+}
+
+static int punch(struct cut *c)
+{
+	int rc = 0;
+	for (size_t i = 0; i < c->from->punch_count; i++) {
+		const struct punch *p = &c->from->punches[i];
+		if (p->events > c->events)
+			break;
+		bool all = is_punch_safe(c, p);
+		for (size_t k = 0; !rc && k < p->count; k++)
+			rc = punch_some(c, &p->ranges[k], all);
+	}
+	return rc;
+}
+
 /* Of the file's own events, how many are among the first `events` */
 static size_t own_events(const struct fault_file *t, size_t events)
 {
@@ -278,6 +328,8 @@ int fault_file_after_cut(struct file *f, size_t events, enum fault_cut cut,
 	}
 	if (!rc)
 		rc = fill(&c);
+	if (!rc)
+		rc = punch(&c);
 	pthread_mutex_unlock(&y->lock);
 	if (!rc)
 		rc = image_copy(&made->now, &made->base);
@@ -314,8 +366,27 @@ static int replay(struct fault_file *to, const struct fault_file *from,
 			return 0;
 	}
 	if (!e->lost)
-		return image_take(&to->now, &from->now, e->length, e->offset);
+		return image_take(&to->now, image_of(from, e), e->length,
+				  e->offset);
 	return image_write(&to->now, e->bytes->at, e->length, e->offset);
+}
+
+/* The holes that were punched behind so many of the file's events. Those of the
+ * last moment are half of them there. */
+static int replay_punches(struct fault_file *to, const struct fault_file *from,
+			  size_t at, size_t own)
+{
+	int rc = 0;
+	for (size_t i = 0; i < from->punch_count; i++) {
+		const struct punch *p = &from->punches[i];
+		size_t count = at < own ? p->count : p->count / 2;
+		if (p->events != at)
+			continue;
+		for (size_t k = 0; !rc && k < count; k++)
+			rc = fault_punch(to, p->ranges[k].from,
+					 p->ranges[k].to);
+	}
+	return rc;
 }
 
 /* What had happened to one file by then, in that place of the new family */
@@ -327,10 +398,12 @@ static int replay_file(struct fault_file *to, const struct fault_file *from,
 	if (!rc)
 		rc = image_copy(&to->now, &from->base);
 	for (size_t i = 0; i < own && !rc; i++) {
+		rc = replay_punches(to, from, i, own);
 		to->family->events = from->events[i].time;
-		rc = replay(to, from, &from->events[i], own);
+		if (!rc)
+			rc = replay(to, from, &from->events[i], own);
 	}
-	return rc;
+	return rc ? rc : replay_punches(to, from, own, own);
 }
 
 /* All files, those that have gone included: a power cut looks back at them */

@@ -50,6 +50,20 @@ struct failure {
 	bool for_ever;
 };
 
+/*
+ * Holes that were punched between two events. An event that came before them is
+ * read from `before`: what it has appended is whole there. (What is punched lies
+ * before all that is appended later.)
+ */
+struct punch {
+	size_t events; /* the file's, so far */
+	struct image before;
+	struct range {
+		uint64_t from, to;
+	} * ranges;
+	size_t count;
+};
+
 /* A change of the name */
 struct naming {
 	struct fault_file *to;
@@ -82,6 +96,8 @@ struct fault_file {
 	size_t event_count;
 	size_t event_room;
 	size_t uncovered; /* the first event that no sync covers */
+	struct punch *punches;
+	size_t punch_count;
 };
 
 static inline struct fault_file *fault_of(struct file *f)
@@ -100,6 +116,9 @@ struct fault_file *fault_new(struct family *family);
 
 /* Append to the history, which takes over e.bytes. 0 or -ENOMEM. */
 int fault_record(struct fault_file *t, struct event e);
+
+/* Punch a hole into what reads see, and note it. 0 or -ENOMEM. */
+int fault_punch(struct fault_file *t, uint64_t from, uint64_t to);
 
 /* So does the name: it is t's from now on, which is durable at that time */
 int fault_rename(struct fault_file *t, size_t renamed, size_t durable);

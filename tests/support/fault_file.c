@@ -174,14 +174,17 @@ static uint64_t limit_of(const struct fault_file *t)
 	return limit;
 }
 
+/* Room ends at a block: not within the zeros behind a record */
+#define ROOM_ALIGN 8u
+
 /* How much of it is written, and what is said about the rest */
 static int cut_short(struct fault_file *t, uint64_t offset, size_t *size)
 {
 	int rc = count_call(t, FAULT_APPEND);
 	if (rc && *size > t->family->fail_after)
 		*size = t->family->fail_after;
-	else if (rc && *size) /* with all of it written it is no failure */
-		--*size;
+	else if (rc) /* with all of it written it is no failure */
+		*size -= *size > ROOM_ALIGN ? ROOM_ALIGN : *size;
 	uint64_t limit = limit_of(t);
 	if (t->family->limit && (offset > limit || *size > limit - offset)) {
 		*size = offset > limit ? 0 : (size_t)(limit - offset);
@@ -282,6 +285,61 @@ static int fault_reserve(struct file *f, uint64_t to)
 	return rc;
 }
 
+static int new_punch(struct fault_file *t)
+{
+	size_t size = (t->punch_count + 1) * sizeof(*t->punches);
+	struct punch *punches = realloc(t->punches, size);
+	if (!punches)
+		return -ENOMEM;
+	t->punches = punches;
+	struct punch *p = &punches[t->punch_count];
+	*p = (struct punch){ .events = t->event_count };
+	int rc = image_copy(&p->before, &t->now);
+	if (rc)
+		image_free(&p->before);
+	else
+		t->punch_count++;
+	return rc;
+}
+
+int fault_punch(struct fault_file *t, uint64_t from, uint64_t to)
+{
+	size_t last = t->punch_count - 1;
+	int rc = 0;
+	if (!t->punch_count || t->punches[last].events != t->event_count)
+		rc = new_punch(t);
+	if (rc)
+		return rc;
+	struct punch *p = &t->punches[t->punch_count - 1];
+	struct range *ranges =
+		realloc(p->ranges, (p->count + 1) * sizeof(*ranges));
+	if (!ranges)
+		return -ENOMEM;
+	p->ranges = ranges;
+	p->ranges[p->count++] = (struct range){ from, to };
+	return image_zero(&t->now, to - from, from);
+}
+
+static int fault_punch_out(struct file *f, uint64_t from, uint64_t to)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->family->lock);
+	int rc = count_call(t, FAULT_PUNCH);
+	if (!rc)
+		rc = fault_punch(t, from, to);
+	pthread_mutex_unlock(&t->family->lock);
+	return rc;
+}
+
+static int fault_exclude(struct file *f, bool on)
+{
+	struct fault_file *t = fault_of(f);
+	pthread_mutex_lock(&t->family->lock);
+	int rc = on ? count_call(t, FAULT_EXCLUDE) : 0;
+	pthread_mutex_unlock(&t->family->lock);
+	return rc;
+}
+
 /* What only the cache had is gone; what is still to be written stays there */
 static int fault_drop_cache(struct file *f, uint64_t offset)
 {
@@ -374,6 +432,8 @@ static const struct file_ops fault_ops = {
 	.publish = fault_publish,
 	.sync_name = fault_sync_name,
 	.beside = fault_beside,
+	.exclude = fault_exclude,
+	.punch = fault_punch_out,
 	.close = fault_close,
 };
 
@@ -426,6 +486,11 @@ static void free_one(struct fault_file *t)
 	for (size_t i = 0; i < t->event_count; i++)
 		bytes_unref(t->events[i].bytes);
 	free(t->events);
+	for (size_t i = 0; i < t->punch_count; i++) {
+		image_free(&t->punches[i].before);
+		free(t->punches[i].ranges);
+	}
+	free(t->punches);
 	free(t);
 }
 

@@ -46,6 +46,8 @@ enum fault_call {
 	FAULT_DROP_CACHE,
 	FAULT_PUBLISH, /* before the name has changed */
 	FAULT_BESIDE,
+	FAULT_EXCLUDE,
+	FAULT_PUNCH,
 	FAULT_DIRECTORY, /* in publish, when the name has changed: its sync */
 	FAULT_CALLS, /* how many there are */
 };
@@ -115,7 +117,8 @@ uint64_t fault_file_size(struct file *f);
  * sync covered can be lost even if a later sync is good. A sector (512 bytes)
  * is never torn, but by FAULT_BYTES and FAULT_GARBAGE. The size is one that the
  * file had at some time since; or the file ends where it is torn. Lost bytes
- * below the size read as zeros, but with FAULT_GARBAGE. Where a name has changed,
+ * below the size read as zeros, but with FAULT_GARBAGE. What was punched since the
+ * last sync that was good is a hole or is not, block by block. Where a name has changed,
  * and that is not durable yet, it is one file or the other.
  */
 int fault_file_after_cut(struct file *f, size_t events, enum fault_cut cut,

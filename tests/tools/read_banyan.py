@@ -200,6 +200,7 @@ class FreezeBody:
         fields = struct.unpack("<QQQQIIQQQI4xQQQQQQ", record.body)
         self.here = record.offset
         self.number = fields[0]
+        self.punched = fields[2] & 4 != 0
         self.root, self.root_length, self.root_crc, self.height = fields[3:7]
         self.replay = fields[7:10]
         self.previous, self.durable_to = fields[10:12]
@@ -221,6 +222,7 @@ class FreezeBody:
                 4160 <= it.replay[0] <= here and
                 0 < it.replay[1] < ID_MAX and
                 it.previous < here and it.durable_to <= here and
+                not (it.punched and it.previous) and
                 0 < it.next_id <= ID_MAX)
 
 
@@ -862,10 +864,10 @@ class Verifier:
         self.check_sums()
 
     def check_log(self):
-        """The whole chain from record 1, through the replay position, to the
-        end that opening has found; and the trees of all freezes in it."""
+        """The whole chain from its first record, through the replay position,
+        to the end that opening has found; and the trees of all freezes in it."""
         state, log = self.state, self.log
-        position, replay, end = (4160, 1, 0), state.freeze.replay, state.end
+        position, replay, end = self.begin(), state.freeze.replay, state.end
         met = position == replay
         freezes, nodes = [], []
         for record in log.follow(position):
@@ -887,6 +889,16 @@ class Verifier:
                 pass
         for record in nodes:
             self.check_nodes(record)
+
+    def begin(self):
+        """Record 1, or in a punched file where its oldest freeze begins."""
+        freeze = self.state.freeze
+        while freeze.previous:
+            record = self.log.record_at(freeze.previous)
+            if not record or not FreezeBody.valid(record):
+                raise Damage(freeze.previous, "there is no freeze")
+            freeze = FreezeBody(record)
+        return freeze.replay if freeze.punched else (4160, 1, 0)
 
     def check_nodes(self, record):
         """A crash may have torn them: then no freeze refers to them, and all

@@ -156,6 +156,32 @@ test_large()
 	agree "segments" $f
 }
 
+# Holes, and records that were cut by them, before the oldest freeze
+test_punched()
+{
+	local f=punched.banyan
+	banyan create $f
+	noise 6000000 >value
+	banyan put $f gone <value
+	banyan put $f kept <value
+	noise 3000 | banyan put $f small
+	banyan freeze $f
+	banyan snapshot $f then
+	banyan rm $f gone
+	noise 3000 | banyan put $f small
+	banyan snapshot --drop $f then
+	holds "a file can be punched" banyan vacuum --punch $f
+	holds "the disk has less for it" test "$(du -k $f | cut -f 1)" -lt 9000
+	agree "punched" $f
+	is "its past begins with the punch" 1 "$(banyan freezes $f | tail -n +2 | wc -l)"
+	holds "the value that stayed comes out" cmp value <(reader get $f kept)
+	banyan put $f more <value
+	agree "punched and written to" $f
+	banyan check --salvage saved.banyan $f >out 2>&1
+	is "salvage loses nothing of it" 0 $?
+	holds "as the copy shows" cmp <(banyan ls -R $f) <(banyan ls -R saved.banyan)
+}
+
 test_export()
 {
 	holds "export succeeds" reader export small.banyan exported
@@ -390,6 +416,7 @@ test_killed()
 test_checksums
 test_small
 test_large
+test_punched
 test_export
 test_torn small.banyan
 test_flips

@@ -518,6 +518,7 @@ static void of_the_whole(void **state)
 	SAYS(banyan_sync(NULL), -EINVAL);
 	SAYS(banyan_freeze(NULL), -EINVAL);
 	SAYS(banyan_vacuum(NULL, NULL, NULL), -EINVAL);
+	SAYS(banyan_vacuum_punch(NULL, NULL, NULL), -EINVAL);
 	SAYS(banyan_freezes(NULL, call_freeze_visit, NULL), -EINVAL);
 	SAYS(banyan_freezes(x->db, NULL, NULL), -EINVAL);
 	SAYS(banyan_get_stat(NULL, &stat), -EINVAL);
@@ -685,7 +686,7 @@ static const char *const others[] = {
 	"banyan_record_pack",  "banyan_record_unpack",
 	"banyan_block_append", "banyan_block_next",
 	"banyan_check",	       "banyan_salvage",
-	"banyan_file",
+	"banyan_file",	       "banyan_vacuum_punch",
 };
 
 static bool is_known(const char *name, size_t len)

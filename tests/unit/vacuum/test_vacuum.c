@@ -131,6 +131,19 @@ static void everything_is_kept(void **state)
 	}
 }
 
+/* An extent that takes a whole segment, as the first one: the first segment, with
+ * the superblock, has less room */
+static void the_first_value_may_fill_a_segment(void **state)
+{
+	struct place *p = *state;
+	open_at(p, 0);
+	put_random(p->db, "b", 4000000, 1);
+	put_random(p->db, "a", 9000000, 2);
+	uint64_t print = print_of(p->db);
+	OK(banyan_vacuum(p->db, NULL, NULL));
+	assert_true(print == print_of(p->db));
+}
+
 static void what_is_shared_stays_shared(void **state)
 {
 	struct place *p = *state;
@@ -509,6 +522,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(everything_is_kept),
+		TEST(the_first_value_may_fill_a_segment),
 		TEST(what_is_shared_stays_shared),
 		TEST(nor_do_clones_that_were_written_to_part),
 		TEST(what_is_changed_meanwhile_is_not_copied_twice),
