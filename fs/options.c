@@ -47,6 +47,10 @@ static const char help[] =
 	"                  vacuum as soon as so much of a file of 64 MiB or "
 	"more is\n"
 	"                  reclaimable (default: only when asked)\n"
+	"  -o keep=DURATION\n"
+	"                  let vacuums keep the freezes of the last time: 30s, "
+	"5m, 2h,\n"
+	"                  7d, 1w (default: none but those of snapshots)\n"
 	"  -o uid=N,gid=N  show one owner, one group for everything\n"
 	"  -o allow_other, -o noallow_other\n"
 	"                  let all users in, or only the one who mounts "
@@ -151,6 +155,32 @@ static bool set_autovacuum(struct options *o, const char *value)
 	return parse_percent(value, &o->autovacuum_percent);
 }
 
+bool options_duration(const char *text, uint64_t *seconds)
+{
+	static const char units[] = "smhdw";
+	static const unsigned lengths[] = { 1, 60, 3600, 86400, 604800 };
+	char digits[24];
+	size_t len = strlen(text);
+	const char *unit;
+	uint64_t length;
+
+	if (!len || len >= sizeof(digits))
+		return false;
+	unit = strchr(units, text[len - 1]);
+	length = unit ? lengths[unit - units] : 1;
+	memcpy(digits, text, len);
+	digits[unit ? len - 1 : len] = '\0';
+	if (!options_number(digits, UINT64_MAX / length, seconds))
+		return false;
+	*seconds *= length;
+	return true;
+}
+
+static bool set_keep(struct options *o, const char *value)
+{
+	return options_duration(value, &o->keep_seconds);
+}
+
 static bool set_uid(struct options *o, const char *value)
 {
 	uint64_t n;
@@ -183,6 +213,7 @@ static const struct {
 	{ "threads=", set_threads, "a number from 1 to 256" },
 	{ "trim=", set_trim, "a percentage from 1 to 100, or punch" },
 	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
+	{ "keep=", set_keep, "a duration such as 30s, 5m, 2h, 7d or 1w" },
 	{ "uid=", set_uid, "a user's number" },
 	{ "gid=", set_gid, "a group's number" },
 };

@@ -31,6 +31,7 @@ struct options {
 	unsigned trim_percent;
 	bool trim_punch;
 	unsigned autovacuum_percent;
+	uint64_t keep_seconds; /* vacuums keep the freezes of the last so many */
 	struct fuse_args args; /* left for libfuse */
 };
 
@@ -50,6 +51,9 @@ int options_parse(struct options *o, int argc, char **argv);
 int options_complete(struct options *o, const char *source);
 
 void options_free(struct options *o);
+
+/* A number of seconds, or of what follows it: s, m, h, d or w; false: neither */
+bool options_duration(const char *text, uint64_t *seconds);
 
 /* All of the text as a number in decimal; false: it is none, or more than max */
 bool options_number(const char *text, uint64_t max, uint64_t *value);

@@ -62,6 +62,7 @@ struct outcome {
 /* What is to be done */
 struct job {
 	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t keep; /* seconds */
 	bool punch; /* in place */
 };
 
@@ -135,6 +136,7 @@ static void vacuum_now(struct vacuum *v, const struct job *job,
 {
 	const struct banyan_vacuum_options options = {
 		.rate = job->rate,
+		.keep = job->keep,
 		.progress = note_progress,
 		.arg = v,
 	};
@@ -202,6 +204,12 @@ static void run_one(struct vacuum *v)
 	pthread_mutex_lock(&v->lock);
 }
 
+/* One that nobody has said more about */
+static struct job usual(const struct vacuum *v)
+{
+	return (struct job){ .keep = v->fs->options->keep_seconds };
+}
+
 /* With the lock held: let one run, unless one does */
 static void begin(struct vacuum *v, const struct job *job)
 {
@@ -248,9 +256,10 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent)
  */
 static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
+	const struct job job = usual(v);
 	int error;
 
-	begin(v, &(struct job){ 0 });
+	begin(v, &job);
 	run_one(v);
 	error = v->last.error;
 	if (error || reclaimed(&v->last) < expected / 2)
@@ -388,9 +397,10 @@ static void forget_waiter(fuse_req_t req, void *arg)
  * *error */
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
-	const struct job job = { .punch = v->fs->options->trim_punch };
+	struct job job = usual(v);
 	bool in = false;
 
+	job.punch = v->fs->options->trim_punch;
 	*error = 0;
 	pthread_mutex_lock(&v->lock);
 	if (v->stop)
@@ -449,23 +459,36 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* ---- orders by attribute ---------------------------------------------- */
 
-/* "start", or with a rate behind it; "punch" */
-static bool is_start(const char *text, struct job *job)
+/* "punch"; or "start", behind which there may be a rate, and then a duration: *o
+ * keeps what is not there */
+static bool is_start(char *text, struct job *o)
 {
-	static const char start[] = "start ";
-	size_t len = sizeof(start) - 1;
+	static const char keep[] = "keep=";
+	char *rest = NULL;
+	const char *word = strtok_r(text, " ", &rest);
 
-	*job = (struct job){ .punch = !strcmp(text, "punch") };
-	if (job->punch || !strcmp(text, "start"))
+	o->punch = word && !strcmp(word, "punch");
+	if (o->punch)
+		return !strtok_r(NULL, " ", &rest);
+	if (!word || strcmp(word, "start") != 0)
+		return false;
+	word = strtok_r(NULL, " ", &rest);
+	if (word && strncmp(word, keep, sizeof(keep) - 1) != 0) {
+		if (!options_number(word, UINT64_MAX, &o->rate) || !o->rate)
+			return false;
+		word = strtok_r(NULL, " ", &rest);
+	}
+	if (!word)
 		return true;
-	return !strncmp(text, start, len) &&
-	       options_number(text + len, UINT64_MAX, &job->rate) && job->rate;
+	return !strncmp(word, keep, sizeof(keep) - 1) &&
+	       options_duration(word + sizeof(keep) - 1, &o->keep) &&
+	       !strtok_r(NULL, " ", &rest);
 }
 
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
-	char text[40];
-	struct job job;
+	char text[80];
+	struct job job = usual(v);
 	int rc = 0;
 
 	if (size >= sizeof(text) || memchr(order, '\0', size))

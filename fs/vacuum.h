@@ -43,8 +43,9 @@ bool vacuum_is_worth_trimming(const struct banyan_stat *stat, unsigned percent,
 bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent);
 
 /*
- * An order by extended attribute: "start", "start RATE" (bytes a second), "punch",
- * or "cancel". 0, -EINVAL.
+ * An order by extended attribute: "start [RATE] [keep=DURATION]", the rate in
+ * bytes a second, "punch", or "cancel". Without a duration that of the mount
+ * counts. 0, -EINVAL.
  */
 int vacuum_order(struct vacuum *vacuum, const char *order, size_t size);
 

@@ -764,6 +764,9 @@ struct banyan_vacuum_options {
 	 * database, but leave no batch open. May be NULL. */
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
+	/* Keep the freezes of the last so many seconds, as if they had names.
+	 * What was between two of them is gone all the same. */
+	uint64_t keep;
 };
 
 struct banyan_vacuum_result {
@@ -775,9 +778,12 @@ struct banyan_vacuum_result {
 /*
  * Copy what is live into a new file, and put it in the place of the old one.
  * The file that was written to goes on to be the same database: ids, held Data
- * and numbers of freezes stay, and its generation grows by one. What was
- * deleted or overwritten before the call is nowhere in the new file, and
- * earlier freezes are gone. Views that are open, and other processes that read,
+ * and numbers of freezes stay, and its generation grows by one. Snapshots stay as
+ * they are, and what they share with each other and the present is in the new
+ * file once; so do the freezes that keep asks for. Other freezes are gone, and
+ * what was deleted or overwritten before the call and is in none of these is
+ * nowhere in the new file. (A snapshot that is taken while it runs may get
+ * another number.) Views that are open, and other processes that read,
  * keep the old file until they close it.
  *
  * Needs room on the disk for the new file beside the old one. Other threads go
@@ -816,6 +822,19 @@ int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
 			struct banyan_vacuum_result *result);
 
 /*
+ * Write a compact copy of what the handle shows to a new file at path, as a vacuum
+ * would make it, with the snapshots and the freezes that options->keep asks for. The
+ * database stays as it is. Of any handle but a batch: of one that was opened to read,
+ * beside its writer, too, or of a view of an earlier state. Others may read and write
+ * meanwhile. -EEXIST if there is a file at path; nobody sees the new one before it is
+ * whole and durable, and nothing is left of it if this fails. It belongs to the same
+ * database (UUID), and its mode is that of the file, less the umask.
+ */
+int banyan_backup(banyan *db, const char *path,
+		  const struct banyan_vacuum_options *options,
+		  struct banyan_vacuum_result *result);
+
+/*
  * A descriptor by O_PATH of the file that the database is in now: where it
  * lies, and on what, can be asked of it. After a vacuum it still means the old
  * file. To be closed by the caller. -EOPNOTSUPP if the database is in memory.
@@ -830,7 +849,8 @@ struct banyan_stat {
 	uint64_t file_bytes;
 	uint64_t live_bytes; /* of values; extended attributes do not count */
 	/* What a vacuum would give back to the disk, about: some 2 % of the
-	 * file off; too little if there are clones, and up to 12 MiB too much
+	 * file off; too little if there are clones, or snapshots between which
+	 * the same bytes were written several times; and up to 12 MiB too much
 	 * while another process writes to the file */
 	uint64_t reclaimable_bytes;
 	uint64_t keys; /* names, those of key spaces included */
@@ -895,7 +915,7 @@ int64_t banyan_check(const char *path, const struct banyan_check *check);
  * whole and durable, and nothing is left of it if this fails. Every byte that is
  * copied was verified. Kept are ids, attributes, times, aliases, extended
  * attributes, key spaces within each other, holes; the new database has UUIDs of
- * its own and no past.
+ * its own and no past, nor snapshots: note is told their names.
  *
  * The state is that of the last sound freeze and the operations behind it, up
  * to the first that is missing. What the tree has lost is looked for in older

@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "backup.h"
 #include "command.h"
 #include "common.h"
 #include "format.h"
@@ -28,8 +29,11 @@
 
 struct choices {
 	uint64_t rate; /* bytes a second; 0: no limit */
+	bool has_keep;
+	uint64_t keep; /* seconds; without: as the mount has it, or none */
 	bool punch;
 	bool dry_run;
+	const char *into; /* the copy goes there, and FILE stays */
 };
 
 /* How it went, with the library or through the mount */
@@ -197,6 +201,7 @@ static void vacuum_here(const struct store *store,
 {
 	const struct banyan_vacuum_options options = {
 		.rate = choices->rate,
+		.keep = choices->keep,
 		.progress = show_progress,
 		.arg = progress,
 	};
@@ -292,19 +297,30 @@ static int fail_order(const struct store *store, int error)
 	return EXIT_FAILURE;
 }
 
+static void write_order(const struct choices *choices, char *order, size_t size)
+{
+	char rate[24] = "", keep[30] = "";
+
+	if (choices->rate)
+		snprintf(rate, sizeof(rate), " %" PRIu64, choices->rate);
+	if (choices->has_keep)
+		snprintf(keep, sizeof(keep), " keep=%" PRIu64, choices->keep);
+	if (choices->punch)
+		snprintf(order, size, "punch");
+	else
+		snprintf(order, size, "start%s%s", rate, keep);
+}
+
 /* 0, or an error of the talk with the daemon */
 static int vacuum_there(const struct store *store,
 			const struct choices *choices,
 			struct progress *progress, struct outcome *o)
 {
 	bool cancelled = false;
-	char order[40] = "start";
+	char order[80];
 	int rc;
 
-	if (choices->punch)
-		strcpy(order, "punch");
-	else if (choices->rate)
-		snprintf(order, sizeof(order), "start %" PRIu64, choices->rate);
+	write_order(choices, order, sizeof(order));
 	rc = give_order(store, order);
 	if (!rc)
 		rc = ask_state(store, progress, o);
@@ -339,6 +355,13 @@ static int vacuum(const struct store *store, const struct choices *choices)
 	return rc ? fail_order(store, rc) : tell(store, choices, &o);
 }
 
+static int vacuum_into(const struct store *store, const struct choices *choices)
+{
+	const struct backup how = { choices->rate, choices->keep };
+
+	return backup(store, &how, choices->into);
+}
+
 static void show(const char *label, uint64_t bytes)
 {
 	char text[64];
@@ -369,11 +392,17 @@ static int take_option(void *arg, int key, const char *argument)
 		return take_size("vacuum", argument,
 				 "a rate: bytes a second, such as 50M", 1,
 				 &choices->rate);
+	case 'k':
+		choices->has_keep = true;
+		return take_duration("vacuum", argument, &choices->keep);
 	case 'n':
 		choices->dry_run = true;
 		return 0;
 	case 'p':
 		choices->punch = true;
+		return 0;
+	case 'i':
+		choices->into = argument;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -394,10 +423,19 @@ static int run(int argc, char **argv)
 		status = store_open_reading(&store, operands[0], 0);
 		return status ? status : store_close(&store, estimate(&store));
 	}
+	if (choices.punch &&
+	    (choices.into || choices.rate || choices.has_keep)) {
+		complain("vacuum: --punch copies nothing: it does not go with "
+			 "--into, --rate or --keep");
+		return EXIT_MISUSE;
+	}
 	catch_interrupts();
-	status = store_open_writing(&store, operands[0], 0);
+	status = choices.into ? store_open_reading(&store, operands[0], NULL) :
+				store_open_writing(&store, operands[0], 0);
 	if (!status)
-		status = store_close(&store, vacuum(&store, &choices));
+		status = store_close(
+			&store, choices.into ? vacuum_into(&store, &choices) :
+					       vacuum(&store, &choices));
 	end_if_interrupted();
 	return status;
 }
@@ -405,6 +443,15 @@ static int run(int argc, char **argv)
 static const struct argp_option options[] = {
 	{ "rate", 'r', "BYTES", 0,
 	  "Write at most so many bytes a second (K, M, G, T)", 0 },
+	{ "keep", 'k', "DURATION", 0,
+	  "Keep the freezes of the last time: 30s, 5m, 2h, 7d, 1w (without it: "
+	  "as the mount was told)",
+	  0 },
+	{ "into", 'i', "OUT", 0,
+	  "Write the copy to the new file OUT, and leave FILE alone, as "
+	  "'banyan "
+	  "backup' does",
+	  0 },
 	{ "punch", 'p', NULL, 0,
 	  "Give space back in place, without room for a new file", 0 },
 	{ "dry-run", 'n', NULL, 0,
@@ -418,7 +465,8 @@ const struct command command_vacuum = {
 	.summary = "give back the space of what was deleted or replaced",
 	.help = "Copy what is live into a new file, which takes the place of "
 		"FILE. What was deleted or replaced before is gone for good "
-		"then, and so are earlier freezes. A mounted database is "
+		"then, unless a snapshot has it, and so are earlier freezes. A "
+		"mounted database is "
 		"vacuumed by its daemon, and can be used meanwhile. Needs room "
 		"on the disk for the new file beside the old one. Ctrl-C ends "
 		"it, and nothing is changed.\n\n"

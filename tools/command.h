@@ -58,7 +58,7 @@ extern const struct command command_freeze;
 extern const struct command command_diff, command_freezes;
 extern const struct command command_snapshot, command_snapshots;
 extern const struct command command_check;
-extern const struct command command_vacuum;
+extern const struct command command_vacuum, command_backup;
 extern const struct command command_mount;
 extern const struct command command_umount;
 

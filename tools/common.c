@@ -251,6 +251,30 @@ int take_size(const char *command, const char *argument, const char *what,
 	return 0;
 }
 
+int take_duration(const char *command, const char *argument, uint64_t *seconds)
+{
+	static const char units[] = "smhdw";
+	static const unsigned lengths[] = { 1, 60, 3600, 86400, 604800 };
+	const char *unit;
+	uint64_t length = 1, value;
+	char *end;
+	bool digits = take_digits(argument, &value, &end);
+
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		length = lengths[unit - units];
+		end++;
+	}
+	if (!digits || *end || value > UINT64_MAX / length) {
+		complain("%s: '%s' is not a duration such as 30s, 5m, 2h, 7d "
+			 "or 1w",
+			 command, quote(argument));
+		return EINVAL;
+	}
+	*seconds = value * length;
+	return 0;
+}
+
 /* ---- standard streams ------------------------------------------------- */
 
 static int output_error; /* errno of the first failed write, once known */

@@ -68,6 +68,9 @@ int take_number(const char *command, const char *argument, const char *what,
 int take_size(const char *command, const char *argument, const char *what,
 	      uint64_t least, uint64_t *number);
 
+/* Likewise a number of seconds, or of s, m, h, d or w behind it */
+int take_duration(const char *command, const char *argument, uint64_t *seconds);
+
 /* ---- standard streams ------------------------------------------------- */
 
 /*

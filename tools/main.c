@@ -18,7 +18,7 @@ static const struct command *const commands[] = {
 	&command_export,  &command_stat,     &command_freeze,
 	&command_freezes, &command_snapshot, &command_snapshots,
 	&command_diff,	  &command_check,    &command_vacuum,
-	&command_mount,	  &command_umount,
+	&command_backup,  &command_mount,    &command_umount,
 };
 
 static void print_help(FILE *stream)

@@ -11,18 +11,7 @@
 #include "engine/freezes.h"
 #include "engine/sweep.h"
 #include "engine/write.h"
-#include "vacuum/punch.h"
-
-/*
- * For the estimate of what a vacuum leaves, in bytes. A row without its value took
- * 12 where all values lie in rows (16-byte keys, 100-byte values), and 30 to 60
- * where they are extents, each of which has a header as well.
- */
-#define SMALL_ROW 12u
-#define LARGE_ROW 64u
-#define EXTENT_OVERHEAD 36u
-#define REDO_ROW 16u /* that is not in the tree yet */
-#define FILE_OVERHEAD 4400u /* of an empty file */
+#include "vacuum/estimate.h"
 
 /* ---- durability ------------------------------------------------------- */
 
@@ -54,40 +43,6 @@ int banyan_freeze(banyan *db)
 	if (!rc)
 		store_mark(store);
 	return rc;
-}
-
-static int shrink(banyan *db, bool punch,
-		  const struct banyan_vacuum_options *options,
-		  struct banyan_vacuum_result *result)
-{
-	struct banyan_vacuum_options o;
-	struct vacuum_result r = { 0 };
-	int rc = handle_check(db);
-	if (!rc && db->kind != HANDLE_STORE)
-		rc = db->kind == HANDLE_VIEW ? -EROFS : -EINVAL;
-	if (!rc)
-		rc = sized_take(&o, sizeof(o), sizeof(o), options);
-	if (!rc && punch)
-		rc = store_punch(db->store, o.progress, o.arg, &r);
-	else if (!rc)
-		rc = store_vacuum(db->store, o.rate, o.progress, o.arg, &r);
-	const struct banyan_vacuum_result told = { .bytes_before = r.before,
-						   .bytes_after = r.after };
-	if (!rc && result)
-		rc = sized_give(result, &told, sizeof(told), sizeof(told));
-	return rc;
-}
-
-int banyan_vacuum(banyan *db, const struct banyan_vacuum_options *options,
-		  struct banyan_vacuum_result *result)
-{
-	return shrink(db, false, options, result);
-}
-
-int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
-			struct banyan_vacuum_result *result)
-{
-	return shrink(db, true, options, result);
 }
 
 /* ---- what there is to know -------------------------------------------- */
@@ -145,23 +100,26 @@ static int stat_volume(const banyan *db, struct banyan_stat *st)
 	return rc;
 }
 
-/*
- * The bytes that a compact copy would have: those of values, and of the nodes
- * of the tree less the values that lie in nodes. Nobody counts those; there are
- * as many as the nodes are larger than rows without values would be.
- */
-static uint64_t compact_size(const struct banyan_stat *st, uint64_t index)
+/* st->reclaimable_bytes is what the disk has for the file */
+static int estimate(struct store *store, struct banyan_stat *st)
 {
-	bool small = st->live_bytes <= st->keys * INLINE_MAX;
-	uint64_t rows = st->keys * (small ? SMALL_ROW : LARGE_ROW);
-	uint64_t within = index > rows ? index - rows : 0;
-	if (within > st->keys * INLINE_MAX)
-		within = st->keys * INLINE_MAX;
-	if (within > st->live_bytes)
-		within = st->live_bytes;
-	uint64_t records = small ? 0 : st->keys * EXTENT_OVERHEAD;
-	return FILE_OVERHEAD + st->live_bytes + index - within + records +
-	       st->redo_rows * REDO_ROW;
+	const struct state_size now = {
+		.live = st->live_bytes,
+		.keys = st->keys,
+		.index = atomic_load(&store->index_bytes),
+		.redo_rows = st->redo_rows,
+	};
+	uint64_t compact = 0;
+	int rc = estimate_vacuum(store, &now, st->file_bytes, &compact);
+	/* No vacuum gives anything back */
+	if (is_damage(rc))
+		compact = UINT64_MAX;
+	else if (rc)
+		return rc;
+	st->reclaimable_bytes -= compact < st->reclaimable_bytes ?
+					 compact :
+					 st->reclaimable_bytes;
+	return 0;
 }
 
 int banyan_get_stat(banyan *db, struct banyan_stat *out)
@@ -172,7 +130,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	int rc = handle_check(db);
 	if (rc || !out)
 		return rc ? rc : -EINVAL;
-	const struct store *store = db->store;
+	struct store *store = db->store;
 	rc = stat_volume(db, &st);
 	if (!rc)
 		rc = handle_read(db, &rtxn);
@@ -185,9 +143,9 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	count(db, &st);
 	handle_read_end(db, &rtxn);
 	st.redo_bytes = atomic_load(&store->redo_bytes);
-	uint64_t compact = compact_size(&st, atomic_load(&store->index_bytes));
-	st.reclaimable_bytes -=
-		compact < st.reclaimable_bytes ? compact : st.reclaimable_bytes;
+	rc = estimate(store, &st);
+	if (rc)
+		return rc;
 	cache_get_stat(store->cache, &cache);
 	st.cache_bytes = cache.bytes;
 	st.cache_hits = cache.hits;

@@ -115,8 +115,7 @@ static int merge_table(struct store *store, const struct view *v,
 	return 0;
 }
 
-/* A number that no freeze of the database has had */
-static uint64_t new_number(struct store *store)
+uint64_t freeze_number(struct store *store)
 {
 	struct store *counts = store->host ? store->host : store;
 	return atomic_fetch_add(&counts->numbered, 1) + 1;
@@ -144,16 +143,24 @@ static int write_freeze(struct store *store, struct freeze *f, uint64_t *offset)
 	return rc;
 }
 
-/* The nodes and what they refer to must be durable before the record is */
-int freeze_write(struct store *store, struct freeze *f, uint64_t *offset)
+int freeze_record(struct store *store, struct freeze *f, uint64_t *offset)
 {
-	int rc = log_sync(store->volume->log, NULL);
-	if (rc)
-		return rc;
-	if (!f->number)
-		f->number = new_number(store);
+	if (f->number <= store->last.number)
+		f->number = freeze_number(store);
 	f->durable_to = log_durable_to(store->volume->log);
-	rc = write_freeze(store, f, offset);
+	return write_freeze(store, f, offset);
+}
+
+/* The nodes and what they refer to must be durable before the record is. Nobody
+ * sees the file of a successor before all of it is. */
+static int write_durably(struct store *store, struct freeze *f,
+			 uint64_t *offset)
+{
+	if (store->host)
+		return freeze_record(store, f, offset);
+	int rc = log_sync(store->volume->log, NULL);
+	if (!rc)
+		rc = freeze_record(store, f, offset);
 	return rc ? rc : log_sync(store->volume->log, NULL);
 }
 
@@ -195,7 +202,7 @@ static int merge(struct store *store)
 	 * becomes the active one while there is a frozen one. */
 	if (!rc) {
 		merged = view_new(v->active, NULL, &tree, v->volume, 0);
-		rc = merged ? freeze_write(store, &f, &offset) : -ENOMEM;
+		rc = merged ? write_durably(store, &f, &offset) : -ENOMEM;
 	}
 	if (rc)
 		goto out;
@@ -246,7 +253,7 @@ static int swap_always(struct store *store, const struct freeze *like)
 	store_lock(store);
 	if (!store->view->frozen)
 		rc = begin_freeze(store, false);
-	store->next.automatic = like && like->automatic;
+	store->next.automatic = false;
 	if (!rc && like) {
 		store->next.number = like->number;
 		store->next.time = like->time;
@@ -320,9 +327,9 @@ int freeze_renumber(struct store *store)
 	if (!same)
 		return -ENOMEM;
 	f.previous = v->last_freeze;
-	f.number = new_number(store);
-	f.durable_to = log_durable_to(store->volume->log);
-	int rc = write_freeze(store, &f, &offset);
+	f.number = 0;
+	f.gap = false;
+	int rc = freeze_record(store, &f, &offset);
 	if (rc) {
 		view_unref(same);
 		return rc;

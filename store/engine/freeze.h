@@ -8,9 +8,9 @@
 /* Freeze what there is, whole: for banyan_freeze() and banyan_close() */
 int freeze_all(struct store *store, bool automatic);
 /*
- * Freeze even if nothing has changed: *f is a freeze of its own, at *offset.
- * like: it is to have this number (0: the next), time and kind; NULL: somebody
- * has asked for it now.
+ * Freeze even if nothing has changed: *f is a freeze of its own, at *offset, that
+ * somebody has asked for. like: it is to have this time, and this number unless
+ * the last one has a greater one; NULL: it is new.
  */
 int freeze_new(struct store *store, const struct freeze *like, struct freeze *f,
 	       uint64_t *offset);
@@ -39,9 +39,13 @@ int freeze_wait_for_room(struct store *store, bool makes_room);
 #define FREEZE_RUN (256u << 10)
 /* Append one: what a node_sink needs; arg: the store */
 int freeze_write_run(void *arg, const void *run, size_t size, uint64_t *offset);
-/* Give the freeze a number, and write it durably behind the nodes of its
- * tree */
-int freeze_write(struct store *store, struct freeze *f, uint64_t *offset);
+/* A number that no freeze of the database has had, nor the host of a
+ * successor */
+uint64_t freeze_number(struct store *store);
+/* With freeze_lock: write its record behind the nodes of its tree. A sync makes
+ * it durable. It gets another number if it has none beyond that of the last
+ * one. */
+int freeze_record(struct store *store, struct freeze *f, uint64_t *offset);
 /* With freeze_lock: it is the last one now, and v, which it takes over, the
  * current view */
 void freeze_set_last(struct store *store, struct view *v,

@@ -76,10 +76,12 @@ static void free_store(struct store *store)
 		return;
 	}
 	freezer_stop(store);
+	free(store->taken);
 	free_memory(store);
 	sem_destroy(&store->write_turn);
 	pthread_mutex_destroy(&store->batch_lock);
 	pthread_mutex_destroy(&store->snapshot_lock);
+	pthread_mutex_destroy(&store->kept_lock);
 	pthread_mutex_destroy(&store->freeze_lock);
 	pthread_mutex_destroy(&store->report_lock);
 	pthread_mutex_destroy(&store->freezer.lock);
@@ -109,6 +111,7 @@ int store_new(const struct banyan_options *o, struct store *host,
 	sem_init(&store->write_turn, 0, 1);
 	pthread_mutex_init(&store->batch_lock, NULL);
 	pthread_mutex_init(&store->snapshot_lock, NULL);
+	pthread_mutex_init(&store->kept_lock, NULL);
 	pthread_mutex_init(&store->freeze_lock, NULL);
 	pthread_mutex_init(&store->report_lock, NULL);
 	pthread_mutex_init(&store->freezer.lock, NULL);

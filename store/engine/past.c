@@ -8,9 +8,8 @@
 #include "engine/replay.h"
 #include "engine/snapshot.h"
 
-/* The freeze's tree, with an empty table above it */
-static int begin_at(const struct freeze *f, uint64_t offset,
-		    struct volume *volume, struct view_state *past)
+int past_begin(const struct freeze *f, uint64_t offset, struct volume *volume,
+	       struct view_state *past)
 {
 	struct tree tree = { f->root, f->height, volume->file };
 	struct redo_table *table = redo_table_new();
@@ -36,7 +35,7 @@ static int begin_snapshot(struct store *store, const struct view_state *now,
 	struct freeze f;
 	struct volume *volume = now->view->volume;
 	int rc = snapshot_freeze(store, volume, s, &f);
-	return rc ? rc : begin_at(&f, s->offset, volume, past);
+	return rc ? rc : past_begin(&f, s->offset, volume, past);
 }
 
 int past_at_snapshot(struct store *store, const struct view_state *now,
@@ -88,7 +87,7 @@ int past_at_freeze(struct store *store, const struct view_state *now,
 	int rc = freezes_find(store, volume, number, &offset, &f);
 	if (rc == -ENOENT)
 		return past_at_named(store, now, number, past);
-	return rc ? rc : begin_at(&f, offset, volume, past);
+	return rc ? rc : past_begin(&f, offset, volume, past);
 }
 
 /* The last freeze that has nothing of what came after that time. If the
@@ -143,7 +142,7 @@ int past_at_time(struct store *store, const struct view_state *now,
 	uint64_t offset = 0;
 	int rc = find_before(store, now->view, time, &f, &offset);
 	if (!rc)
-		rc = begin_at(&f, offset, volume, past);
+		rc = past_begin(&f, offset, volume, past);
 	if (rc)
 		return rc;
 	rc = replay_until(volume, &f.replay, time, past);

@@ -11,6 +11,11 @@
 
 #include "engine/store.h"
 
+/* At a freeze whose record was read at offset: its tree, with an empty table
+ * above it. 0 or -ENOMEM. */
+int past_begin(const struct freeze *f, uint64_t offset, struct volume *volume,
+	       struct view_state *past);
+
 /*
  * At the freeze with this number, which may be a snapshot that no later freeze
  * leads to. now: a state in the volume, which tells where its past begins.

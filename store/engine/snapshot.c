@@ -2,6 +2,7 @@
 #include "engine/snapshot.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "engine/freeze.h"
 #include "engine/read_txn.h"
@@ -37,7 +38,25 @@ static int write_row(struct store *store, const struct snapshot *s)
 	rc = check_new(&txn->state, s->name, s->len);
 	if (!rc)
 		rc = snapshots_put(txn, s);
-	return store_write_end(store, rc);
+	rc = store_write_end(store, rc);
+	atomic_fetch_add(&store->snapshot_changes, 1);
+	return rc;
+}
+
+/* Let a vacuum know, which has to make the freeze in its file, too */
+static int note_taken(struct store *store, const struct freeze *f,
+		      uint64_t offset)
+{
+	size_t n = store->taken_count;
+	if (!atomic_load(&store->vacuuming))
+		return 0;
+	struct taken *more = realloc(store->taken, (n + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	more[n] = (struct taken){ f->number, offset };
+	store->taken = more;
+	store->taken_count++;
+	return 0;
 }
 
 /* With snapshot_lock: from the freeze to the row it is one file */
@@ -50,16 +69,22 @@ static int take(struct store *store, const char *name, size_t len)
 		rc = store_sweep(store);
 	if (!rc)
 		rc = freeze_new(store, NULL, &f, &s.offset);
+	if (!rc)
+		rc = note_taken(store, &f, s.offset);
 	if (rc)
 		return rc;
 	s.number = f.number;
 	return write_row(store, &s);
 }
 
+/* What a vacuum has to do for a snapshot takes as long as so many operations */
+#define VACUUM_OPERATIONS 16u
+
 int store_snapshot(struct store *store, const char *name, size_t len)
 {
 	if (store->read_only)
 		return -EROFS;
+	store_wait_for_vacuum(store, VACUUM_OPERATIONS);
 	pthread_mutex_lock(&store->snapshot_lock);
 	int rc = take(store, name, len);
 	pthread_mutex_unlock(&store->snapshot_lock);
@@ -79,7 +104,9 @@ int store_snapshot_drop(struct store *store, const char *name, size_t len)
 	/* A damaged one can be dropped */
 	if (!rc || rc == -EUCLEAN)
 		rc = snapshots_delete(txn, name, len);
-	return store_write_end(store, rc);
+	rc = store_write_end(store, rc);
+	atomic_fetch_add(&store->snapshot_changes, 1);
+	return rc;
 }
 
 static int rename_row(struct txn *txn, const char *name, size_t len,

@@ -47,6 +47,22 @@ struct view_state {
 	uint64_t live;
 };
 
+/* A snapshot that was taken while a vacuum runs */
+struct taken {
+	uint64_t number; /* of its freeze */
+	uint64_t offset;
+};
+
+/* What is kept of the past: see vacuum/estimate.h */
+struct kept {
+	int64_t looked; /* when; 0: never */
+	uint64_t changes; /* snapshot_changes then */
+	uint64_t generation; /* of the file */
+	int rc;
+	uint64_t bytes;
+	uint64_t end; /* of the last state's record; 0: nothing is kept */
+};
+
 struct freezer {
 	pthread_t thread;
 	bool started;
@@ -109,6 +125,13 @@ struct store {
 	struct held_table held; /* of the handle that banyan_open() gave */
 
 	pthread_mutex_t snapshot_lock;
+	/* Taken while a vacuum runs, oldest first; under snapshot_lock */
+	struct taken *taken;
+	size_t taken_count;
+	_Atomic uint64_t snapshot_changes; /* taken and dropped so far */
+	_Atomic uint64_t keep; /* ns, as the last vacuum was told */
+	pthread_mutex_t kept_lock;
+	struct kept kept; /* under it */
 	pthread_mutex_t freeze_lock;
 	struct freeze last; /* the last freeze, under freeze_lock */
 	_Atomic uint64_t freezes; /* its number; written under it */

@@ -18,6 +18,7 @@ void moment_take(struct store *host, struct moment *m)
 	store_state(host, &m->state);
 	m->end = log_end(host->volume->log);
 	m->time = store_stamp(host);
+	m->number = freeze_number(host);
 	/* Writers get another table: this one stays as long as the view does */
 	freeze_begin(host);
 	store_unlock(host);
@@ -25,35 +26,35 @@ void moment_take(struct store *host, struct moment *m)
 
 /* ---- making and dropping ---------------------------------------------- */
 
-static int create_log(struct store *host, struct store *next)
+static int create_log(const struct volume *from, struct file *file,
+		      struct store *next)
 {
-	struct file *file = NULL;
-	int rc = file_beside(host->volume->file, &file);
-	if (rc)
-		return rc;
-	next->volume = volume_new(file, host->cache);
+	next->volume = volume_new(file, next->cache);
 	if (!next->volume) {
 		file_close(file);
 		return -ENOMEM;
 	}
 	struct volume *v = next->volume;
-	v->sb = host->volume->sb;
-	v->sb.generation += atomic_load(&host->volume->punches) + 1;
-	rc = store_new_file(&v->sb);
+	v->sb = from->sb;
+	v->sb.generation += atomic_load(&from->punches) + 1;
+	int rc = store_new_file(&v->sb);
 	return rc ? rc : log_create(v->file, &v->sb, &v->log);
 }
 
-int successor_new(struct store *host, struct store **out)
+int successor_new(struct store *host, const struct volume *from,
+		  struct file *file, struct store **out)
 {
 	struct banyan_options o = { .cache_bytes = host->cache_limit,
 				    .report = host->report,
 				    .report_arg = host->report_arg };
 	struct store *next = NULL;
 	int rc = store_new(&o, host, &next);
-	if (rc)
+	if (rc) {
+		file_close(file);
 		return rc;
+	}
 	next->table_limit = host->table_limit / TABLE_PART;
-	rc = create_log(host, next);
+	rc = create_log(from, file, next);
 	if (rc)
 		successor_drop(next);
 	else
@@ -72,42 +73,42 @@ void successor_drop(struct store *next)
 
 /* ---- filling ---------------------------------------------------------- */
 
-static int write_first_freeze(struct store *next, const struct moment *m,
-			      const struct tree *tree, uint64_t index_bytes)
+static void set_counters(struct store *next, const struct view_state *s)
 {
-	uint64_t offset = 0;
-	struct freeze f = {
-		.time = m->time,
-		.automatic = true,
-		.root = tree->root,
-		.height = tree->height,
-		.next_id = m->state.next_id,
-		.keys = m->state.keys,
-		.live_bytes = m->state.live,
-		.index_bytes = index_bytes,
-	};
+	next->visible = s->seq;
+	next->counted = s->seq;
+	next->next_id = s->next_id;
+	next->keys = s->keys;
+	next->live = s->live;
+}
+
+int successor_freeze(struct store *next, const struct view_state *s,
+		     const struct tree *tree, struct freeze *f,
+		     uint64_t *offset)
+{
+	int rc = next->view ? 0 : store_set_first_view(next, tree, 0);
+	if (rc)
+		return rc;
+	f->previous = next->view->last_freeze;
+	f->root = tree->root;
+	f->height = tree->height;
+	f->next_id = s->next_id;
+	f->keys = s->keys;
+	f->live_bytes = s->live;
+	set_counters(next, s);
 	struct view *v =
 		view_new(next->view->active, NULL, tree, next->volume, 0);
-	int rc = v ? freeze_write(next, &f, &offset) : -ENOMEM;
+	rc = v ? freeze_record(next, f, offset) : -ENOMEM;
 	if (rc)
 		view_unref(v);
 	else
-		freeze_set_last(next, v, &f, offset);
+		freeze_set_last(next, v, f, *offset);
 	return rc;
 }
 
-int successor_start(struct store *next, const struct moment *m,
-		    const struct tree *tree, uint64_t index_bytes)
+int successor_start(struct store *next)
 {
-	int rc = store_set_first_view(next, tree, 0);
-	if (rc)
-		return rc;
-	next->visible = m->state.seq;
-	next->counted = m->state.seq;
-	next->next_id = m->state.next_id;
-	next->keys = m->state.keys;
-	next->live = m->state.live;
-	rc = write_first_freeze(next, m, tree, index_bytes);
+	int rc = log_sync(next->volume->log, NULL);
 	return rc ? rc : freezer_start(next);
 }
 

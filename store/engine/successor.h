@@ -19,23 +19,29 @@ struct moment {
 	struct view_state state;
 	struct log_position end; /* of the log */
 	timestamp time;
+	uint64_t number; /* for a freeze of it */
 };
 
 /* Now; waits for the writer's turn */
 void moment_take(struct store *host, struct moment *m);
 
-/* One with an empty log, in a file that nobody sees. Errors as
- * file_beside(). */
-int successor_new(struct store *host, struct store **next);
+/* One with an empty log, in a new file that nobody sees, which it takes over. It
+ * continues the database that is in the volume `from`. */
+int successor_new(struct store *host, const struct volume *from,
+		  struct file *file, struct store **next);
 /* Drop it: nothing is left. NULL is fine. */
 void successor_drop(struct store *next);
 
 /*
- * The tree, which has all that the host had at the moment, becomes its first
- * freeze. From now on it takes operations: those of the host behind the moment.
+ * The tree, which has all that the host had in this state, becomes its next
+ * freeze, whose record lies at *offset. Number, time, flags and index_bytes of *f
+ * are set, the number as freeze_record() has it.
  */
-int successor_start(struct store *next, const struct moment *m,
-		    const struct tree *tree, uint64_t index_bytes);
+int successor_freeze(struct store *next, const struct view_state *s,
+		     const struct tree *tree, struct freeze *f,
+		     uint64_t *offset);
+/* From now on it takes operations: those of the host behind that state */
+int successor_start(struct store *next);
 
 /*
  * In the host's turn and with both freeze_locks, when the successor has all of

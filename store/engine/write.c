@@ -40,13 +40,15 @@ static int begin(struct store *store, enum operation_kind kind, bool makes_room,
 	return 0;
 }
 
-/* One that cannot keep up with writers slows them down */
-static void wait_for_vacuum(const struct store *store)
+void store_wait_for_vacuum(const struct store *store, unsigned operations)
 {
-	uint32_t ns = atomic_load_explicit(&store->brake, memory_order_relaxed);
-	const struct timespec pause = { .tv_nsec = ns };
-	if (ns)
-		nanosleep(&pause, NULL);
+	uint64_t ns = atomic_load_explicit(&store->brake, memory_order_relaxed);
+	if (!ns)
+		return;
+	ns *= operations;
+	const struct timespec pause = { .tv_sec = (time_t)(ns / 1000000000),
+					.tv_nsec = (long)(ns % 1000000000) };
+	nanosleep(&pause, NULL);
 }
 
 int store_write_begin(struct store *store, enum operation_kind kind,
@@ -57,7 +59,7 @@ int store_write_begin(struct store *store, enum operation_kind kind,
 	int rc = freeze_wait_for_room(store, makes_room);
 	if (rc)
 		return rc;
-	wait_for_vacuum(store);
+	store_wait_for_vacuum(store, 1);
 	store_lock(store);
 	return begin(store, kind, makes_room, txn);
 }

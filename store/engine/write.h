@@ -28,6 +28,10 @@ int store_write_begin_soon(struct store *store, enum operation_kind kind,
  */
 int store_write_end(struct store *store, int rc);
 
+/* A vacuum that cannot keep up with writers slows them down: wait for as long as
+ * so many operations are to wait */
+void store_wait_for_vacuum(const struct store *store, unsigned operations);
+
 /* The next operation of the batch: 0, -E2BIG, or why all of it is lost */
 int batch_step_begin(struct txn *txn, bool makes_room);
 /*

@@ -10,6 +10,7 @@
 
 #include "base/sized.h"
 #include "base/umask.h"
+#include "repair/row_text.h"
 
 /* ---- progress ---------------------------------------------------------- */
 
@@ -96,6 +97,20 @@ static int open_rebuilds(struct salvage *s, const char *out)
 
 /* ---- all -------------------------------------------------------------- */
 
+/* What it names is a past, and the new database has none */
+static int note_snapshot(void *arg, const uint8_t *key, size_t len,
+			 const uint8_t *value, size_t value_len)
+{
+	struct salvage *s = arg;
+	struct buf text = BUF_INIT;
+	(void)value;
+	(void)value_len;
+	text_row(&s->rows, key, len, &text);
+	tell_note(&s->tell, "%s is left out", tell_text(&s->tell, &text));
+	buf_free(&text);
+	return 0;
+}
+
 static int fill_out(struct salvage *s)
 {
 	uint64_t work = s->collected * SALVAGE_ROW;
@@ -112,6 +127,8 @@ static int fill_out(struct salvage *s)
 	s->rows = rows.state;
 	salvage_tell_ranges(s);
 	rc = salvage_part(s, first, first + second, names);
+	if (!rc)
+		rc = salvage_visit(s, &s->rows, ROW_SNAPSHOT, note_snapshot, s);
 	if (!rc)
 		rc = salvage_names(s);
 	/* salvage_spaces() goes through all rows about three times */

@@ -7,24 +7,27 @@
 #include "engine/budget.h"
 #include "engine/freeze.h"
 #include "engine/write.h"
+#include "model/snapshots.h"
 #include "model/xattr.h"
+#include "table/merged_diff.h"
 
 /* The memory of the map, and of its tables */
 #define MAP_CACHE (8u << 20)
 /* No payload is longer */
 #define BUFFER_SIZE SEGMENT_SIZE
 
-int copy_open(struct copy *c, struct store *host, struct store *next,
+int copy_open(struct copy *c, struct file *from, struct store *next,
+	      struct file *scratch, const struct states *states,
 	      copy_pace *pace, void *arg)
 {
-	*c = (struct copy){ .from = host->volume->file,
+	*c = (struct copy){ .from = from,
 			    .next = next,
+			    .states = states,
 			    .pace = pace,
 			    .arg = arg };
-	c->buffer = malloc(BUFFER_SIZE);
-	if (!c->buffer)
-		return -ENOMEM;
-	return extent_map_open(&c->map, c->from, MAP_CACHE);
+	int rc = extent_map_open(&c->map, scratch, MAP_CACHE);
+	c->buffer = rc ? NULL : malloc(BUFFER_SIZE);
+	return rc || c->buffer ? rc : -ENOMEM;
 }
 
 void copy_close(struct copy *c)
@@ -72,9 +75,10 @@ static int copy_bytes(struct copy *c, const struct extent *e,
 
 /* What is done about a row */
 enum pass {
-	PASS_NOTE, /* only note what is shared */
-	PASS_FIRST,
-	PASS_AGAIN, /* its values may have been copied before */
+	PASS_NOTE, /* only note what is shared, and not there yet */
+	PASS_FIRST, /* of the first state */
+	PASS_NEXT, /* of another: its values may have been copied before */
+	PASS_AGAIN, /* of an operation: likewise */
 };
 
 static int note_shared(struct copy *c);
@@ -84,16 +88,17 @@ static int copy_around(struct copy *c, const struct extent *e, enum pass pass,
 		       struct extent *fresh)
 {
 	struct extent all = *e;
+	bool of_state = pass != PASS_AGAIN;
 	int rc = 0;
-	if (pass == PASS_FIRST && e->shared) {
+	if (of_state && e->shared) {
 		rc = note_shared(c);
 		if (!rc)
 			rc = extent_map_around(&c->map, e, &all);
 	}
 	/* Of a hostile file: values made of the same bytes over and over */
-	if (!rc && pass == PASS_FIRST && all.length > c->most - c->values)
+	if (!rc && of_state && all.length > c->most - c->values)
 		rc = -EUCLEAN;
-	if (!rc && pass == PASS_FIRST)
+	if (!rc && of_state)
 		c->values += all.length;
 	if (!rc)
 		rc = copy_bytes(c, &all, fresh);
@@ -110,10 +115,12 @@ static int copy_extent(struct copy *c, struct extent *e, enum pass pass)
 {
 	struct extent fresh;
 	int rc = 1;
-	if (pass == PASS_NOTE)
-		return e->shared ? extent_map_note(&c->map, e) : 0;
-	if (pass == PASS_AGAIN || e->shared)
+	if (pass == PASS_NOTE && !e->shared)
+		return 0;
+	if (pass != PASS_FIRST || e->shared)
 		rc = extent_map_find(&c->map, e, &fresh);
+	if (pass == PASS_NOTE)
+		return rc > 0 ? extent_map_note(&c->map, e) : rc;
 	if (rc > 0)
 		rc = copy_around(c, e, pass, &fresh);
 	if (rc)
@@ -190,6 +197,22 @@ static int copy_xattr_row(struct copy *c, const struct row_change *row,
 	return rc;
 }
 
+/* The freeze is elsewhere in the new file, and may have another number there */
+static int copy_snapshot_row(struct copy *c, const struct row_change *row)
+{
+	struct snapshot s;
+	int rc = snapshot_decode(&s, row->key, row->key_len, row->value,
+				 row->value_len);
+	const struct carried *to = rc ? NULL : states_find(c->states, s.number);
+	if (!to || !to->new_offset || to->offset != s.offset)
+		return -EUCLEAN;
+	s.number = to->new_number;
+	s.offset = to->new_offset;
+	buf_reset(&c->row);
+	snapshot_encode(&s, &c->row);
+	return c->row.failed ? -ENOMEM : 0;
+}
+
 /* Let *row, which is not a deletion, have the value that it has in the new
  * file. It is valid until the next one. */
 static int copy_row(struct copy *c, struct row_change *row, enum pass pass)
@@ -212,6 +235,9 @@ static int copy_row(struct copy *c, struct row_change *row, enum pass pass)
 	case ROW_ORPHAN:
 		rc = buf_set(&c->row, row->value, row->value_len);
 		break;
+	case ROW_SNAPSHOT:
+		rc = copy_snapshot_row(c, row);
+		break;
 	default:
 		break;
 	}
@@ -222,24 +248,82 @@ static int copy_row(struct copy *c, struct row_change *row, enum pass pass)
 
 /* ---- the tree --------------------------------------------------------- */
 
+/* The rows of a state, or those that differ from a state before */
 struct rows {
 	struct copy *c;
-	struct merged_cursor *cursor;
 	enum pass pass;
-	bool begun;
+	struct merged before, after;
+	struct merged_cursor *cursor;
+	struct merged_diff *diff; /* NULL: all, by the cursor */
+	bool begun; /* the cursor is at a row */
+	bool snapshots; /* it goes over their rows now */
+	bool last; /* see struct state_pair */
 };
 
-static int next_row(void *arg, struct row_change *row)
+static int open_rows(struct rows *r, struct copy *c, enum pass pass)
 {
-	struct rows *r = arg;
+	const struct state_pair *p = c->rows;
+	*r = (struct rows){ .c = c, .pass = pass, .last = p->last };
+	view_merged(p->after->view, p->after->seq, &r->after);
+	int rc = merged_cursor_new(&r->after, &r->cursor);
+	if (rc || !p->before)
+		return rc;
+	view_merged(p->before->view, p->before->seq, &r->before);
+	return merged_diff_new(&r->before, &r->after, &r->diff);
+}
+
+static void close_rows(struct rows *r)
+{
+	merged_cursor_free(r->cursor);
+	merged_diff_free(r->diff);
+}
+
+static int next_difference(struct rows *r, struct row_change *row)
+{
+	struct tree_difference d;
+	int rc = merged_diff_next(r->diff, &d);
+	if (!rc)
+		*row = (struct row_change){ d.key, d.key_len, d.after,
+					    d.after_len };
+	return rc;
+}
+
+static int next_of_all(struct rows *r, struct row_change *row)
+{
+	const uint8_t from = ROW_SNAPSHOT;
 	int rc = r->begun ? merged_cursor_next(r->cursor) :
-			    merged_cursor_seek(r->cursor, "", 0);
+			    merged_cursor_seek(r->cursor, &from, r->snapshots);
 	r->begun = true;
 	if (rc)
 		return rc;
 	row->key = merged_cursor_key(r->cursor, &row->key_len);
 	row->value = merged_cursor_value(r->cursor, &row->value_len);
-	return copy_row(r->c, row, r->pass);
+	return 0;
+}
+
+/*
+ * Rows of snapshots come last. They are in no tree of the new file but that of
+ * the last state, which has all of them, not only those that differ.
+ */
+static int find_row(struct rows *r, struct row_change *row)
+{
+	if (!r->snapshots) {
+		int rc = r->diff ? next_difference(r, row) :
+				   next_of_all(r, row);
+		if (rc < 0 ||
+		    (rc == 0 && (!row->key_len || row->key[0] < ROW_SNAPSHOT)))
+			return rc;
+		r->snapshots = true;
+		r->begun = false;
+	}
+	return r->last ? next_of_all(r, row) : 1;
+}
+
+static int next_row(void *arg, struct row_change *row)
+{
+	struct rows *r = arg;
+	int rc = find_row(r, row);
+	return rc || !row->value ? rc : copy_row(r->c, row, r->pass);
 }
 
 /* Rows between two times of asking */
@@ -249,16 +333,18 @@ static int next_row(void *arg, struct row_change *row)
  * need not be read twice */
 static int note_shared(struct copy *c)
 {
-	struct rows rows = { .c = c, .pass = PASS_NOTE };
+	struct rows rows;
 	struct row_change row;
 	if (c->noted)
 		return 0;
 	c->noted = true;
-	int rc = merged_cursor_new(c->moment, &rows.cursor);
+	int rc = open_rows(&rows, c, PASS_NOTE);
+	/* Their freezes may not be there yet */
+	rows.last = false;
 	for (unsigned n = 1; !rc && (rc = next_row(&rows, &row)) == 0; n++)
 		if (n % NOTE_ROWS == 0)
 			rc = c->pace(c->arg, 0);
-	merged_cursor_free(rows.cursor);
+	close_rows(&rows);
 	return rc < 0 ? rc : 0;
 }
 
@@ -276,35 +362,45 @@ static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 	return rc ? rc : c->pace(c->arg, bytes);
 }
 
-int copy_tree(struct copy *c, const struct moment *m, struct tree *tree,
+int copy_tree(struct copy *c, const struct state_pair *pair, struct tree *tree,
 	      uint64_t *index_bytes)
 {
-	struct merged merged;
-	struct rows rows = { .c = c, .pass = PASS_FIRST };
+	struct rows rows;
 	struct merge_source source = { next_row, &rows };
 	struct node_sink sink = { write_run, c, FREEZE_RUN,
 				  budget_leaf(c->next->cache_limit) };
 	struct merge_stats stats = { 0 };
-	struct tree empty = { .file = c->next->volume->file };
-	view_merged(m->state.view, m->state.seq, &merged);
-	c->moment = &merged;
-	/* After the moment, so that all values of it are in there */
+	struct tree merged = { 0 };
+	c->rows = pair;
+	c->noted = false;
+	c->values = 0;
+	/* Now, so that all values of the state are in there */
 	int rc = file_size(c->from, &c->most);
 	if (!rc)
-		rc = merged_cursor_new(&merged, &rows.cursor);
+		rc = open_rows(&rows, c, pair->before ? PASS_NEXT : PASS_FIRST);
+	else
+		rows = (struct rows){ 0 };
+	if (!rc) {
+		log_begin(c->next->volume->log, true);
+		rc = btree_merge(c->next->cache, tree, &source, &sink, &merged,
+				 &stats);
+		/* Values of no tree: all of theirs is in the log before its
+		 * root */
+		if (rc)
+			log_abort(c->next->volume->log);
+		else
+			rc = log_commit(c->next->volume->log);
+	}
+	c->used = 0;
+	close_rows(&rows);
 	if (rc)
 		return rc;
-	log_begin(c->next->volume->log, true);
-	rc = btree_merge(c->next->cache, &empty, &source, &sink, tree, &stats);
-	/* Values of no tree: all of theirs is in the log before its root */
-	if (rc)
-		log_abort(c->next->volume->log);
-	else
-		rc = log_commit(c->next->volume->log);
-	c->used = 0;
-	*index_bytes = stats.bytes_written;
-	merged_cursor_free(rows.cursor);
-	return rc;
+	*tree = merged;
+	*index_bytes += stats.bytes_written;
+	*index_bytes -= stats.bytes_replaced < *index_bytes ?
+				stats.bytes_replaced :
+				*index_bytes;
+	return 0;
 }
 
 /* ---- operations ------------------------------------------------------- */

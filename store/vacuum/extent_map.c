@@ -12,13 +12,11 @@
 #define ROW_NOTED 0x7eu
 #define ROW_MAPPED 0x7fu
 
-int extent_map_open(struct extent_map *m, struct file *beside,
+int extent_map_open(struct extent_map *m, struct file *file,
 		    uint64_t cache_bytes)
 {
-	struct file *file = NULL;
 	*m = (struct extent_map){ 0 };
-	int rc = file_beside(beside, &file);
-	return rc ? rc : rebuild_open(&m->rows, file, cache_bytes, NULL, NULL);
+	return rebuild_open(&m->rows, file, cache_bytes, NULL, NULL);
 }
 
 void extent_map_close(struct extent_map *m)

@@ -18,8 +18,8 @@ struct extent_map {
 	struct buf scratch;
 };
 
-/* beside: the file in whose directory it is kept */
-int extent_map_open(struct extent_map *m, struct file *beside,
+/* file: a new one, which it takes over, and which nobody is to see */
+int extent_map_open(struct extent_map *m, struct file *file,
 		    uint64_t cache_bytes);
 void extent_map_close(struct extent_map *m); /* zeroed is fine */
 

@@ -6,6 +6,8 @@
 
 #include "base/steady.h"
 #include "engine/freeze.h"
+#include "engine/past.h"
+#include "engine/snapshot.h"
 #include "engine/sweep.h"
 #include "vacuum/copy.h"
 
@@ -32,8 +34,13 @@
 
 struct vacuum {
 	struct store *store;
+	struct volume *from; /* what is copied lies there; a reference */
 	struct store *next;
+	struct states states;
 	struct copy copy;
+	size_t made; /* so many of them are in the new file */
+	struct freeze due; /* the next one; replay.seq 0: not read yet */
+	timestamp since; /* freezes from then on are kept */
 	struct log_position at; /* operations up to this are in the new file */
 	uint64_t rate;
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -42,15 +49,20 @@ struct vacuum {
 	uint64_t total;
 	int64_t began;
 	uint64_t untold; /* bytes of operations since it was asked last */
-	bool in_turn; /* writers wait */
+	bool waited_for; /* by writers, or by those who take snapshots */
 	int stopped; /* what progress has returned to end it */
 };
 
 /* ---- pace ------------------------------------------------------------- */
 
+static int check_log(const struct vacuum *v)
+{
+	return v->from->log ? log_poisoned(v->from->log) : 0;
+}
+
 static int tell_progress(struct vacuum *v)
 {
-	if (log_poisoned(v->store->volume->log))
+	if (check_log(v))
 		return -EIO;
 	if (v->progress)
 		v->stopped = v->progress(v->arg, v->done, v->total);
@@ -83,9 +95,9 @@ static int pace(void *arg, uint64_t bytes)
 	if (v->done > v->total)
 		v->total = v->done;
 	/* Nobody is to wait longer for a rate, nor for what progress does: it
-	 * may want to write, too */
-	if (v->in_turn)
-		return log_poisoned(v->store->volume->log) ? -EIO : 0;
+	 * may want to write, too, or to take a snapshot */
+	if (v->waited_for)
+		return check_log(v);
 	int rc = tell_progress(v);
 	return rc || !v->rate ? rc : keep_rate(v);
 }
@@ -116,20 +128,120 @@ static int empty_table(struct store *store)
 	return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
 }
 
+/* Not while somebody takes a snapshot: all that were taken by then are in it */
+static void begin_at_moment(struct vacuum *v, struct moment *m)
+{
+	pthread_mutex_lock(&v->store->snapshot_lock);
+	moment_take(v->store, m);
+	v->store->taken_count = 0;
+	pthread_mutex_unlock(&v->store->snapshot_lock);
+	v->at = m->end;
+}
+
+/* What leads to the new file's next freeze */
+struct step {
+	struct view_state at; /* what its tree has; no view: it is empty */
+	struct tree tree;
+	uint64_t index_bytes;
+};
+
+static void end_steps(struct step *s)
+{
+	view_unref(s->at.view);
+	s->at.view = NULL;
+}
+
+/* Copy what differs from the state before, and freeze it; takes over the view */
+static int take_step(struct vacuum *v, struct step *s,
+		     const struct view_state *to, struct freeze *f,
+		     uint64_t *offset)
+{
+	struct state_pair pair = { .before = s->at.view ? &s->at : NULL,
+				   .after = to,
+				   .last = !offset };
+	uint64_t last = 0;
+	f->gap = s->at.view != NULL;
+	int rc = copy_tree(&v->copy, &pair, &s->tree, &s->index_bytes);
+	f->index_bytes = s->index_bytes;
+	if (!rc)
+		rc = successor_freeze(v->next, to, &s->tree, f,
+				      offset ? offset : &last);
+	end_steps(s);
+	s->at = *to;
+	return rc;
+}
+
+static int read_state(const struct vacuum *v, const struct carried *c,
+		      struct freeze *f)
+{
+	const struct snapshot named = { "", 0, c->number, c->offset };
+	return snapshot_freeze(v->store, v->from, &named, f);
+}
+
+/* A state that is kept, as a freeze of the same number and time */
+static int keep_state(struct vacuum *v, struct step *s, struct carried *c)
+{
+	struct freeze f;
+	struct view_state state;
+	int rc = read_state(v, c, &f);
+	if (!rc)
+		rc = past_begin(&f, c->offset, v->from, &state);
+	if (rc)
+		return rc;
+	struct freeze to = { .number = f.number,
+			     .time = f.time,
+			     .automatic = f.automatic };
+	rc = take_step(v, s, &state, &to, &c->new_offset);
+	c->new_number = to.number;
+	v->made++;
+	return rc;
+}
+
+/* The states that are kept, oldest first, and the moment; takes over its view */
+static int copy_states(struct vacuum *v, const struct moment *m)
+{
+	struct step s = { .tree.file = v->next->volume->file };
+	struct freeze f = { .number = m->number,
+			    .time = m->time,
+			    .automatic = true };
+	int rc = 0;
+	for (size_t i = 0; !rc && i < v->states.count; i++)
+		rc = keep_state(v, &s, &v->states.list[i]);
+	if (rc)
+		view_unref(m->state.view);
+	else
+		rc = take_step(v, &s, &m->state, &f, NULL);
+	end_steps(&s);
+	return rc;
+}
+
+/* About how many bytes will be written */
+static uint64_t expected(const struct vacuum *v, const struct moment *m)
+{
+	uint64_t end = 0;
+	uint64_t kept = states_bytes(&v->states, &end);
+	uint64_t alone = m->state.live + atomic_load(&v->store->index_bytes) +
+			 atomic_load(&v->store->redo_bytes);
+	uint64_t grown = m->end.offset > end ? m->end.offset - end : 0;
+	return kept + (end && grown < alone ? grown : alone);
+}
+
+/* Takes over its view */
+static int copy_all(struct vacuum *v, const struct moment *m)
+{
+	int rc = states_collect(&v->states, v->store, &m->state, v->since);
+	v->total = expected(v, m);
+	if (rc)
+		view_unref(m->state.view);
+	return rc ? rc : copy_states(v, m);
+}
+
 static int copy_moment(struct vacuum *v)
 {
 	struct moment m;
-	struct tree tree;
-	uint64_t index_bytes = 0;
-	moment_take(v->store, &m);
-	v->at = m.end;
-	v->total = m.state.live + atomic_load(&v->store->index_bytes) +
-		   atomic_load(&v->store->redo_bytes);
-	int rc = copy_tree(&v->copy, &m, &tree, &index_bytes);
-	if (!rc)
-		rc = successor_start(v->next, &m, &tree, index_bytes);
-	view_unref(m.state.view);
-	return rc;
+	begin_at_moment(v, &m);
+	int rc = copy_all(v, &m);
+	return rc ? rc : successor_start(v->next);
 }
 
 /* ---- the operations since --------------------------------------------- */
@@ -139,6 +251,31 @@ static struct log_position end_of_log(const struct vacuum *v)
 {
 	log_begin(v->store->volume->log, true);
 	return log_end(v->store->volume->log);
+}
+
+/*
+ * Snapshots that were taken meanwhile. A round ends before the freeze of one or
+ * behind the operation that names it, as look_at_end() has it. So when that
+ * operation is applied, the new file has such a freeze already.
+ */
+static bool is_due(struct vacuum *v, const struct log_position *at, int *rc)
+{
+	if (v->made == v->states.count)
+		return false;
+	if (!v->due.replay.seq)
+		*rc = read_state(v, &v->states.list[v->made], &v->due);
+	return !*rc && at->seq >= v->due.replay.seq;
+}
+
+static int make_due(struct vacuum *v)
+{
+	struct carried *c = &v->states.list[v->made];
+	struct freeze f;
+	int rc = freeze_new(v->next, &v->due, &f, &c->new_offset);
+	c->new_number = f.number;
+	v->due.replay.seq = 0;
+	v->made++;
+	return rc;
 }
 
 /* Apply the operations up to `end` */
@@ -156,7 +293,10 @@ static int catch_up(struct vacuum *v, const struct log_position *end)
 	if (rc)
 		return rc;
 	while (!rc && s.at.seq < end->seq) {
-		rc = log_scan_next(&s, &rec);
+		if (is_due(v, &s.at, &rc))
+			rc = make_due(v);
+		if (!rc)
+			rc = log_scan_next(&s, &rec);
 		if (!rc && rec.header.type == RECORD_OPERATION)
 			rc = copy_operation(&v->copy, rec.body,
 					    rec.header.body_len);
@@ -169,25 +309,30 @@ static int catch_up(struct vacuum *v, const struct log_position *end)
 	return rc > 0 ? -EBADMSG : rc;
 }
 
-/* Writers wait from here on */
-static void take_turn(struct vacuum *v)
+/* With snapshot_lock: the end, and what snapshots were taken before it */
+static int note_end(struct vacuum *v, struct log_position *end)
 {
-	store_lock(v->store);
-	v->in_turn = true;
+	struct store *store = v->store;
+	int rc = 0;
+	for (size_t i = 0; !rc && i < store->taken_count; i++) {
+		const struct carried c = { .number = store->taken[i].number,
+					   .offset = store->taken[i].offset };
+		rc = states_add(&v->states, &c);
+	}
+	store->taken_count = 0;
+	store_lock(store);
+	*end = end_of_log(v);
+	store_unlock(store);
+	return rc;
 }
 
-static void give_turn(struct vacuum *v)
+/* Not while somebody takes a snapshot */
+static int look_at_end(struct vacuum *v, struct log_position *end)
 {
-	v->in_turn = false;
-	store_unlock(v->store);
-}
-
-static struct log_position look_at_end(const struct vacuum *v)
-{
-	store_lock(v->store);
-	struct log_position end = end_of_log(v);
-	store_unlock(v->store);
-	return end;
+	pthread_mutex_lock(&v->store->snapshot_lock);
+	int rc = note_end(v, end);
+	pthread_mutex_unlock(&v->store->snapshot_lock);
+	return rc;
 }
 
 static void brake(struct vacuum *v)
@@ -200,13 +345,16 @@ static void brake(struct vacuum *v)
 /* Rounds until there is little to do */
 static int approach(struct vacuum *v)
 {
-	struct log_position end = look_at_end(v);
-	uint64_t left = end.offset - v->at.offset;
-	int rc = 0;
+	struct log_position end;
+	int rc = look_at_end(v, &end);
+	uint64_t left = rc ? 0 : end.offset - v->at.offset;
 	while (!rc && left > FEW_BYTES) {
 		uint64_t before = left;
 		rc = catch_up(v, &end);
-		end = look_at_end(v);
+		if (!rc)
+			rc = look_at_end(v, &end);
+		if (rc)
+			break;
 		left = end.offset - v->at.offset;
 		if (left > before / SHRINK_PARTS * SHRINK_TO)
 			brake(v);
@@ -272,14 +420,26 @@ static int finish(struct vacuum *v, struct vacuum_result *result)
 	return rc;
 }
 
+/* From here on nobody takes a snapshot: their freezes are made before writers
+ * have to wait */
 static int try_finish(struct vacuum *v, struct vacuum_result *result)
 {
 	struct store *store = v->store;
-	pthread_mutex_lock(&store->freeze_lock);
-	take_turn(v);
-	int rc = finish(v, result);
-	give_turn(v);
-	pthread_mutex_unlock(&store->freeze_lock);
+	struct log_position end;
+	pthread_mutex_lock(&store->snapshot_lock);
+	v->waited_for = true;
+	int rc = note_end(v, &end);
+	if (!rc)
+		rc = catch_up(v, &end);
+	if (!rc) {
+		pthread_mutex_lock(&store->freeze_lock);
+		store_lock(store);
+		rc = finish(v, result);
+		store_unlock(store);
+		pthread_mutex_unlock(&store->freeze_lock);
+	}
+	v->waited_for = false;
+	pthread_mutex_unlock(&store->snapshot_lock);
 	return rc;
 }
 
@@ -299,15 +459,43 @@ static int change_over(struct vacuum *v, struct vacuum_result *result)
 	return rc;
 }
 
+/* Takes over both files. */
+static int start(struct vacuum *v, struct file *file, struct file *scratch)
+{
+	int rc = successor_new(v->store, v->from, file, &v->next);
+	if (rc)
+		file_close(scratch);
+	return rc ? rc :
+		    copy_open(&v->copy, v->from->file, v->next, scratch,
+			      &v->states, pace, v);
+}
+
+static int start_beside(struct vacuum *v)
+{
+	struct file *file = NULL, *scratch = NULL;
+	int rc = file_beside(v->from->file, &file);
+	if (!rc)
+		rc = file_beside(v->from->file, &scratch);
+	if (!rc)
+		return start(v, file, scratch);
+	file_close(file);
+	return rc;
+}
+
+static void end(struct vacuum *v)
+{
+	copy_close(&v->copy);
+	states_free(&v->states);
+	successor_drop(v->next);
+}
+
 static int run(struct vacuum *v, struct vacuum_result *result)
 {
 	int rc = store_sweep(v->store);
 	if (!rc)
 		rc = empty_table(v->store);
 	if (!rc)
-		rc = successor_new(v->store, &v->next);
-	if (!rc)
-		rc = copy_open(&v->copy, v->store, v->next, pace, v);
+		rc = start_beside(v);
 	if (!rc)
 		rc = copy_moment(v);
 	/* Whoever is chased is slowed down as well: from here on as fast as it
@@ -316,36 +504,98 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 	if (!rc)
 		rc = change_over(v, result);
 	atomic_store(&v->store->brake, 0);
-	copy_close(&v->copy);
-	successor_drop(v->next);
+	end(v);
 	return rc;
 }
 
-int store_vacuum(struct store *store, uint64_t rate,
-		 int (*progress)(void *arg, uint64_t done, uint64_t total),
-		 void *arg, struct vacuum_result *result)
+static void tell_damage(const struct vacuum *v, int rc)
+{
+	if (is_damage(rc))
+		store_report(v->store, "vacuum: the file is damaged; nothing "
+				       "was changed (see 'banyan check')");
+}
+
+int store_vacuum(struct store *store, const struct vacuum_order *order,
+		 struct vacuum_result *result)
 {
 	struct vacuum v = { .store = store,
-			    .rate = rate,
-			    .progress = progress,
-			    .arg = arg,
+			    .rate = order->rate,
+			    .progress = order->progress,
+			    .arg = order->arg,
+			    .since = states_since(order->keep),
 			    .began = steady_now() };
 	if (store->read_only)
 		return -EROFS;
 	if (atomic_exchange(&store->vacuuming, true))
 		return -EBUSY;
+	atomic_store(&store->keep, order->keep);
 	/* The file of the past is closed here, not by a writer: to free its
 	 * blocks may take long */
-	struct volume *old = store_volume(store);
+	v.from = store_volume(store);
 	int rc = run(&v, result);
 	if (!rc)
 		store_reap(store);
-	volume_unref(old);
+	volume_unref(v.from);
 	atomic_store(&store->vacuuming, false);
 	if (rc && v.stopped)
 		return v.stopped;
-	if (is_damage(rc))
-		store_report(store, "vacuum: the file is damaged; nothing was "
-				    "changed (see 'banyan check')");
+	tell_damage(&v, rc);
+	return rc;
+}
+
+/* ---- to another place ------------------------------------------------- */
+
+static int publish(struct vacuum *v, struct vacuum_result *result)
+{
+	struct file *file = v->next->volume->file;
+	int rc = file_size(v->from->file, &result->before);
+	if (!rc)
+		rc = file_size(file, &result->after);
+	(void)file_reserve(file, 0);
+	return rc ? rc : file_publish(file, false);
+}
+
+static int back_up(struct vacuum *v, const struct view_state *state,
+		   const char *path, mode_t mode, struct vacuum_result *result)
+{
+	struct file *file = NULL, *scratch = NULL;
+	struct moment m = { .state = *state,
+			    .time = store_now(),
+			    .number = freeze_number(v->store) };
+	int rc = file_create(path, mode, &file);
+	if (!rc)
+		rc = file_create(path, 0600, &scratch);
+	if (rc)
+		file_close(file);
+	else
+		rc = start(v, file, scratch);
+	if (!rc)
+		rc = file_size(v->from->file, &m.end.offset);
+	if (rc)
+		view_unref(m.state.view);
+	else
+		rc = copy_all(v, &m);
+	if (!rc)
+		rc = publish(v, result);
+	end(v);
+	return rc;
+}
+
+int store_backup(struct store *store, const struct view_state *state,
+		 const char *path, mode_t mode,
+		 const struct vacuum_order *order, struct vacuum_result *result)
+{
+	struct vacuum v = { .store = store,
+			    .from = volume_ref(state->view->volume),
+			    .rate = order->rate,
+			    .progress = order->progress,
+			    .arg = order->arg,
+			    .since = states_since(order->keep),
+			    .began = steady_now() };
+	int rc = back_up(&v, state, path, mode, result);
+	volume_unref(v.from);
+	if (rc && v.stopped)
+		return v.stopped;
+	tell_damage(&v, rc);
 	return rc;
 }

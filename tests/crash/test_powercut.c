@@ -33,6 +33,7 @@ struct form {
 	bool big;
 	bool thread;
 	bool vacuums;
+	bool snapshots;
 	bool punches;
 	unsigned operations;
 	unsigned depth;
@@ -90,6 +91,7 @@ static void cut_workload(const struct form *form, struct trial *t,
 			      .big = form->big,
 			      .thread = form->thread,
 			      .vacuums = form->vacuums,
+			      .snapshots = form->snapshots,
 			      .punches = form->punches };
 	t->depth_max = form->depth;
 	scene_start(&t->scene, &w);
@@ -100,6 +102,11 @@ static void cut_workload(const struct form *form, struct trial *t,
 			      (unsigned long long)w.vacuumed,
 			      (unsigned long long)w.amid);
 		assert_true(w.vacuumed > 2);
+	}
+	if (form->snapshots) {
+		print_message("%llu snapshots taken, dropped, renamed\n",
+			      (unsigned long long)w.snapshots_done);
+		assert_true(w.snapshots_done > 1);
 	}
 	cut_everywhere(t, &w);
 	workload_free(&w);
@@ -169,6 +176,28 @@ static void nor_by_a_vacuum_of_large_values(void **state)
 					  .operations = 30,
 					  .depth = 1,
 					  .seeds = 4 };
+	(void)state;
+	cut_workloads(&form);
+}
+
+/* What it has taken and not dropped reads as it was, wherever the cut is */
+static void nor_is_a_snapshot(void **state)
+{
+	static const struct form form = {
+		.snapshots = true, .operations = 60, .depth = 1, .seeds = 8
+	};
+	(void)state;
+	cut_workloads(&form);
+}
+
+/* Nor if it is taken, dropped or renamed while the vacuum runs */
+static void nor_is_a_snapshot_by_a_vacuum(void **state)
+{
+	static const struct form form = { .vacuums = true,
+					  .snapshots = true,
+					  .operations = 60,
+					  .depth = 1,
+					  .seeds = 8 };
 	(void)state;
 	cut_workloads(&form);
 }
@@ -247,6 +276,8 @@ int main(void)
 		cmocka_unit_test(nor_is_it_lost_by_a_vacuum),
 		cmocka_unit_test(nor_by_a_vacuum_of_large_values),
 		cmocka_unit_test(nor_by_a_vacuum_with_freezes_by_threads),
+		cmocka_unit_test(nor_is_a_snapshot),
+		cmocka_unit_test(nor_is_a_snapshot_by_a_vacuum),
 		cmocka_unit_test(nor_by_a_punch),
 		cmocka_unit_test(nor_by_a_punch_of_large_values),
 	};

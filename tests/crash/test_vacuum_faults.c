@@ -30,6 +30,7 @@
 struct form {
 	uint64_t table_limit; /* small: the new file has freezes of its own */
 	unsigned values; /* bytes of what is put */
+	bool snapshots; /* some states are kept, one is taken amid it */
 	bool punch; /* in place */
 };
 
@@ -94,10 +95,18 @@ static void clone_value(banyan *db, const char *from, const char *to)
 	banyan_release(b, 1);
 }
 
-static void make_some(banyan *db)
+static void make_some(const struct form *form, banyan *db)
 {
-	for (unsigned n = 1000; n < 1060; n++)
+	for (unsigned n = 1000; n < 1060; n++) {
 		assert_int_equal(put(db, n, 6000), 0);
+		if (form->snapshots && n % 20 == 19)
+			assert_int_equal(banyan_snapshot(db,
+							 n < 1030 ? "a" :
+							 n < 1050 ? "b" :
+								    "c",
+							 1),
+					 0);
+	}
 	assert_int_equal(banyan_put(db, "from", "x", 1, 0), 0);
 	banyan_data *from = NULL;
 	assert_int_equal(banyan_find(db, "from", &from), 0);
@@ -125,12 +134,30 @@ static struct file *make_base(struct trial_of *t)
 	banyan *db = NULL;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
 	assert_int_equal(open_one(t, f, true, &db), 0);
-	make_some(db);
+	make_some(t->form, db);
 	assert_int_equal(banyan_close(db), 0);
 	assert_int_equal(fault_file_after_kill(f, fault_file_events(f), &base),
 			 0);
 	fault_file_free(f);
 	return base;
+}
+
+/* One that cannot be synced is there all the same, as an operation is */
+static void change_snapshots(struct trial_of *t)
+{
+	banyan *view = NULL;
+	bool drop = t->asked == 1;
+	int rc = drop ? banyan_snapshot_drop(t->db, "b", 1) :
+			banyan_snapshot(t->db, "d", 1);
+	if (!drop && rc)
+		rc = banyan_view_snapshot(t->db, "d", 1, &view);
+	banyan_close(view);
+	if (rc)
+		return;
+	rc = drop ? banyan_snapshot_drop(t->twin, "b", 1) :
+		    banyan_snapshot(t->twin, "d", 1);
+	assert_int_equal(rc, 0);
+	t->print[++t->puts] = print_of(t, t->twin);
 }
 
 /* A put that a fault has met has changed nothing */
@@ -139,6 +166,8 @@ static int put_some(void *arg, uint64_t done, uint64_t total)
 	struct trial_of *t = arg;
 	(void)done;
 	(void)total;
+	if (t->form->snapshots && (t->asked == 1 || t->asked == 3))
+		change_snapshots(t);
 	for (unsigned i = 0; i < 3 && t->asked < 12; i++) {
 		int rc = put(t->db, t->puts, t->form->values);
 		if (rc)
@@ -206,7 +235,7 @@ static void start(struct trial_of *t, struct file *base)
 	assert_non_null(t->file);
 	assert_int_equal(open_one(t, t->file, false, &t->db), 0);
 	assert_int_equal(banyan_open(":memory:", NULL, &t->twin), 0);
-	make_some(t->twin);
+	make_some(t->form, t->twin);
 	t->print[0] = print_of(t, t->twin);
 	assert_true(t->print[0] == print_of(t, t->db));
 	calls_fail(t->file, &none);
@@ -376,28 +405,35 @@ static void run_form(const struct form *form)
 
 static void a_vacuum_that_fails_has_changed_nothing(void **state)
 {
-	static const struct form form = { UINT64_MAX / 4, 300, false };
+	static const struct form form = { UINT64_MAX / 4, 300, false, false };
 	(void)state;
 	run_form(&form);
 }
 
 static void nor_where_larger_values_come_in(void **state)
 {
-	static const struct form form = { UINT64_MAX / 4, 70000, false };
+	static const struct form form = { UINT64_MAX / 4, 70000, false, false };
 	(void)state;
 	run_form(&form);
 }
 
 static void nor_where_the_new_file_has_freezes(void **state)
 {
-	static const struct form form = { 16000, 2000, false };
+	static const struct form form = { 16000, 2000, false, false };
+	(void)state;
+	run_form(&form);
+}
+
+static void nor_with_snapshots(void **state)
+{
+	static const struct form form = { UINT64_MAX / 4, 2000, true, false };
 	(void)state;
 	run_form(&form);
 }
 
 static void nor_has_a_punch(void **state)
 {
-	static const struct form form = { UINT64_MAX / 4, 70000, true };
+	static const struct form form = { UINT64_MAX / 4, 70000, false, true };
 	(void)state;
 	run_form(&form);
 }
@@ -405,7 +441,7 @@ static void nor_has_a_punch(void **state)
 /* A disk with room for all but the last few bytes, and for less and less */
 static void a_full_disk_leaves_the_old_file(void **state)
 {
-	static const struct form form = { UINT64_MAX / 4, 3000, false };
+	static const struct form form = { UINT64_MAX / 4, 3000, false, false };
 	struct trial_of made = { .form = &form };
 	struct file *base = make_base(&made);
 	uint64_t size = fault_file_size(base);
@@ -477,13 +513,14 @@ static void kill_then_cut(struct file *f, size_t events)
  * has to do it */
 static void what_is_synced_after_a_kill_stays(void **state)
 {
+	static const struct form form = { .snapshots = true };
 	struct banyan_options o = { 0 };
 	struct file *f = NULL;
 	banyan *db = NULL;
 	(void)state;
 	assert_int_equal(fault_file_new(NULL, 0, &f), 0);
 	assert_int_equal(handle_open_file(f, &o, true, &db), 0);
-	make_some(db);
+	make_some(&form, db);
 	size_t begin = fault_file_events(f);
 	assert_int_equal(banyan_vacuum(db, NULL, NULL), 0);
 	size_t end = fault_file_events(f);
@@ -499,6 +536,7 @@ int main(void)
 		cmocka_unit_test(a_vacuum_that_fails_has_changed_nothing),
 		cmocka_unit_test(nor_where_larger_values_come_in),
 		cmocka_unit_test(nor_where_the_new_file_has_freezes),
+		cmocka_unit_test(nor_with_snapshots),
 		cmocka_unit_test(nor_has_a_punch),
 		cmocka_unit_test(a_full_disk_leaves_the_old_file),
 		cmocka_unit_test(what_is_synced_after_a_kill_stays),

@@ -5,7 +5,9 @@
  * as it was, also what was written in its course, and no file beside it.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +30,7 @@ struct shortage {
 	char dir[TEMP_MAX];
 	char path[TEMP_FILE_MAX];
 	banyan *db;
+	bool snapshots; /* some states are kept, and one that is taken amid it */
 	banyan *twin; /* in memory that never runs out */
 	unsigned puts; /* tried so far */
 	unsigned done[64]; /* those of this vacuum that went well */
@@ -56,6 +59,15 @@ static int put(banyan *db, unsigned n)
 	return banyan_put(db, path, bytes, n % 3 ? 60 : sizeof(bytes), 0);
 }
 
+/* A snapshot is taken, or dropped if there is one */
+#define SNAPSHOT UINT_MAX
+
+static int change_snapshot(banyan *db)
+{
+	int rc = banyan_snapshot_drop(db, "amid", 4);
+	return rc == -ENOENT ? banyan_snapshot(db, "amid", 4) : rc;
+}
+
 static void expect_same(struct shortage *s, const char *when)
 {
 	uint64_t print[2] = { 0 };
@@ -72,6 +84,8 @@ static int put_some(void *arg, uint64_t done, uint64_t total)
 	struct shortage *s = arg;
 	(void)done;
 	(void)total;
+	if (s->snapshots && s->count < 30 && !change_snapshot(s->db))
+		s->done[s->count++] = SNAPSHOT;
 	for (unsigned i = 0; i < 4 && s->count < 30; i++)
 		if (!put(s->db, s->puts++))
 			s->done[s->count++] = s->puts - 1;
@@ -90,6 +104,11 @@ static void open_both(struct shortage *s, uint64_t table_limit)
 	for (unsigned n = 0; n < 40; n++) {
 		assert_int_equal(put(s->db, n), 0);
 		assert_int_equal(put(s->twin, n), 0);
+		if (!s->snapshots || n % 10 != 9)
+			continue;
+		char name = (char)('a' + n / 10);
+		assert_int_equal(banyan_snapshot(s->db, &name, 1), 0);
+		assert_int_equal(banyan_snapshot(s->twin, &name, 1), 0);
 	}
 }
 
@@ -102,7 +121,10 @@ static void one_vacuum(struct shortage *s, bool lasting, bool punch)
 			 banyan_vacuum(s->db, &o, NULL);
 	bool met = no_memory_off() > 0;
 	for (unsigned i = 0; i < s->count; i++)
-		assert_int_equal(put(s->twin, s->done[i]), 0);
+		assert_int_equal(s->done[i] == SNAPSHOT ?
+					 change_snapshot(s->twin) :
+					 put(s->twin, s->done[i]),
+				 0);
 	if (rc != (met ? rc : 0) || (rc && rc != -ENOMEM && rc != -EAGAIN))
 		fail_msg("%d, call %llu", rc, (unsigned long long)s->nth);
 	s->failures += rc != 0;
@@ -127,13 +149,14 @@ static void close_both(struct shortage *s)
 	rmdir(s->dir);
 }
 
-static void run(uint64_t table_limit, bool lasting, bool punch)
+static void run(uint64_t table_limit, bool lasting, bool punch, bool snapshots)
 {
 	struct shortage *s = calloc(1, sizeof(*s));
 	clock_t began = clock();
 	uint64_t random = crash_seed();
 	uint64_t most = 0;
 	assert_non_null(s);
+	s->snapshots = snapshots;
 	steady_begin(1);
 	open_both(s, table_limit);
 	for (s->nth = 1; s->nth; s->nth++) {
@@ -159,25 +182,31 @@ static void run(uint64_t table_limit, bool lasting, bool punch)
 static void a_vacuum_without_memory_changes_nothing(void **state)
 {
 	(void)state;
-	run(UINT64_MAX / 4, false, false);
+	run(UINT64_MAX / 4, false, false, false);
 }
 
 static void nor_where_there_is_none_any_more(void **state)
 {
 	(void)state;
-	run(UINT64_MAX / 4, true, false);
+	run(UINT64_MAX / 4, true, false, false);
 }
 
 static void nor_where_both_files_have_freezes(void **state)
 {
 	(void)state;
-	run(4000, false, false);
+	run(4000, false, false, false);
+}
+
+static void nor_with_snapshots(void **state)
+{
+	(void)state;
+	run(UINT64_MAX / 4, false, false, true);
 }
 
 static void nor_does_a_punch(void **state)
 {
 	(void)state;
-	run(UINT64_MAX / 4, false, true);
+	run(UINT64_MAX / 4, false, true, false);
 }
 
 int main(void)
@@ -186,6 +215,7 @@ int main(void)
 		cmocka_unit_test(a_vacuum_without_memory_changes_nothing),
 		cmocka_unit_test(nor_where_there_is_none_any_more),
 		cmocka_unit_test(nor_where_both_files_have_freezes),
+		cmocka_unit_test(nor_with_snapshots),
 		cmocka_unit_test(nor_does_a_punch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,10 +110,29 @@ static int visit(void *arg, const char *path, const struct banyan_entry *e)
 	return rc;
 }
 
+static int visit_snapshot(void *arg, const struct banyan_snapshot_info *info)
+{
+	struct hash *h = arg;
+	banyan *view = NULL;
+	uint64_t print = 0;
+	int rc = banyan_view_snapshot(h->db, info->name, info->len, &view);
+	if (rc)
+		return rc == -EINVAL ? 1 : rc; /* it is a view itself */
+	rc = fingerprint(view, &print);
+	banyan_close(view);
+	add_bytes(h, info->name, info->len);
+	add_number(h, print);
+	return rc;
+}
+
 int fingerprint(banyan *db, uint64_t *print)
 {
 	struct hash h = { .db = db };
 	int rc = banyan_walk(db, "", NULL, true, visit, &h);
+	if (!rc)
+		rc = banyan_snapshots(db, visit_snapshot, &h);
+	if (rc > 0)
+		rc = 0;
 	free(h.bytes);
 	if (!rc)
 		*print = h.sum;
@@ -523,6 +542,12 @@ static void do_beside(void *arg)
 	struct op o = { .w = w, .db = w->db };
 	o.random = w->seed * 7368787 + ++w->beside;
 	size_t begin = fault_file_events(w->file);
+	/* The name of a snapshot may be there by now, as an operation of its
+	 * own */
+	if (w->in_snapshot) {
+		w->seen_in_sync = w->history.count;
+		workload_note(w, begin, false);
+	}
 	if (below(&o, 3))
 		return;
 	let_it_grow(w);
@@ -531,10 +556,60 @@ static void do_beside(void *arg)
 		workload_note(w, begin, false);
 }
 
+/* ---- snapshots -------------------------------------------------------- */
+
+/* There are two names; a third one is what they are renamed to */
+static int change_snapshots(struct op *o)
+{
+	static const char *const names[] = { "x", "y", "z" };
+	const char *name = names[below(o, 2)];
+	switch (below(o, 8)) {
+	case 0:
+		return banyan_snapshot_drop(o->db, name, 1);
+	case 1:
+		return banyan_snapshot_rename(o->db, name, 1, "z", 1);
+	case 2:
+		return banyan_snapshot_drop(o->db, "z", 1);
+	default:
+		return banyan_snapshot(o->db, name, 1);
+	}
+}
+
+/* What it has found is no error of the disk */
+static int do_snapshot(struct workload *w, uint64_t random)
+{
+	struct op o = { .w = w, .db = w->db, .random = random };
+	struct history *h = &w->history;
+	size_t begin = fault_file_events(w->file);
+	size_t count = h->count;
+	let_it_grow(w);
+	w->in_snapshot = true;
+	int rc = change_snapshots(&o);
+	w->in_snapshot = false;
+	bool taken = !rc && h->count > count;
+	if (taken)
+		begin = h->moment[h->count - 1].begin;
+	workload_note(w, begin, false);
+	if (taken)
+		h->moment[h->count - 1].durable = w->seen_in_sync;
+	w->snapshots_done += !rc;
+	return rc == -ENOENT || rc == -EEXIST ? 0 : rc;
+}
+
+/* A vacuum that is asked by the thread that runs it cannot slow that down: it
+ * would go on for ever if each time there was more to do */
+#define ASKED_MAX 60u
+
 static int beside_vacuum(void *arg, uint64_t done, uint64_t total)
 {
+	struct workload *w = arg;
+	uint64_t random = w->seed * 3628273 + ++w->beside;
 	(void)done;
 	(void)total;
+	if (w->asked++ > ASKED_MAX)
+		return 0;
+	if (w->snapshots && test_below(&random, 2) == 0)
+		assert_int_equal(do_snapshot(w, random), 0);
 	for (unsigned i = 0; i < 8; i++)
 		do_beside(arg);
 	return 0;
@@ -547,6 +622,7 @@ int workload_vacuum(struct workload *w)
 	struct banyan_vacuum_options o = { .progress = beside_vacuum,
 					   .arg = w };
 	size_t begin = fault_file_events(w->file);
+	w->asked = 0;
 	size_t count = h->count;
 	if (!w->thread)
 		w->db->store->table_limit = UINT64_MAX / 4;
@@ -589,6 +665,12 @@ int workload_step(struct workload *w, unsigned n)
 	}
 	if ((w->vacuums || w->punches) && test_below(&random, 8) == 0)
 		return workload_vacuum(w);
+	if (w->snapshots && test_below(&random, 4) == 0) {
+		fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
+		int said = do_snapshot(w, random);
+		fault_file_at_sync(w->file, NULL, NULL);
+		return said;
+	}
 	fault_file_at_sync(w->file, w->thread ? NULL : do_beside, w);
 	int rc = workload_settle(w, n);
 	size_t begin = fault_file_events(w->file);

@@ -3,7 +3,8 @@
  * workload.h - operations to be cut short, and the states that they lead to.
  *
  * A state is known by its fingerprint, a hash of all that can be reached: paths,
- * types, link counts, contents, extended attributes. What an operation does
+ * types, link counts, contents, extended attributes; and of each snapshot that a
+ * database has, its name and the same. What an operation does
  * depends on its number and the seed alone, so that it can be done again
  * elsewhere.
  */
@@ -62,12 +63,17 @@ struct workload {
 	bool tiny; /* values of some hundred bytes at the most */
 	bool stays; /* no step closes it and opens it again */
 	bool thread; /* the store's own thread freezes: never the same twice */
+	bool snapshots; /* some steps take, drop or rename one, in a vacuum, too */
 	bool vacuums; /* some steps are vacuums, with operations in between */
 	bool punches; /* so, but every second one is a punch */
 	struct file *file; /* a fault file; or NULL: history has no events */
 	banyan *db;
 	struct history history;
+	bool in_snapshot; /* one is being taken */
+	size_t seen_in_sync; /* the moment that was noted in its last sync */
+	uint64_t snapshots_done;
 	uint64_t beside; /* operations that were done inside of syncs */
+	unsigned asked; /* how often the vacuum that runs has asked */
 	uint64_t vacuumed; /* so many vacuums went well, */
 	uint64_t amid; /* with so many events in their course */
 	void (*report)(void *arg, const char *line);

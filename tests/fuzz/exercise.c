@@ -89,6 +89,20 @@ static int visit_freeze(void *arg, const struct banyan_freeze_info *f)
 	return 0;
 }
 
+/* A few of them: all may be of the same freeze */
+static int visit_snapshot(void *arg, const struct banyan_snapshot_info *s)
+{
+	struct walk *w = arg;
+	struct walk then = { NULL, w->buffer, VISITS_MAX / 5 };
+	assert(s->len > 0 && s->len <= BANYAN_NAME_MAX);
+	if (banyan_view_snapshot(w->db, s->name, s->len, &then.db) == 0) {
+		read_space(banyan_root(then.db), false, w->buffer);
+		(void)banyan_walk(then.db, "", NULL, true, visit, &then);
+		(void)banyan_close(then.db);
+	}
+	return w->left-- < 3;
+}
+
 void exercise_read(banyan *db)
 {
 	struct walk w = { db, malloc(BUFFER), VISITS_MAX };
@@ -101,6 +115,8 @@ void exercise_read(banyan *db)
 	read_data(banyan_root(db), w.buffer);
 	read_space(banyan_root(db), true, w.buffer);
 	(void)banyan_walk(db, "", NULL, true, visit, &w);
+	w.left = 6;
+	(void)banyan_snapshots(db, visit_snapshot, &w);
 	free(w.buffer);
 }
 
@@ -221,5 +237,9 @@ void exercise_write(banyan *db, uint64_t choices)
 	}
 	if (test_below(&random, 2))
 		(void)banyan_freeze(db);
+	(void)banyan_snapshot(db, "fuzz", 4);
+	if (test_below(&random, 2))
+		(void)banyan_snapshot_drop(db, "honest", 6);
+	(void)banyan_snapshot_rename(db, "honest", 6, "other", 5);
 	write_space(&random, banyan_root(db), 0);
 }

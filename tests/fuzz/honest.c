@@ -96,4 +96,6 @@ void honest_fill(banyan *db)
 	add_xattrs(db, "short");
 	add_clone(db);
 	add_special(db);
+	rc = banyan_snapshot(db, "honest", 6);
+	assert(!rc);
 }

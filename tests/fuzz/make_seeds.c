@@ -175,7 +175,7 @@ static void row_seeds(banyan *db)
 	struct merged_cursor *c = NULL;
 	struct read_txn s;
 	unsigned count = 0;
-	read_txn_begin(db, &s);
+	read_txn_begin(db->store, &s);
 	if (merged_cursor_new(&s.state.merged, &c))
 		fail("no memory");
 	for (int rc = merged_cursor_seek(c, "", 0); rc == 0;

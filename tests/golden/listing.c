@@ -127,15 +127,40 @@ static int visit(void *arg, const char *path, const struct banyan_entry *e)
 	return rc;
 }
 
+static int say_keys(struct lister *l)
+{
+	buf_add_u8(l->text, '/');
+	int rc = say_data(l, banyan_root(l->db));
+	return rc ? rc : banyan_walk(l->db, "", NULL, true, visit, l);
+}
+
+static int visit_snapshot(void *arg, const struct banyan_snapshot_info *info)
+{
+	const struct lister *l = arg;
+	const struct banyan_freeze_info *f = &info->freeze;
+	struct lister in = *l;
+	int rc = banyan_view_snapshot(l->db, info->name, info->len, &in.db);
+	if (rc)
+		return rc;
+	say(l->text, "snapshot %.*s: freeze %" PRIu64 " keys %" PRIu64,
+	    (int)info->len, info->name, f->number, f->keys);
+	say(l->text, " live_bytes %" PRIu64 "%s", f->live_bytes,
+	    f->gap ? " gap" : "");
+	say_time(&in, "time", f->time, NULL);
+	buf_add_u8(l->text, '\n');
+	rc = say_keys(&in);
+	banyan_close(in.db);
+	return rc;
+}
+
 int listing(banyan *db, struct buf *text)
 {
 	struct lister l = { db, text, malloc(LOOK_AT) };
 	if (!l.bytes)
 		return -ENOMEM;
-	buf_add_u8(text, '/');
-	int rc = say_data(&l, banyan_root(db));
+	int rc = say_keys(&l);
 	if (!rc)
-		rc = banyan_walk(db, "", NULL, true, visit, &l);
+		rc = banyan_snapshots(db, visit_snapshot, &l);
 	free(l.bytes);
 	buf_add_u8(text, 0);
 	if (text->failed)

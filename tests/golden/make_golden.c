@@ -347,6 +347,26 @@ static void make_tree(void)
 	close_golden(&g, "tree");
 }
 
+/* Before the last freeze and behind it: taken, renamed, dropped */
+static void make_snapshots(void)
+{
+	struct golden g;
+	open_golden(&g, NULL);
+	put(g.db, "kept", 'k', 3000);
+	put(g.db, "changed", 'c', 300);
+	MUST(banyan_snapshot(g.db, "first", 5));
+	put(g.db, "changed", 'C', 100);
+	MUST(banyan_alias(g.db, "kept", "alias"));
+	MUST(banyan_snapshot(g.db, "dropped", 7));
+	add_xattrs(g.db, "kept");
+	MUST(banyan_snapshot(g.db, "second \xc3\xa4", 9));
+	MUST(banyan_snapshot_drop(g.db, "dropped", 7));
+	MUST(banyan_remove(g.db, "changed"));
+	MUST(banyan_freeze(g.db));
+	MUST(banyan_snapshot_rename(g.db, "first", 5, "renamed", 7));
+	close_golden(&g, "snapshots");
+}
+
 /*
  * As kill -9 leaves a file: operations behind the last freeze, a Data whose
  * last key is gone, one that never had any.
@@ -433,6 +453,7 @@ int main(int argc, char **argv)
 	make_empty();
 	make_full();
 	make_tree();
+	make_snapshots();
 	make_redo(&redo);
 	make_continued(&redo);
 	image_free(&redo);

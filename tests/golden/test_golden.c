@@ -357,7 +357,7 @@ static void the_files_have_one_of_everything(void **in)
 	}
 	assert_int_equal(k.records, ones(RECORD_OPERATION, RECORD_MARK));
 	assert_int_equal(k.operations, ones(OPERATION_BATCH, OPERATION_SWEEP));
-	assert_int_equal(k.rows, ones(ROW_NAME, ROW_ORPHAN));
+	assert_int_equal(k.rows, ones(ROW_NAME, ROW_SNAPSHOT));
 	assert_int_equal(k.contents, ones(CONTENTS_NONE, CONTENTS_ROWS));
 	assert_true(k.height >= 2);
 	assert_true(k.exit);

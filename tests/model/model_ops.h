@@ -9,6 +9,8 @@
 #include "model_compare.h"
 #include "tests/support/temp.h"
 
+#define RUN_SNAPSHOTS 3u
+
 struct run {
 	banyan *db;
 	char file[TEMP_FILE_MAX];
@@ -22,6 +24,10 @@ struct run {
 	banyan_data *inside[MODEL_OBJECTS]; /* held through the batch */
 	banyan *view; /* one that is left standing, too */
 	struct model viewed; /* when it was made */
+	struct run_snapshot {
+		char name[32]; /* empty: there is none */
+		struct model then; /* when it was taken */
+	} snapshot[RUN_SNAPSHOTS];
 	banyan_cursor *cursor; /* one that is left standing for a while */
 	struct banyan_range range; /* of it */
 	struct model then; /* when it was opened */

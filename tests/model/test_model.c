@@ -103,6 +103,85 @@ static void op_view(struct run *r)
 	r->view = NULL;
 }
 
+/* ---- snapshots -------------------------------------------------------- */
+
+static void take_snapshot(struct run *r, struct run_snapshot *s)
+{
+	sprintf(s->name, "s%llu", (unsigned long long)r->step);
+	run_same(r, "snapshot",
+		 banyan_snapshot(r->db, s->name, strlen(s->name)), 0);
+	model_copy(&s->then, &r->m);
+}
+
+static void compare_snapshot(struct run *r, struct run_snapshot *s)
+{
+	banyan *view = NULL;
+	size_t len = strlen(s->name);
+	run_same(r, "view of a snapshot",
+		 banyan_view_snapshot(r->db, s->name, len, &view), 0);
+	model_compare_all(&s->then, view);
+	assert_int_equal(banyan_close(view), 0);
+}
+
+static void drop_snapshot(struct run *r, struct run_snapshot *s)
+{
+	banyan *view = NULL;
+	size_t len = strlen(s->name);
+	run_same(r, "drop", banyan_snapshot_drop(r->db, s->name, len), 0);
+	run_same(r, "drop", banyan_snapshot_drop(r->db, s->name, len), -ENOENT);
+	run_same(r, "view of none",
+		 banyan_view_snapshot(r->db, s->name, len, &view), -ENOENT);
+	model_free(&s->then);
+	s->name[0] = '\0';
+}
+
+static void rename_snapshot(struct run *r, struct run_snapshot *s)
+{
+	char name[32];
+	sprintf(name, "r%llu", (unsigned long long)r->step);
+	run_same(r, "rename of a snapshot",
+		 banyan_snapshot_rename(r->db, s->name, strlen(s->name), name,
+					strlen(name)),
+		 0);
+	strcpy(s->name, name);
+}
+
+static int count_snapshot(void *arg, const struct banyan_snapshot_info *info)
+{
+	unsigned *n = arg;
+	(void)info;
+	++*n;
+	return 0;
+}
+
+/* What each was when it was taken, however often vacuums have been since */
+static void op_snapshot(struct run *r)
+{
+	struct run_snapshot *s = &r->snapshot[run_below(r, RUN_SNAPSHOTS)];
+	unsigned there = 0, used = 0;
+	if (r->batch) {
+		run_same(r, "snapshot", banyan_snapshot(r->batch, "s", 1),
+			 -EINVAL);
+		return;
+	}
+	if (!s->name[0]) {
+		take_snapshot(r, s);
+	} else if (run_chance(r, 20)) {
+		run_same(r, "snapshot",
+			 banyan_snapshot(r->db, s->name, strlen(s->name)),
+			 -EEXIST);
+		rename_snapshot(r, s);
+	} else {
+		compare_snapshot(r, s);
+		if (run_chance(r, 40))
+			drop_snapshot(r, s);
+	}
+	for (unsigned i = 0; i < RUN_SNAPSHOTS; i++)
+		used += r->snapshot[i].name[0] != '\0';
+	assert_int_equal(banyan_snapshots(r->db, count_snapshot, &there), 0);
+	assert_int_equal(there, used);
+}
+
 /* ---- batches and the whole -------------------------------------------- */
 
 static void begin_batch(struct run *r)
@@ -330,7 +409,8 @@ static const struct {
 	{ op_remove_xattr, 10 }, { op_scan, 35 },     { op_cursor, 10 },
 	{ op_append, 6 },	 { op_batch, 25 },    { op_freeze, 4 },
 	{ op_sync, 3 },		 { op_reopen, 2 },    { op_compare, 3 },
-	{ op_beside, 60 },	 { op_view, 4 },      { op_vacuum, 2 },
+	{ op_beside, 60 },	 { op_view, 4 },      { op_vacuum, 3 },
+	{ op_snapshot, 4 },
 };
 
 static void random_op(struct run *r)
@@ -388,6 +468,11 @@ static void says_what_a_plain_model_says(void **state)
 	op_compare(r);
 	op_reopen(r);
 	op_compare(r);
+	for (unsigned i = 0; i < RUN_SNAPSHOTS; i++)
+		if (r->snapshot[i].name[0]) {
+			compare_snapshot(r, &r->snapshot[i]);
+			drop_snapshot(r, &r->snapshot[i]);
+		}
 	close_db(r);
 	print_message("%llu calls went well, %llu said an error\n",
 		      (unsigned long long)r->good,

@@ -125,6 +125,9 @@ only_its_owner_may_vacuum() {
 	same idle "$(state)"
 	refuses order "start 0" 2>/dev/null
 	refuses order "start 12x" 2>/dev/null
+	refuses order "start keep=" 2>/dev/null
+	refuses order "start keep=1y" 2>/dev/null
+	refuses order "start keep=1h 5" 2>/dev/null
 	refuses order begin 2>/dev/null
 	same "" "$(getfattr -m - "$DIR")"
 	refuses setfattr -n $STATE -v start "$DIR/a" 2>/dev/null
@@ -144,6 +147,44 @@ percentages_are_checked() {
 		[[ $option != trim* ]] || or=", or punch"
 		same "banyanfs: option $option: give a percentage from 1 to 100$or" "$(cat "$T/said")"
 	done
+}
+
+freezes_of() {
+	"$BANYAN" freezes "$DB" | sed 1d | awk '{ print $1 }'
+}
+
+what_is_young_enough_is_kept() {
+	new_db
+	local option freeze
+	for option in keep= keep=1y keep=-1s keep=week; do
+		refuses timeout 20 "$BANYANFS" "$DB" "$DIR" -o $option 2>"$T/said"
+		same "banyanfs: option $option: give a duration such as 30s, 5m, 2h, 7d or 1w" "$(cat "$T/said")"
+	done
+	echo one | "$BANYAN" put "$DB" a
+	freeze=$(freezes_of | head -n 1)
+	echo two | "$BANYAN" put "$DB" a
+	# enough to be worth a vacuum
+	mount_db keep=1h
+	fill b 1 2
+	fstrim "$DIR"
+	same 2 "$(generation)"
+	same one "$("$BANYAN" get --at="$freeze" "$DB" a)"
+	"$BANYAN" vacuum "$DIR" >/dev/null
+	same one "$("$BANYAN" get --at="$freeze" "$DB" a)"
+	"$BANYAN" vacuum --keep=2h --rate=100M "$DIR" >/dev/null
+	same one "$("$BANYAN" get --at="$freeze" "$DB" a)"
+	order "start keep=0"
+	await_state "done *"
+	refuses "$BANYAN" get --at="$freeze" "$DB" a 2>/dev/null
+	umount_db
+	freeze=$(freezes_of | head -n 1)
+	"$BANYAN" vacuum --keep 1w "$DB" >/dev/null
+	same two "$("$BANYAN" get --at="$freeze" "$DB" a)"
+	refuses "$BANYAN" vacuum --keep=soon "$DB" 2>"$T/said"
+	same "banyan: vacuum: 'soon' is not a duration such as 30s, 5m, 2h, 7d or 1w" "$(cat "$T/said")"
+	"$BANYAN" vacuum "$DB" >/dev/null
+	refuses "$BANYAN" get --at="$freeze" "$DB" a 2>/dev/null
+	is_sound "$DB"
 }
 
 a_signal_ends_the_wait_and_not_the_vacuum() {
@@ -478,6 +519,7 @@ try a_trim_may_ask_for_a_least_size
 try fstrim_finds_the_mount_in_fstab
 try only_its_owner_may_vacuum
 try percentages_are_checked
+try what_is_young_enough_is_kept
 try a_signal_ends_the_wait_and_not_the_vacuum
 try a_share_that_is_dead_is_vacuumed_by_itself
 try df_says_what_a_vacuum_would_give_back

@@ -67,6 +67,21 @@ like()
 	fi
 }
 
+# holds SENTENCE COMMAND...: it succeeds; what it prints is shown if not
+holds()
+{
+	local sentence=$1
+	shift
+	if "$@" >out 2>&1; then
+		ok "$sentence"
+	else
+		not_ok "$sentence" "$* failed with $?" "$(tail -n 5 out)"
+	fi
+}
+
+# So many bytes that nothing makes smaller
+noise() { head -c "$1" /dev/urandom; }
+
 # sound SENTENCE FILE [OPTION...]: banyan check says so, and nothing else
 sound()
 {

@@ -10,6 +10,8 @@
     read_banyan.py verify FILE        read and check everything in the file
     read_banyan.py export FILE DIR    write all keys as files into a new DIR
 
+With --at NAME in front of the command it is what a snapshot has.
+
 It shares no code with the library, so what both say of a file is what the
 document says.  It needs Python 3 and its standard library.  Words, rules and
 the numbers of steps are those of the document.  Speed is no aim; but nothing
@@ -455,13 +457,23 @@ class Extent:
 class State:
     """What a file says: the tree of a freeze, and what came behind it."""
 
-    def __init__(self, log):
+    def __init__(self, log, snapshot=None):
         self.log = log
         self.nodes = {}
         self.redo = {}
         self.find_freeze()
         self.find_end()
         self.replay()
+        if snapshot is not None:
+            self.go_back(snapshot)
+
+    def go_back(self, name):
+        """To the freeze of a snapshot: its tree, and nothing to replay."""
+        found = self.row(SNAPSHOT + name)
+        if not found:
+            raise KeyError(name)
+        self.freeze = self.snapshot(name, *found)
+        self.redo, self.redo_keys = {}, []
 
     # -- opening: steps 2 to 11
 
@@ -1160,6 +1172,10 @@ def main(args):
                 "attrs": (do_attrs, 3), "times": (do_times, 3),
                 "snapshots": (do_snapshots, 2),
                 "verify": (do_verify, 2), "export": (do_export, 3)}
+    name = None
+    if len(args) > 1 and args[0] == "--at":
+        name = os.fsencode(args[1])
+        del args[:2]
     if args[:2] == ["list", "-0"]:
         del args[1]
         commands["list"] = (lambda state: do_list(state, "\0"), 2)
@@ -1168,7 +1184,7 @@ def main(args):
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        commands[args[0]][0](State(Log(args[1])), *args[2:])
+        commands[args[0]][0](State(Log(args[1]), name), *args[2:])
         sys.stdout.flush()
         return 0
     except (Damage, Refused) as error:

@@ -31,20 +31,6 @@ banyan() { "$BANYAN" "$@"; }
 # -S: what others have installed is not needed, and takes longer than the file
 reader() { python3 -S "$here/read_banyan.py" "$@"; }
 
-# holds SENTENCE COMMAND...: it succeeds; what it prints is shown if not
-holds()
-{
-	local sentence=$1
-	shift
-	if "$@" >out 2>&1; then
-		ok "$sentence"
-	else
-		not_ok "$sentence" "$* failed with $?" "$(tail -n 5 out)"
-	fi
-}
-
-noise() { head -c "$1" /dev/urandom; }
-
 # The long list of banyan in the form of the reader's
 banyan_list()
 {
@@ -311,6 +297,40 @@ fill_mount()
 	setfattr -n user.space -v 1 mnt/d
 }
 
+# What a snapshot has, before a vacuum and after it
+test_snapshots()
+{
+	local f=snapshots.banyan vacuum
+	banyan create $f
+	head -c 300000 /dev/urandom >value
+	banyan put $f long <value
+	banyan put $f short one
+	banyan ln $f short alias
+	banyan snapshot $f first
+	banyan put $f short two
+	banyan put $f new three
+	banyan snapshot $f 'second of two'
+	banyan rm $f long new alias
+	for vacuum in 0 1 2; do
+		like "both are listed ($vacuum vacuums)" \
+			"[0-9]+ 3 first [0-9]+ 4 second.040of.040two" \
+			"$(reader snapshots $f | tr '\n' ' ' | sed 's/ $//')"
+		is "the first has its keys" "$(printf "alias\nlong\nshort")" \
+			"$(reader --at first list $f | awk '{ print $4 }')"
+		is "and values" one "$(reader --at first get $f alias)"
+		holds "long ones, too" \
+			cmp value <(reader --at first get $f long)
+		holds "which both have" \
+			cmp value <(reader --at 'second of two' get $f long)
+		is "the second has what was new" three \
+			"$(reader --at 'second of two' get $f new)"
+		is "the present has none of it" short \
+			"$(reader list $f | awk '{ print $4 }')"
+		holds "the file is sound" reader verify $f
+		banyan vacuum $f >/dev/null
+	done
+}
+
 # mtime and atime in nanoseconds: as stat(1) says, as the reader does, and as
 # banyan does
 stat_times() { stat -c '%.9Y %.9X' "$@" | tr -d .; }
@@ -419,6 +439,7 @@ test_large
 test_punched
 test_export
 test_torn small.banyan
+test_snapshots
 test_flips
 test_garbage
 if can_mount; then

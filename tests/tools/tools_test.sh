@@ -87,7 +87,7 @@ test_help()
 	is "help help, too" "$(banyan help)" "$(banyan help help)"
 	all=$(banyan help)
 	for command in create put get ls ln mv rm mkdir import export stat \
-		freeze freezes snapshot snapshots diff check vacuum mount umount; do
+		freeze freezes snapshot snapshots diff check vacuum backup mount umount; do
 		like "help lists $command" ".*  $command .*" "$all"
 		like "$command has help of its own" \
 			"Usage: banyan $command .*" "$(banyan $command --help)"
@@ -101,7 +101,7 @@ test_help()
 	done
 	is "no line of help is wider than 80" "" \
 		"$( (banyan help; for command in put ls stat mount check get \
-			export freezes snapshot snapshots diff vacuum; do
+			export freezes snapshot snapshots diff vacuum backup; do
 			banyan help $command; done) | grep -E '.{81}')"
 	refuses "an unknown command is misuse" 2 \
 		"banyan: 'cut' is not a command.*" cut
@@ -817,6 +817,79 @@ test_vacuum()
 	like "and its file replaced" "4[0-9]{6}|5[0-9]{6}" \
 		"$(stat -c %s notes.banyan)"
 	rm link
+}
+
+test_punch()
+{
+	local size blocks
+	fresh
+	mkdir -p notes
+	noise 6000000 >value
+	banyan put notes.banyan gone <value
+	banyan put notes.banyan kept <value
+	banyan rm notes.banyan gone
+	size=$(stat -c %s notes.banyan)
+	blocks=$(stat -c %b notes.banyan)
+	banyan vacuum --punch notes.banyan >out
+	is "a punch succeeds" 0 $?
+	like "and tells what it did" \
+		"notes.banyan: .* before, .* after, .* reclaimed" "$(head -n 1 out)"
+	holds "the disk has less for the file" \
+		test "$(stat -c %b notes.banyan)" -lt $((blocks - 10000))
+	holds "which is no smaller" test "$(stat -c %s notes.banyan)" -ge "$size"
+	holds "the value is there" cmp value <(banyan get notes.banyan kept)
+	sound "what was punched is sound" notes.banyan
+	refuses "a punch copies nothing, so it has no rate" 2 \
+		"banyan: vacuum: --punch copies nothing: .*" \
+		vacuum --punch --rate 1M notes.banyan
+	banyan mount notes.banyan notes
+	rm notes/kept
+	banyan vacuum --punch notes >out 2>err
+	is "a daemon punches" "0 " "$? $(<err)"
+	banyan umount notes
+	is "nothing is left of the value" "" "$(banyan ls notes.banyan)"
+	holds "nor on the disk" test "$(stat -c %b notes.banyan)" -lt 1000
+	sound "it is sound afterwards" notes.banyan
+	rmdir notes
+}
+
+test_backup()
+{
+	fresh
+	mkdir -p notes
+	rm -f copy.banyan
+	noise 3000000 | banyan put notes.banyan a
+	noise 3000000 >value
+	banyan put notes.banyan a <value
+	banyan snapshot notes.banyan then
+	echo now | banyan put notes.banyan a
+	banyan mount notes.banyan notes
+	like "a mounted database can be backed up" \
+		"copy.banyan: .* bytes .*, of a file of .*" \
+		"$(banyan backup notes.banyan copy.banyan 2>&1)"
+	is "the copy has what was there" now "$(banyan get copy.banyan a)"
+	holds "and the snapshot" cmp value <(banyan get --at then copy.banyan a)
+	holds "and nothing else" test "$(stat -c %s copy.banyan)" -lt 3100000
+	sound "it is sound" copy.banyan
+	refuses "no file is written over" 1 \
+		"banyan: copy.banyan exists already; .*" \
+		backup notes copy.banyan
+	rm copy.banyan
+	like "the past can be backed up" "copy.banyan: .*" \
+		"$(banyan backup --at then notes copy.banyan 2>&1)"
+	holds "as it was" cmp value <(banyan get copy.banyan a)
+	rm copy.banyan
+	like "vacuum --into does the same" "copy.banyan: .*" \
+		"$(banyan vacuum --into copy.banyan notes 2>&1)"
+	is "and leaves the database alone" 1 \
+		"$(banyan stat notes | sed -n 's/^generation *//p')"
+	banyan umount notes
+	refuses "the file itself exists" 1 "banyan: notes.banyan exists .*" \
+		vacuum --into notes.banyan notes.banyan
+	refuses "where there is no directory nothing is left" 1 \
+		"banyan: none/x: No such file or directory; .*" \
+		backup notes.banyan none/x
+	rmdir notes
 }
 
 test_vacuum_refused()
@@ -1621,6 +1694,8 @@ test_times
 test_completion
 test_files
 test_vacuum
+test_punch
+test_backup
 test_vacuum_refused
 test_damage
 test_salvage

@@ -519,6 +519,8 @@ static void of_the_whole(void **state)
 	SAYS(banyan_freeze(NULL), -EINVAL);
 	SAYS(banyan_vacuum(NULL, NULL, NULL), -EINVAL);
 	SAYS(banyan_vacuum_punch(NULL, NULL, NULL), -EINVAL);
+	SAYS(banyan_backup(NULL, "x", NULL, NULL), -EINVAL);
+	SAYS(banyan_backup(x->db, NULL, NULL, NULL), -EINVAL);
 	SAYS(banyan_freezes(NULL, call_freeze_visit, NULL), -EINVAL);
 	SAYS(banyan_freezes(x->db, NULL, NULL), -EINVAL);
 	SAYS(banyan_get_stat(NULL, &stat), -EINVAL);
@@ -687,6 +689,7 @@ static const char *const others[] = {
 	"banyan_block_append", "banyan_block_next",
 	"banyan_check",	       "banyan_salvage",
 	"banyan_file",	       "banyan_vacuum_punch",
+	"banyan_backup",
 };
 
 static bool is_known(const char *name, size_t len)

@@ -205,6 +205,73 @@ static void *sync_beside(void *arg)
 	return NULL;
 }
 
+/* ---- snapshots -------------------------------------------------------- */
+
+#define KEPT 4u
+
+struct kept_state {
+	char name[32];
+	uint64_t print;
+};
+
+static int look_at(banyan *db, const struct kept_state *k, uint64_t *print)
+{
+	banyan *view = NULL;
+	int rc = banyan_view_snapshot(db, k->name, strlen(k->name), &view);
+	if (!rc)
+		rc = fingerprint(view, print);
+	banyan_close(view);
+	return rc;
+}
+
+/* Does it show what it has shown when it was taken? */
+static int compare_kept(banyan *db, const struct kept_state *k)
+{
+	uint64_t print = 0;
+	int rc = look_at(db, k, &print);
+	return !rc && print != k->print ? -1003 : rc;
+}
+
+static int replace_kept(banyan *db, struct kept_state *k, unsigned n)
+{
+	char name[32];
+	int rc = banyan_snapshot_drop(db, k->name, strlen(k->name));
+	sprintf(name, "t%u", n);
+	if (!rc || (rc == -ENOENT && !k->name[0]) || rc == -EINVAL)
+		rc = banyan_snapshot(db, name, strlen(name));
+	sprintf(k->name, "s%u", n);
+	if (!rc)
+		rc = banyan_snapshot_rename(db, name, strlen(name), k->name,
+					    strlen(k->name));
+	return rc ? rc : look_at(db, k, &k->print);
+}
+
+static void *snapshots_beside(void *arg)
+{
+	struct scene *s = arg;
+	struct kept_state kept[KEPT] = { 0 };
+	banyan *db = s->p->db;
+	int rc = 0;
+	for (unsigned n = 0; !rc && !s->stop; n++) {
+		rc = replace_kept(db, &kept[n % KEPT], n);
+		for (unsigned i = 0; !rc && i < KEPT; i++)
+			if (kept[i].name[0])
+				rc = compare_kept(db, &kept[i]);
+		usleep(3000);
+	}
+	for (unsigned i = 0; !rc && i < KEPT; i++)
+		if (kept[i].name[0])
+			rc = compare_kept(db, &kept[i]);
+	/* The twin has none */
+	for (unsigned i = 0; !rc && i < KEPT; i++)
+		if (kept[i].name[0])
+			rc = banyan_snapshot_drop(db, kept[i].name,
+						  strlen(kept[i].name));
+	if (rc)
+		note_wrong(s, "a snapshot", rc);
+	return NULL;
+}
+
 /* ---- all of them ------------------------------------------------------ */
 
 static unsigned vacuum_on(struct scene *s)
@@ -245,7 +312,7 @@ static void run(struct place *p, uint64_t cache_bytes, uint64_t table_limit)
 {
 	struct scene s = { .p = p, .twin = open_memory() };
 	struct writer w[WRITERS];
-	pthread_t thread[WRITERS + READERS + 1];
+	pthread_t thread[WRITERS + READERS + 2];
 	unsigned n = 0;
 	open_at(p, cache_bytes);
 	if (table_limit)
@@ -256,6 +323,7 @@ static void run(struct place *p, uint64_t cache_bytes, uint64_t table_limit)
 	for (unsigned i = 0; i < READERS; i++)
 		OK(pthread_create(&thread[n++], NULL, read_beside, &s));
 	OK(pthread_create(&thread[n++], NULL, sync_beside, &s));
+	OK(pthread_create(&thread[n++], NULL, snapshots_beside, &s));
 	unsigned vacuums = vacuum_on(&s);
 	s.stop = true;
 	while (n)

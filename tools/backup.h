@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* backup.h - write a compact copy of a database elsewhere */
+#ifndef TOOLS_BACKUP_H
+#define TOOLS_BACKUP_H
+
+#include "store.h"
+
+struct backup {
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t keep; /* seconds; freezes that are not older are copied, too */
+};
+
+/* What the store, which was opened to read, shows, to a new file; with progress,
+ * and until it is interrupted. The exit status. */
+int backup(const struct store *store, const struct backup *how,
+	   const char *out);
+
+#endif
