@@ -12,7 +12,7 @@
 static banyan_data *begin(fuse_req_t req, fuse_ino_t ino)
 {
 	banyan_data *data;
-	int rc = past_begin(past_node(ino), &data);
+	int rc = past_get(past_node(ino), &data);
 
 	if (!rc)
 		return data;
@@ -22,7 +22,7 @@ static banyan_data *begin(fuse_req_t req, fuse_ino_t ino)
 
 static void end(fuse_ino_t ino)
 {
-	past_end(past_node(ino));
+	past_put(past_node(ino));
 }
 
 static int look_up(banyan_data *space, fuse_ino_t parent, const char *name,

@@ -580,12 +580,12 @@ static int begin(struct past_node *n, banyan_data **data)
 	return rc;
 }
 
-int past_begin(struct past_node *n, banyan_data **data)
+int past_get(struct past_node *n, banyan_data **data)
 {
 	struct past *p = n->tree->past;
 	int rc;
 
-	/* After the answer, which comes before past_end(), the kernel may forget
+	/* After the answer, which comes before past_put(), the kernel may forget
 	 * the node */
 	pthread_mutex_lock(&p->lock);
 	n->holds++;
@@ -596,7 +596,7 @@ int past_begin(struct past_node *n, banyan_data **data)
 	return rc;
 }
 
-void past_end(struct past_node *n)
+void past_put(struct past_node *n)
 {
 	pthread_rwlock_unlock(&n->tree->view->use);
 	past_drop(n);

@@ -85,11 +85,11 @@ uint64_t past_root_ino(const struct moment *moment);
 /* The handlers of nodes */
 void past_ops(const struct fs *fs, struct fuse_lowlevel_ops *ops);
 
-/* The Data of a node; it and the node are valid until past_end(), even if the
+/* The Data of a node; it and the node are valid until past_put(), even if the
  * kernel forgets them. -ESTALE: it is not there any more; or why it cannot be
  * found. */
-int past_begin(struct past_node *node, banyan_data **data);
-void past_end(struct past_node *node);
+int past_get(struct past_node *node, banyan_data **data);
+void past_put(struct past_node *node);
 
 /*
  * Fill in the answer for a key in parent, with a hold for the kernel. The hold of

@@ -99,11 +99,11 @@ static struct past_node *find(struct past_node *parent, const char *name)
 	struct banyan_attr attr;
 	banyan_data *space, *data;
 
-	assert_int_equal(past_begin(parent, &space), 0);
+	assert_int_equal(past_get(parent, &space), 0);
 	assert_int_equal(banyan_search(space, name, strlen(name), &data, &attr),
 			 0);
 	assert_int_equal(past_add(parent, name, data, &attr, &e), 0);
-	past_end(parent);
+	past_put(parent);
 	assert_int_equal(e.attr.st_ino, hidden_ino(&attr));
 	return past_node(e.ino);
 }
@@ -113,10 +113,10 @@ static void reads(struct past_node *node, const char *text)
 	char buffer[16] = { 0 };
 	banyan_data *data;
 
-	assert_int_equal(past_begin(node, &data), 0);
+	assert_int_equal(past_get(node, &data), 0);
 	assert_int_equal(banyan_read(data, buffer, sizeof(buffer), 0),
 			 strlen(text));
-	past_end(node);
+	past_put(node);
 	assert_string_equal(buffer, text);
 }
 
