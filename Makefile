@@ -368,7 +368,8 @@ $(TESTS): %: %.o $(TEST_A) $(STORE_A)
 
 # Tests that come between the program and what it calls
 wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
-%/test_no_memory %/test_salvage_memory %/test_vacuum_memory: LINK_MODE = -pie $(call wrap,malloc \
+%/test_no_memory %/test_salvage_memory %/test_vacuum_memory \
+%/test_history_memory: LINK_MODE = -pie $(call wrap,malloc \
 	calloc realloc aligned_alloc strdup strndup vasprintf __vasprintf_chk \
 	realpath fdopendir mmap64 pthread_create pool_alloc)
 %/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \

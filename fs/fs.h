@@ -38,6 +38,7 @@ struct options;
 struct past;
 struct statvfs;
 struct transport;
+struct undelete;
 struct vacuum;
 
 struct fs {
@@ -49,6 +50,7 @@ struct fs {
 	struct transport *transport; /* where requests come from */
 	uint64_t seed; /* of the cookies of listings */
 	struct vacuum *vacuum; /* NULL: the mount is read-only */
+	struct undelete *undelete; /* likewise */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
 	struct fuse_lowlevel_ops live; /* handlers of what is in the database */
 	struct past *past; /* what is open of the past */
@@ -121,6 +123,9 @@ int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 
 /* Another, of the owner's: the state of a vacuum, and orders; see vacuum.h */
 #define FS_XATTR_VACUUM "system.banyan.vacuum"
+
+/* Likewise: an order, and "busy" or "idle"; see undelete.h */
+#define FS_XATTR_UNDELETE "system.banyan.undelete"
 
 /* A file's mode less its set-id bits; without group execution the set-group-id
  * bit means something else and stays */

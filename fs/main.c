@@ -35,6 +35,7 @@
 #include "past.h"
 #include "route.h"
 #include "transport.h"
+#include "undelete.h"
 #include "vacuum.h"
 
 #define ENDED SIGUSR1
@@ -105,6 +106,8 @@ static int start(struct fs *fs, const char *file, const char *dir,
 		rc = hidden_new(fs, &fs->hidden);
 	if (!rc && !o->read_only)
 		rc = vacuum_start(fs, &fs->vacuum);
+	if (!rc && !o->read_only)
+		rc = undelete_start(fs, &fs->undelete);
 	if (rc) {
 		message("cannot start: %s", strerror(-rc));
 		return rc;
@@ -167,6 +170,7 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 	int rc = 0;
 
 	vacuum_end(fs->vacuum);
+	undelete_stop(fs->undelete);
 	if (fs->transport)
 		transport_stop(fs->transport);
 	vacuum_stop(fs->vacuum);

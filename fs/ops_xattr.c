@@ -16,6 +16,7 @@
 #include "fs.h"
 #include "nodes.h"
 #include "transport.h"
+#include "undelete.h"
 #include "vacuum.h"
 
 #define TRUSTED "trusted."
@@ -80,6 +81,27 @@ static ssize_t vacuum_state(const struct fs *fs, char *value, size_t size)
 		    size);
 }
 
+static ssize_t undelete_state(const struct fs *fs, char *value, size_t size)
+{
+	if (!fs->undelete)
+		return -EROFS;
+	return give(undelete_is_busy(fs->undelete) ? "busy" : "idle", 4, value,
+		    size);
+}
+
+/* Answers */
+static void order_undelete(fuse_req_t req, const char *order, size_t size)
+{
+	const struct fs *fs = fs_of(req);
+
+	if (!fs_is_owner(req))
+		fs_reply_error(req, -EPERM);
+	else if (!fs->undelete)
+		fs_reply_error(req, -EROFS);
+	else
+		undelete_order(fs->undelete, req, order, size);
+}
+
 static int order_vacuum(const struct fs *fs, const char *order, size_t size)
 {
 	return fs->vacuum ? vacuum_order(fs->vacuum, order, size) : -EROFS;
@@ -95,6 +117,9 @@ static bool get_special(fuse_req_t req, fuse_ino_t ino, const char *name,
 		return false;
 	if (!strcmp(name, FS_XATTR_VACUUM))
 		*n = fs_is_owner(req) ? vacuum_state(fs, value, size) : -EPERM;
+	else if (!strcmp(name, FS_XATTR_UNDELETE))
+		*n = fs_is_owner(req) ? undelete_state(fs, value, size) :
+					-EPERM;
 	else if (!strcmp(name, FS_XATTR_FILE))
 		*n = file_name(fs, value, size);
 	else
@@ -213,6 +238,10 @@ static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_VACUUM)) {
 		rc = fs_is_owner(req) ? order_vacuum(fs, value, size) : -EPERM;
 		fs_reply_error(req, rc);
+		return;
+	}
+	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_UNDELETE)) {
+		order_undelete(req, value, size);
 		return;
 	}
 	if (rc) {

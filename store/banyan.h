@@ -557,6 +557,110 @@ int banyan_diff(banyan *before, banyan *after,
 		int (*visit)(void *arg, const struct banyan_change *change),
 		void *arg);
 
+/* ---- history ---------------------------------------------------------- */
+
+/*
+ * The file has each operation since its first freeze, so what became of a key
+ * is known from there on. A vacuum is the end of that: it leaves nothing of what
+ * was before it, but for the freezes that it keeps. Between two of these the
+ * operations are not known; what differs is told with the time of the later one.
+ *
+ * A key is known by its path, not by the id of its Data, since editors save by
+ * moving a new Data onto it. Keys that do not exist now, in key spaces that do
+ * not exist now, have a history like others.
+ *
+ * These functions go over the whole log once. They keep what they find in a file
+ * without a name, beside the database or where that cannot be in the directory
+ * for temporary files ($TMPDIR), so that their memory has a limit. They may be
+ * called from any thread, while others write: what others do meanwhile may be
+ * told or not. All want the handle that banyan_open() gave: -EINVAL for a view
+ * and for a batch. -EUCLEAN, -EBADMSG: the log, or a tree of the past, is
+ * damaged. Of a database that was opened read-only, the history goes up to the
+ * state that it shows.
+ */
+
+/* What became of a key */
+enum banyan_event {
+	BANYAN_KEPT, /* it was there at the first freeze in the file */
+	BANYAN_MADE, /* also by a move to this place */
+	BANYAN_CHANGED, /* its contents */
+	BANYAN_ATTRIBUTES, /* all else: mode, times, aliases, attributes */
+	BANYAN_REPLACED, /* by another Data, as by a move onto it */
+	BANYAN_MOVED, /* away, or a key space that it is in was */
+	BANYAN_DELETED, /* its Data may live on under another key */
+};
+
+struct banyan_version {
+	/* banyan_view_at_time() shows the version; unless the clock was set back
+	 * and showed this time, or a later one, once before */
+	struct banyan_time time;
+	enum banyan_event event;
+	struct banyan_attr
+		attr; /* as the event left it; MOVED, DELETED: before */
+};
+
+/*
+ * The versions of the key at path, newest first. Of a key space, what changes
+ * its mode, owner and extended attributes makes a version, not what its keys
+ * do. A visit that returns non-zero ends it with that value. -ENOENT: the file
+ * knows nothing of such a key. -EINVAL, -ENAMETOOLONG: a path that no key has.
+ */
+int banyan_log(banyan *db, const char *path,
+	       int (*visit)(void *arg, const struct banyan_version *version),
+	       void *arg);
+
+/* A key that does not exist now */
+struct banyan_deleted_key {
+	/* Without a slash at its beginning. Key spaces that exist have the names
+	 * that they have now, others those that they had last. */
+	const char *path;
+	struct banyan_time time; /* of the deletion */
+	uint64_t id; /* of its Data */
+	uint64_t size;
+	uint32_t type; /* S_IFREG, S_IFDIR ..., as in the mode */
+};
+
+/*
+ * Visit the keys that were deleted and do not exist now, newest deletion first:
+ * all, or those at any depth below the key space at path, which need not exist
+ * (NULL, "": all). Also what was made and deleted between two freezes, and each
+ * key that was in a key space that was deleted. Keys that were moved away are
+ * not told, nor those whose Data lives on under another key, nor those that
+ * exist again: see banyan_log(). What the visit is given is valid until it
+ * returns; if it returns non-zero, that ends it and comes back.
+ */
+int banyan_deleted(banyan *db, const char *path,
+		   int (*visit)(void *arg,
+				const struct banyan_deleted_key *key),
+		   void *arg);
+
+/*
+ * Bring back a key that was deleted: as it was before its deletion, at its path,
+ * or at `to` if that is not NULL. path is as banyan_deleted() tells it.
+ *
+ * A key gets a new Data (an id is never used again) with the contents, which are
+ * referred to and not copied, attributes, extended attributes, mtime, atime and
+ * time of birth; ctime is now. Its other aliases of then come back as well, where
+ * nothing is in the way. If the Data lives on under another key, an alias of it
+ * is made.
+ *
+ * A key space comes back with what was in it after the last change in it, at any
+ * depth, that was no deletion: so with all that was deleted since, be it key by
+ * key, but not with what was deleted before that change.
+ *
+ * All is done in one batch, or in several if it does not fit into one (or if a
+ * value has tens of thousands of extents). Then,
+ * when an error comes back, a part may be there. made, if not NULL, is told the
+ * paths of the keys that have come back when all is committed, but for those in
+ * a key space that has. -EEXIST: there is such a key (give another one as `to`:
+ * then the last deletion of the key at path counts, even if it exists again).
+ * -ENOENT, -ENOTDIR: there is no key space for it. -ENODATA: it was not deleted,
+ * as far as the file knows. -ESTALE: a vacuum has ended between two batches.
+ * -EROFS, -EINVAL (a batch).
+ */
+int banyan_undelete(banyan *db, const char *path, const char *to,
+		    void (*made)(void *arg, const char *path), void *arg);
+
 /* ---- batches ---------------------------------------------------------- */
 
 /*

@@ -55,7 +55,7 @@ _banyan()
 	# What is typed is the argument of an option: most are files
 	((i == COMP_CWORD)) || command=
 	case $command in
-	get | ls | ln | mv | rm | mkdir | stat | put | export)
+	get | ls | ln | mv | rm | mkdir | stat | put | export | log)
 		if ((${#operands[@]} > 0)); then
 			local file=${operands[0]//\\/}
 			_banyan_keys "${file/#\~/$HOME}" "$word" "$at"

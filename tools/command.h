@@ -55,7 +55,8 @@ extern const struct command command_stat;
 extern const struct command command_import;
 extern const struct command command_export;
 extern const struct command command_freeze;
-extern const struct command command_diff, command_freezes;
+extern const struct command command_diff, command_freezes, command_log,
+	command_deleted, command_undelete;
 extern const struct command command_snapshot, command_snapshots;
 extern const struct command command_check;
 extern const struct command command_vacuum, command_backup;

@@ -12,13 +12,14 @@
 #include "quote.h"
 
 static const struct command *const commands[] = {
-	&command_create,  &command_put,	     &command_get,
-	&command_ls,	  &command_ln,	     &command_mv,
-	&command_rm,	  &command_mkdir,    &command_import,
-	&command_export,  &command_stat,     &command_freeze,
-	&command_freezes, &command_snapshot, &command_snapshots,
-	&command_diff,	  &command_check,    &command_vacuum,
-	&command_backup,  &command_mount,    &command_umount,
+	&command_create,   &command_put,      &command_get,
+	&command_ls,	   &command_ln,	      &command_mv,
+	&command_rm,	   &command_mkdir,    &command_import,
+	&command_export,   &command_stat,     &command_freeze,
+	&command_freezes,  &command_snapshot, &command_snapshots,
+	&command_diff,	   &command_log,      &command_deleted,
+	&command_undelete, &command_check,    &command_vacuum,
+	&command_backup,   &command_mount,    &command_umount,
 };
 
 static void print_help(FILE *stream)

@@ -13,6 +13,7 @@
 
 #include "api/attributes.h"
 #include "api/handle.h"
+#include "api/space_path.h"
 #include "model/row_lookup.h"
 #include "table/merged_diff.h"
 
@@ -42,39 +43,14 @@ struct found {
 
 /* ---- paths ------------------------------------------------------------ */
 
-/* No path is deeper: the key spaces of a damaged file may form a circle */
-#define DEPTH_MAX 1000000u
-
-/* The path of a key space, from its end to its beginning, into s->path: 1 if no
- * key leads there. */
-static int find_path(struct side *s, uint64_t space)
-{
-	struct row_key link;
-	buf_reset(&s->path);
-	s->space = 0;
-	for (unsigned depth = 0; space != BANYAN_ROOT_ID; depth++) {
-		int rc = depth == DEPTH_MAX ?
-				 -ELOOP :
-				 rows_first_link(&s->rtxn.state, space, &link);
-		if (rc <= 0)
-			return rc ? rc : 1;
-		size_t n = link.len - ROW_LINK_LEN;
-		uint8_t *to = buf_reserve(&s->path, n + 1);
-		if (!to)
-			return -ENOMEM;
-		memmove(s->path.data + n + 1, s->path.data, s->path.len);
-		memcpy(s->path.data, link.bytes + ROW_LINK_LEN, n);
-		s->path.data[n] = '/';
-		s->path.len += n + 1;
-		space = row_link_space(link.bytes);
-	}
-	return 0;
-}
-
 /* The path of a name in it, into d->path */
 static int make_path(struct diff *d, struct side *s, const struct name *n)
 {
-	int rc = s->space == n->space ? 0 : find_path(s, n->space);
+	int rc = 0;
+	if (s->space != n->space) {
+		s->space = 0;
+		rc = space_path(&s->rtxn.state, n->space, &s->path);
+	}
 	if (rc)
 		return rc;
 	s->space = n->space;

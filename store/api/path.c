@@ -76,12 +76,8 @@ static int check_rest(const char *path)
 	return rc;
 }
 
-/*
- * The key space in which the last name of a path lies, and that name. Makes the
- * spaces that are missing if asked to. -EBUSY if the path is the root.
- */
-static int resolve_last(struct txn *txn, const char *path, bool make,
-			struct name *last)
+int resolve_last(struct txn *txn, const char *path, bool make,
+		 struct name *last)
 {
 	struct located l;
 	struct name n;

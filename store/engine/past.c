@@ -106,9 +106,10 @@ static int find_before(struct store *store, const struct view *now,
 	return rc > 0 ? -ENOENT : rc;
 }
 
-/* The operations from there on, up to the first that came after the time */
+/* The operations from there on, up to the first that came after the time or
+ * lies at or behind `end` */
 static int replay_until(struct volume *volume, const struct log_position *from,
-			timestamp time, struct view_state *past)
+			timestamp time, uint64_t end, struct view_state *past)
 {
 	struct log_scan s;
 	struct log_record rec;
@@ -121,7 +122,8 @@ static int replay_until(struct volume *volume, const struct log_position *from,
 				   from);
 	if (rc)
 		return rc;
-	while (!rc && (rc = log_scan_next(&s, &rec)) == 0) {
+	while (!rc && s.at.offset < end &&
+	       (rc = log_scan_next(&s, &rec)) == 0 && rec.offset < end) {
 		if (rec.header.type != RECORD_OPERATION)
 			continue;
 		rc = redo_open(&rows, rec.body, rec.header.body_len, &op);
@@ -132,6 +134,18 @@ static int replay_until(struct volume *volume, const struct log_position *from,
 	}
 	log_scan_close(&s);
 	return rc > 0 ? 0 : rc;
+}
+
+/* Likewise, onto the freeze that *past shows; it is dropped if that fails */
+static int replay_onto(struct volume *volume, const struct freeze *f,
+		       timestamp time, uint64_t end, struct view_state *past)
+{
+	int rc = replay_until(volume, &f->replay, time, end, past);
+	if (rc) {
+		view_unref(past->view);
+		past->view = NULL;
+	}
+	return rc;
 }
 
 int past_at_time(struct store *store, const struct view_state *now,
@@ -145,10 +159,44 @@ int past_at_time(struct store *store, const struct view_state *now,
 		rc = past_begin(&f, offset, volume, past);
 	if (rc)
 		return rc;
-	rc = replay_until(volume, &f.replay, time, past);
-	if (rc) {
-		view_unref(past->view);
-		past->view = NULL;
-	}
-	return rc;
+	return replay_onto(volume, &f, time, UINT64_MAX, past);
+}
+
+/* The last freeze from which that place can be reached by replay */
+static int find_reaching(struct store *store, const struct view *now,
+			 uint64_t end, struct freeze *f, uint64_t *offset)
+{
+	struct freeze_walk w;
+	int rc = freezes_walk(now->volume, now->last_freeze, &w);
+	do {
+		if (!rc)
+			rc = freezes_next(store, &w, f, offset);
+	} while (!rc && (f->replay.offset > end || (f->gap && *offset >= end)));
+	return rc > 0 ? -ENOENT : rc;
+}
+
+int past_before(struct store *store, const struct view *now, uint64_t end,
+		struct view_state *past)
+{
+	struct freeze f;
+	uint64_t offset = 0;
+	int rc = find_reaching(store, now, end, &f, &offset);
+	if (!rc)
+		rc = past_begin(&f, offset, now->volume, past);
+	if (rc)
+		return rc;
+	return replay_onto(now->volume, &f, TIMESTAMP_MAX, end, past);
+}
+
+int past_first(struct store *store, const struct view *now, struct freeze *f,
+	       struct view_state *past)
+{
+	struct freeze_walk w;
+	uint64_t offset = 0;
+	int rc = freezes_walk(now->volume, now->last_freeze, &w);
+	while (!rc)
+		rc = freezes_next(store, &w, f, &offset);
+	if (rc < 0)
+		return rc;
+	return offset ? past_begin(f, offset, now->volume, past) : -ENOENT;
 }

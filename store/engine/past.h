@@ -38,4 +38,15 @@ int past_at_snapshot(struct store *store, const struct view_state *now,
 int past_at_time(struct store *store, const struct view_state *now,
 		 timestamp time, struct view_state *past);
 
+/*
+ * Before the record at this offset of the log: after all operations in front of
+ * it. -ENOENT: the first freeze in the file is later.
+ */
+int past_before(struct store *store, const struct view *now, uint64_t offset,
+		struct view_state *past);
+
+/* At the first freeze in the file, with which its past begins */
+int past_first(struct store *store, const struct view *now, struct freeze *f,
+	       struct view_state *past);
+
 #endif

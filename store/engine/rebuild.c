@@ -18,6 +18,15 @@ int rebuild_create(struct rebuild *d, const char *path, mode_t mode,
 	return rc ? rc : rebuild_open(d, file, cache_bytes, watch, arg);
 }
 
+int rebuild_open_scratch(struct rebuild *d, struct file *beside,
+			 uint64_t cache_bytes)
+{
+	struct file *file = NULL;
+	*d = (struct rebuild){ 0 };
+	int rc = file_scratch(beside, &file);
+	return rc ? rc : rebuild_open(d, file, cache_bytes, NULL, NULL);
+}
+
 int rebuild_open(struct rebuild *d, struct file *below, uint64_t cache_bytes,
 		 int (*watch)(void *arg), void *arg)
 {
@@ -144,6 +153,14 @@ int rebuild_has(struct rebuild *d, const struct row_key *key)
 {
 	struct read_txn rtxn;
 	int rc = rows_has(begin_look(d, &rtxn), key);
+	end_look(d, &rtxn);
+	return rc;
+}
+
+int rebuild_get(struct rebuild *d, const struct row_key *key, struct buf *value)
+{
+	struct read_txn rtxn;
+	int rc = rows_get(begin_look(d, &rtxn), key, value);
 	end_look(d, &rtxn);
 	return rc;
 }

@@ -23,6 +23,13 @@ struct rebuild {
  */
 int rebuild_open(struct rebuild *d, struct file *below, uint64_t cache_bytes,
 		 int (*watch)(void *arg), void *arg);
+/*
+ * The same in a file that gets no name, for rows that only this process needs
+ * and that may be too many for memory. It lies in the directory of `beside`, or
+ * where none can be made there in that for temporary files.
+ */
+int rebuild_open_scratch(struct rebuild *d, struct file *beside,
+			 uint64_t cache_bytes);
 /* The same for one that will be at path */
 int rebuild_create(struct rebuild *d, const char *path, mode_t mode,
 		   uint64_t cache_bytes, int (*watch)(void *arg), void *arg);
@@ -45,6 +52,9 @@ void rebuild_read_end(struct read_txn *rtxn);
 
 /* Is there a row? Sees what was put last. 1, 0, or an error. */
 int rebuild_has(struct rebuild *d, const struct row_key *key);
+/* The row's value replaces what is in *value. 0, -ENOENT, or an error. */
+int rebuild_get(struct rebuild *d, const struct row_key *key,
+		struct buf *value);
 
 /*
  * The last row at or before *key, of those that begin as it does in the first

@@ -196,6 +196,12 @@ int file_open(const char *path, bool writable, struct file **f);
  */
 int file_create(const char *path, mode_t mode, struct file **f);
 
+/*
+ * A new file that is never published, beside another one; where none can be
+ * made there, in the directory for temporary files ($TMPDIR, else /tmp).
+ */
+int file_scratch(struct file *beside, struct file **fresh);
+
 /* A file in memory, empty, published from the beginning */
 int file_memory(struct file **f);
 

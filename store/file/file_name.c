@@ -589,6 +589,20 @@ int posix_beside(struct file *f, struct file **fresh)
 	return rc;
 }
 
+int file_scratch(struct file *beside, struct file **fresh)
+{
+	char path[PATH_MAX];
+	int rc = file_beside(beside, fresh);
+	if (!rc)
+		return 0;
+	const char *dir = secure_getenv("TMPDIR");
+	int n = snprintf(path, sizeof(path), "%s/banyan", dir ? dir : "/tmp");
+	if (n < 0 || (size_t)n >= sizeof(path) ||
+	    file_create(path, 0600, fresh))
+		return rc;
+	return 0;
+}
+
 pid_t file_holder(const char *path)
 {
 	struct posix_file *p = NULL;

@@ -89,6 +89,36 @@ static int visit_freeze(void *arg, const struct banyan_freeze_info *f)
 	return 0;
 }
 
+static int visit_version(void *arg, const struct banyan_version *v)
+{
+	assert(v->time.nsec < 1000000000);
+	return ++*(unsigned *)arg == VISITS_MAX;
+}
+
+static int visit_deleted(void *arg, const struct banyan_deleted_key *key)
+{
+	assert(*key->path && *key->path != '/');
+	return ++*(unsigned *)arg == VISITS_MAX;
+}
+
+/* Keys that many of the seeds have */
+static const char *const old_keys[] = { "few/b", "a", "space/below" };
+#define OLD_KEYS (sizeof(old_keys) / sizeof(*old_keys))
+
+static void read_history(banyan *db)
+{
+	unsigned visits = 0;
+	(void)banyan_deleted(db, NULL, visit_deleted, &visits);
+	for (size_t i = 0; i < OLD_KEYS; i++)
+		(void)banyan_log(db, old_keys[i], visit_version, &visits);
+}
+
+static int undelete_key(void *arg, const struct banyan_deleted_key *key)
+{
+	(void)banyan_undelete(arg, key->path, "back", NULL, NULL);
+	return 1;
+}
+
 /* A few of them: all may be of the same freeze */
 static int visit_snapshot(void *arg, const struct banyan_snapshot_info *s)
 {
@@ -112,6 +142,7 @@ void exercise_read(banyan *db)
 		return;
 	(void)banyan_get_stat(db, &stat);
 	(void)banyan_freezes(db, visit_freeze, &last);
+	read_history(db);
 	read_data(banyan_root(db), w.buffer);
 	read_space(banyan_root(db), true, w.buffer);
 	(void)banyan_walk(db, "", NULL, true, visit, &w);
@@ -242,4 +273,5 @@ void exercise_write(banyan *db, uint64_t choices)
 		(void)banyan_snapshot_drop(db, "honest", 6);
 	(void)banyan_snapshot_rename(db, "honest", 6, "other", 5);
 	write_space(&random, banyan_root(db), 0);
+	(void)banyan_deleted(db, NULL, undelete_key, db);
 }

@@ -87,7 +87,8 @@ test_help()
 	is "help help, too" "$(banyan help)" "$(banyan help help)"
 	all=$(banyan help)
 	for command in create put get ls ln mv rm mkdir import export stat \
-		freeze freezes snapshot snapshots diff check vacuum backup mount umount; do
+		freeze freezes snapshot snapshots diff log deleted undelete \
+		check vacuum backup mount umount; do
 		like "help lists $command" ".*  $command .*" "$all"
 		like "$command has help of its own" \
 			"Usage: banyan $command .*" "$(banyan $command --help)"
@@ -101,7 +102,8 @@ test_help()
 	done
 	is "no line of help is wider than 80" "" \
 		"$( (banyan help; for command in put ls stat mount check get \
-			export freezes snapshot snapshots diff vacuum backup; do
+			export freezes snapshot snapshots diff vacuum backup \
+			log deleted undelete; do
 			banyan help $command; done) | grep -E '.{81}')"
 	refuses "an unknown command is misuse" 2 \
 		"banyan: 'cut' is not a command.*" cut
@@ -651,6 +653,147 @@ test_times()
 		refuses "'$then' is no name either" 2 \
 			"banyan: ls: '.*' is neither .*" ls --at="$then" notes.banyan
 	done
+}
+
+# Versions of keys, and what can be had back; through a mount, too
+test_history()
+{
+	local when
+	fresh
+	banyan put notes.banyan k one
+	banyan put notes.banyan k three
+	banyan put notes.banyan tmp 22
+	banyan mv notes.banyan tmp k
+	banyan rm notes.banyan k
+	like "log has a heading" "TIME +EVENT +SIZE +ID" \
+		"$(banyan log notes.banyan k | head -n 1)"
+	# Through the mount a put is more than one operation
+	is "the versions of a key" "deleted 2 replaced 2" "$(banyan log \
+		notes.banyan k | sed 1d | awk 'NR < 3 { print $4, $5 }' | xargs)"
+	when=$(banyan log notes.banyan k | awk '$4 == "changed"' | head -n 1)
+	gives "one is read with its time" 0 three \
+		get --at "${when:0:35}" notes.banyan k
+	refuses "a key that never was" 1 \
+		"banyan: notes.banyan: none: never existed, .*" \
+		log notes.banyan none
+	refuses "a name that no key has" 1 \
+		"banyan: notes.banyan: key 'a/../b': .*" log notes.banyan a/../b
+	refuses "log does not make a file" 1 \
+		"banyan: none.banyan: no such file .*" log none.banyan k
+
+	banyan mkdir notes.banyan d
+	banyan put notes.banyan d/a 'a value'
+	banyan put notes.banyan $'d/new\nline' x
+	banyan mkdir notes.banyan d/sub
+	banyan put notes.banyan d/sub/b x
+	banyan ln notes.banyan d/a alias
+	banyan rm -r notes.banyan d
+	like "what was deleted, the newest first" \
+		'[-0-9]{10} [0-9:.]{18} \+0000 +0  d/' \
+		"$(banyan deleted notes.banyan | head -n 1)"
+	is "all of it, but for what lives on" \
+		"$(lines d/ 'd/new\nline' d/sub/ d/sub/b k | sort)" \
+		"$(banyan deleted notes.banyan | cut -c53- | sort)"
+	is "as a list" "$(lines d/sub d/sub/b)" "$(banyan deleted -0 \
+		notes.banyan d | tr '\0' '\n' | grep sub | sort)"
+	is "below a key space" "d/sub/b" "$(banyan deleted -0 notes.banyan \
+		d/sub | tr -d '\0')"
+	refuses "undelete wants a key space" 1 \
+		"banyan: notes.banyan: key 'd/sub': its key space does not exist; undelete that first, or give --to KEY" \
+		undelete notes.banyan d/sub
+	gives "or another place" 0 "" undelete --to sub notes.banyan d/sub
+	gives "which has it then" 0 x get notes.banyan sub/b
+	gives "a key space comes back" 0 "" undelete notes.banyan d
+	gives "with all that was in it" 0 x get notes.banyan d/sub/b
+	gives "and its aliases" 0 'a value' get notes.banyan d/a
+	is "which are aliases again" 2 \
+		"$(banyan stat --json notes.banyan d/a | field nlink)"
+	gives "a key comes back" 0 "" undelete notes.banyan k
+	gives "as it was" 0 22 get notes.banyan k
+	gives "nothing is deleted any more" 0 "" deleted notes.banyan
+	refuses "what exists stays" 1 \
+		"banyan: notes.banyan: key 'k': exists; give --to KEY .*" \
+		undelete notes.banyan k
+	gives "its deleted one can be had elsewhere" 0 "" \
+		undelete --to old notes.banyan k
+	refuses "if nothing is there" 1 \
+		"banyan: notes.banyan: key 'old': exists" \
+		undelete --to old notes.banyan k
+	refuses "and there is a key space" 1 \
+		"banyan: notes.banyan: key 'no/k': .*'no'.*" \
+		undelete --to no/k notes.banyan k
+	refuses "what never was cannot come back" 1 \
+		"banyan: notes.banyan: key 'none': was not deleted since .*" \
+		undelete notes.banyan none
+	banyan rm notes.banyan old
+	banyan vacuum notes.banyan >out
+	gives "nor after a vacuum" 0 "" deleted notes.banyan
+	refuses "nor what was deleted before it" 1 \
+		"banyan: notes.banyan: key 'old': was not deleted since .*" \
+		undelete notes.banyan old
+	is "what was there then is where its log begins" "kept 2" \
+		"$(banyan log notes.banyan k | awk 'NR > 1 { print $4, $5 }')"
+}
+
+# What the kernel knows as absent
+test_undelete_mounted()
+{
+	local i got
+	fresh
+	mkdir -p mnt
+	banyan mount notes.banyan mnt
+	mkdir -p mnt/d/sub
+	echo 1 >mnt/k
+	echo 2 >mnt/d/sub/k
+	setfattr -n user.x -v value mnt/k
+	touch -d 2001-02-03T04:05:06.123456789Z mnt/k
+	got=
+	for ((i = 0; i < 10; i++)); do
+		rm -r mnt/k mnt/d
+		stat mnt/k mnt/d/sub/k >/dev/null 2>&1 && got+="there "
+		ls mnt >/dev/null
+		banyan undelete mnt k && banyan undelete notes.banyan d
+		got+=$(cat mnt/k mnt/d/sub/k | xargs)$(ls mnt | xargs)
+		rm mnt/d/sub/k
+		stat mnt/d/sub/k >/dev/null 2>&1 && got+="there "
+		ls mnt/d/sub
+		banyan undelete mnt d/sub/k
+		got+=$(ls mnt/d/sub)
+	done 2>err
+	is "what comes back is seen at once" \
+		"$(for ((i = 0; i < 10; i++)); do printf '1 2d kk'; done)" "$got"
+	is "without a word" "" "$(<err)"
+	is "with its time" "2001-02-03 04:05:06.123456789 +0000" \
+		"$(stat -c %y mnt/k)"
+	is "and its attributes" value \
+		"$(getfattr --only-values -n user.x mnt/k)"
+	ln mnt/k mnt/l
+	rm mnt/k
+	stat -c %h mnt/l mnt/k >/dev/null 2>&1
+	banyan undelete mnt k
+	is "an alias of what lives on" "2 2" "$(stat -c %h mnt/k mnt/l | xargs)"
+	is "the daemon is idle" idle \
+		"$(getfattr --only-values -n system.banyan.undelete mnt)"
+	for got in '' 'k\000' 'k\000a\000b'; do
+		is "an order that is none ($got)" "Invalid argument" "$(
+			setfattr -n system.banyan.undelete -v "\"$got\"" mnt \
+				2>&1 | sed 's/.*: //')"
+	done
+	if ((EUID == 0)); then
+		chmod 0755 .
+		chmod 0666 notes.banyan
+		got=$(setpriv --reuid 65534 --clear-groups \
+			"$BANYAN" undelete mnt k 2>&1)
+		like "not by others" "banyan: .*: only root and the user .*" \
+			"$got"
+	fi
+	banyan umount mnt
+	banyan mount -o ro notes.banyan mnt
+	refuses "nor where it is mounted read-only" 1 \
+		"banyan: notes.banyan is mounted read-only on mnt: .*" \
+		undelete mnt k
+	banyan umount mnt
+	sound "the file is sound" notes.banyan
 }
 
 # complete WORD...: what bash is told for the last one
@@ -1691,6 +1834,7 @@ test_freezes
 test_snapshots
 test_past
 test_times
+test_history
 test_completion
 test_files
 test_vacuum
@@ -1715,12 +1859,14 @@ if can_mount; then
 	test_mv
 	test_rm
 	test_mkdir
+	test_history
 	banyan umount through
 	through=
 	test_mount
 	test_odd_mount
 	test_other_user
 	test_vacuum_mounted
+	test_undelete_mounted
 	test_replaced
 	test_deep
 	test_cut

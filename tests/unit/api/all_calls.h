@@ -83,6 +83,25 @@ static inline int call_diff_visit(void *arg, const struct banyan_change *change)
 	return 0;
 }
 
+static inline int call_log_visit(void *arg,
+				 const struct banyan_version *version)
+{
+	(void)arg;
+	(void)version;
+	return 0;
+}
+
+static inline int call_deleted_visit(void *arg,
+				     const struct banyan_deleted_key *key)
+{
+	(void)arg;
+	(void)key;
+	return 0;
+}
+
+CALL(log, banyan_log(s->db, "file", call_log_visit, NULL))
+CALL(deleted, banyan_deleted(s->db, NULL, call_deleted_visit, NULL))
+CALL(undelete, banyan_undelete(s->db, "gone", NULL, NULL, NULL))
 CALL(view, banyan_view(s->db, &handle))
 CALL(diff, banyan_diff(s->db, s->db, call_diff_visit, NULL))
 CALL(view_at_freeze, banyan_view_at_freeze(s->db, 1, &handle))
@@ -189,6 +208,9 @@ static const struct call {
 	ENTRY(freeze),
 	ENTRY(freezes),
 	ENTRY(vacuum),
+	ENTRY(log),
+	ENTRY(deleted),
+	ENTRY(undelete),
 	ENTRY(get_stat),
 	ENTRY(snapshot),
 	ENTRY(snapshot_drop),
@@ -205,6 +227,8 @@ static inline void subject_make(banyan *db)
 {
 	put(db, "file", "a file");
 	put(db, "space/k", "in it");
+	put(db, "gone", "to be brought back");
+	OK(banyan_remove(db, "gone"));
 	banyan_data *d = find(db, "file");
 	OK(banyan_set_xattr(d, "user.x", "x", 1, 0));
 	OK(banyan_snapshot(db, "s", 1));

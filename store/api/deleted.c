@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * deleted.c - the public function that lists keys that were deleted.
+ *
+ * People know a key by its path. The path of a key in a key space that was
+ * deleted leads through names: a key space may have taken the place of another
+ * since, or several, one after the other. A path stands for what had it last.
+ * So each key is filed with the key space that had its path last, and told if it
+ * does not exist there now.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/deleted.h"
+#include "api/handle.h"
+#include "api/last_error.h"
+#include "api/space_path.h"
+#include "model/row_lookup.h"
+
+enum {
+	ROW_FOUND = 0x78, /* space id, name: a struct deletion */
+	ROW_ORDER = 0x79, /* newest first, number: space id, deletion, name */
+};
+
+/* Key spaces in each other are no more than this: a damaged file has them in a
+ * circle */
+#define DEPTH_MAX 100000u
+
+struct deleted {
+	struct deletions *d;
+	struct read_txn now;
+	struct buf below; /* paths that begin so are told */
+	/* The key space that was resolved last */
+	uint64_t space;
+	uint64_t last; /* which had its path last; 0: there is no path */
+	struct buf path; /* with a slash at its end */
+	struct buf names, ids; /* from it up to one that exists */
+	uint64_t count;
+	struct buf row;
+	int (*visit)(void *arg, const struct banyan_deleted_key *key);
+	void *arg;
+};
+
+/* ---- paths ------------------------------------------------------------ */
+
+/* 1, 0, or an error */
+static int lives(struct deleted *x, uint64_t space)
+{
+	struct data data;
+	int rc = names_space(&x->now.state, space, &data);
+	if (rc)
+		return rc == -ENOTDIR ? 0 : rc;
+	return data.nlink > 0;
+}
+
+/* Up to a key space that exists: its id, or 0 if there is none */
+static int go_up(struct deleted *x, uint64_t space, uint64_t *top)
+{
+	struct row_key row;
+	struct name home;
+	int rc;
+	buf_reset(&x->names);
+	buf_reset(&x->ids);
+	*top = 0;
+	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
+		rc = lives(x, space);
+		if (rc > 0)
+			*top = space;
+		if (rc)
+			return rc < 0 ? rc : 0;
+		rc = deletions_home(x->d, space, &row, &home);
+		if (rc)
+			return rc == -ENOENT ? 0 : rc;
+		buf_add(&x->ids, &space, sizeof(space));
+		/* To be read from the end: the length behind the name */
+		buf_add(&x->names, home.bytes, home.len);
+		buf_add_u8(&x->names, (uint8_t)home.len);
+		space = home.space;
+		if (x->names.failed || x->ids.failed)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The key space that has this key, or had it last */
+static int last_space(struct deleted *x, const struct name *n, uint64_t *id)
+{
+	struct name_row row;
+	struct located l;
+	int rc = names_row(&x->now.state, n, &row, &l);
+	if (!rc && !row.embedded && name_row_is_space(&row)) {
+		*id = row.id;
+		return 0;
+	}
+	return rc && rc != -ENOENT ? rc : deletions_space(x->d, n, id);
+}
+
+/* And down again, by names */
+static int go_down(struct deleted *x, uint64_t at)
+{
+	struct buf *names = &x->names, *ids = &x->ids;
+	int rc = space_path(&x->now.state, at, &x->path);
+	if (rc > 0)
+		at = 0;
+	while (!rc && names->len) {
+		uint64_t own;
+		size_t len = names->data[--names->len];
+		names->len -= len;
+		ids->len -= sizeof(own);
+		memcpy(&own, ids->data + ids->len, sizeof(own));
+		const char *bytes = (const char *)names->data + names->len;
+		struct name n = { at, bytes, len };
+		buf_add(&x->path, bytes, len);
+		buf_add_u8(&x->path, '/');
+		rc = x->path.failed ? -ENOMEM : last_space(x, &n, &at);
+		/* Its own parent has not had this path last */
+		if (rc == -ENOENT) {
+			at = own;
+			rc = 0;
+		}
+	}
+	x->last = at;
+	return rc > 0 ? 0 : rc;
+}
+
+static int resolve(struct deleted *x, uint64_t space)
+{
+	uint64_t top = 0;
+	if (x->space == space)
+		return 0;
+	x->space = 0;
+	x->last = 0;
+	int rc = go_up(x, space, &top);
+	if (!rc && top)
+		rc = go_down(x, top);
+	if (!rc)
+		x->space = space;
+	return rc;
+}
+
+/* Do paths in the key space that was resolved last begin as asked for? */
+static bool is_below(const struct deleted *x)
+{
+	return begins_with(x->path.data, x->path.len, x->below.data,
+			   x->below.len);
+}
+
+/* ---- filing ----------------------------------------------------------- */
+
+/* Is there such a key, or does the Data live under another one? 1, 0, error. */
+static int exists(struct deleted *x, const struct name *n, uint64_t id)
+{
+	struct name_row row;
+	struct located l;
+	int rc = names_row(&x->now.state, n, &row, &l);
+	if (!rc)
+		return 1;
+	if (rc == -ENOENT)
+		rc = names_data(&x->now.state, id, &l);
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	return l.d.nlink > 0;
+}
+
+static void found_key(const struct name *n, struct row_key *key)
+{
+	key->bytes[0] = ROW_FOUND;
+	put_be64(key->bytes + 1, n->space);
+	key->len = ROW_ID_LEN;
+	row_key_add(key, n->bytes, n->len);
+}
+
+/* Of several that had one path the newest counts */
+static int is_newest(struct deleted *x, const struct row_key *row,
+		     const struct deletion *key)
+{
+	struct deletion other;
+	int rc = rebuild_get(&x->d->rows, row, &x->row);
+	if (rc)
+		return rc == -ENOENT ? 1 : rc;
+	if (x->row.len != sizeof(other))
+		return -EUCLEAN;
+	memcpy(&other, x->row.data, sizeof(other));
+	return other.offset < key->offset;
+}
+
+static int file_key(void *arg, const struct name *n, const struct deletion *key)
+{
+	struct deleted *x = arg;
+	struct row_key row;
+	int rc = resolve(x, n->space);
+	if (rc || !x->last || !is_below(x))
+		return rc;
+	struct name last = { x->last, n->bytes, n->len };
+	rc = exists(x, &last, key->id);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	found_key(&last, &row);
+	rc = is_newest(x, &row, key);
+	if (rc > 0)
+		rc = rebuild_put(&x->d->rows, &row, key, sizeof(*key));
+	return rc;
+}
+
+static int order_key(void *arg, const uint8_t *key, size_t len,
+		     const uint8_t *value, size_t value_len)
+{
+	struct deleted *x = arg;
+	struct deletion found;
+	struct row_key row;
+	if (value_len != sizeof(found))
+		return -EUCLEAN;
+	memcpy(&found, value, sizeof(found));
+	row.bytes[0] = ROW_ORDER;
+	put_be64(row.bytes + 1, ~found.offset);
+	put_be64(row.bytes + 9, x->count++);
+	row.len = 17;
+	buf_reset(&x->row);
+	buf_add(&x->row, value, value_len);
+	buf_add(&x->row, key + 1, len - 1);
+	if (x->row.failed)
+		return -ENOMEM;
+	return rebuild_put(&x->d->rows, &row, x->row.data, x->row.len);
+}
+
+/* ---- telling ---------------------------------------------------------- */
+
+static int tell_key(void *arg, const uint8_t *row, size_t row_len,
+		    const uint8_t *value, size_t len)
+{
+	struct deleted *x = arg;
+	struct deletion key;
+	struct banyan_deleted_key told = { 0 };
+	(void)row;
+	(void)row_len;
+	if (len <= sizeof(key) + 8)
+		return -EUCLEAN;
+	memcpy(&key, value, sizeof(key));
+	value += sizeof(key);
+	len -= sizeof(key);
+	int rc = resolve(x, get_be64(value));
+	if (rc)
+		return rc;
+	size_t space = x->path.len;
+	buf_add(&x->path, value + 8, len - 8);
+	buf_add_u8(&x->path, 0);
+	if (x->path.failed)
+		return -ENOMEM;
+	told.path = (const char *)x->path.data;
+	told.time = timestamp_split(key.time);
+	told.id = key.id;
+	told.size = key.size;
+	told.type = key.type;
+	rc = x->visit(x->arg, &told);
+	x->path.len = space;
+	return rc;
+}
+
+static int each_row(struct deleted *x, uint8_t kind, row_visit *visit)
+{
+	struct read_txn rtxn;
+	int rc = rebuild_read(&x->d->rows, &rtxn);
+	if (rc)
+		return rc;
+	rc = rows_visit(&rtxn.state, &kind, 1, visit, x);
+	rebuild_read_end(&rtxn);
+	return rc;
+}
+
+static int list(struct deleted *x)
+{
+	int rc = deletions_each(x->d, 0, file_key, x);
+	if (!rc)
+		rc = each_row(x, ROW_FOUND, order_key);
+	x->space = 0;
+	return rc ? rc : each_row(x, ROW_ORDER, tell_key);
+}
+
+/* ---- one key ---------------------------------------------------------- */
+
+struct search {
+	struct deleted *x;
+	const char *name;
+	size_t len;
+	struct deleted_key *found;
+};
+
+/* Is there a key by this name now? 1, 0, or an error. */
+static int is_there(struct deleted *x, const struct name *n)
+{
+	struct name_row row;
+	struct located l;
+	int rc = names_row(&x->now.state, n, &row, &l);
+	return rc ? (rc == -ENOENT ? 0 : rc) : 1;
+}
+
+static int match_key(void *arg, const struct name *n,
+		     const struct deletion *key)
+{
+	struct search *s = arg;
+	struct deleted *x = s->x;
+	if (compare_bytes(n->bytes, n->len, s->name, s->len) != 0)
+		return 0;
+	int rc = resolve(x, n->space);
+	if (rc || !x->last || x->path.len != x->below.len || !is_below(x))
+		return rc;
+	const struct name last = { x->last, n->bytes, n->len };
+	rc = is_there(x, &last);
+	if (rc || key->offset < s->found->key.offset)
+		return rc < 0 ? rc : 0;
+	s->found->key = *key;
+	s->found->space = n->space;
+	s->found->len = n->len;
+	memcpy(s->found->name, n->bytes, n->len);
+	return 0;
+}
+
+/* The path as it is compared: names with a slash behind each */
+static int set_below(struct deleted *x, const char *path)
+{
+	while (path && *(path += strspn(path, "/"))) {
+		size_t len = strcspn(path, "/");
+		buf_add(&x->below, path, len);
+		buf_add_u8(&x->below, '/');
+		path += len;
+	}
+	return x->below.failed ? -ENOMEM : 0;
+}
+
+static void end(struct deleted *x)
+{
+	read_txn_end(&x->now);
+	buf_free(&x->below);
+	buf_free(&x->path);
+	buf_free(&x->names);
+	buf_free(&x->ids);
+	buf_free(&x->row);
+}
+
+/* The last name of the path that was set goes from it to the search */
+static int split_last(struct deleted *x, struct search *s)
+{
+	const char *bytes = (const char *)x->below.data;
+	size_t len = x->below.len;
+	if (len < 2)
+		return -ENOENT;
+	size_t at = --len;
+	while (at && bytes[at - 1] != '/')
+		at--;
+	s->name = bytes + at;
+	s->len = len - at;
+	x->below.len = at;
+	return 0;
+}
+
+int deleted_find(struct store *store, struct deletions *d, const char *path,
+		 struct deleted_key *found)
+{
+	struct deleted x = { .d = d };
+	struct search s = { .x = &x, .found = found };
+	memset(found, 0, sizeof(*found));
+	read_txn_begin_pinned(store, &x.now);
+	int rc = set_below(&x, path);
+	if (!rc)
+		rc = split_last(&x, &s);
+	if (!rc)
+		rc = deletions_each(d, 0, match_key, &s);
+	end(&x);
+	if (!rc && !found->len)
+		rc = -ENOENT;
+	return rc;
+}
+
+int banyan_deleted(banyan *db, const char *path,
+		   int (*visit)(void *arg,
+				const struct banyan_deleted_key *key),
+		   void *arg)
+{
+	struct deletions d;
+	struct deleted x = { .d = &d, .visit = visit, .arg = arg };
+	int rc = handle_check(db);
+	if (rc || !visit || db->kind != HANDLE_STORE)
+		return rc ? rc : -EINVAL;
+	rc = deletions_open(db->store, false, &d);
+	if (rc)
+		return (int)note_path(db, rc, __func__, path ? path : "");
+	read_txn_begin_pinned(db->store, &x.now);
+	rc = set_below(&x, path);
+	if (!rc)
+		rc = list(&x);
+	end(&x);
+	deletions_close(&d);
+	return (int)note_path(db, rc, __func__, path ? path : "");
+}
