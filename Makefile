@@ -109,6 +109,8 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $1))
 STORE_OBJS := $(call objects,store/*/*.c)
 FS_OBJS := $(call objects,fs/*.c)
 TOOLS_OBJS := $(call objects,tools/*.c)
+# What both programs need
+COMMON_OBJS := $(call objects,common/*.c)
 # Each folder below tests/ has tests and what only they use; what is used by
 # more than one is in tests/support/
 TEST_DIRS := $(filter-out tests/bench/ tests/mount/ tests/tools/,\
@@ -144,7 +146,7 @@ BENCHES = $(BENCH_OBJS:.o=)
 PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 
 SOURCES = $(wildcard store/banyan.h store/*/*.[ch] \
-	$(foreach dir,fs/ tools/ examples/ tests/bench/ $(TEST_DIRS),$(dir)*.c $(dir)*.h))
+	$(foreach dir,common/ fs/ tools/ examples/ tests/bench/ $(TEST_DIRS),$(dir)*.c $(dir)*.h))
 
 # ---- what people ask for ----------------------------------------------------
 
@@ -302,11 +304,13 @@ bench-programs: $(BENCHES)
 # Say "CC store/base/buf.c" rather than the whole command, unless V=1
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
 
-$(BUILD)/fs/%.o $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
+$(BUILD)/common/%.o: EXTRA_CFLAGS = -iquote .
+$(BUILD)/fs/%.o: EXTRA_CFLAGS = -iquote . $(FUSE_CFLAGS)
+$(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . $(CMOCKA_CFLAGS)
 $(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS)
 $(BUILD)/store/%.o: EXTRA_CFLAGS = $(LTO_CFLAGS)
-$(BUILD)/tools/%.o: EXTRA_CFLAGS = $(JANSSON_CFLAGS) \
+$(BUILD)/tools/%.o: EXTRA_CFLAGS = -iquote . $(JANSSON_CFLAGS) \
 	-DBANYANFS_PATH='"$(BINDIR)/banyanfs"'
 
 # Objects are made anew when what they are made with changes
@@ -349,13 +353,13 @@ $(LIB_SO): $(BUILD)/libbanyan.o store/banyan.map
 $(BUILD)/$(SONAME): $(LIB_SO)
 	@ln -sf $(<F) $@
 
-$(BUILD)/banyan: $(TOOLS_OBJS) $(LIB_A)
+$(BUILD)/banyan: $(TOOLS_OBJS) $(COMMON_OBJS) $(LIB_A)
 	$(link) $^ $(JANSSON_LIBS) $(CSV_LIBS)
 
-$(BUILD)/banyanfs: $(FS_OBJS) $(LIB_A)
+$(BUILD)/banyanfs: $(FS_OBJS) $(COMMON_OBJS) $(LIB_A)
 	$(link) $^ $(FUSE_LIBS)
 
-$(TEST_A): $(HELPER_OBJS) $(filter-out $(BUILD)/fs/main.o,$(FS_OBJS))
+$(TEST_A): $(HELPER_OBJS) $(COMMON_OBJS) $(filter-out $(BUILD)/fs/main.o,$(FS_OBJS))
 	@rm -f $@
 	$(call quiet,AR,$@)$(AR) rcs $@ $^
 
@@ -414,8 +418,9 @@ TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/% examples/%,$(filter %
 tidy: $(TIDY)
 	@:
 
-$(BUILD)/fs/%.tidy: EXTRA_CFLAGS = $(FUSE_CFLAGS)
-$(BUILD)/tools/%.tidy: EXTRA_CFLAGS = $(JANSSON_CFLAGS)
+$(BUILD)/common/%.tidy: EXTRA_CFLAGS = -iquote .
+$(BUILD)/fs/%.tidy: EXTRA_CFLAGS = -iquote . $(FUSE_CFLAGS)
+$(BUILD)/tools/%.tidy: EXTRA_CFLAGS = -iquote . $(JANSSON_CFLAGS)
 
 $(BUILD)/%.tidy: %.c .clang-tidy $(filter %.h,$(SOURCES))
 	@mkdir -p $(@D)
@@ -424,6 +429,6 @@ $(BUILD)/%.tidy: %.c .clang-tidy $(filter %.h,$(SOURCES))
 		2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
--include $(patsubst %.o,%.d,$(STORE_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
+-include $(patsubst %.o,%.d,$(STORE_OBJS) $(COMMON_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
 	$(TEST_OBJS) $(EXAMPLE_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS) \
 	$(BUILD)/tests/fuzz/make_seeds.o $(BUILD)/tests/golden/make_golden.o)

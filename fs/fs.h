@@ -32,8 +32,10 @@
 #include "banyan.h"
 
 struct commit;
+struct hidden;
 struct nodes;
 struct options;
+struct past;
 struct statvfs;
 struct transport;
 struct undelete;
@@ -50,6 +52,9 @@ struct fs {
 	struct vacuum *vacuum; /* NULL: the mount is read-only */
 	struct undelete *undelete; /* likewise */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
+	struct fuse_lowlevel_ops live; /* handlers of what is in the database */
+	struct past *past; /* what is open of the past */
+	struct hidden *hidden; /* .banyan */
 };
 
 /* The kernel may keep what it was told: seconds, three decades */
@@ -126,9 +131,48 @@ int fs_drop_capabilities(struct fs *fs, banyan_data *data);
  * bit means something else and stays */
 uint32_t fs_without_set_id(uint32_t mode);
 
+/* The name that is asked for does not exist, until the kernel changes that */
+void fs_reply_absent(fuse_req_t req);
+
+/* What requests about one Data are answered with, now or in the past */
+void fs_reply_attr(fuse_req_t req, const struct banyan_attr *attr);
+void fs_reply_read(fuse_req_t req, banyan_data *data, size_t size,
+		   off_t offset);
+void fs_reply_target(fuse_req_t req, banyan_data *data);
+void fs_reply_seek(fuse_req_t req, banyan_data *data, off_t offset, int whence);
+void fs_reply_xattr(fuse_req_t req, banyan_data *data, const char *name,
+		    size_t size);
+void fs_reply_xattrs(fuse_req_t req, banyan_data *data, size_t size);
+/* Into a Data of now */
+void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
+		   banyan_data *target, off_t to, size_t size, int flags);
+
+/* A key space that is listed, now or in the past */
+struct fs_space {
+	struct fs *fs;
+	banyan_data *data;
+	uint64_t ino; /* the inode number of "." */
+	bool names_only; /* an id and a type are enough for fill() */
+	void *arg; /* of the functions */
+	int (*parent)(const struct fs_space *space, uint64_t *ino);
+	/* Fill in the answer for an entry. With a cursor, which is at the entry:
+	 * also the node id, with a hold for the kernel. -ESTALE: leave it out. */
+	int (*fill)(const struct fs_space *space, banyan_cursor *cursor,
+		    const struct banyan_entry *entry,
+		    struct fuse_entry_param *e);
+	void (*drop)(const struct fs_space *space, fuse_ino_t ino);
+};
+
+/* Answer READDIR or READDIRPLUS; the directory was opened by fs_ops_dir()'s */
+void fs_list(fuse_req_t req, const struct fs_space *space, size_t size,
+	     off_t offset, struct fuse_file_info *fi, bool plus);
+
 /* ---- handlers by area: each fills in its part of the table ------------ */
 
+/* But for FORGET, which the router has: see route.h */
 void fs_ops_name(struct fuse_lowlevel_ops *ops);
+/* The kernel gives back so many holds of a node of the database */
+void fs_forget(struct fs *fs, fuse_ino_t ino, uint64_t times);
 void fs_ops_attr(struct fuse_lowlevel_ops *ops);
 void fs_ops_xattr(struct fuse_lowlevel_ops *ops);
 void fs_ops_data(struct fuse_lowlevel_ops *ops);

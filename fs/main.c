@@ -27,10 +27,13 @@
 #include "daemon.h"
 #include "database.h"
 #include "fs.h"
+#include "hidden.h"
 #include "message.h"
 #include "mountpoint.h"
 #include "nodes.h"
 #include "options.h"
+#include "past.h"
+#include "route.h"
 #include "transport.h"
 #include "undelete.h"
 #include "vacuum.h"
@@ -64,12 +67,13 @@ static int new_session(struct fs *fs, struct options *o, const char *file)
 	struct fuse_lowlevel_ops ops = { 0 };
 
 	transport_ops(&ops);
-	fs_ops_name(&ops);
-	fs_ops_attr(&ops);
-	fs_ops_xattr(&ops);
-	fs_ops_data(&ops);
-	fs_ops_dir(&ops);
-	fs_ops_control(&ops);
+	route_ops(&ops);
+	fs_ops_name(&fs->live);
+	fs_ops_attr(&fs->live);
+	fs_ops_xattr(&fs->live);
+	fs_ops_data(&fs->live);
+	fs_ops_dir(&fs->live);
+	fs_ops_control(&fs->live);
 	if (options_complete(o, file)) {
 		message("%s", strerror(ENOMEM));
 		return 1;
@@ -96,6 +100,10 @@ static int start(struct fs *fs, const char *file, const char *dir,
 	fs->nodes = nodes_new();
 	rc = fs->nodes ? commit_start(fs->db, o->commit_seconds, &fs->commit) :
 			 -ENOMEM;
+	if (!rc)
+		rc = past_new(fs, &fs->past);
+	if (!rc)
+		rc = hidden_new(fs, &fs->hidden);
 	if (!rc && !o->read_only)
 		rc = vacuum_start(fs, &fs->vacuum);
 	if (!rc && !o->read_only)
@@ -170,6 +178,8 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 	end_session(fs, dir, detached);
 	transport_free(fs->transport);
 	fs_free_listings();
+	hidden_free(fs->hidden);
+	past_free(fs->past);
 	nodes_free(fs->nodes);
 	if (fs->db)
 		rc = banyan_close(fs->db);

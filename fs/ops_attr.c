@@ -11,7 +11,7 @@
 #include "nodes.h"
 #include "options.h"
 
-static void reply_attr(fuse_req_t req, const struct banyan_attr *attr)
+void fs_reply_attr(fuse_req_t req, const struct banyan_attr *attr)
 {
 	struct stat st;
 
@@ -29,7 +29,7 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino,
 	if (rc)
 		fs_reply_error(req, rc);
 	else
-		reply_attr(req, &attr);
+		fs_reply_attr(req, &attr);
 }
 
 static struct banyan_time time_of(struct timespec t)
@@ -147,7 +147,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		return;
 	}
 	commit_note(fs->commit);
-	reply_attr(req, &after);
+	fs_reply_attr(req, &after);
 }
 
 /*

@@ -40,32 +40,35 @@ static void fs_release(fuse_req_t req, fuse_ino_t ino,
 	fuse_reply_err(req, 0);
 }
 
-static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		    struct fuse_file_info *fi)
+void fs_reply_read(fuse_req_t req, banyan_data *data, size_t size, off_t offset)
 {
 	char *buffer = transport_buffer(size);
 	ssize_t n;
 
-	(void)fi;
 	if (!buffer) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	n = banyan_read(fs_data(fs_of(req), ino), buffer, size,
-			(uint64_t)offset);
+	n = banyan_read(data, buffer, size, (uint64_t)offset);
 	if (n < 0)
 		fs_reply_error(req, (int)n);
 	else
 		fuse_reply_buf(req, buffer, (size_t)n);
 }
 
+static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	(void)fi;
+	fs_reply_read(req, fs_data(fs_of(req), ino), size, offset);
+}
+
 /* PATH_MAX bounds it; a longer one cannot be followed and is cut by the kernel
  */
-static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
+void fs_reply_target(fuse_req_t req, banyan_data *data)
 {
 	char target[4096];
-	ssize_t n = banyan_read(fs_data(fs_of(req), ino), target,
-				sizeof(target) - 1, 0);
+	ssize_t n = banyan_read(data, target, sizeof(target) - 1, 0);
 
 	if (n < 0) {
 		fs_reply_error(req, (int)n);
@@ -73,6 +76,11 @@ static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 	}
 	target[n] = '\0';
 	fuse_reply_readlink(req, target);
+}
+
+static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	fs_reply_target(req, fs_data(fs_of(req), ino));
 }
 
 /*
@@ -114,6 +122,22 @@ static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int data_only,
 	commit_request(fs_of(req)->commit, req);
 }
 
+void fs_reply_seek(fuse_req_t req, banyan_data *data, off_t offset, int whence)
+{
+	int64_t at = -EINVAL;
+
+	if (offset < 0)
+		at = -ENXIO;
+	else if (whence == SEEK_DATA)
+		at = banyan_seek_data(data, (uint64_t)offset);
+	else if (whence == SEEK_HOLE)
+		at = banyan_seek_hole(data, (uint64_t)offset);
+	if (at < 0)
+		fs_reply_error(req, (int)at);
+	else
+		fuse_reply_lseek(req, at);
+}
+
 /*
  * SEEK_DATA and SEEK_HOLE. The kernel asks without writing first what programs
  * have changed in shared mappings, so a hole in the store may be data in the
@@ -125,22 +149,12 @@ static void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		     struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	banyan_data *data = fs_data(fs, ino);
-	int64_t at = -EINVAL;
 
 	(void)fi;
 	if (!fs->options->read_only)
-		at = -ENOSYS;
-	else if (offset < 0)
-		at = -ENXIO;
-	else if (whence == SEEK_DATA)
-		at = banyan_seek_data(data, (uint64_t)offset);
-	else if (whence == SEEK_HOLE)
-		at = banyan_seek_hole(data, (uint64_t)offset);
-	if (at < 0)
-		fs_reply_error(req, (int)at);
+		fuse_reply_err(req, ENOSYS);
 	else
-		fuse_reply_lseek(req, at);
+		fs_reply_seek(req, fs_data(fs, ino), offset, whence);
 }
 
 /*
@@ -259,18 +273,12 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	fs_reply_error(req, rc);
 }
 
-static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
-			       struct fuse_file_info *from_fi, fuse_ino_t to,
-			       off_t to_at, struct fuse_file_info *to_fi,
-			       size_t size, int flags)
+void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
+		   banyan_data *target, off_t to, size_t size, int flags)
 {
-	struct fs *fs = fs_of(req);
-	banyan_data *target = fs_data(fs, to);
 	int64_t n;
 
-	(void)from_fi;
-	(void)to_fi;
-	if (flags || from_at < 0 || to_at < 0) {
+	if (flags || from < 0 || to < 0) {
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
@@ -278,14 +286,27 @@ static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
 		size = COPY_MAX;
 	n = drop_rights(req, target);
 	if (!n)
-		n = banyan_clone(fs_data(fs, from), (uint64_t)from_at, target,
-				 (uint64_t)to_at, size);
+		n = banyan_clone(source, (uint64_t)from, target, (uint64_t)to,
+				 size);
 	if (n < 0) {
 		fs_reply_error(req, (int)n);
 		return;
 	}
-	commit_note(fs->commit);
+	commit_note(fs_of(req)->commit);
 	fuse_reply_write(req, (size_t)n);
+}
+
+static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,
+			       struct fuse_file_info *from_fi, fuse_ino_t to,
+			       off_t to_at, struct fuse_file_info *to_fi,
+			       size_t size, int flags)
+{
+	struct fs *fs = fs_of(req);
+
+	(void)from_fi;
+	(void)to_fi;
+	fs_reply_copy(req, fs_data(fs, from), from_at, fs_data(fs, to), to_at,
+		      size, flags);
 }
 
 void fs_ops_data(struct fuse_lowlevel_ops *ops)

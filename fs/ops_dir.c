@@ -55,12 +55,12 @@ static struct {
 /* One reply in the making */
 struct page {
 	fuse_req_t req;
-	struct fs *fs;
+	const struct fs_space *space;
 	struct listing *listing;
 	bool plus; /* entries with attributes, each a hold for the kernel */
 	char *buffer;
 	size_t size, used;
-	banyan_data **held; /* one for each entry of this reply, if plus */
+	fuse_ino_t *held; /* one for each entry of this reply, if plus */
 	size_t holds, held_room;
 };
 
@@ -171,15 +171,16 @@ static int look_for(const struct fs *fs, banyan_data *space, uint64_t cookie,
 }
 
 /* Where to go on: the name behind which, or none for the beginning */
-static int find_place(const struct page *p, banyan_data *space, uint64_t cookie,
-		      char *name, struct banyan_range *range)
+static int find_place(const struct page *p, uint64_t cookie, char *name,
+		      struct banyan_range *range)
 {
 	int rc;
 
 	if (cookie < COOKIE_NAMES)
 		return 0;
 	if (!recall(p->listing, cookie, name, &range->from_len)) {
-		rc = look_for(p->fs, space, cookie, name, &range->from_len);
+		rc = look_for(p->space->fs, p->space->data, cookie, name,
+			      &range->from_len);
 		if (rc)
 			return rc < 0 ? rc : 0;
 	}
@@ -222,19 +223,17 @@ static bool put_dot(struct page *p, const char *name, uint64_t id,
 }
 
 /* The dots that are still to come. 1: no room. */
-static int put_dots(struct page *p, banyan_data *space, uint64_t cookie)
+static int put_dots(struct page *p, uint64_t cookie)
 {
 	uint64_t parent;
 	int rc;
 
 	if (cookie == COOKIE_START &&
-	    !put_dot(p, ".", banyan_id(space), COOKIE_DOT))
+	    !put_dot(p, ".", p->space->ino, COOKIE_DOT))
 		return 1;
 	if (cookie < COOKIE_DOTDOT) {
-		rc = banyan_parent(space, &parent);
-		if (rc == -ESTALE || rc == -ENOENT) /* deleted, but open */
-			parent = banyan_id(space);
-		else if (rc)
+		rc = p->space->parent(p->space, &parent);
+		if (rc)
 			return rc;
 		if (!put_dot(p, "..", parent, COOKIE_DOTDOT))
 			return 1;
@@ -242,59 +241,47 @@ static int put_dots(struct page *p, banyan_data *space, uint64_t cookie)
 	return 0;
 }
 
-/* A hold for the kernel. -ESTALE if the key is gone meanwhile. */
-static int hold(struct page *p, banyan_cursor *cursor, banyan_data **data)
-{
-	int rc = reserve(&p->held, &p->held_room, p->holds + 1,
-			 sizeof(banyan_data *));
-
-	if (!rc)
-		rc = banyan_entry_data(cursor, data);
-	if (rc)
-		return rc;
-	rc = *data == banyan_root(p->fs->db) ? -EUCLEAN :
-					       nodes_add(p->fs->nodes, *data);
-	if (rc)
-		banyan_release(*data, 1);
-	else
-		p->held[p->holds++] = *data;
-	return rc;
-}
-
 /* 0: put. 1: no room. -ESTALE: gone. */
 static int put_entry(struct page *p, banyan_cursor *cursor,
 		     const struct banyan_entry *entry)
 {
-	uint64_t cookie = cookie_of(p->fs, entry->name, entry->len);
+	uint64_t cookie = cookie_of(p->space->fs, entry->name, entry->len);
 	struct fuse_entry_param e;
-	banyan_data *data = NULL;
 	int rc = 0;
 
-	if (p->plus && fuse_add_direntry_plus(p->req, NULL, 0, entry->name,
-					      NULL, 0) > p->size - p->used)
-		return 1; /* before anything is held */
-	if (p->plus)
-		rc = hold(p, cursor, &data);
+	if (p->plus) {
+		if (fuse_add_direntry_plus(p->req, NULL, 0, entry->name, NULL,
+					   0) > p->size - p->used)
+			return 1; /* before anything is held */
+		rc = reserve(&p->held, &p->held_room, p->holds + 1,
+			     sizeof(*p->held));
+	}
+	if (!rc)
+		rc = p->space->fill(p->space, p->plus ? cursor : NULL, entry,
+				    &e);
 	if (rc)
 		return rc;
-	fs_fill_entry(p->fs, data, &entry->attr, &e);
+	if (p->plus)
+		p->held[p->holds++] = e.ino;
 	if (!put(p, entry->name, &e, cookie))
 		return 1;
 	return remember(p->listing, cookie, entry->name, entry->len);
 }
 
-static int fill(struct page *p, banyan_data *space, uint64_t cookie)
+static int fill(struct page *p, uint64_t cookie)
 {
 	char name[BANYAN_NAME_MAX];
-	struct banyan_range range = { .names_only = !p->plus };
+	struct banyan_range range = {
+		.names_only = !p->plus && p->space->names_only,
+	};
 	struct banyan_entry entry;
 	banyan_cursor *cursor = NULL;
-	int rc = put_dots(p, space, cookie);
+	int rc = put_dots(p, cookie);
 
 	if (!rc)
-		rc = find_place(p, space, cookie, name, &range);
+		rc = find_place(p, cookie, name, &range);
 	if (!rc)
-		rc = banyan_scan(space, &range, &cursor);
+		rc = banyan_scan(p->space->data, &range, &cursor);
 	while (!rc) {
 		rc = banyan_next(cursor, &entry);
 		if (!rc)
@@ -309,7 +296,7 @@ static int fill(struct page *p, banyan_data *space, uint64_t cookie)
 static void drop_holds(struct page *p)
 {
 	while (p->holds)
-		nodes_drop(p->fs->nodes, p->held[--p->holds], 1);
+		p->space->drop(p->space, p->held[--p->holds]);
 }
 
 static struct listing *listing_of(const struct fuse_file_info *fi)
@@ -317,14 +304,13 @@ static struct listing *listing_of(const struct fuse_file_info *fi)
 	return (struct listing *)(uintptr_t)fi->fh;
 }
 
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		 struct fuse_file_info *fi, bool plus)
+void fs_list(fuse_req_t req, const struct fs_space *space, size_t size,
+	     off_t offset, struct fuse_file_info *fi, bool plus)
 {
-	struct fs *fs = fs_of(req);
 	struct listing *l = listing_of(fi);
 	struct page p = {
 		.req = req,
-		.fs = fs,
+		.space = space,
 		.listing = l,
 		.plus = plus,
 		.buffer = transport_buffer(size),
@@ -337,7 +323,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		l->entries = l->names_used = 0;
 	trim(l);
 	if (!rc)
-		rc = fill(&p, fs_data(fs, ino), (uint64_t)offset);
+		rc = fill(&p, (uint64_t)offset);
 	pthread_mutex_unlock(&l->lock);
 
 	/* What came before an error goes out; the next call meets it again */
@@ -346,6 +332,65 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	else if (fuse_reply_buf(req, p.buffer, p.used))
 		drop_holds(&p); /* the kernel does not know of them */
 	free(p.held);
+}
+
+/* ---- key spaces of now ------------------------------------------------- */
+
+static int live_parent(const struct fs_space *space, uint64_t *ino)
+{
+	int rc = banyan_parent(space->data, ino);
+
+	if (rc == -ESTALE || rc == -ENOENT) { /* deleted, but open */
+		*ino = space->ino;
+		rc = 0;
+	}
+	return rc;
+}
+
+/* -ESTALE if the key is gone meanwhile */
+static int live_fill(const struct fs_space *space, banyan_cursor *cursor,
+		     const struct banyan_entry *entry,
+		     struct fuse_entry_param *e)
+{
+	struct fs *fs = space->fs;
+	banyan_data *data = NULL;
+	int rc = 0;
+
+	if (cursor) {
+		rc = banyan_entry_data(cursor, &data);
+		if (rc)
+			return rc;
+		rc = data == banyan_root(fs->db) ? -EUCLEAN :
+						   nodes_add(fs->nodes, data);
+	}
+	if (rc)
+		banyan_release(data, 1);
+	else
+		fs_fill_entry(fs, data, &entry->attr, e);
+	return rc;
+}
+
+static void live_drop(const struct fs_space *space, fuse_ino_t ino)
+{
+	nodes_drop(space->fs->nodes, fs_data(space->fs, ino), 1);
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		 struct fuse_file_info *fi, bool plus)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
+	const struct fs_space space = {
+		.fs = fs,
+		.data = data,
+		.ino = banyan_id(data),
+		.names_only = true,
+		.parent = live_parent,
+		.fill = live_fill,
+		.drop = live_drop,
+	};
+
+	fs_list(req, &space, size, offset, fi, plus);
 }
 
 static void fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size,

@@ -16,24 +16,9 @@ static int name_length(const char *name, size_t *len)
 	return *len > BANYAN_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-/* The reserved name: what lies there will not follow the rules of caching */
-static bool is_control(fuse_ino_t parent, const char *name)
-{
-	return parent == FUSE_ROOT_ID && !strcmp(name, ".banyan");
-}
-
-/*
- * The name that a key is to get. The library says EINVAL for the reserved one,
- * and mv takes that for a directory that is moved below itself.
- */
-static int new_name_length(fuse_ino_t parent, const char *name, size_t *len)
-{
-	return is_control(parent, name) ? -EPERM : name_length(name, len);
-}
-
 /* There is no such key; the kernel makes it known to itself when that changes
  */
-static void reply_absent(fuse_req_t req)
+void fs_reply_absent(fuse_req_t req)
 {
 	struct fuse_entry_param e = { .entry_timeout = FS_FOREVER };
 
@@ -56,8 +41,8 @@ static void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		rc = fs_make_entry(fs, data, &attr, &e);
 	if (!rc)
 		fs_reply_entry(req, &e);
-	else if (rc == -ENOENT && !is_control(parent, name))
-		reply_absent(req);
+	else if (rc == -ENOENT)
+		fs_reply_absent(req);
 	else
 		fs_reply_error(req, rc);
 }
@@ -94,7 +79,7 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct banyan_attr attr;
 	banyan_data *data;
 	size_t len;
-	int rc = new_name_length(parent, name, &len);
+	int rc = name_length(name, &len);
 
 	if (!rc)
 		rc = banyan_get_attr(space, &attr);
@@ -173,7 +158,7 @@ static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 	banyan_data *data = fs_data(fs, ino);
 	struct fuse_entry_param e;
 	size_t len;
-	int rc = new_name_length(parent, name, &len);
+	int rc = name_length(name, &len);
 
 	if (!rc)
 		rc = banyan_insert_data(fs_data(fs, parent), name, len, data);
@@ -230,7 +215,7 @@ static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		how |= BANYAN_EXCHANGE;
 	rc = name_length(name, &len);
 	if (!rc)
-		rc = new_name_length(new_parent, new_name, &new_len);
+		rc = name_length(new_name, &new_len);
 	if (!rc)
 		rc = banyan_move(fs_data(fs, parent), name, len,
 				 fs_data(fs, new_parent), new_name, new_len,
@@ -240,31 +225,15 @@ static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	fs_reply_error(req, rc);
 }
 
-static void forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
+void fs_forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
 {
 	if (ino != FUSE_ROOT_ID)
 		nodes_drop(fs->nodes, fs_data(fs, ino), times);
 }
 
-static void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t times)
-{
-	forget(fs_of(req), ino, times);
-	fuse_reply_none(req);
-}
-
-static void fs_forget_multi(fuse_req_t req, size_t count,
-			    struct fuse_forget_data *what)
-{
-	for (size_t i = 0; i < count; i++)
-		forget(fs_of(req), what[i].ino, what[i].nlookup);
-	fuse_reply_none(req);
-}
-
 void fs_ops_name(struct fuse_lowlevel_ops *ops)
 {
 	ops->lookup = fs_lookup;
-	ops->forget = fs_forget;
-	ops->forget_multi = fs_forget_multi;
 	ops->mknod = fs_mknod;
 	ops->mkdir = fs_mkdir;
 	ops->symlink = fs_symlink;

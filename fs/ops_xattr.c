@@ -107,45 +107,80 @@ static int order_vacuum(const struct fs *fs, const char *order, size_t size)
 	return fs->vacuum ? vacuum_order(fs->vacuum, order, size) : -EROFS;
 }
 
-static ssize_t get_value(fuse_req_t req, fuse_ino_t ino, const char *name,
-			 void *value, size_t size)
+/* Those of the root that are not in the database. False: it is none of them. */
+static bool get_special(fuse_req_t req, fuse_ino_t ino, const char *name,
+			void *value, size_t size, ssize_t *n)
 {
 	const struct fs *fs = fs_of(req);
-	ssize_t n = check_kind(name);
 
-	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_VACUUM))
-		return fs_is_owner(req) ? vacuum_state(fs, value, size) :
-					  -EPERM;
-	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_UNDELETE))
-		return fs_is_owner(req) ? undelete_state(fs, value, size) :
-					  -EPERM;
-	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_FILE))
-		return file_name(fs, value, size);
-	return n ? n : banyan_get_xattr(fs_data(fs, ino), name, value, size);
+	if (ino != FUSE_ROOT_ID)
+		return false;
+	if (!strcmp(name, FS_XATTR_VACUUM))
+		*n = fs_is_owner(req) ? vacuum_state(fs, value, size) : -EPERM;
+	else if (!strcmp(name, FS_XATTR_UNDELETE))
+		*n = fs_is_owner(req) ? undelete_state(fs, value, size) :
+					-EPERM;
+	else if (!strcmp(name, FS_XATTR_FILE))
+		*n = file_name(fs, value, size);
+	else
+		return false;
+	return true;
 }
 
-static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
-			size_t size)
+static ssize_t get_value(banyan_data *data, const char *name, void *value,
+			 size_t size)
 {
-	char *value = NULL;
-	ssize_t n;
+	ssize_t n = check_kind(name);
 
-	if (size) {
-		value = transport_buffer(size);
-		if (!value) {
-			fuse_reply_err(req, ENOMEM);
-			return;
-		}
-	}
-	n = get_value(req, ino, name, value, size);
+	n = n ? n : banyan_get_xattr(data, name, value, size);
 	if (n == -ENODATA && !strcmp(name, LABEL))
 		n = -EOPNOTSUPP; /* and ls -l does not ask for each file */
+	return n;
+}
+
+/* Room for a value of so many bytes; with size 0 there is none. False: it has
+ * been answered that there is no memory. */
+static bool make_room(fuse_req_t req, size_t size, char **value)
+{
+	*value = size ? transport_buffer(size) : NULL;
+	if (!size || *value)
+		return true;
+	fuse_reply_err(req, ENOMEM);
+	return false;
+}
+
+static void reply_value(fuse_req_t req, const char *value, ssize_t n,
+			size_t size)
+{
 	if (n < 0)
 		fs_reply_error(req, (int)n);
 	else if (size)
 		fuse_reply_buf(req, value, (size_t)n);
 	else
 		fuse_reply_xattr(req, (size_t)n);
+}
+
+void fs_reply_xattr(fuse_req_t req, banyan_data *data, const char *name,
+		    size_t size)
+{
+	char *value;
+
+	if (make_room(req, size, &value))
+		reply_value(req, value, get_value(data, name, value, size),
+			    size);
+}
+
+static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			size_t size)
+{
+	char *value;
+	ssize_t n;
+
+	if (!make_room(req, size, &value))
+		return;
+	if (!get_special(req, ino, name, value, size, &n))
+		n = get_value(fs_data(fs_of(req), ino), name, value, size);
+	reply_value(req, value, n, size);
 }
 
 /* Leave out what only root may see. The length of what is left. */
@@ -165,9 +200,8 @@ static size_t without_trusted(char *names, size_t len)
 	return kept;
 }
 
-static void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+void fs_reply_xattrs(fuse_req_t req, banyan_data *data, size_t size)
 {
-	banyan_data *data = fs_data(fs_of(req), ino);
 	ssize_t n = banyan_list_xattr(data, NULL, 0);
 	char *names = NULL;
 
@@ -186,6 +220,11 @@ static void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		fuse_reply_err(req, ERANGE);
 	else
 		fuse_reply_buf(req, names, (size_t)n);
+}
+
+static void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	fs_reply_xattrs(req, fs_data(fs_of(req), ino), size);
 }
 
 static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,

@@ -171,6 +171,17 @@ int transport_start(struct transport *t, unsigned threads,
 	return workers_start(t->fs->session, threads, ended, arg, &t->workers);
 }
 
+const char *transport_name(const struct transport *t)
+{
+	(void)t;
+	return "/dev/fuse";
+}
+
+uint64_t transport_served(const struct transport *t)
+{
+	return t->workers ? workers_served(t->workers) : 0;
+}
+
 void transport_stop(struct transport *t)
 {
 	workers_stop(t->workers);

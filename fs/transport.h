@@ -29,6 +29,10 @@ int transport_negotiate(struct transport *t);
 int transport_start(struct transport *t, unsigned threads,
 		    void (*ended)(void *arg), void *arg);
 
+/* For people and programs: by which form requests come, and how many came */
+const char *transport_name(const struct transport *t);
+uint64_t transport_served(const struct transport *t);
+
 /* Let each thread answer what it is at, and end them. */
 void transport_stop(struct transport *t);
 

@@ -27,6 +27,7 @@
 
 #include "message.h"
 #include "options.h"
+#include "past.h"
 #include "steady.h"
 
 /* A FITRIM vacuums a database with no more live bytes than this whatever share
@@ -75,7 +76,10 @@ struct vacuum {
 	struct job job;
 	uint64_t done, total; /* bytes, while it runs */
 	struct outcome last;
+	const char *trim; /* why the last FITRIM did nothing, or NULL */
+	struct timespec trim_time;
 	bool cancel; /* the one that runs */
+	bool paused; /* the past, by a punch; only of the thread */
 	bool stop;
 	/* When to look whether one is due, of the steady clock, and after how
 	 * long then again; milliseconds */
@@ -85,11 +89,21 @@ struct vacuum {
 
 /* ---- the vacuum ------------------------------------------------------- */
 
+/* Of the thread of vacuums: requests for the past can go on */
+static void resume_past(struct vacuum *v)
+{
+	if (v->paused)
+		past_resume(v->fs->past);
+	v->paused = false;
+}
+
 static int note_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct vacuum *v = arg;
 	bool cancel;
 
+	resume_past(
+		v); /* a punch has ended the past before it tells of progress */
 	pthread_mutex_lock(&v->lock);
 	v->done = done;
 	v->total = total;
@@ -129,10 +143,15 @@ static void vacuum_now(struct vacuum *v, const struct job *job,
 	struct banyan_vacuum_result result = { 0 };
 
 	o->error = job->punch ? 0 : check_room(v->fs, o);
-	if (!o->error && job->punch)
+	if (!o->error && job->punch) {
+		past_pause(v->fs->past);
+		v->paused = true;
 		o->error = banyan_vacuum_punch(v->fs->db, &options, &result);
-	else if (!o->error)
+		resume_past(v);
+	} else if (!o->error) {
 		o->error = banyan_vacuum(v->fs->db, &options, &result);
+		past_sleep(v->fs->past); /* and with it the old file goes */
+	}
 	if (o->error)
 		return;
 	o->before = result.bytes_before;
@@ -399,6 +418,22 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 	return in;
 }
 
+static const char *why_not(const struct banyan_stat *stat, uint64_t least)
+{
+	if (!is_something(stat))
+		return "nothing-reclaimable";
+	return stat->reclaimable_bytes < least ? "less-than-minlen" :
+						 "too-small-a-share";
+}
+
+static void note_trim(struct vacuum *v, const char *why)
+{
+	pthread_mutex_lock(&v->lock);
+	v->trim = why;
+	clock_gettime(CLOCK_REALTIME, &v->trim_time);
+	pthread_mutex_unlock(&v->lock);
+}
+
 void vacuum_trim(struct vacuum *v, fuse_req_t req,
 		 const struct fstrim_range *range)
 {
@@ -416,6 +451,7 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 	*w = (struct waiter){ .req = req, .range = *range };
 	worth = vacuum_is_worth_trimming(&stat, v->fs->options->trim_percent,
 					 range->minlen);
+	note_trim(v, worth ? NULL : why_not(&stat, range->minlen));
 	fuse_req_interrupt_func(req, forget_waiter, v);
 	if (!join(v, w, worth, &nothing.error))
 		answer(w, &nothing);
@@ -499,4 +535,34 @@ size_t vacuum_tell(struct vacuum *v, char *text, size_t size)
 	}
 	pthread_mutex_unlock(&v->lock);
 	return (size_t)n;
+}
+
+void vacuum_get(struct vacuum *v, struct vacuum_report *r)
+{
+	static const char *const states[] = {
+		[IDLE] = "idle",
+		[RUNNING] = "running",
+		[DONE] = "done",
+		[FAILED] = "failed",
+	};
+
+	pthread_mutex_lock(&v->lock);
+	*r = (struct vacuum_report){
+		.state = states[v->state],
+		.trim = v->trim,
+		.trim_time = { v->trim_time.tv_sec,
+			       (uint64_t)v->trim_time.tv_nsec },
+	};
+	if (v->state == RUNNING) {
+		r->done = v->done;
+		r->total = v->total;
+	} else if (v->state == DONE) {
+		r->before = v->last.before;
+		r->after = v->last.after;
+	} else if (v->state == FAILED) {
+		r->error = v->last.error;
+		r->needed = v->last.needed;
+		r->room = v->last.room;
+	}
+	pthread_mutex_unlock(&v->lock);
 }

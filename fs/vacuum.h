@@ -57,4 +57,20 @@ int vacuum_order(struct vacuum *vacuum, const char *order, size_t size);
  */
 size_t vacuum_tell(struct vacuum *vacuum, char *text, size_t size);
 
+/* The same and more, for status.c */
+struct vacuum_report {
+	const char *state; /* idle, running, done, failed */
+	uint64_t done, total; /* bytes, while it runs */
+	uint64_t before, after; /* bytes of the file, if it is done */
+	int error; /* if it has failed; negative */
+	uint64_t needed,
+		room; /* bytes, if it has failed: for it, on the disk */
+	/* Of the last FITRIM, if it came to no vacuum: a word that says why, and
+	 * when that was. NULL: there was none. */
+	const char *trim;
+	struct banyan_time trim_time;
+};
+
+void vacuum_get(struct vacuum *vacuum, struct vacuum_report *report);
+
 #endif

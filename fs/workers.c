@@ -29,6 +29,7 @@ struct worker {
 	struct workers *all;
 	atomic_bool reading; /* or about to, or just has */
 	atomic_bool done;
+	_Atomic uint64_t served; /* requests; written by this worker only */
 };
 
 struct workers {
@@ -36,7 +37,7 @@ struct workers {
 	void (*ended)(void *arg);
 	void *arg;
 	atomic_uint running;
-	unsigned started;
+	unsigned started, threads;
 	struct worker worker[];
 };
 
@@ -49,6 +50,7 @@ static void serve(struct worker *w)
 {
 	struct fuse_session *session = w->all->session;
 	struct fuse_buf buf = { 0 };
+	uint64_t served = 0;
 
 	while (!fuse_session_exited(session)) {
 		int n;
@@ -56,9 +58,11 @@ static void serve(struct worker *w)
 		atomic_store(&w->reading, true);
 		n = fuse_session_receive_buf(session, &buf);
 		atomic_store(&w->reading, false);
-		if (n > 0)
+		if (n > 0) {
+			atomic_store_explicit(&w->served, ++served,
+					      memory_order_relaxed);
 			fuse_session_process_buf(session, &buf);
-		else if (n == -ENOMEM)
+		} else if (n == -ENOMEM)
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 },
 				  NULL);
 		else if (n != -EINTR && n != -EAGAIN)
@@ -97,6 +101,8 @@ int workers_start(struct fuse_session *session, unsigned threads,
 	w->session = session;
 	w->ended = ended;
 	w->arg = arg;
+	w->threads = threads;
+	*out = w;
 	atomic_store(&w->running, threads);
 	while (w->started < threads && !rc) {
 		struct worker *one = &w->worker[w->started];
@@ -107,6 +113,7 @@ int workers_start(struct fuse_session *session, unsigned threads,
 			w->started++;
 	}
 	if (!w->started) {
+		*out = NULL;
 		free(w);
 		return -rc;
 	}
@@ -115,8 +122,17 @@ int workers_start(struct fuse_session *session, unsigned threads,
 	    atomic_fetch_sub(&w->running, threads - w->started) ==
 		    threads - w->started)
 		ended(arg);
-	*out = w;
 	return 0;
+}
+
+uint64_t workers_served(const struct workers *w)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < w->threads; i++)
+		n += atomic_load_explicit(&w->worker[i].served,
+					  memory_order_relaxed);
+	return n;
 }
 
 void workers_stop(struct workers *w)

@@ -7,9 +7,13 @@
 
 struct workers;
 
-/* As transport_start(). At least one thread, or an error. */
+/* As transport_start(). At least one thread, or an error. *w is set before the
+ * first of them starts. */
 int workers_start(struct fuse_session *session, unsigned threads,
 		  void (*ended)(void *arg), void *arg, struct workers **w);
+
+/* How many requests came in */
+uint64_t workers_served(const struct workers *w);
 
 /* End all, each after the request that it is at, and free. NULL is fine. */
 void workers_stop(struct workers *w);

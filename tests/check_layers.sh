@@ -6,8 +6,9 @@
 # A file in store/FOLDER/ includes headers of its own folder and of folders that
 # are below it in the list here, each with the folder: "log/format.h". Inside a
 # folder includes do not form a circle. banyan.h is the public header: any file
-# may include it, and it includes none of ours. fs/, tools/ and examples/
-# include banyan.h, headers of their own and those of the system.
+# may include it, and it includes none of ours. common/, fs/, tools/ and examples/
+# include banyan.h, headers of their own and those of the system; all but the
+# examples include those of common/, too: "common/iso_time.h".
 
 set -u
 export LC_ALL=C
@@ -102,6 +103,10 @@ check_outside()
 	while read -r line name; do
 		case $name in
 		banyan.h) ;;
+		common/*)
+			[[ $dir != examples && -e $name ]] || say \
+				"$file:$line" "$name is none of $dir/'s headers"
+			;;
 		*/*)
 			say "$file:$line" "$name is none of $dir/'s headers"
 			;;
@@ -129,7 +134,7 @@ for file in store/*.[ch] store/*/*.[ch]; do
 	files=$((files + 1))
 done
 check_circles
-for file in fs/*.[ch] tools/*.[ch] examples/*.[ch]; do
+for file in common/*.[ch] fs/*.[ch] tools/*.[ch] examples/*.[ch]; do
 	check_outside "$file"
 	files=$((files + 1))
 done
@@ -140,7 +145,7 @@ while IFS= read -r found; do
 	name=${name%%>*}
 	[[ -e store/$name ]] && say "${found%%:#*}" "write \"$name\", not <$name>"
 done < <(grep -nE '^[ \t]*#[ \t]*include[ \t]*<' /dev/null \
-	store/*.[ch] store/*/*.[ch] fs/*.[ch] tools/*.[ch])
+	store/*.[ch] store/*/*.[ch] common/*.[ch] fs/*.[ch] tools/*.[ch])
 
 for file in tests/*.[ch]; do
 	say "$file" "is in no folder: it is not built"

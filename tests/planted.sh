@@ -144,7 +144,7 @@ passes()
 
 # -----------------------------------------------------------------------------
 
-cp -r "$top/Makefile" "$top/store" "$top/fs" "$top/tests" "$top/tools" \
+cp -r "$top/Makefile" "$top/common" "$top/store" "$top/fs" "$top/tests" "$top/tools" \
 	"$tree" || exit 1
 passes test_powercut test_crash_chain test_damage
 

@@ -33,7 +33,7 @@ tail_lines=40
 # The suites that take longest: they begin first, so that none of them runs by
 # itself at the end
 longest='tools/test_reader crash/test_powercut tools/import_test
-	crash/test_damage mount/calls tools/tools_test mount/start
+	crash/test_damage mount/past mount/calls tools/tools_test mount/start
 	unit/engine/test_replay crash/test_faults crash/test_no_memory
 	unit/repair/test_salvage_memory unit/repair/test_salvage'
 # Suites that fail if another one takes CPU time from them: they run at the end,

@@ -167,20 +167,25 @@ def absent_names_are_remembered_until_they_exist(d, root):
 
 def the_reserved_name_is_refused_in_the_root_only(d, root):
     name = root + "/.banyan"
-    fails(errno.ENOENT, os.stat, name)
+    assert stat.S_IMODE(os.stat(name).st_mode) == 0o700
     fails(errno.ENOENT, os.stat, name + "/nothing")
     write(d + "/f", b"x")
     os.mkdir(d + "/s")
-    for call in (lambda: os.mkdir(name), lambda: open(name, "w"), lambda: os.mkfifo(name),
-                 lambda: os.open(name, os.O_CREAT | os.O_EXCL), lambda: os.symlink("t", name),
-                 lambda: os.mknod(name, 0o600 | stat.S_IFREG),
-                 lambda: os.link(d + "/f", name),
-                 lambda: os.rename(d + "/f", name), lambda: os.rename(d + "/s", name),
+    for call in (lambda: os.mkdir(name), lambda: os.mkfifo(name), lambda: os.symlink("t", name),
+                 lambda: os.open(name, os.O_CREAT | os.O_EXCL),
+                 lambda: os.mknod(name, 0o600 | stat.S_IFREG), lambda: os.link(d + "/f", name),
                  lambda: renameat2(d + "/s", name, RENAME_NOREPLACE)):
+        fails(errno.EEXIST, call)
+    for call in (lambda: open(name, "w"), lambda: os.rename(d + "/f", name),
+                 lambda: os.unlink(name)):
+        fails(errno.EISDIR, call)
+    for call in (lambda: os.rename(d + "/s", name), lambda: os.rmdir(name),
+                 lambda: renameat2(d + "/s", name, RENAME_EXCHANGE),
+                 lambda: os.rename(name, d + "/n"), lambda: os.chmod(name, 0o755),
+                 lambda: os.chown(name, 1, 1), lambda: os.utime(name),
+                 lambda: os.setxattr(name, "user.x", b"x"),
+                 lambda: write(name + "/status", b"x"), lambda: write(name + "/n", b"x")):
         fails(errno.EPERM, call)
-    fails(errno.ENOENT, renameat2, d + "/s", name, RENAME_EXCHANGE)
-    fails(errno.ENOENT, os.rmdir, name)
-    fails(errno.ENOENT, os.stat, name)
     assert ".banyan" not in os.listdir(root)
     os.mkdir(d + "/.banyan")
     os.rename(d + "/.banyan", d + "/s/.banyan")
