@@ -365,8 +365,8 @@ static bool is_before(const struct banyan_time *t, clockid_t clock)
 }
 
 /*
- * A time in the past. No operation to come may have it: the library takes times
- * from a clock that is some milliseconds late, so that clock is waited for.
+ * A time in the past. No operation to come may have it: one that has may be on its
+ * way into the log, so some milliseconds must have gone by.
  */
 static bool is_past(const struct banyan_time *t)
 {

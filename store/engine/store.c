@@ -28,12 +28,17 @@ void store_reported(struct store *store, char line[REPORT_MAX])
 	pthread_mutex_unlock(&store->report_lock);
 }
 
-timestamp store_now(void)
+static timestamp clock_now(clockid_t clock)
 {
 	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	clock_gettime(clock, &ts);
 	return timestamp_of((struct banyan_time){
 		.sec = ts.tv_sec, .nsec = (uint64_t)ts.tv_nsec });
+}
+
+timestamp store_now(void)
+{
+	return clock_now(CLOCK_REALTIME_COARSE);
 }
 
 /* What lies no further back than this is not a clock that was set */
@@ -41,7 +46,7 @@ timestamp store_now(void)
 
 timestamp store_stamp(struct store *store)
 {
-	timestamp now = store_now();
+	timestamp now = clock_now(CLOCK_REALTIME);
 	timestamp last = store->stamped;
 	if (now <= last && last - now < STAMP_STEP && last < TIMESTAMP_MAX)
 		now = last + 1;

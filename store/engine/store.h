@@ -146,9 +146,9 @@ store_report(struct store *store, const char *format, ...);
 void store_reported(struct store *store, char line[REPORT_MAX]);
 
 /*
- * The time that operations and freezes are stamped with: the coarse clock, with
- * which the kernel's file systems stamp, so that a file that is made on one of
- * them after one that is made here is not the older one.
+ * The time that Data are stamped with: the coarse clock, with which the kernel's
+ * file systems stamp, so that a file that is made on one of them after one that is
+ * made here is not the older one.
  */
 timestamp store_now(void);
 /*

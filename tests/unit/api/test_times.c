@@ -28,7 +28,8 @@ static struct banyan_time clock_says;
 /* In place of libc's */
 int clock_gettime(clockid_t clock, struct timespec *ts)
 {
-	if (clock != CLOCK_REALTIME_COARSE || !frozen)
+	if ((clock != CLOCK_REALTIME_COARSE && clock != CLOCK_REALTIME) ||
+	    !frozen)
 		return (int)syscall(SYS_clock_gettime, clock, ts);
 	ts->tv_sec = (time_t)clock_says.sec;
 	ts->tv_nsec = clock_says.nsec;

@@ -13,7 +13,7 @@ static int64_t ahead;
 int clock_gettime(clockid_t clock, struct timespec *ts)
 {
 	int rc = (int)syscall(SYS_clock_gettime, clock, ts);
-	if (clock == CLOCK_REALTIME_COARSE)
+	if (clock == CLOCK_REALTIME_COARSE || clock == CLOCK_REALTIME)
 		ts->tv_sec += ahead;
 	return rc;
 }
@@ -95,7 +95,7 @@ static void after_many_freezes(void **in)
 		unsigned newest[KEYS], was = 0;
 		char text[TEXT_MAX] = "";
 		for (unsigned round = 1; round <= 60; round++) {
-			char more[TEXT_MAX];
+			char more[TEXT_MAX + 20];
 			past_model(round, newest);
 			if (newest[i] != was) {
 				snprintf(more, sizeof(more), "%c%u %s",
@@ -103,6 +103,7 @@ static void after_many_freezes(void **in)
 					 !newest[i] ? 'd' :
 						      'c',
 					 i % 2 ? 600 : 60, text);
+				assert_true(strlen(more) < sizeof(text));
 				strcpy(text, more);
 			}
 			was = newest[i];

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -197,6 +198,29 @@ static void each_freeze_can_be_gone_back_to(void **state)
 	close_history(h);
 }
 
+/* What the clock says goes before what is done next, however soon */
+static void a_time_that_was_read_before_does_not_show_it(void **state)
+{
+	banyan *db = NULL, *view = NULL;
+	struct timespec now;
+	char key[16], value[4];
+	(void)state;
+	OK(banyan_open(":memory:", NULL, &db));
+	for (unsigned i = 0; i < 200; i++) {
+		size_t len = (size_t)sprintf(key, "key%u", i);
+		clock_gettime(CLOCK_REALTIME, &now);
+		OK(banyan_put(db, key, "x", 1, 0));
+		const struct banyan_time before = { now.tv_sec,
+						    (uint64_t)now.tv_nsec };
+		OK(banyan_view_at_time(db, before, &view));
+		assert_int_equal(banyan_fetch(banyan_root(view), key, len,
+					      value, sizeof(value)),
+				 -ENOENT);
+		OK(banyan_close(view));
+	}
+	OK(banyan_close(db));
+}
+
 static void before_the_first_freeze_there_is_nothing(void **state)
 {
 	uint64_t r = test_seed();
@@ -254,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_operation_can_be_gone_back_to),
 		cmocka_unit_test(each_freeze_can_be_gone_back_to),
+		cmocka_unit_test(a_time_that_was_read_before_does_not_show_it),
 		cmocka_unit_test(before_the_first_freeze_there_is_nothing),
 		cmocka_unit_test(a_vacuum_ends_the_past),
 	};
