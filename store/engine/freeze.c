@@ -247,13 +247,15 @@ int freeze_all(struct store *store, bool automatic)
 
 /* With freeze_lock, nothing being frozen. Writers may have been faster, and have
  * begun an automatic one meanwhile: it has all that this one was to have. */
-static int swap_always(struct store *store, const struct freeze *like)
+static int swap_always(struct store *store, bool punched,
+		       const struct freeze *like)
 {
 	int rc = 0;
 	store_lock(store);
 	if (!store->view->frozen)
-		rc = begin_freeze(store, false);
-	store->next.automatic = false;
+		rc = begin_freeze(store, punched);
+	store->next.automatic = punched;
+	store->next.punched = punched;
 	if (!rc && like) {
 		store->next.number = like->number;
 		store->next.time = like->time;
@@ -262,15 +264,20 @@ static int swap_always(struct store *store, const struct freeze *like)
 	return rc;
 }
 
+static int merge_new(struct store *store, bool punched,
+		     const struct freeze *like)
+{
+	int rc = merge(store);
+	if (!rc)
+		rc = swap_always(store, punched, like);
+	return rc ? rc : merge(store);
+}
+
 int freeze_new(struct store *store, const struct freeze *like, struct freeze *f,
 	       uint64_t *offset)
 {
 	pthread_mutex_lock(&store->freeze_lock);
-	int rc = merge(store);
-	if (!rc)
-		rc = swap_always(store, like);
-	if (!rc)
-		rc = merge(store);
+	int rc = merge_new(store, false, like);
 	if (!rc) {
 		struct view *v = store_view(store);
 		*f = store->last;
@@ -281,38 +288,24 @@ int freeze_new(struct store *store, const struct freeze *like, struct freeze *f,
 	return rc;
 }
 
-int freeze_waiting(struct store *store)
+int freeze_end_past(struct store *store, struct freeze *f)
 {
 	pthread_mutex_lock(&store->freeze_lock);
-	int rc = merge(store);
+	int rc = merge_new(store, true, NULL);
+	if (!rc)
+		*f = store->last;
+	/* If it is tried again, that is no reason to drop the past */
+	store_lock(store);
+	store->next.punched = false;
+	store_unlock(store);
 	pthread_mutex_unlock(&store->freeze_lock);
 	return rc;
 }
 
-int freeze_end_past(struct store *store)
+int freeze_waiting(struct store *store)
 {
-	bool begun = false;
-	int rc;
 	pthread_mutex_lock(&store->freeze_lock);
-	do {
-		rc = merge(store);
-		store_lock(store);
-		/* A writer may have been faster */
-		if (!rc && !store->view->frozen) {
-			rc = begin_freeze(store, true);
-			begun = !rc;
-			store->next.punched = begun;
-		}
-		store_unlock(store);
-	} while (!rc && !begun);
-	if (!rc)
-		rc = merge(store);
-	/* If it is tried again, that is no reason to drop the past */
-	if (rc && begun) {
-		store_lock(store);
-		store->next.punched = false;
-		store_unlock(store);
-	}
+	int rc = merge(store);
 	pthread_mutex_unlock(&store->freeze_lock);
 	return rc;
 }

@@ -19,9 +19,8 @@ int freeze_waiting(struct store *store);
 /* With freeze_lock, when no table waits: write the last freeze once more, with
  * a number of its own. A sync makes it durable. */
 int freeze_renumber(struct store *store);
-/* Freeze what there is, as the freeze with which the past begins: a punch may
- * follow */
-int freeze_end_past(struct store *store);
+/* The same, *f being the freeze with which the past begins: a punch may follow */
+int freeze_end_past(struct store *store, struct freeze *f);
 /* While opening: freeze what was replayed, which is all before this position */
 int freeze_replayed(struct store *store, const struct log_position *at);
 /* After a commit, in the writer's turn: is it time? */

@@ -255,13 +255,10 @@ static int end_past(struct punch *p, struct freeze *last)
 	/* Between the freeze of a snapshot and the row that names it there can be
 	 * no end of the past */
 	pthread_mutex_lock(&store->snapshot_lock);
-	int rc = freeze_end_past(store);
+	int rc = freeze_end_past(store, last);
 	pthread_mutex_unlock(&store->snapshot_lock);
 	if (rc)
 		return rc;
-	pthread_mutex_lock(&store->freeze_lock);
-	*last = store->last;
-	pthread_mutex_unlock(&store->freeze_lock);
 	p->end = last->replay.offset - last->replay.offset % FILE_BLOCK;
 	p->total = last->live_bytes + last->index_bytes + p->end;
 	rc = begin_segment(p);
