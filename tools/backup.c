@@ -11,15 +11,6 @@
 #include "progress.h"
 #include "quote.h"
 
-static int show(void *arg, uint64_t done, uint64_t total)
-{
-	struct progress *progress = arg;
-
-	progress->total = total;
-	progress_show(progress, done, 0);
-	return interrupted() ? -ECANCELED : 0;
-}
-
 static int fail(const struct store *store, const char *out, int error)
 {
 	if (error == -EEXIST)
@@ -41,7 +32,7 @@ int backup(const struct store *store, const struct backup *how, const char *out)
 	const struct banyan_vacuum_options options = {
 		.rate = how->rate,
 		.keep = how->keep,
-		.progress = show,
+		.progress = progress_told,
 		.arg = &progress,
 	};
 	struct banyan_vacuum_result result = { 0 };

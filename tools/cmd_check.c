@@ -50,9 +50,8 @@ static int show_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct checking *checking = arg;
 
-	checking->progress.total = total;
-	progress_show(&checking->progress, done, 0);
-	return interrupted() || output_failed();
+	return progress_told(&checking->progress, done, total) ||
+	       output_failed();
 }
 
 static void begin(struct checking *checking, const struct target *target,

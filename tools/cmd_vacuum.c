@@ -150,15 +150,6 @@ static int tell(const struct store *store, const struct choices *choices,
 
 /* ---- with the library ------------------------------------------------- */
 
-static int show_progress(void *arg, uint64_t done, uint64_t total)
-{
-	struct progress *progress = arg;
-
-	progress->total = total;
-	progress_show(progress, done, 0);
-	return interrupted() ? -ECANCELED : 0;
-}
-
 /* Is there a mount on the very file? Then no other can take its place. */
 static bool is_mount_point(const char *file)
 {
@@ -202,7 +193,7 @@ static void vacuum_here(const struct store *store,
 	const struct banyan_vacuum_options options = {
 		.rate = choices->rate,
 		.keep = choices->keep,
-		.progress = show_progress,
+		.progress = progress_told,
 		.arg = progress,
 	};
 	struct banyan_vacuum_result result = { 0 };

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "progress.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "interrupt.h"
 
 #define SECOND INT64_C(1000000000)
 #define WIDTH 24 /* of the bar, in characters */
@@ -67,6 +70,15 @@ void progress_show(struct progress *progress, uint64_t done, uint64_t rows)
 		fprintf(stderr, "\r%s  %" PRIu64 " rows  %.0f rows/s\033[K",
 			progress->what, rows, (double)rows / seconds);
 	fflush(stderr);
+}
+
+int progress_told(void *arg, uint64_t done, uint64_t total)
+{
+	struct progress *progress = arg;
+
+	progress->total = total;
+	progress_show(progress, done, 0);
+	return interrupted() ? -ECANCELED : 0;
 }
 
 void progress_clear(struct progress *progress)

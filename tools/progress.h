@@ -28,6 +28,10 @@ void progress_begin(struct progress *progress, const char *what,
  */
 void progress_show(struct progress *progress, uint64_t done, uint64_t rows);
 
+/* What the library may tell how far it is, with the progress as its argument:
+ * -ECANCELED when the process was interrupted */
+int progress_told(void *progress, uint64_t done, uint64_t total);
+
 /* Clear the line: before any other output. It may be shown again. */
 void progress_clear(struct progress *progress);
 

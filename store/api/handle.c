@@ -70,6 +70,16 @@ void handle_free(banyan *db)
 	free(db);
 }
 
+void handle_state(const banyan *db, struct view_state *shown)
+{
+	if (db->kind != HANDLE_VIEW) {
+		store_state(db->store, shown);
+		return;
+	}
+	*shown = db->shown;
+	view_ref(shown->view);
+}
+
 /* ---- reading ---------------------------------------------------------- */
 
 static int read_batch(banyan *db, struct read_txn *rtxn)

@@ -53,6 +53,9 @@ struct banyan {
 	struct txn *txn; /* has the writer's turn; NULL: the store was closed */
 };
 
+/* What it shows, with a reference to the view; of a batch: what is committed */
+void handle_state(const banyan *db, struct view_state *shown);
+
 /* 0, -EINVAL for NULL, -ECHILD in a child of the process that opened it */
 int handle_check(const banyan *db);
 int data_check(const banyan_data *data);

@@ -147,12 +147,7 @@ int banyan_view(banyan *db, banyan **out)
 	int rc = handle_check(db);
 	if (rc || !out || db->kind == HANDLE_BATCH)
 		return rc ? rc : -EINVAL;
-	if (db->kind == HANDLE_VIEW) {
-		shown = db->shown;
-		view_ref(shown.view);
-	} else {
-		store_state(db->store, &shown);
-	}
+	handle_state(db, &shown);
 	return open_view(db, &shown, out);
 }
 

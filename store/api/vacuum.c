@@ -72,17 +72,6 @@ int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
 	return shrink(db, true, options, result);
 }
 
-/* What the handle shows, with a reference to its view */
-static void shown_state(const banyan *db, struct view_state *state)
-{
-	if (db->kind == HANDLE_VIEW) {
-		*state = db->shown;
-		view_ref(state->view);
-	} else {
-		store_state(db->store, state);
-	}
-}
-
 /* As cp(1) has it: the permissions of the file less the mask */
 static mode_t mode_of_copy(const struct view_state *state)
 {
@@ -112,7 +101,7 @@ int banyan_backup(banyan *db, const char *path,
 		rc = -EEXIST;
 	if (rc)
 		return rc;
-	shown_state(db, &state);
+	handle_state(db, &state);
 	rc = store_backup(db->store, &state, path, mode_of_copy(&state), &order,
 			  &r);
 	return rc ? rc : give_result(&r, result);
