@@ -40,6 +40,7 @@ struct statvfs;
 struct transport;
 struct undelete;
 struct vacuum;
+struct views;
 
 struct fs {
 	const struct options *options;
@@ -53,7 +54,8 @@ struct fs {
 	struct undelete *undelete; /* likewise */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
 	struct fuse_lowlevel_ops live; /* handlers of what is in the database */
-	struct past *past; /* what is open of the past */
+	struct views *views; /* of the past */
+	struct past *past; /* their trees */
 	struct hidden *hidden; /* .banyan */
 };
 

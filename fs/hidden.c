@@ -426,7 +426,7 @@ static int resolve_snapshot(struct fs *fs, const char *name, struct moment *m)
 	if (rc)
 		return rc;
 	*m = (struct moment){ .snapshot = true };
-	rc = banyan_freezes(view, past_take_number, &m->freeze);
+	rc = banyan_freezes(view, view_take_number, &m->freeze);
 	banyan_close(view);
 	return rc < 0 ? rc : m->freeze ? 0 : -ENOENT;
 }

@@ -37,6 +37,7 @@
 #include "transport.h"
 #include "undelete.h"
 #include "vacuum.h"
+#include "views.h"
 
 #define ENDED SIGUSR1
 
@@ -100,6 +101,8 @@ static int start(struct fs *fs, const char *file, const char *dir,
 	fs->nodes = nodes_new();
 	rc = fs->nodes ? commit_start(fs->db, o->commit_seconds, &fs->commit) :
 			 -ENOMEM;
+	if (!rc)
+		rc = views_new(fs, &fs->views);
 	if (!rc)
 		rc = past_new(fs, &fs->past);
 	if (!rc)
@@ -180,6 +183,7 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 	fs_free_listings();
 	hidden_free(fs->hidden);
 	past_free(fs->past);
+	views_free(fs->views);
 	nodes_free(fs->nodes);
 	if (fs->db)
 		rc = banyan_close(fs->db);

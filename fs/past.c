@@ -1,13 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Locks, in the order in which they are taken:
- *
- *   opening   views are opened and put to sleep by one thread at a time
- *   use       of a view: shared by requests, exclusive to open and close it
- *   lock      the trees, their nodes, and references
- *
- * Whoever holds `use` shared may take `lock`, but not `opening`, nor `use` again.
- */
 #include "past.h"
 
 #include <errno.h>
@@ -16,34 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * How many views may be open. One at a freeze is a pointer into the file, and
- * takes 2 KiB and a cache of its Data. One at a time has the operations from the
- * freeze before it in memory, beside the cache limit: 4 of them at the most, of
- * up to the limit each.
- */
-#define FREEZES_MAX 32u
-#define TIMES_MAX 4u
-
 #define TREE_BUCKETS 256u
 #define NODE_BUCKETS_MIN 16u /* a power of two */
 
-struct view {
-	struct view *next;
-	struct tree *trees;
-	struct moment moment;
-	/* The snapshot that the freeze was when the view was first asked for, or
-	 * NULL: found at once, where a number is looked for freeze by freeze */
-	char *snapshot;
-	unsigned refs; /* of trees, and of who is at it */
-	pthread_rwlock_t use;
-	banyan *db; /* changed with `opening` and `use`; NULL: it sleeps */
-	_Atomic uint64_t used; /* the value of past->uses */
-};
-
 struct tree {
+	struct view_user user; /* of the view */
 	struct tree *next; /* in its bucket */
-	struct tree *sibling; /* of the same view */
 	struct past *past;
 	struct view *view;
 	const struct hidden_node *dir; /* NULL: no name leads here any more */
@@ -67,14 +36,10 @@ struct past_node {
 struct past {
 	struct fs *fs;
 	struct fuse_lowlevel_ops ops;
-	pthread_mutex_t opening;
 	pthread_mutex_t lock;
-	struct view *views;
 	struct tree *tree[TREE_BUCKETS]; /* those that a name leads to */
 	uint64_t names; /* changes of what names lead to */
 	uint64_t generation; /* of the last new node */
-	_Atomic uint64_t uses;
-	_Atomic size_t awake; /* views */
 };
 
 /* ---- numbers ------------------------------------------------------------ */
@@ -94,221 +59,6 @@ uint64_t past_root_ino(const struct moment *moment)
 uint64_t past_parent_ino(const struct past_node *node)
 {
 	return node->parent_ino;
-}
-
-/* ---- views: references --------------------------------------------------- */
-
-static bool is_same(const struct moment *a, const struct moment *b)
-{
-	return a->freeze == b->freeze && a->time.sec == b->time.sec &&
-	       a->time.nsec == b->time.nsec;
-}
-
-/* Readers that follow each other closely do not keep the others waiting */
-static void use_init(pthread_rwlock_t *use)
-{
-	pthread_rwlockattr_t attr;
-
-	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(
-		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(use, &attr);
-	pthread_rwlockattr_destroy(&attr);
-}
-
-/* With the lock held: the view of a moment, new if need be. NULL: no memory. */
-static struct view *view_get(struct past *p, const struct moment *moment,
-			     const char *name)
-{
-	struct view *v = p->views;
-
-	while (v && !is_same(&v->moment, moment))
-		v = v->next;
-	if (!v) {
-		v = calloc(1, sizeof(*v));
-		if (!v)
-			return NULL;
-		v->moment = *moment;
-		if (moment->snapshot)
-			v->snapshot = strdup(name);
-		use_init(&v->use);
-		v->next = p->views;
-		p->views = v;
-	}
-	v->refs++;
-	return v;
-}
-
-/* With the lock held. The view is returned if it is to be freed. */
-static struct view *view_put(struct past *p, struct view *v)
-{
-	struct view **at = &p->views;
-
-	if (--v->refs)
-		return NULL;
-	while (*at != v)
-		at = &(*at)->next;
-	*at = v->next;
-	return v;
-}
-
-/* Nobody refers to it. NULL is fine. */
-static void view_free(struct past *p, struct view *v)
-{
-	if (!v)
-		return;
-	if (v->db)
-		atomic_fetch_sub(&p->awake, 1);
-	banyan_close(v->db);
-	pthread_rwlock_destroy(&v->use);
-	free(v->snapshot);
-	free(v);
-}
-
-/* ---- views: sleeping and waking ------------------------------------------ */
-
-/* With the lock held */
-static void release_nodes(struct tree *t)
-{
-	for (size_t i = 0; i < t->buckets; i++)
-		for (struct past_node *n = t->bucket[i]; n; n = n->next) {
-			banyan_data *data = atomic_exchange(&n->data, NULL);
-
-			if (data)
-				banyan_release(data, 1);
-		}
-}
-
-/* With `opening` held */
-static void put_to_sleep(struct past *p, struct view *v)
-{
-	banyan *db;
-
-	pthread_rwlock_wrlock(&v->use);
-	pthread_mutex_lock(&p->lock);
-	for (struct tree *t = v->trees; t; t = t->sibling)
-		release_nodes(t);
-	pthread_mutex_unlock(&p->lock);
-	db = v->db;
-	v->db = NULL;
-	pthread_rwlock_unlock(&v->use);
-	atomic_fetch_sub(&p->awake, 1);
-	banyan_close(db);
-}
-
-/*
- * With `opening` held, a reference to the view that is awake, of this kind if
- * kind is not NULL, and was used least recently. NULL: fewer than `most` are.
- */
-static struct view *least_used(struct past *p, const struct moment *kind,
-			       size_t most)
-{
-	struct view *found = NULL;
-	size_t awake = 0;
-
-	pthread_mutex_lock(&p->lock);
-	for (struct view *v = p->views; v; v = v->next) {
-		if (!v->db || (kind && !kind->freeze != !v->moment.freeze))
-			continue;
-		awake++;
-		if (!found || atomic_load(&v->used) < atomic_load(&found->used))
-			found = v;
-	}
-	if (awake < most)
-		found = NULL;
-	if (found)
-		found->refs++;
-	pthread_mutex_unlock(&p->lock);
-	return found;
-}
-
-/* With `opening` held: let views sleep until fewer than `most` are awake */
-static void let_sleep(struct past *p, const struct moment *kind, size_t most)
-{
-	struct view *v;
-
-	while ((v = least_used(p, kind, most))) {
-		put_to_sleep(p, v);
-		pthread_mutex_lock(&p->lock);
-		v = view_put(p, v);
-		pthread_mutex_unlock(&p->lock);
-		view_free(p, v);
-	}
-}
-
-int past_take_number(void *number, const struct banyan_freeze_info *freeze)
-{
-	*(uint64_t *)number = freeze->number;
-	return 1;
-}
-
-/* -ENOENT: the name has another freeze by now, or none */
-static int open_snapshot(struct fs *fs, const struct view *v, banyan **db)
-{
-	uint64_t number = 0;
-	int rc = banyan_view_snapshot(fs->db, v->snapshot, strlen(v->snapshot),
-				      db);
-
-	if (rc)
-		return rc;
-	rc = banyan_freezes(*db, past_take_number, &number);
-	if (rc >= 0 && number == v->moment.freeze)
-		return 0;
-	banyan_close(*db);
-	return -ENOENT;
-}
-
-static int open_view(struct fs *fs, const struct view *v, banyan **db)
-{
-	if (v->snapshot && !open_snapshot(fs, v, db))
-		return 0;
-	return v->moment.freeze ?
-		       banyan_view_at_freeze(fs->db, v->moment.freeze, db) :
-		       banyan_view_at_time(fs->db, v->moment.time, db);
-}
-
-static int wake(struct past *p, struct view *v)
-{
-	banyan *db;
-	int rc = 0;
-
-	pthread_mutex_lock(&p->opening);
-	if (!v->db) {
-		let_sleep(p, &v->moment,
-			  v->moment.freeze ? FREEZES_MAX : TIMES_MAX);
-		rc = open_view(p->fs, v, &db);
-		if (!rc) {
-			pthread_rwlock_wrlock(&v->use);
-			v->db = db;
-			atomic_fetch_add(&p->awake, 1);
-			atomic_store(&v->used, atomic_fetch_add(&p->uses, 1));
-			pthread_rwlock_unlock(&v->use);
-		}
-	}
-	pthread_mutex_unlock(&p->opening);
-	return rc == -ENOENT ? -ESTALE : rc;
-}
-
-void past_pause(struct past *p)
-{
-	pthread_mutex_lock(&p->opening);
-	let_sleep(p, NULL, 1);
-}
-
-void past_resume(struct past *p)
-{
-	pthread_mutex_unlock(&p->opening);
-}
-
-void past_sleep(struct past *p)
-{
-	past_pause(p);
-	past_resume(p);
-}
-
-size_t past_views(struct past *p)
-{
-	return atomic_load(&p->awake);
 }
 
 /* ---- nodes: the table of a tree. All with the lock held. ----------------- */
@@ -352,6 +102,17 @@ static int node_grow(struct tree *t)
 }
 
 static void forget(struct hidden_node *node, uint64_t times);
+
+static void release_nodes(struct tree *t)
+{
+	for (size_t i = 0; i < t->buckets; i++)
+		for (struct past_node *n = t->bucket[i]; n; n = n->next) {
+			banyan_data *data = atomic_exchange(&n->data, NULL);
+
+			if (data)
+				banyan_release(data, 1);
+		}
+}
 
 /* A new node; parent NULL: the root */
 static struct past_node *node_new(struct tree *t,
@@ -400,8 +161,9 @@ static void node_free(struct past_node *n)
 	free(n);
 }
 
-/* ---- trees. All with the lock held. -------------------------------------- */
+/* ---- trees -------------------------------------------------------------- */
 
+/* With the lock held */
 static struct tree **tree_place(struct past *p, const struct hidden_node *dir,
 				const char *name)
 {
@@ -416,6 +178,7 @@ static struct tree **tree_place(struct past *p, const struct hidden_node *dir,
 	return at;
 }
 
+/* With the lock held */
 static void tree_detach(struct past *p, struct tree *t)
 {
 	struct tree **at = t->dir ? tree_place(p, t->dir, t->name) : NULL;
@@ -427,10 +190,25 @@ static void tree_detach(struct past *p, struct tree *t)
 	t->dir = NULL;
 }
 
-/* With the nodes that are left. Nothing refers to it. */
+/* The view goes to sleep */
+static void tree_release(struct view_user *user)
+{
+	struct tree *t = (struct tree *)user;
+
+	pthread_mutex_lock(&t->past->lock);
+	release_nodes(t);
+	pthread_mutex_unlock(&t->past->lock);
+}
+
+/* With the nodes that are left. No name leads to it, nobody has a hold on its
+ * nodes. Without the lock; NULL is fine. */
 static void tree_free(struct tree *t)
 {
+	if (!t)
+		return;
 	release_nodes(t);
+	if (t->view)
+		view_leave(t->view, &t->user);
 	for (size_t i = 0; i < t->buckets; i++)
 		for (struct past_node *n = t->bucket[i], *next; n; n = next) {
 			next = n->next;
@@ -441,60 +219,40 @@ static void tree_free(struct tree *t)
 	free(t);
 }
 
-/* A tree without nodes is freed. Returns its view if that is to be freed. */
-static struct view *tree_put(struct past *p, struct tree *t)
-{
-	struct tree **at = &t->view->trees;
-	struct view *v = t->view;
-
-	if (t->nodes)
-		return NULL;
-	tree_detach(p, t);
-	while (*at != t)
-		at = &(*at)->sibling;
-	*at = t->sibling;
-	tree_free(t);
-	return view_put(p, v);
-}
-
-/* A new tree, without a node. NULL: no memory. */
-static struct tree *tree_new(struct past *p, const struct hidden_node *dir,
-			     const char *name, const struct moment *moment)
+/* A tree without a node, to which no name leads yet. NULL: no memory. */
+static struct tree *tree_new(struct past *p, const char *name,
+			     const struct moment *moment)
 {
 	struct tree *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
+	t->user.release = tree_release;
 	t->past = p;
 	t->name = strdup(name);
 	if (t->name)
-		t->view = view_get(p, moment, name);
-	if (!t->view) {
-		free(t->name);
-		free(t);
-		return NULL;
-	}
-	t->dir = dir;
-	t->sibling = t->view->trees;
-	t->view->trees = t;
-	*tree_place(p, dir, name) = t;
-	return t;
+		t->view = view_join(p->fs->views, moment, name, &t->user);
+	if (t->view)
+		return t;
+	tree_free(t);
+	return NULL;
 }
 
-/* The root of a tree, which the kernel may have forgotten while it knows others.
- * NULL: no memory. */
+/* With the lock held: the root, with a hold for the kernel, which may have
+ * forgotten it while it knows other nodes. NULL: no memory. */
 static struct past_node *tree_root(struct tree *t,
 				   const struct hidden_node *dir)
 {
 	struct past_node *root = node_find(t, BANYAN_ROOT_ID);
 
-	if (root)
-		return root;
-	root = node_new(t, NULL, "", BANYAN_ROOT_ID);
-	if (root) {
-		root->head.ino = past_root_ino(&t->view->moment);
+	if (!root) {
+		root = node_new(t, NULL, "", BANYAN_ROOT_ID);
+		if (!root)
+			return NULL;
+		root->head.ino = past_root_ino(view_moment(t->view));
 		root->parent_ino = dir->ino;
 	}
+	root->holds++;
 	return root;
 }
 
@@ -504,16 +262,18 @@ static void forget(struct hidden_node *node, uint64_t times)
 	struct past_node *n = (struct past_node *)node;
 	struct tree *t = n->tree;
 	struct past *p = t->past;
-	struct view *v = NULL;
+	bool last;
 
 	pthread_mutex_lock(&p->lock);
 	n->holds -= times < n->holds ? times : n->holds;
-	if (!n->holds) {
+	if (!n->holds)
 		node_free(n);
-		v = tree_put(p, t);
-	}
+	last = !t->nodes;
+	if (last)
+		tree_detach(p, t);
 	pthread_mutex_unlock(&p->lock);
-	view_free(p, v);
+	if (last)
+		tree_free(t);
 }
 
 /* ---- nodes --------------------------------------------------------------- */
@@ -532,12 +292,12 @@ static void fill(const struct past_node *n, const struct banyan_attr *attr,
 	e->attr.st_ino = n->head.ino;
 }
 
-/* With `use` held: the Data that belongs to the node in the view as it is open
- * now */
-static int find_again(struct past_node *n, banyan_data **data)
+/* Between view_begin() and view_end(): the Data that belongs to the node in the
+ * view as it is open now */
+static int find_again(struct past_node *n, banyan *db, banyan_data **data)
 {
 	banyan_data *found, *other = NULL;
-	int rc = banyan_find(n->tree->view->db, n->path, &found);
+	int rc = banyan_find(db, n->path, &found);
 
 	if (rc)
 		return rc == -ENOENT ? -ESTALE : rc;
@@ -553,30 +313,20 @@ static int find_again(struct past_node *n, banyan_data **data)
 	return 0;
 }
 
-/* Somebody has a hold. On success with `use` of the view, which is awake. */
+/* Somebody has a hold. On success view_end() is to be called. */
 static int begin(struct past_node *n, banyan_data **data)
 {
-	struct past *p = n->tree->past;
 	struct view *v = n->tree->view;
-	int rc = 0;
+	banyan *db;
+	int rc = view_begin(v, &db);
 
-	pthread_rwlock_rdlock(&v->use);
-	while (!v->db) {
-		pthread_rwlock_unlock(&v->use);
-		rc = wake(p, v);
-		if (rc)
-			return rc;
-		pthread_rwlock_rdlock(&v->use);
-	}
-	atomic_store_explicit(&v->used,
-			      atomic_fetch_add_explicit(&p->uses, 1,
-							memory_order_relaxed),
-			      memory_order_relaxed);
+	if (rc)
+		return rc;
 	*data = atomic_load(&n->data);
 	if (!*data)
-		rc = find_again(n, data);
+		rc = find_again(n, db, data);
 	if (rc)
-		pthread_rwlock_unlock(&v->use);
+		view_end(v);
 	return rc;
 }
 
@@ -598,7 +348,7 @@ int past_get(struct past_node *n, banyan_data **data)
 
 void past_put(struct past_node *n)
 {
-	pthread_rwlock_unlock(&n->tree->view->use);
+	view_end(n->tree->view);
 	past_drop(n);
 }
 
@@ -642,17 +392,18 @@ void past_drop(struct past_node *n)
 
 /* ---- entering ------------------------------------------------------------ */
 
-/* With the lock held: a hold for the kernel. NULL: no memory. */
-static struct past_node *hold_root(struct past *p, struct tree *t,
-				   const struct hidden_node *dir)
+/* With the lock held: the tree of the name, which is `made` if there is none.
+ * NULL: neither. */
+static struct tree *tree_of_name(struct past *p, const struct hidden_node *dir,
+				 const char *name, struct tree *made)
 {
-	struct past_node *root = tree_root(t, dir);
+	struct tree **at = tree_place(p, dir, name);
 
-	if (root)
-		root->holds++;
-	else
-		view_free(p, tree_put(p, t)); /* is asleep if it is freed */
-	return root;
+	if (!*at && made) {
+		made->dir = dir;
+		*at = made;
+	}
+	return *at;
 }
 
 /*
@@ -663,29 +414,31 @@ static int find_tree(struct past *p, const struct hidden_node *dir,
 		     const char *name, past_resolve *resolve,
 		     struct past_node **root)
 {
+	struct tree *t, *made = NULL;
 	struct moment moment = { 0 };
-	uint64_t names = UINT64_MAX;
+	uint64_t names = 0;
 	int rc = 0;
 
 	*root = NULL;
-	while (!rc && !*root) {
-		struct tree *t;
-
+	do {
 		pthread_mutex_lock(&p->lock);
-		t = *tree_place(p, dir, name);
-		if (!t && names == p->names) {
-			t = tree_new(p, dir, name, &moment);
-			rc = t ? 0 : -ENOMEM;
-		}
-		if (t) {
-			*root = hold_root(p, t, dir);
-			rc = *root ? 0 : -ENOMEM;
-		}
+		t = tree_of_name(p, dir, name, names == p->names ? made : NULL);
 		names = p->names;
+		if (t)
+			*root = tree_root(t, dir);
+		if (t && t == made && *root)
+			made = NULL;
+		else if (t && t == made)
+			tree_detach(p, t);
 		pthread_mutex_unlock(&p->lock);
-		if (!rc && !*root)
-			rc = resolve(p->fs, name, &moment);
-	}
+		tree_free(made);
+		made = NULL;
+		if (t)
+			return *root ? 0 : -ENOMEM;
+		rc = resolve(p->fs, name, &moment);
+		if (!rc && !(made = tree_new(p, name, &moment)))
+			rc = -ENOMEM;
+	} while (!rc);
 	return rc;
 }
 
@@ -702,7 +455,7 @@ int past_enter(struct past *p, const struct hidden_node *dir, const char *name,
 	rc = begin(root, &data);
 	if (!rc) {
 		rc = banyan_get_attr(data, &attr);
-		pthread_rwlock_unlock(&root->tree->view->use);
+		view_end(root->tree->view);
 	}
 	if (!rc) {
 		fill(root, &attr, e);
@@ -764,7 +517,6 @@ int past_new(struct fs *fs, struct past **past)
 	if (!p)
 		return -ENOMEM;
 	p->fs = fs;
-	pthread_mutex_init(&p->opening, NULL);
 	pthread_mutex_init(&p->lock, NULL);
 	past_ops(fs, &p->ops);
 	*past = p;
@@ -773,17 +525,12 @@ int past_new(struct fs *fs, struct past **past)
 
 void past_free(struct past *p)
 {
+	struct view_user *user;
+
 	if (!p)
 		return;
-	for (struct view *v = p->views, *next; v; v = next) {
-		next = v->next;
-		for (struct tree *t = v->trees, *sibling; t; t = sibling) {
-			sibling = t->sibling;
-			tree_free(t);
-		}
-		view_free(p, v);
-	}
-	pthread_mutex_destroy(&p->opening);
+	while ((user = views_user(p->fs->views)))
+		tree_free((struct tree *)user);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }

@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * past.h - trees of the past, which are open while the kernel knows them.
+ * past.h - the trees of the past as the kernel knows them.
  *
- * A *tree* is what lies below a name in .banyan/at or .banyan/snapshots. Its
- * nodes are those of its own, even where another tree shows the same moment: the
- * kernel wants a directory in one place. Trees of the same moment share a view
- * of the library.
+ * A *tree* is what lies below a name in .banyan/at or .banyan/snapshots. It has
+ * nodes of its own, even where another tree shows the same moment: the kernel
+ * wants a directory in one place. Trees of the same moment share a view.
  *
- * A view can *sleep*: it is closed, and its Data are released. Nodes stay, since
- * the kernel knows them, and the first request for one opens the view again and
- * finds the Data by its path, which leads to the same Data as the past does not
- * change. So few views are open at a time, however many the kernel remembers,
- * and a vacuum gets rid of the old file whoever uses a tree. If the freeze is
- * not there any more, nodes answer -ESTALE.
+ * A tree is in one of two states: a name leads to it, or none does any more, as
+ * the snapshot was dropped or renamed, or its freeze went with a vacuum. It
+ * exists while the kernel, or a request, has a hold on one of its nodes.
+ *
+ * A *node* stands for a Data in a tree. It has the path of the Data and, once a
+ * request has needed it, a hold on the Data in the view. When the view goes to
+ * sleep (views.h) the holds are released; nodes stay, since the kernel knows
+ * them. The next request finds the Data by its path, which leads to the same
+ * Data, as the past does not change; a node whose moment is gone answers -ESTALE.
+ *
+ * One lock protects the trees, which names lead to them, their nodes, and the
+ * counts of holds. It is the innermost one: it may be taken between view_begin()
+ * and view_end() and by the release of a user, and no function of views.h is
+ * called with it. The Data of a node is found without it and put into the node
+ * with an atomic exchange; it is taken out only while the view goes to sleep or
+ * when the last hold on the node is gone, so while no request uses it.
  *
  * Safe to call from any thread.
  */
@@ -20,33 +29,14 @@
 #define FS_PAST_H
 
 #include "hidden.h"
+#include "views.h"
 
 struct past;
 struct past_node;
 
-/* What a tree shows */
-struct moment {
-	uint64_t freeze; /* its number; 0: by time */
-	struct banyan_time time;
-	bool snapshot; /* the freeze is the snapshot of the name */
-};
-
 int past_new(struct fs *fs, struct past **past);
 /* At the end, when no request is served any more. NULL is fine. */
 void past_free(struct past *past);
-
-/* Let all views sleep: a vacuum has put another file in the place of theirs */
-void past_sleep(struct past *past);
-
-/*
- * Likewise, and let none be opened until past_resume(), by the same thread:
- * requests for the past wait.
- */
-void past_pause(struct past *past);
-void past_resume(struct past *past);
-
-/* How many views are open */
-size_t past_views(struct past *past);
 
 /* ---- trees -------------------------------------------------------------- */
 
@@ -72,9 +62,6 @@ void past_leave(struct past *past, const struct hidden_node *dir,
 		const char *name);
 void past_rename(struct past *past, const struct hidden_node *dir,
 		 const char *name, const char *new_name);
-
-/* To be passed to banyan_freezes(): the number of the first, into a uint64_t */
-int past_take_number(void *number, const struct banyan_freeze_info *freeze);
 
 /* The inode number of a tree's root; of that of a freeze it is known without
  * entering it */

@@ -13,9 +13,9 @@
 
 #include "hidden.h"
 #include "options.h"
-#include "past.h"
 #include "transport.h"
 #include "vacuum.h"
+#include "views.h"
 
 #define TEXT_MAX 4096
 
@@ -150,7 +150,7 @@ static void put_history(struct text *t, struct fs *fs,
 			 "last_freeze_nsec", newest.time);
 	}
 	put_bytes(t, "redo since", "redo_bytes", stat->redo_bytes);
-	put_number(t, "open views", "open_views", past_views(fs->past), "");
+	put_number(t, "open views", "open_views", views_awake(fs->views), "");
 }
 
 static void put_vacuum(struct text *t, const struct fs *fs)

@@ -27,8 +27,8 @@
 
 #include "message.h"
 #include "options.h"
-#include "past.h"
 #include "steady.h"
+#include "views.h"
 
 /* A FITRIM vacuums a database with no more live bytes than this whatever share
  * of the file is reclaimable: that takes seconds */
@@ -93,7 +93,7 @@ struct vacuum {
 static void resume_past(struct vacuum *v)
 {
 	if (v->paused)
-		past_resume(v->fs->past);
+		views_resume(v->fs->views);
 	v->paused = false;
 }
 
@@ -144,13 +144,13 @@ static void vacuum_now(struct vacuum *v, const struct job *job,
 
 	o->error = job->punch ? 0 : check_room(v->fs, o);
 	if (!o->error && job->punch) {
-		past_pause(v->fs->past);
+		views_pause(v->fs->views);
 		v->paused = true;
 		o->error = banyan_vacuum_punch(v->fs->db, &options, &result);
 		resume_past(v);
 	} else if (!o->error) {
 		o->error = banyan_vacuum(v->fs->db, &options, &result);
-		past_sleep(v->fs->past); /* and with it the old file goes */
+		views_sleep(v->fs->views); /* and with it the old file goes */
 	}
 	if (o->error)
 		return;

@@ -31,13 +31,14 @@ static int open_all(void **state)
 	w.at.ino = hidden_fixed_ino(HIDDEN_AT);
 	w.other.ino = hidden_fixed_ino(HIDDEN_SNAPSHOTS);
 	return banyan_open(":memory:", NULL, &w.fs.db) ||
-	       past_new(&w.fs, &w.fs.past);
+	       views_new(&w.fs, &w.fs.views) || past_new(&w.fs, &w.fs.past);
 }
 
 static int close_all(void **state)
 {
 	(void)state;
 	past_free(w.fs.past);
+	views_free(w.fs.views);
 	return banyan_close(w.fs.db);
 }
 
@@ -142,7 +143,7 @@ static void a_name_is_one_tree_and_a_moment_one_view(void **state)
 	assert_ptr_equal(enter(name), a);
 	b = enter(other);
 	assert_ptr_not_equal(a, b);
-	assert_int_equal(past_views(w.fs.past), 1);
+	assert_int_equal(views_awake(w.fs.views), 1);
 	f = find(find(a, "d"), "f");
 	g = find(find(b, "d"), "f");
 	assert_ptr_not_equal(f, g);
@@ -169,9 +170,9 @@ static void it_goes_when_the_kernel_forgets_it(void **state)
 	drop(d, 1);
 	drop(f, 1);
 	reads(f, "1");
-	assert_int_equal(past_views(w.fs.past), 1);
+	assert_int_equal(views_awake(w.fs.views), 1);
 	drop(f, 1);
-	assert_int_equal(past_views(w.fs.past), 0);
+	assert_int_equal(views_awake(w.fs.views), 0);
 }
 
 static void nodes_outlive_the_sleep_of_their_view(void **state)
@@ -186,14 +187,14 @@ static void nodes_outlive_the_sleep_of_their_view(void **state)
 	d = find(a, "d");
 	f = find(d, "f");
 	for (int i = 0; i < 3; i++) {
-		past_sleep(w.fs.past);
-		assert_int_equal(past_views(w.fs.past), 0);
+		views_sleep(w.fs.views);
+		assert_int_equal(views_awake(w.fs.views), 0);
 		reads(f, "1");
 		assert_ptr_equal(find(d, "f"), f);
 		assert_ptr_equal(enter(name), a);
-		assert_int_equal(past_views(w.fs.past), 1);
+		assert_int_equal(views_awake(w.fs.views), 1);
 	}
-	past_sleep(w.fs.past);
+	views_sleep(w.fs.views);
 	drop(f, 4); /* while it sleeps */
 	assert_ptr_not_equal(find(d, "f"), NULL);
 }
@@ -232,7 +233,7 @@ static void what_is_not_there_leaves_nothing(void **state)
 		assert_int_equal(enter_name(&w.at, "0", &e), -ENOENT);
 		assert_int_equal(enter_name(&w.at, "99", &e), -ENOENT);
 	}
-	assert_int_equal(past_views(w.fs.past), 0);
+	assert_int_equal(views_awake(w.fs.views), 0);
 }
 
 static void few_views_are_open_at_a_time(void **state)
@@ -247,13 +248,13 @@ static void few_views_are_open_at_a_time(void **state)
 	for (unsigned i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "%ju", (uintmax_t)(last - 99 + i));
 		f[i] = find(find(enter(name), "d"), "f");
-		assert_true(past_views(w.fs.past) <= 32);
+		assert_true(views_awake(w.fs.views) <= 32);
 	}
 	for (unsigned i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "%u", i + 1);
 		reads(f[i], name);
 	}
-	assert_true(past_views(w.fs.past) <= 32);
+	assert_true(views_awake(w.fs.views) <= 32);
 }
 
 static void names_lead_elsewhere_and_nodes_do_not(void **state)
@@ -302,7 +303,7 @@ static void readers_go_on_while_views_sleep(void **state)
 	for (int i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, read_much, NULL);
 	for (int i = 0; i < 200; i++)
-		past_sleep(w.fs.past);
+		views_sleep(w.fs.views);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
 }
