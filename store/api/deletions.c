@@ -18,16 +18,9 @@ enum {
 
 /* ---- rows ------------------------------------------------------------- */
 
-static void key_of_id(uint8_t kind, uint64_t id, struct row_key *key)
-{
-	key->bytes[0] = kind;
-	put_be64(key->bytes + 1, id);
-	key->len = ROW_ID_LEN;
-}
-
 static void key_of_name(uint8_t kind, const struct name *n, struct row_key *key)
 {
-	key_of_id(kind, n->space, key);
+	deletions_row_key(kind, n->space, key);
 	row_key_add(key, n->bytes, n->len);
 }
 
@@ -35,7 +28,7 @@ static int put_number(struct deletions *d, uint8_t kind, uint64_t id,
 		      uint64_t number)
 {
 	struct row_key key;
-	key_of_id(kind, id, &key);
+	deletions_row_key(kind, id, &key);
 	return rebuild_put(&d->rows, &key, &number, sizeof(number));
 }
 
@@ -55,7 +48,7 @@ static int get_number(struct deletions *d, uint8_t kind, uint64_t id,
 		      uint64_t *number)
 {
 	struct row_key key;
-	key_of_id(kind, id, &key);
+	deletions_row_key(kind, id, &key);
 	return read_number(d, &key, number);
 }
 
@@ -195,7 +188,7 @@ static int put_home(struct deletions *d, uint64_t id, const struct name *n)
 	uint8_t value[8 + BANYAN_NAME_MAX];
 	put_be64(value, n->space);
 	memcpy(value + 8, n->bytes, n->len);
-	key_of_id(ROW_HOME, id, &key);
+	deletions_row_key(ROW_HOME, id, &key);
 	int rc = rebuild_put(&d->rows, &key, value, 8 + n->len);
 	key_of_name(ROW_SPACE, n, &key);
 	return rc ? rc : rebuild_put(&d->rows, &key, &id, sizeof(id));
@@ -344,7 +337,7 @@ int deletions_home(struct deletions *d, uint64_t id, struct row_key *row,
 		   struct name *n)
 {
 	struct row_key key;
-	key_of_id(ROW_HOME, id, &key);
+	deletions_row_key(ROW_HOME, id, &key);
 	int rc = rebuild_get(&d->rows, &key, &d->scratch);
 	if (rc)
 		return rc;
@@ -394,7 +387,7 @@ int deletions_each(struct deletions *d, uint64_t space, deletions_visit *visit,
 	struct each e = { visit, arg };
 	struct read_txn rtxn;
 	struct row_key prefix;
-	key_of_id(ROW_KEY, space, &prefix);
+	deletions_row_key(ROW_KEY, space, &prefix);
 	int rc = rebuild_read(&d->rows, &rtxn);
 	if (rc)
 		return rc;

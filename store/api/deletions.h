@@ -46,6 +46,15 @@ struct deletions {
 	bool changes; /* CHANGE and LOSS rows are wanted */
 };
 
+/* The key of a row of one of the kinds above, with a number */
+static inline void deletions_row_key(uint8_t kind, uint64_t number,
+				     struct row_key *key)
+{
+	key->bytes[0] = kind;
+	put_be64(key->bytes + 1, number);
+	key->len = ROW_ID_LEN;
+}
+
 /* All keys, with `changes` or without. 0 or an error, after which nothing is to
  * be closed. */
 int deletions_open(struct store *store, bool changes, struct deletions *d);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/deleted_version.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "api/deleted.h"
+#include "api/key_history.h"
+
+enum {
+	ROW_SEEN = 0x7a, /* id of a deleted key space that was looked into */
+};
+
+/* Places in the log are those of one file: -ESTALE if this is another one */
+static int check_file(const uint8_t *file, const struct history *h)
+{
+	const uint8_t *now = h->now->volume->sb.file_uuid;
+	return memcmp(file, now, 16) == 0 ? 0 : -ESTALE;
+}
+
+/* ---- which key -------------------------------------------------------- */
+
+static void take_key(struct deleted_version *v, const struct name *n,
+		     const struct deletion *key)
+{
+	memcpy(v->bytes, n->bytes, n->len);
+	v->name = (struct name){ n->space, v->bytes, n->len };
+	v->key = *key;
+}
+
+/* Its last deletion, though it exists now */
+static int find_earlier(struct store *store, const uint8_t *file,
+			const char *path, struct deleted_version *v)
+{
+	struct key_history k;
+	enum banyan_event event;
+	bool found = false;
+	int rc = key_history_open(store, path, &k);
+	if (rc)
+		return rc;
+	rc = check_file(file, &k.h);
+	while (!rc && (rc = key_history_next(&k, &event)) == 0) {
+		if (event != BANYAN_DELETED)
+			continue;
+		const struct data *d = &k.before.d;
+		const struct deletion key = { .offset = k.h.offset,
+					      .time = k.h.time,
+					      .id = d->id,
+					      .type = d->mode & 0170000,
+					      .embedded = k.before.embedded };
+		take_key(v, &k.part[k.parts - 1].name, &key);
+		found = true;
+	}
+	key_history_close(&k);
+	return rc < 0 ? rc : found ? 0 : -ENODATA;
+}
+
+static int find_key(struct store *store, struct deletions *d,
+		    const uint8_t *file, const char *path,
+		    struct deleted_version *v)
+{
+	struct deleted_key found;
+	int rc = deleted_find(store, d, path, &found);
+	if (rc == -ENOENT)
+		return find_earlier(store, file, path, v);
+	if (rc)
+		return rc;
+	const struct name n = { found.space, found.name, found.len };
+	take_key(v, &n, &found.key);
+	return 0;
+}
+
+/* ---- which state ------------------------------------------------------ */
+
+struct removal {
+	struct deletions *d;
+	uint64_t changed; /* offset of the last change */
+	struct buf spaces; /* ids, to be looked into */
+	uint64_t space;
+};
+
+static int note_change(struct removal *r, uint64_t id)
+{
+	uint64_t offset = 0;
+	int rc = deletions_changed(r->d, id, &offset);
+	if (offset > r->changed)
+		r->changed = offset;
+	return rc;
+}
+
+/* 1: for the first time, 0: not, or an error. A damaged file may have key
+ * spaces in a circle. */
+static int see(struct deletions *d, uint64_t space)
+{
+	struct row_key key;
+	deletions_row_key(ROW_SEEN, space, &key);
+	int rc = rebuild_has(&d->rows, &key);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	rc = rebuild_put(&d->rows, &key, NULL, 0);
+	return rc ? rc : 1;
+}
+
+static int look_at(void *arg, const struct name *n, const struct deletion *key)
+{
+	struct removal *r = arg;
+	(void)n;
+	if (!deletion_is_space(key))
+		return key->embedded ? 0 : note_change(r, key->id);
+	int rc = see(r->d, key->id);
+	if (rc <= 0)
+		return rc;
+	buf_add(&r->spaces, &key->id, sizeof(key->id));
+	return r->spaces.failed ? -ENOMEM : 0;
+}
+
+/* The offset of the last change in the key space but for deletions; 0: none */
+static int find_change(struct deletions *d, uint64_t space, uint64_t *offset)
+{
+	struct removal r = { .d = d };
+	int rc;
+	for (;;) {
+		rc = note_change(&r, space);
+		if (!rc)
+			rc = deletions_each(d, space, look_at, &r);
+		if (rc || !r.spaces.len)
+			break;
+		r.spaces.len -= sizeof(space);
+		memcpy(&space, r.spaces.data + r.spaces.len, sizeof(space));
+	}
+	buf_free(&r.spaces);
+	*offset = r.changed;
+	return rc;
+}
+
+/* The state that the key is read from */
+static int find_state(struct store *store, struct deletions *d,
+		      const uint8_t *file, struct deleted_version *v)
+{
+	uint64_t changed = 0;
+	int rc = 0;
+	v->state = v->key.offset;
+	if (!deletion_is_space(&v->key))
+		return 0;
+	if (!d->changes) {
+		deletions_close(d);
+		rc = deletions_open(store, true, d);
+		if (!rc)
+			rc = check_file(file, &d->h);
+	}
+	if (!rc)
+		rc = find_change(d, v->key.id, &changed);
+	if (changed + 1 < v->state)
+		v->state = changed + 1;
+	if (v->state < d->h.begin)
+		v->state = d->h.begin;
+	return rc;
+}
+
+int deleted_version_find(struct store *store, struct deletions *d,
+			 const char *path, struct deleted_version *v)
+{
+	uint8_t file[16];
+	memcpy(file, d->h.now->volume->sb.file_uuid, sizeof(file));
+	int rc = find_key(store, d, file, path, v);
+	return rc ? rc : find_state(store, d, file, v);
+}
