@@ -90,6 +90,11 @@ int past_at_freeze(struct store *store, const struct view_state *now,
 	return rc ? rc : past_begin(&f, offset, volume, past);
 }
 
+static bool is_later_than(const void *time, const struct freeze *f)
+{
+	return f->time > *(const timestamp *)time;
+}
+
 /* The last freeze that has nothing of what came after that time. If the
  * operations behind it are missing nothing later than itself is known. */
 static int find_before(struct store *store, const struct view *now,
@@ -97,7 +102,8 @@ static int find_before(struct store *store, const struct view *now,
 {
 	struct freeze_walk w;
 	bool gap = false;
-	int rc = freezes_walk(now->volume, now->last_freeze, &w);
+	int rc = freezes_walk_to(now->volume, now->last_freeze, false,
+				 is_later_than, &time, &w);
 	while (!rc && !(rc = freezes_next(store, &w, f, offset))) {
 		if (f->time <= time)
 			return gap && f->time < time ? -ENOENT : 0;
@@ -162,12 +168,18 @@ int past_at_time(struct store *store, const struct view_state *now,
 	return replay_onto(volume, &f, time, UINT64_MAX, past);
 }
 
+static bool is_behind(const void *end, const struct freeze *f)
+{
+	return f->replay.offset > *(const uint64_t *)end;
+}
+
 /* The last freeze from which that place can be reached by replay */
 static int find_reaching(struct store *store, const struct view *now,
 			 uint64_t end, struct freeze *f, uint64_t *offset)
 {
 	struct freeze_walk w;
-	int rc = freezes_walk(now->volume, now->last_freeze, &w);
+	int rc = freezes_walk_to(now->volume, now->last_freeze, true, is_behind,
+				 &end, &w);
 	do {
 		if (!rc)
 			rc = freezes_next(store, &w, f, offset);
@@ -188,12 +200,20 @@ int past_before(struct store *store, const struct view *now, uint64_t end,
 	return replay_onto(now->volume, &f, TIMESTAMP_MAX, end, past);
 }
 
+static bool is_any(const void *arg, const struct freeze *f)
+{
+	(void)arg;
+	(void)f;
+	return true;
+}
+
 int past_first(struct store *store, const struct view *now, struct freeze *f,
 	       struct view_state *past)
 {
 	struct freeze_walk w;
 	uint64_t offset = 0;
-	int rc = freezes_walk(now->volume, now->last_freeze, &w);
+	int rc = freezes_walk_to(now->volume, now->last_freeze, true, is_any,
+				 NULL, &w);
 	while (!rc)
 		rc = freezes_next(store, &w, f, &offset);
 	if (rc < 0)

@@ -6,6 +6,8 @@
 
 #include "past_fixture.h"
 #include "tests/unit/api/history_fixture.h"
+#include "api/handle.h"
+#include "tests/support/fault_calls.h"
 
 /* The clock of times: that of the system, and so many seconds */
 static int64_t ahead;
@@ -172,6 +174,88 @@ static void between_snapshots(void **in)
 	OK(banyan_open(s->path, NULL, &s->db));
 }
 
+/* Freezes number 2 and on, after each of which the counter is one more, in
+ * several segments */
+static void freeze_often(banyan *db, unsigned count)
+{
+	static char value[80000];
+	for (unsigned i = 0; i < count; i++) {
+		memset(value, (int)(i % 251), sizeof(value));
+		OK(banyan_put(db, "k", value, sizeof(value), 0));
+		OK(banyan_freeze(db));
+	}
+}
+
+static int take_time(void *arg, const struct banyan_freeze_info *info)
+{
+	*(struct banyan_time *)arg = info->time;
+	return 1;
+}
+
+static struct banyan_time time_of_last(banyan *db)
+{
+	struct banyan_time time = { 0 };
+	assert_int_equal(banyan_freezes(db, take_time, &time), 1);
+	return time;
+}
+
+static void assert_first_byte(banyan *view, unsigned byte)
+{
+	uint8_t found = 255;
+	banyan_data *data = NULL;
+	OK(banyan_find(view, "k", &data));
+	assert_int_equal(banyan_read(data, &found, 1, 0), 1);
+	assert_int_equal(found, byte);
+	banyan_release(data, 1);
+	OK(banyan_close(view));
+}
+
+/* Headers of segments lead there: it is not gone back freeze by freeze */
+static void a_view_does_not_cost_a_read_for_each_freeze(void **in)
+{
+	struct file *below = NULL;
+	banyan *db = NULL, *view = NULL;
+	(void)in;
+	OK(file_memory(&below));
+	struct file *file = calls_new(below);
+	const struct banyan_options o = { .struct_size = sizeof(o),
+					  .flags = BANYAN_CREATE };
+	OK(handle_open_file(file, &o, true, &db));
+	uint64_t first = past_last_freeze(db) + 1;
+	freeze_often(db, 50);
+	struct banyan_time time = time_of_last(db);
+	freeze_often(db, 350);
+	calls_fail(file, &(struct calls_plan){ .call = FAULT_READ });
+	OK(banyan_view_at_freeze(db, first + 20, &view));
+	assert_in_range(calls_counted(file, FAULT_READ), 1, 150);
+	assert_first_byte(view, 20);
+	calls_fail(file, &(struct calls_plan){ .call = FAULT_READ });
+	OK(banyan_view_at_time(db, time, &view));
+	assert_in_range(calls_counted(file, FAULT_READ), 1, 150);
+	assert_first_byte(view, 49);
+	assert_int_equal(banyan_view_at_freeze(db, first + 400, &view),
+			 -ENOENT);
+	OK(banyan_close(db));
+	calls_free(file);
+}
+
+/* A time counts as the clock showed it last, though segments in between have
+ * later ones */
+static void the_clock_is_set_back_over_segments(void **in)
+{
+	struct past *s = *in;
+	banyan *view = NULL;
+	freeze_often(s->db, 40);
+	ahead = 100000;
+	freeze_often(s->db, 200);
+	ahead = 1000;
+	freeze_often(s->db, 60);
+	struct banyan_time time = time_of_last(s->db);
+	freeze_often(s->db, 100);
+	OK(banyan_view_at_time(s->db, time, &view));
+	assert_first_byte(view, 59);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +267,10 @@ int main(void)
 						tear_down_past),
 		cmocka_unit_test_setup_teardown(after_many_freezes, set_up,
 						tear_down_past),
+		cmocka_unit_test(a_view_does_not_cost_a_read_for_each_freeze),
+		cmocka_unit_test_setup_teardown(
+			the_clock_is_set_back_over_segments, set_up,
+			tear_down_past),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
