@@ -64,6 +64,8 @@ struct file_ops {
 	/* Give the blocks in [from, to) back to the disk: they read as zeros.
 	 * NULL: that cannot be done. */
 	int (*punch)(struct file *f, uint64_t from, uint64_t to);
+	/* The bytes in [from, to) will be read soon; NULL: nothing comes of it */
+	void (*will_need)(struct file *f, uint64_t from, uint64_t to);
 	/* A new file that can take the place of this one: see file_beside().
 	 * NULL: there can be none. */
 	int (*beside)(struct file *f, struct file **fresh);
@@ -151,6 +153,13 @@ static inline int file_exclude(struct file *f, bool on)
 static inline int file_punch(struct file *f, uint64_t from, uint64_t to)
 {
 	return f->ops->punch ? f->ops->punch(f, from, to) : -EOPNOTSUPP;
+}
+
+/* Fetch the bytes in [from, to) from the disk while other things are done */
+static inline void file_will_need(struct file *f, uint64_t from, uint64_t to)
+{
+	if (f->ops->will_need)
+		f->ops->will_need(f, from, to);
 }
 
 /*

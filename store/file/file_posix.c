@@ -19,6 +19,13 @@
 /* No page is larger: the kernel drops whole pages only */
 #define DROP_ALIGN (UINT64_C(64) << 10)
 #define IOV_AT_ONCE 1024
+/*
+ * The kernel takes as large a piece of memory for the page cache as a call
+ * writes. Those of 1 MiB and more are rare, and where a hypervisor takes free
+ * memory back they are the ones that it has taken: measured there, 2.3 GiB were
+ * written in 0.6 s by calls of 128 KiB, and in 1.2 to 5 s by calls of 1 or 4 MiB.
+ */
+#define BYTES_AT_ONCE (128u << 10)
 
 /* ---- bytes ------------------------------------------------------------ */
 
@@ -57,6 +64,21 @@ static void advance(struct iovec **iov, int *count, size_t n)
 	}
 }
 
+/* How many of the first ones to write with one call; the first may be cut */
+static int bytes_at_once(struct iovec *iov, int count)
+{
+	size_t bytes = 0;
+	int n = 0;
+	if (iov->iov_len > BYTES_AT_ONCE) {
+		iov->iov_len = BYTES_AT_ONCE;
+		return 1;
+	}
+	while (n < count && n < IOV_AT_ONCE &&
+	       iov[n].iov_len <= BYTES_AT_ONCE - bytes)
+		bytes += iov[n++].iov_len;
+	return n;
+}
+
 static int posix_append(struct file *f, struct iovec *iov, int count,
 			uint64_t offset, size_t *written)
 {
@@ -67,10 +89,12 @@ static int posix_append(struct file *f, struct iovec *iov, int count,
 	if (rc)
 		return rc;
 	while (count) {
-		int batch = count < IOV_AT_ONCE ? count : IOV_AT_ONCE;
+		size_t first = iov->iov_len;
+		int batch = bytes_at_once(iov, count);
 		if (offset > INT64_MAX)
 			return -EFBIG;
 		ssize_t n = pwritev(p->fd, iov, batch, (off_t)offset);
+		iov->iov_len = first;
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -115,6 +139,13 @@ static int posix_allocated(struct file *f, uint64_t *bytes)
 	all = all > beyond ? all - beyond : 0;
 	*bytes = all < size ? all : size;
 	return 0;
+}
+
+static void posix_will_need(struct file *f, uint64_t from, uint64_t to)
+{
+	if (to <= INT64_MAX)
+		posix_fadvise(posix_of(f)->fd, (off_t)from, (off_t)(to - from),
+			      POSIX_FADV_WILLNEED);
 }
 
 static int posix_drop_cache(struct file *f, uint64_t offset)
@@ -255,6 +286,7 @@ const struct file_ops posix_ops = {
 	.sync_name = posix_sync_name,
 	.exclude = posix_exclude,
 	.punch = posix_punch,
+	.will_need = posix_will_need,
 	.beside = posix_beside,
 	.describe = posix_describe,
 	.unlock = posix_unlock,

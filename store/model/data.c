@@ -276,6 +276,12 @@ int reference_encode(uint64_t id, uint32_t mode, struct buf *value)
 	return value->failed ? -ENOMEM : 0;
 }
 
+bool data_may_have_extents(const uint8_t *value, size_t len)
+{
+	return len > 1 && value[0] == VALUE_DATA &&
+	       value[1] >> DATA_CONTENTS_SHIFT == CONTENTS_EXTENTS;
+}
+
 int name_row_decode(struct name_row *row, struct data *d, const uint8_t *value,
 		    size_t len)
 {

@@ -113,6 +113,10 @@ int data_encode(const struct data *d, struct buf *value);
 /* 0 or -EUCLEAN, after which *d is of no use */
 int data_decode(struct data *d, const uint8_t *value, size_t len);
 
+/* Does the value of a NAME or DATA row look like a Data with extents? Only a look,
+ * which decoding may refute. */
+bool data_may_have_extents(const uint8_t *value, size_t len);
+
 /* What a NAME row says: a reference, or a Data of its own */
 struct name_row {
 	uint64_t id;

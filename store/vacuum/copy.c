@@ -10,6 +10,7 @@
 #include "model/snapshots.h"
 #include "model/xattr.h"
 #include "table/merged_diff.h"
+#include "vacuum/rows_ahead.h"
 
 /* The memory of the map, and of its tables */
 #define MAP_CACHE (8u << 20)
@@ -258,25 +259,8 @@ struct rows {
 	bool begun; /* the cursor is at a row */
 	bool snapshots; /* it goes over their rows now */
 	bool last; /* see struct state_pair */
+	struct rows_ahead ahead; /* of those that are copied */
 };
-
-static int open_rows(struct rows *r, struct copy *c, enum pass pass)
-{
-	const struct state_pair *p = c->rows;
-	*r = (struct rows){ .c = c, .pass = pass, .last = p->last };
-	view_merged(p->after->view, p->after->seq, &r->after);
-	int rc = merged_cursor_new(&r->after, &r->cursor);
-	if (rc || !p->before)
-		return rc;
-	view_merged(p->before->view, p->before->seq, &r->before);
-	return merged_diff_new(&r->before, &r->after, &r->diff);
-}
-
-static void close_rows(struct rows *r)
-{
-	merged_cursor_free(r->cursor);
-	merged_diff_free(r->diff);
-}
 
 static int next_difference(struct rows *r, struct row_change *row)
 {
@@ -305,8 +289,9 @@ static int next_of_all(struct rows *r, struct row_change *row)
  * Rows of snapshots come last. They are in no tree of the new file but that of
  * the last state, which has all of them, not only those that differ.
  */
-static int find_row(struct rows *r, struct row_change *row)
+static int find_row(void *arg, struct row_change *row)
 {
+	struct rows *r = arg;
 	if (!r->snapshots) {
 		int rc = r->diff ? next_difference(r, row) :
 				   next_of_all(r, row);
@@ -319,10 +304,30 @@ static int find_row(struct rows *r, struct row_change *row)
 	return r->last ? next_of_all(r, row) : 1;
 }
 
+static int open_rows(struct rows *r, struct copy *c, enum pass pass)
+{
+	const struct state_pair *p = c->rows;
+	*r = (struct rows){ .c = c, .pass = pass, .last = p->last };
+	rows_ahead_init(&r->ahead, c->from, find_row, r);
+	view_merged(p->after->view, p->after->seq, &r->after);
+	int rc = merged_cursor_new(&r->after, &r->cursor);
+	if (rc || !p->before)
+		return rc;
+	view_merged(p->before->view, p->before->seq, &r->before);
+	return merged_diff_new(&r->before, &r->after, &r->diff);
+}
+
+static void close_rows(struct rows *r)
+{
+	merged_cursor_free(r->cursor);
+	merged_diff_free(r->diff);
+	rows_ahead_free(&r->ahead);
+}
+
 static int next_row(void *arg, struct row_change *row)
 {
 	struct rows *r = arg;
-	int rc = find_row(r, row);
+	int rc = rows_ahead_next(&r->ahead, row);
 	return rc || !row->value ? rc : copy_row(r->c, row, r->pass);
 }
 
@@ -341,9 +346,12 @@ static int note_shared(struct copy *c)
 	int rc = open_rows(&rows, c, PASS_NOTE);
 	/* Their freezes may not be there yet */
 	rows.last = false;
-	for (unsigned n = 1; !rc && (rc = next_row(&rows, &row)) == 0; n++)
-		if (n % NOTE_ROWS == 0)
+	for (unsigned n = 1; !rc && (rc = find_row(&rows, &row)) == 0; n++) {
+		if (row.value)
+			rc = copy_row(c, &row, PASS_NOTE);
+		if (!rc && n % NOTE_ROWS == 0)
 			rc = c->pace(c->arg, 0);
+	}
 	close_rows(&rows);
 	return rc < 0 ? rc : 0;
 }

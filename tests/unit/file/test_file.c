@@ -128,6 +128,31 @@ static void appends_any_number_of_pieces(void **in)
 	assert_int_equal(size_of(s->f), 7 + size);
 }
 
+/* Alone and among small ones, each with more than one call takes */
+static void appends_large_pieces(void **in)
+{
+	struct state *s = *in;
+	static const size_t len[] = { 3,      700000, 0,      131072, 5,
+				      131071, 9,      131073, 1,      262144 };
+	enum { PIECES = sizeof(len) / sizeof(len[0]) };
+	static char bytes[1500000];
+	static char got[sizeof(bytes)];
+	struct iovec iov[PIECES];
+	size_t size = 0;
+	size_t written = 0;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * i >> 5);
+	for (size_t i = 0; i < PIECES; i++) {
+		iov[i] = (struct iovec){ bytes + size, len[i] };
+		size += len[i];
+	}
+	assert_int_equal(file_append(s->f, iov, PIECES, 11, &written), 0);
+	assert_int_equal(written, size);
+	assert_int_equal(size_of(s->f), 11 + size);
+	assert_int_equal(file_read(s->f, got, size, 11), 0);
+	assert_memory_equal(got, bytes, size);
+}
+
 struct beside {
 	struct file *f;
 	_Atomic uint64_t end; /* what was appended so far */
@@ -444,6 +469,7 @@ int main(void)
 		BOTH(nothing_can_be_read_beyond_the_end),
 		BOTH(what_is_left_out_reads_as_zeros),
 		BOTH(appends_any_number_of_pieces),
+		BOTH(appends_large_pieces),
 		BOTH(reads_may_run_beside_an_append),
 		LOCAL(a_new_file_is_hidden_until_it_is_published),
 		LOCAL(an_unpublished_file_goes_when_it_is_closed),
