@@ -1005,11 +1005,15 @@ struct banyan_check {
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 	uint64_t cache_bytes; /* 0: default */
-	/* Of the tree and what it refers to: the state at this freeze, as in
-	 * struct banyan_options. The log is checked as a whole. */
+	/* Of the tree and what it refers to: the state at this freeze, as
+	 * banyan_view_at_freeze() finds it. The log is checked as a whole. */
 	uint64_t freeze;
 	/* Filled in unless damage hides it; may be NULL */
 	struct banyan_log_end *end;
+	/* As freeze: the state at this time, or that of the snapshot of this
+	 * name. One of the three at most; the others are 0 and NULL. */
+	const struct banyan_time *time;
+	const char *snapshot;
 };
 int64_t banyan_check(const char *path, const struct banyan_check *check);
 

@@ -15,7 +15,7 @@
 struct choices {
 	const char *out; /* salvage to this file; NULL: do not */
 	bool zeros;
-	uint64_t freeze; /* check the state at this; 0: now */
+	struct when when;
 };
 
 struct checking {
@@ -86,7 +86,27 @@ static void print_end(const struct banyan_log_end *end)
 	       end->operations, end->operations > 1 ? "s" : "", time);
 }
 
-static int check(const struct target *target, uint64_t freeze)
+static bool is_past(const struct when *when)
+{
+	return when->freeze || when->by_time || when->snapshot;
+}
+
+/* " at freeze 3" */
+static void print_when(const struct when *when)
+{
+	char time[64];
+
+	if (when->freeze) {
+		printf(" at freeze %" PRIu64, when->freeze);
+	} else if (when->snapshot) {
+		printf(" at snapshot '%s'", quote(when->snapshot));
+	} else {
+		format_time(when->time, time, sizeof(time));
+		printf(" at %s", time);
+	}
+}
+
+static int check(const struct target *target, const struct when *when)
 {
 	struct checking checking;
 	struct banyan_log_end end = { 0 };
@@ -95,7 +115,9 @@ static int check(const struct target *target, uint64_t freeze)
 		.note = print_note,
 		.progress = show_progress,
 		.arg = &checking,
-		.freeze = freeze,
+		.freeze = when->freeze,
+		.time = when->by_time ? &when->time : NULL,
+		.snapshot = when->snapshot,
 		.end = &end,
 	};
 	int64_t damages;
@@ -103,8 +125,8 @@ static int check(const struct target *target, uint64_t freeze)
 	begin(&checking, target, "checking");
 	damages = banyan_check(target->file, &how);
 	progress_clear(&checking.progress);
-	if (damages == -ENOENT && freeze) {
-		fail_freeze(target, freeze, -ENOENT);
+	if (damages == -ENOENT && is_past(when)) {
+		fail_when(target, when, -ENOENT);
 		return EXIT_NOT_RUN;
 	}
 	if (damages < 0) {
@@ -119,8 +141,8 @@ static int check(const struct target *target, uint64_t freeze)
 		       damages > 1 ? "s" : "");
 	} else {
 		printf("sound");
-		if (freeze)
-			printf(" at freeze %" PRIu64, freeze);
+		if (is_past(when))
+			print_when(when);
 		else
 			print_end(&end);
 	}
@@ -200,8 +222,7 @@ static int take_option(void *arg, int key, const char *argument)
 		choices->zeros = true;
 		return 0;
 	case OPTION_AT:
-		return take_number("check", argument, "the number of a freeze",
-				   1, UINT64_MAX, &choices->freeze);
+		return when_take("check", argument, &choices->when);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -225,7 +246,7 @@ static int run(int argc, char **argv)
 		complain("check: the name after --salvage is empty");
 		return EXIT_MISUSE;
 	}
-	if (choices.freeze && choices.out) {
+	if (is_past(&choices.when) && choices.out) {
 		complain("check: --at does not go with --salvage");
 		return EXIT_MISUSE;
 	}
@@ -237,7 +258,7 @@ static int run(int argc, char **argv)
 	else if (choices.out)
 		status = salvage(&target, &choices);
 	else
-		status = check(&target, choices.freeze);
+		status = check(&target, &choices.when);
 	target_free(&target);
 	end_if_interrupted();
 	return status;
@@ -251,9 +272,7 @@ static const struct argp_option options[] = {
 	  "With --salvage: keep values that are damaged in part, with zeros in "
 	  "place of the bytes that are lost",
 	  0 },
-	{ "at", OPTION_AT, "NUMBER", 0,
-	  "As it was at the freeze with this number (see 'banyan freezes')",
-	  0 },
+	AT_OPTION,
 	{ 0 },
 };
 
@@ -263,7 +282,8 @@ const struct command command_check = {
 	.summary = "read everything and verify it",
 	.help = "Read everything in the database and verify every checksum and "
 		"every cross-reference. Each damage is one line, which names "
-		"the place and, where it can be told, the key. A sound file is "
+		"the place and, where it can be told, the key; of damage that "
+		"only a snapshot has it names the snapshot. A sound file is "
 		"named with the last freeze in it and its time, as a copy that "
 		"was cut short where a record ends looks like an older copy. "
 		"Works beside a mount. FILE is never changed.",

@@ -12,9 +12,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/sized.h"
 #include "engine/open.h"
+#include "engine/past.h"
+#include "engine/read_txn.h"
 #include "file/file_overlay.h"
 #include "repair/survey.h"
 
@@ -60,13 +63,65 @@ static int check_payload(void *arg, const struct log_record *rec)
 
 /* ---- the model -------------------------------------------------------- */
 
+static int check_state(struct checker *k, struct store *store,
+		       const struct view_state *s, bool snapshots)
+{
+	struct read_txn rtxn;
+	read_txn_begin_at(store, s->view, s->seq, &rtxn);
+	read_txn_pin(&rtxn);
+	int rc = check_nodes(k, store, NULL, &rtxn.state.merged.tree);
+	if (!rc)
+		rc = check_rows(k, store, s, &rtxn.state);
+	if (!rc && snapshots)
+		rc = check_snapshots(k, store, &rtxn.state);
+	read_txn_end(&rtxn);
+	return rc;
+}
+
+int check_now(struct checker *k, struct store *store)
+{
+	struct view_state now;
+	store_state(store, &now);
+	int rc = check_state(k, store, &now, true);
+	view_unref(now.view);
+	return rc;
+}
+
+/* *past is what is to be checked; its view is NULL if that is the present */
+static int find_past(struct store *store, const struct banyan_check *check,
+		     const struct view_state *now, struct view_state *past)
+{
+	if (check->freeze)
+		return past_at_freeze(store, now, check->freeze, past);
+	if (check->time)
+		return past_at_time(store, now, timestamp_of(*check->time),
+				    past);
+	if (check->snapshot)
+		return past_at_snapshot(store, now, check->snapshot,
+					strlen(check->snapshot), past);
+	return 0;
+}
+
+static int check_store(struct checker *k, struct store *store,
+		       const struct banyan_check *check)
+{
+	struct view_state now, past = { 0 };
+	store_state(store, &now);
+	int rc = find_past(store, check, &now, &past);
+	view_unref(now.view);
+	if (rc || !past.view)
+		return rc ? rc : check_now(k, store);
+	rc = check_state(k, store, &past, false);
+	view_unref(past.view);
+	return rc;
+}
+
 /* The database in the file, which stays open */
 static int check_model(struct checker *k, struct file *file,
 		       const struct banyan_check *check)
 {
 	struct banyan_options o = { .flags = BANYAN_READ_ONLY,
 				    .cache_bytes = check->cache_bytes,
-				    .freeze = check->freeze,
 				    .report = report_bad,
 				    .report_arg = &k->tell };
 	struct store *store = NULL;
@@ -80,9 +135,7 @@ static int check_model(struct checker *k, struct file *file,
 		return 0; /* told of already */
 	if (rc)
 		return rc;
-	rc = check_tree(k, store);
-	if (!rc)
-		rc = check_rows(k, store);
+	rc = check_store(k, store, check);
 	int closed = store_close(store);
 	return rc ? rc : closed;
 }

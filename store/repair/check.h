@@ -23,11 +23,23 @@ struct checker {
 void checker_init(struct checker *k, const struct banyan_check *options);
 void checker_free(struct checker *k);
 
+/* All of the present, and of the snapshots that it has */
+int check_now(struct checker *k, struct store *store);
+
 /*
- * Nodes first: those that are damaged are kept in mind. Then rows, without those
- * below damaged nodes, and what they say of each other.
+ * The nodes of a tree. Without a `known` one those that are damaged are kept in
+ * mind. With one, which was checked before, the nodes that it has as well are
+ * passed by.
  */
-int check_tree(struct checker *k, struct store *store);
-int check_rows(struct checker *k, struct store *store);
+int check_nodes(struct checker *k, struct store *store,
+		const struct tree *known, const struct tree *tree);
+/* Then the rows of a state, without those below damaged nodes, and what they say
+ * of each other */
+int check_rows(struct checker *k, struct store *store,
+	       const struct view_state *now, const struct state *state);
+/* The states that snapshots of a state name, once that has been checked: with
+ * each damage the name is told */
+int check_snapshots(struct checker *k, struct store *store,
+		    const struct state *now);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* check_rows.c - the nodes of the tree, and the rows in them. */
+/* check_rows.c - the rows in a tree, and what they say of each other. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,99 +12,6 @@
 #include "engine/read_txn.h"
 #include "engine/snapshot.h"
 #include "model/xattr.h"
-
-/* ---- nodes ------------------------------------------------------------ */
-
-struct bound {
-	uint8_t key[ROW_KEY_MAX];
-	size_t len;
-};
-
-static int check_node(struct checker *k, struct store *store,
-		      const struct node_ref *ref, unsigned level,
-		      const struct bound *lower, const struct bound *upper);
-
-static int check_children(struct checker *k, struct store *store,
-			  const struct node *node, const struct bound *upper)
-{
-	for (unsigned i = 0; i < node->count; i++) {
-		struct bound from;
-		struct bound to;
-		struct node_ref child;
-		bool last = i + 1 == node->count;
-		from.len = node_key(node, i, from.key);
-		if (!last)
-			to.len = node_key(node, i + 1, to.key);
-		node_child(node, i, &child);
-		int rc = check_node(k, store, &child, node->level - 1, &from,
-				    last ? upper : &to);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-/* Remember a damaged node: check_all() skips the rows below it */
-static int note_torn(struct checker *k, const struct bound *upper)
-{
-	if (k->torn_count == k->torn_capacity) {
-		size_t n = k->torn_capacity ? k->torn_capacity * 2 : 8;
-		struct torn *more = realloc(k->torn, n * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		k->torn = more;
-		k->torn_capacity = n;
-	}
-	struct torn *t = &k->torn[k->torn_count++];
-	t->last = !upper;
-	t->upper_len = upper ? upper->len : 0;
-	if (upper)
-		memcpy(t->upper, upper->key, upper->len);
-	return 0;
-}
-
-/* The recursion is at most TREE_HEIGHT_MAX deep. Each node's bounds are
- * checked, so a hostile tree cannot have the same node in two places. */
-static int check_node(struct checker *k, struct store *store,
-		      const struct node_ref *ref, unsigned level,
-		      const struct bound *lower, const struct bound *upper)
-{
-	const struct node *node = NULL;
-	int rc =
-		cache_get(store->cache, store->volume->file, ref, level, &node);
-	if (!rc) {
-		rc = node_check_bounds(node, lower->key, lower->len,
-				       upper ? upper->key : NULL,
-				       upper ? upper->len : 0);
-		if (!rc && level > 0)
-			rc = check_children(k, store, node, upper);
-		else if (!rc)
-			rc = tell_still(&k->tell);
-		cache_put(store->cache, node);
-	}
-	if (is_damage(rc)) {
-		tell_bad(&k->tell,
-			 "damaged node at offset %" PRIu64 ", %" PRIu32
-			 " bytes, level %u",
-			 ref->offset, ref->length, level);
-		rc = note_torn(k, upper);
-	}
-	return rc;
-}
-
-int check_tree(struct checker *k, struct store *store)
-{
-	struct read_txn rtxn;
-	struct bound lower = { .len = 0 };
-	int rc = 0;
-	read_txn_begin_pinned(store, &rtxn);
-	const struct tree *t = &rtxn.state.merged.tree;
-	if (t->height)
-		rc = check_node(k, store, &t->root, t->height - 1, &lower,
-				NULL);
-	read_txn_end(&rtxn);
-	return rc;
-}
 
 /* ---- rows ------------------------------------------------------------- */
 
@@ -553,28 +460,24 @@ static void check_counts(struct rows *r, uint64_t keys, uint64_t live)
 			 live, r->live);
 }
 
-int check_rows(struct checker *k, struct store *store)
+int check_rows(struct checker *k, struct store *store,
+	       const struct view_state *now, const struct state *state)
 {
-	struct read_txn rtxn;
 	struct merged_cursor *c = NULL;
 	struct rows *r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	read_txn_begin_pinned(store, &rtxn);
 	r->k = k;
 	r->store = store;
-	r->s = &rtxn.state;
+	r->s = state;
 	r->verifier.file = store->volume->file;
-	r->next_id = atomic_load(&store->next_id);
-	uint64_t keys = atomic_load(&store->keys);
-	uint64_t live = atomic_load(&store->live);
-	int rc = merged_cursor_new(&rtxn.state.merged, &c);
+	r->next_id = now->next_id;
+	int rc = merged_cursor_new(&state->merged, &c);
 	if (!rc)
-		rc = check_all(r, c, keys);
+		rc = check_all(r, c, now->keys);
 	merged_cursor_free(c);
-	read_txn_end(&rtxn);
 	if (!rc)
-		check_counts(r, keys, live);
+		check_counts(r, now->keys, now->live);
 	verifier_free(&r->verifier);
 	id_set_free(&r->owners);
 	id_set_free(&r->in_rows);

@@ -6,19 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-__attribute__((format(printf, 3, 0))) static void
+/* The line begins with `begin` */
+__attribute__((format(printf, 4, 0))) static void
 tell(struct teller *t, void (*to)(void *arg, const char *line),
-     const char *format, va_list args)
+     const char *begin, const char *format, va_list args)
 {
-	char *line = NULL;
+	char *line = NULL, *rest = NULL;
 	if (!to || t->no_memory)
 		return;
-	if (vasprintf(&line, format, args) < 0) {
+	if (vasprintf(&rest, format, args) < 0)
+		rest = NULL;
+	if (rest && asprintf(&line, "%s%s", begin, rest) < 0)
+		line = NULL;
+	if (line)
+		to(t->arg, line);
+	else
 		t->no_memory = true;
-		return;
-	}
-	to(t->arg, line);
 	free(line);
+	free(rest);
 }
 
 void tell_bad(struct teller *t, const char *format, ...)
@@ -26,7 +31,7 @@ void tell_bad(struct teller *t, const char *format, ...)
 	va_list args;
 	t->count++;
 	va_start(args, format);
-	tell(t, t->bad, format, args);
+	tell(t, t->bad, t->begin ? t->begin : "", format, args);
 	va_end(args);
 }
 
@@ -34,7 +39,7 @@ void tell_note(struct teller *t, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	tell(t, t->note, format, args);
+	tell(t, t->note, "", format, args);
 	va_end(args);
 }
 

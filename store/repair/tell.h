@@ -15,6 +15,7 @@ struct teller {
 	void (*note)(void *arg, const char *line);
 	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
+	const char *begin; /* of each bad line; NULL: none */
 	int64_t count; /* of bad lines */
 	uint64_t done; /* bytes of work, for progress */
 	uint64_t total;

@@ -158,9 +158,7 @@ void scene_expect_sound(struct scene *s, banyan *db)
 	struct banyan_check options = { .found = scene_hear, .arg = s };
 	struct checker k;
 	checker_init(&k, &options);
-	int rc = check_tree(&k, db->store);
-	if (!rc)
-		rc = check_rows(&k, db->store);
+	int rc = check_now(&k, db->store);
 	if (rc || k.tell.count)
 		scene_wrong(s, "unsound", rc ? rc : k.tell.count);
 }

@@ -577,6 +577,11 @@ test_snapshots()
 		--at="$(banyan snapshots notes.banyan | awk '/monday/ { print $1 }')"
 	gives "diff takes two" 0 "~ a" diff notes.banyan monday @2026-01-01
 	gives "ls takes one" 0 a ls --at=@monday notes.banyan
+	sound "check takes its name" notes.banyan --at monday
+	sound "and a time" notes.banyan --at "$(date +%FT%T.%N)"
+	refuses "but no name that there is not" 3 \
+		"banyan: notes.banyan: has no snapshot 'tuesday' .*" \
+		check --at @tuesday notes.banyan
 	gives "it can be renamed" 0 "" snapshot -r 'week 1' notes.banyan monday
 	gives "and is read under its new name" 0 one \
 		get --at='week 1' notes.banyan a

@@ -71,7 +71,7 @@ static int64_t damages(banyan *db)
 	struct banyan_check options = { .found = tell };
 	struct checker k;
 	checker_init(&k, &options);
-	assert_int_equal(check_rows(&k, db->store), 0);
+	assert_int_equal(check_now(&k, db->store), 0);
 	return k.tell.count;
 }
 
