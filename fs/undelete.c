@@ -16,7 +16,8 @@ struct order {
 	struct order *next;
 	fuse_req_t req;
 	const char *to; /* in text; NULL: to its own place */
-	char text[]; /* the key */
+	size_t size; /* of the text, without the last NUL */
+	char text[]; /* the key, or several, with a NUL before each */
 };
 
 struct undelete {
@@ -109,15 +110,36 @@ static void tell_made(const struct fs *fs, const struct made *made, bool root)
 	}
 }
 
+/* ---- orders that are carried out -------------------------------------- */
+
+static int undelete_several(banyan *db, const struct order *order,
+			    struct made *made)
+{
+	const char *end = order->text + order->size;
+	const char **keys;
+	size_t count = 0;
+	int rc;
+
+	keys = calloc(order->size, sizeof(*keys));
+	if (!keys)
+		return -ENOMEM;
+	for (const char *key = order->text; key < end; key += strlen(key))
+		keys[count++] = ++key;
+	rc = banyan_undelete_keys(db, keys, count, note_made, made);
+	free(keys);
+	return rc;
+}
+
 /* ---- the thread ------------------------------------------------------- */
 
 static void carry_out(struct fs *fs, const struct order *order)
 {
 	struct made made = { 0 };
-	int rc = banyan_undelete(fs->db, order->text, order->to, note_made,
-				 &made);
+	int rc = *order->text ? banyan_undelete(fs->db, order->text, order->to,
+						note_made, &made) :
+				undelete_several(fs->db, order, &made);
 
-	if (!rc)
+	if (!rc || made.size)
 		commit_note(fs->commit);
 	tell_made(fs, &made, false);
 	fs_reply_error(order->req, !rc && made.failed ? -ENOMEM : rc);
@@ -210,13 +232,13 @@ static struct order *new_order(const char *text, size_t size, int *rc)
 	*rc = order ? 0 : -ENOMEM;
 	if (!order)
 		return NULL;
-	*order = (struct order){ 0 };
+	*order = (struct order){ .size = size };
 	memcpy(order->text, text, size);
 	order->text[size] = '\0';
 	len = strlen(order->text);
-	if (!len)
+	if (!size)
 		*rc = -EINVAL;
-	if (len < size) {
+	if (len && len < size) {
 		order->to = order->text + len + 1;
 		if (!*order->to || strlen(order->to) + len + 1 != size)
 			*rc = -EINVAL;

@@ -22,7 +22,8 @@ void undelete_stop(struct undelete *undelete);
 
 /*
  * Answer req, a SETXATTR of the root, when the key is back: "KEY", or "KEY NUL
- * TO" to bring it back as another one.
+ * TO" to bring it back as another one. Several keys have a NUL before each: see
+ * banyan_undelete_keys().
  */
 void undelete_order(struct undelete *undelete, fuse_req_t req,
 		    const char *order, size_t size);

@@ -661,6 +661,17 @@ int banyan_deleted(banyan *db, const char *path,
 int banyan_undelete(banyan *db, const char *path, const char *to,
 		    void (*made)(void *arg, const char *path), void *arg);
 
+/*
+ * Bring back many keys as banyan_undelete() does each, at their own paths, in any
+ * order: the log is read twice, however many there are. A key that exists by its
+ * turn is passed by, since a key space that is among them may have brought it
+ * back. What cannot come back is left out; if nothing worse happens, the reason
+ * for one of them comes back when all others are there: -ENODATA, -ENOENT or
+ * -ENOTDIR.
+ */
+int banyan_undelete_keys(banyan *db, const char *const *paths, size_t count,
+			 void (*made)(void *arg, const char *path), void *arg);
+
 /* ---- batches ---------------------------------------------------------- */
 
 /*

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * banyan undelete. Of a database that is mounted its daemon does it: it takes
- * the order by an extended attribute of the mount's root, "KEY" or "KEY NUL TO".
+ * the order by an extended attribute of the mount's root: "KEY", "KEY NUL TO", or
+ * of several keys each with a NUL before it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "command.h"
@@ -16,12 +20,51 @@
 #include "store.h"
 
 #define ATTRIBUTE "system.banyan.undelete"
+#define ORDER_MAX 65536u /* XATTR_SIZE_MAX */
 
 enum { OPTION_TO = 't' };
 
 struct choices {
 	const char *to;
 };
+
+/* The type of a key, and its mode; 0: it does not exist */
+static mode_t mode_of(const struct store *store, const char *key)
+{
+	struct banyan_attr attr = { 0 };
+	banyan_data *data;
+	struct stat st;
+
+	if (!store->db)
+		return fstatat(store->root, key, &st, AT_SYMLINK_NOFOLLOW) ?
+			       0 :
+			       st.st_mode;
+	if (banyan_find(store->db, key, &data))
+		return 0;
+	(void)banyan_get_attr(data, &attr);
+	banyan_release(data, 1);
+	return attr.mode;
+}
+
+static int fail_exists(const struct store *store, const char *key,
+		       const char *to)
+{
+	const char *file = quote(store->name), *name = quote(to ? to : key);
+
+	if (to)
+		complain("%s: key '%s': exists", file, name);
+	else if (S_ISDIR(mode_of(store, key)))
+		complain("%s: key '%s': exists; what was deleted from it comes "
+			 "back by: banyan deleted -0 %s %s | xargs -0 banyan "
+			 "undelete %s",
+			 file, name, file, name, file);
+	else
+		complain(
+			"%s: key '%s': exists; give --to KEY to bring back the "
+			"deleted one elsewhere",
+			file, name);
+	return EXIT_FAILURE;
+}
 
 static int fail_undelete(const struct store *store, const char *key,
 			 const char *to, int error)
@@ -30,11 +73,7 @@ static int fail_undelete(const struct store *store, const char *key,
 
 	switch (-error) {
 	case EEXIST:
-		complain("%s: key '%s': exists%s", file, quote(to ? to : key),
-			 to ? "" :
-			      "; give --to KEY to bring back the deleted "
-			      "one elsewhere");
-		return EXIT_FAILURE;
+		return fail_exists(store, key, to);
 	case ENOENT:
 	case ENOTDIR:
 		if (to)
@@ -53,26 +92,36 @@ static int fail_undelete(const struct store *store, const char *key,
 	}
 }
 
+/* Give the daemon an order, and wait until it is carried out */
+static int give_order(const struct store *store, const char *order, size_t size)
+{
+	char path[40], state[4];
+	int rc = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", store->root);
+	if (setxattr(path, ATTRIBUTE, order, size, 0) != 0)
+		rc = -errno;
+	/* The kernel is told of keys in the root after the answer */
+	while (getxattr(path, ATTRIBUTE, state, sizeof(state)) == 4 &&
+	       memcmp(state, "busy", 4) == 0)
+		poll(NULL, 0, 1);
+	return rc;
+}
+
 static int undelete_there(const struct store *store, const char *key,
 			  const char *to)
 {
 	size_t len = strlen(key), size = len + (to ? 1 + strlen(to) : 0);
-	char path[40], state[4], *order = malloc(size + 1);
-	int rc = 0;
+	char *order = malloc(size + 1);
+	int rc;
 
 	if (!order)
 		return -ENOMEM;
 	memcpy(order, key, len + 1);
 	if (to)
 		memcpy(order + len + 1, to, strlen(to) + 1);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", store->root);
-	if (setxattr(path, ATTRIBUTE, order, size, 0) != 0)
-		rc = -errno;
+	rc = give_order(store, order, size);
 	free(order);
-	/* The kernel is told of keys in the root after the answer */
-	while (!rc && getxattr(path, ATTRIBUTE, state, sizeof(state)) == 4 &&
-	       memcmp(state, "busy", 4) == 0)
-		poll(NULL, 0, 1);
 	return rc;
 }
 
@@ -109,6 +158,72 @@ static int undelete(const struct store *store, const char *key, const char *to)
 	return rc ? fail_order(store, key, to, rc) : EXIT_SUCCESS;
 }
 
+/* ---- several keys --------------------------------------------------------- */
+
+/* Of several one may be missing, and the others are there */
+static bool is_missing(int error)
+{
+	return error == -ENODATA || error == -ENOENT || error == -ENOTDIR;
+}
+
+/* As many as fit into an order: how many, or an error */
+static int order_some(const struct store *store, char *const *keys, int count)
+{
+	char *order = malloc(ORDER_MAX);
+	size_t size = 0;
+	int n = 0, rc;
+
+	if (!order)
+		return -ENOMEM;
+	for (; n < count; n++) {
+		size_t len = strlen(keys[n]) + 1;
+
+		if (len > ORDER_MAX - size)
+			break;
+		order[size] = '\0';
+		memcpy(order + size + 1, keys[n], len - 1);
+		size += len;
+	}
+	/* One that is longer than all paths that there can be */
+	rc = n ? give_order(store, order, size) : -ENAMETOOLONG;
+	free(order);
+	return rc && !is_missing(rc) ? rc : n;
+}
+
+static int undelete_all(const struct store *store, char *const *keys, int count)
+{
+	int rc = 0;
+
+	if (store->db) {
+		rc = banyan_undelete_keys(store->db, (const char *const *)keys,
+					  (size_t)count, NULL, NULL);
+		return is_missing(rc) ? 0 : rc;
+	}
+	for (int i = 0; i < count && rc >= 0; i += rc)
+		rc = order_some(store, keys + i, count - i);
+	return rc < 0 ? rc : 0;
+}
+
+/* What is not there then is tried by itself, to say why */
+static int undelete_several(const struct store *store, char *const *keys,
+			    int count)
+{
+	int status = EXIT_SUCCESS;
+	int rc;
+
+	for (int i = 0; i < count; i++)
+		if (check_key(store->name, keys[i], false))
+			return EXIT_FAILURE;
+	rc = undelete_all(store, keys, count);
+	if (rc)
+		return store->db ? fail_undelete(store, keys[0], NULL, rc) :
+				   fail_order(store, keys[0], NULL, rc);
+	for (int i = 0; i < count; i++)
+		if (!mode_of(store, keys[i]) && undelete(store, keys[i], NULL))
+			status = EXIT_FAILURE;
+	return status;
+}
+
 static int take_option(void *arg, int key, const char *argument)
 {
 	struct choices *choices = arg;
@@ -125,14 +240,21 @@ static int run(int argc, char **argv)
 	struct store store;
 	char **operands;
 	int status;
+	int count = parse_arguments(&command_undelete, argc, argv, &choices,
+				    &operands);
 
-	if (parse_arguments(&command_undelete, argc, argv, &choices,
-			    &operands) < 0)
+	if (count < 0)
 		return EXIT_MISUSE;
+	if (choices.to && count > 2) {
+		complain("undelete: --to goes with one key only");
+		return EXIT_MISUSE;
+	}
 	status = store_open_writing(&store, operands[0], 0);
 	if (status)
 		return status;
-	return store_close(&store, undelete(&store, operands[1], choices.to));
+	status = count > 2 ? undelete_several(&store, operands + 1, count - 1) :
+			     undelete(&store, operands[1], choices.to);
+	return store_close(&store, status);
 }
 
 static const struct argp_option options[] = {
@@ -143,19 +265,22 @@ static const struct argp_option options[] = {
 
 const struct command command_undelete = {
 	.name = "undelete",
-	.operands = "FILE KEY",
-	.summary = "bring back a key that was deleted",
+	.operands = "FILE KEY...",
+	.summary = "bring back keys that were deleted",
 	.help = "Bring back a key that was deleted as it was before that, with "
 		"its times, attributes, and those of its aliases that do not "
 		"exist now. 'banyan deleted' lists what can be had back: all "
 		"that was deleted since the last vacuum. A key space comes "
 		"back with all that was deleted from it since the last change "
 		"in it that was no deletion, so with what an 'rm -r' has "
-		"removed, and also with what was removed shortly before.",
+		"removed, and also with what was removed shortly before. Of "
+		"several keys those that exist are left as they are.",
 	.more = "  banyan undelete notes.banyan todo\n"
+		"  banyan deleted -0 notes.banyan plans | xargs -0 "
+		"banyan undelete notes.banyan\n"
 		"  banyan undelete --to todo.old notes.banyan todo",
 	.least = 2,
-	.most = 2,
+	.most = 1 << 30,
 	.writes = true,
 	.options = options,
 	.option = take_option,

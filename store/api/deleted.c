@@ -277,45 +277,6 @@ static int list(struct deleted *x)
 	return rc ? rc : each_row(x, ROW_ORDER, tell_key);
 }
 
-/* ---- one key ---------------------------------------------------------- */
-
-struct search {
-	struct deleted *x;
-	const char *name;
-	size_t len;
-	struct deleted_key *found;
-};
-
-/* Is there a key by this name now? 1, 0, or an error. */
-static int is_there(struct deleted *x, const struct name *n)
-{
-	struct name_row row;
-	struct located l;
-	int rc = names_row(&x->now.state, n, &row, &l);
-	return rc ? (rc == -ENOENT ? 0 : rc) : 1;
-}
-
-static int match_key(void *arg, const struct name *n,
-		     const struct deletion *key)
-{
-	struct search *s = arg;
-	struct deleted *x = s->x;
-	if (compare_bytes(n->bytes, n->len, s->name, s->len) != 0)
-		return 0;
-	int rc = resolve(x, n->space);
-	if (rc || !x->last || x->path.len != x->below.len || !is_below(x))
-		return rc;
-	const struct name last = { x->last, n->bytes, n->len };
-	rc = is_there(x, &last);
-	if (rc || key->offset < s->found->key.offset)
-		return rc < 0 ? rc : 0;
-	s->found->key = *key;
-	s->found->space = n->space;
-	s->found->len = n->len;
-	memcpy(s->found->name, n->bytes, n->len);
-	return 0;
-}
-
 /* The path as it is compared: names with a slash behind each */
 static int set_below(struct deleted *x, const char *path)
 {
@@ -338,39 +299,90 @@ static void end(struct deleted *x)
 	buf_free(&x->row);
 }
 
-/* The last name of the path that was set goes from it to the search */
-static int split_last(struct deleted *x, struct search *s)
+/* ---- some keys -------------------------------------------------------- */
+
+struct search {
+	struct deleted *x;
+	struct deleted_version *v; /* by path */
+	size_t count;
+};
+
+/* Is there a key by this name now? 1, 0, or an error. */
+static int is_there(struct deleted *x, const struct name *n)
 {
-	const char *bytes = (const char *)x->below.data;
-	size_t len = x->below.len;
-	if (len < 2)
-		return -ENOENT;
-	size_t at = --len;
-	while (at && bytes[at - 1] != '/')
-		at--;
-	s->name = bytes + at;
-	s->len = len - at;
-	x->below.len = at;
+	struct name_row row;
+	struct located l;
+	int rc = names_row(&x->now.state, n, &row, &l);
+	return rc ? (rc == -ENOENT ? 0 : rc) : 1;
+}
+
+static int compare_path(const void *path, const void *v)
+{
+	return strcmp(path, ((const struct deleted_version *)v)->path);
+}
+
+/* The version that is looked for of a key in the key space that was resolved
+ * last. NULL: none, or there is no memory. */
+static struct deleted_version *wanted(const struct search *s,
+				      const struct name *n)
+{
+	struct buf *path = &s->x->path;
+	size_t space = path->len;
+	struct deleted_version *v = NULL;
+	buf_add(path, n->bytes, n->len);
+	buf_add_u8(path, 0);
+	if (!path->failed)
+		v = bsearch(path->data, s->v, s->count, sizeof(*v),
+			    compare_path);
+	path->len = space;
+	return v;
+}
+
+static int match_key(void *arg, const struct name *n,
+		     const struct deletion *key)
+{
+	const struct search *s = arg;
+	struct deleted *x = s->x;
+	int rc = resolve(x, n->space);
+	struct deleted_version *v = rc || !x->last ? NULL : wanted(s, n);
+	if (x->path.failed)
+		return -ENOMEM;
+	if (!v)
+		return rc;
+	const struct name last = { x->last, n->bytes, n->len };
+	rc = is_there(x, &last);
+	if (rc || (v->name.len && key->offset < v->key.offset))
+		return rc < 0 ? rc : 0;
+	memcpy(v->bytes, n->bytes, n->len);
+	v->name = (struct name){ n->space, v->bytes, n->len };
+	v->key = *key;
 	return 0;
 }
 
-int deleted_find(struct store *store, struct deletions *d, const char *path,
-		 struct deleted_key *found)
+int deleted_find(struct store *store, struct deletions *d,
+		 struct deleted_version *v, size_t count)
 {
 	struct deleted x = { .d = d };
-	struct search s = { .x = &x, .found = found };
-	memset(found, 0, sizeof(*found));
+	struct search s = { &x, v, count };
 	read_txn_begin_pinned(store, &x.now);
-	int rc = set_below(&x, path);
-	if (!rc)
-		rc = split_last(&x, &s);
-	if (!rc)
-		rc = deletions_each(d, 0, match_key, &s);
+	int rc = deletions_each(d, 0, match_key, &s);
 	end(&x);
-	if (!rc && !found->len)
-		rc = -ENOENT;
 	return rc;
 }
+
+char *deleted_path(const char *path)
+{
+	struct deleted x = { 0 };
+	int rc = set_below(&x, path);
+	x.below.len -= x.below.len > 0;
+	buf_add_u8(&x.below, 0);
+	if (!rc && !x.below.failed)
+		return (char *)x.below.data;
+	buf_free(&x.below);
+	return NULL;
+}
+
+/* ---- all -------------------------------------------------------------- */
 
 int banyan_deleted(banyan *db, const char *path,
 		   int (*visit)(void *arg,

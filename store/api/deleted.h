@@ -4,19 +4,24 @@
 
 #include "api/deletions.h"
 
-struct deleted_key {
-	struct deletion key;
-	uint64_t space;
-	size_t len;
-	char name[BANYAN_NAME_MAX];
+/* The version of a key that was deleted: see deleted_version.h */
+struct deleted_version {
+	char *path; /* owned: the names, with one slash between each two */
+	struct deletion key; /* the step that has deleted it */
+	struct name name; /* the key; its bytes are in `bytes`. len 0: none */
+	char bytes[BANYAN_NAME_MAX];
+	uint64_t state; /* the state to read is that before this offset */
 };
 
+/* A path in that form; NULL: no memory */
+char *deleted_path(const char *path);
+
 /*
- * The key at this path that was deleted last, by the path that banyan_deleted()
- * tells, though its Data may live on. -ENOENT: none was, or there is such a key
- * now.
+ * For each of these paths, which are in order: the key that was deleted last, by
+ * the path that banyan_deleted() tells, though its Data may live on. Its name
+ * stays as it is if none was, or if there is such a key now.
  */
-int deleted_find(struct store *store, struct deletions *d, const char *path,
-		 struct deleted_key *found);
+int deleted_find(struct store *store, struct deletions *d,
+		 struct deleted_version *v, size_t count);
 
 #endif

@@ -8,7 +8,9 @@
 #include "api/key_history.h"
 
 enum {
-	ROW_SEEN = 0x7a, /* id of a deleted key space that was looked into */
+	ROW_SEEN =
+		0x7a, /* id of a deleted key space that was looked into: id of
+			    that for which, the last time */
 };
 
 /* Places in the log are those of one file: -ESTALE if this is another one */
@@ -30,12 +32,11 @@ static void take_key(struct deleted_version *v, const struct name *n,
 
 /* Its last deletion, though it exists now */
 static int find_earlier(struct store *store, const uint8_t *file,
-			const char *path, struct deleted_version *v)
+			struct deleted_version *v)
 {
 	struct key_history k;
 	enum banyan_event event;
-	bool found = false;
-	int rc = key_history_open(store, path, &k);
+	int rc = key_history_open(store, v->path, &k);
 	if (rc)
 		return rc;
 	rc = check_file(file, &k.h);
@@ -49,25 +50,18 @@ static int find_earlier(struct store *store, const uint8_t *file,
 					      .type = d->mode & 0170000,
 					      .embedded = k.before.embedded };
 		take_key(v, &k.part[k.parts - 1].name, &key);
-		found = true;
 	}
 	key_history_close(&k);
-	return rc < 0 ? rc : found ? 0 : -ENODATA;
+	return rc < 0 ? rc : 0;
 }
 
 static int find_key(struct store *store, struct deletions *d,
-		    const uint8_t *file, const char *path,
-		    struct deleted_version *v)
+		    const uint8_t *file, struct deleted_version *v)
 {
-	struct deleted_key found;
-	int rc = deleted_find(store, d, path, &found);
-	if (rc == -ENOENT)
-		return find_earlier(store, file, path, v);
-	if (rc)
-		return rc;
-	const struct name n = { found.space, found.name, found.len };
-	take_key(v, &n, &found.key);
-	return 0;
+	int rc = deleted_find(store, d, v, 1);
+	if (!rc && !v->name.len)
+		rc = find_earlier(store, file, v);
+	return rc || v->name.len ? rc : -ENODATA;
 }
 
 /* ---- which state ------------------------------------------------------ */
@@ -76,7 +70,7 @@ struct removal {
 	struct deletions *d;
 	uint64_t changed; /* offset of the last change */
 	struct buf spaces; /* ids, to be looked into */
-	uint64_t space;
+	uint64_t of; /* the key space that is to come back */
 };
 
 static int note_change(struct removal *r, uint64_t id)
@@ -88,16 +82,21 @@ static int note_change(struct removal *r, uint64_t id)
 	return rc;
 }
 
-/* 1: for the first time, 0: not, or an error. A damaged file may have key
- * spaces in a circle. */
-static int see(struct deletions *d, uint64_t space)
+/* 1: for the first time in this search, 0: not, or an error. A damaged file may
+ * have key spaces in a circle. */
+static int see(struct removal *r, uint64_t space)
 {
 	struct row_key key;
+	uint64_t of = 0;
 	deletions_row_key(ROW_SEEN, space, &key);
-	int rc = rebuild_has(&d->rows, &key);
-	if (rc)
-		return rc < 0 ? rc : 0;
-	rc = rebuild_put(&d->rows, &key, NULL, 0);
+	int rc = rebuild_get(&r->d->rows, &key, &r->d->scratch);
+	if (!rc && r->d->scratch.len == sizeof(of))
+		memcpy(&of, r->d->scratch.data, sizeof(of));
+	if (rc && rc != -ENOENT)
+		return rc;
+	if (of == r->of)
+		return 0;
+	rc = rebuild_put(&r->d->rows, &key, &r->of, sizeof(r->of));
 	return rc ? rc : 1;
 }
 
@@ -107,7 +106,7 @@ static int look_at(void *arg, const struct name *n, const struct deletion *key)
 	(void)n;
 	if (!deletion_is_space(key))
 		return key->embedded ? 0 : note_change(r, key->id);
-	int rc = see(r->d, key->id);
+	int rc = see(r, key->id);
 	if (rc <= 0)
 		return rc;
 	buf_add(&r->spaces, &key->id, sizeof(key->id));
@@ -117,7 +116,7 @@ static int look_at(void *arg, const struct name *n, const struct deletion *key)
 /* The offset of the last change in the key space but for deletions; 0: none */
 static int find_change(struct deletions *d, uint64_t space, uint64_t *offset)
 {
-	struct removal r = { .d = d };
+	struct removal r = { .d = d, .of = space };
 	int rc;
 	for (;;) {
 		rc = note_change(&r, space);
@@ -158,10 +157,20 @@ static int find_state(struct store *store, struct deletions *d,
 }
 
 int deleted_version_find(struct store *store, struct deletions *d,
-			 const char *path, struct deleted_version *v)
+			 struct deleted_version *v)
 {
 	uint8_t file[16];
 	memcpy(file, d->h.now->volume->sb.file_uuid, sizeof(file));
-	int rc = find_key(store, d, file, path, v);
+	int rc = find_key(store, d, file, v);
 	return rc ? rc : find_state(store, d, file, v);
+}
+
+int deleted_versions_find(struct store *store, struct deletions *d,
+			  struct deleted_version *v, size_t count)
+{
+	int rc = deleted_find(store, d, v, count);
+	for (size_t i = 0; !rc && i < count; i++)
+		if (v[i].name.len)
+			rc = find_state(store, d, NULL, &v[i]);
+	return rc;
 }

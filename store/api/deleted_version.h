@@ -22,14 +22,7 @@
 #ifndef STORE_API_DELETED_VERSION_H
 #define STORE_API_DELETED_VERSION_H
 
-#include "api/deletions.h"
-
-struct deleted_version {
-	struct deletion key; /* the step that has deleted it */
-	struct name name; /* the key; its bytes are in `bytes` */
-	char bytes[BANYAN_NAME_MAX];
-	uint64_t state; /* the state to read is that before this offset */
-};
+#include "api/deleted.h"
 
 static inline bool deletion_is_space(const struct deletion *key)
 {
@@ -37,12 +30,19 @@ static inline bool deletion_is_space(const struct deletion *key)
 }
 
 /*
- * Find the version of the key at this path. d has the deletions of the path, or
- * of all; it is opened anew if the version of a key space needs changes that it
- * has not. -ENODATA: the file knows of no deletion. -ESTALE: see above. After
- * an error d may be closed, which may be done twice.
+ * Find the version of the key at v->path. d has the deletions of the path; it is
+ * opened anew if the version of a key space needs changes that it has not.
+ * -ENODATA: the file knows of no deletion. -ESTALE: see above. After an error d
+ * may be closed, which may be done twice.
  */
 int deleted_version_find(struct store *store, struct deletions *d,
-			 const char *path, struct deleted_version *v);
+			 struct deleted_version *v);
+
+/*
+ * The same of many, by their paths, in one pass: d has all deletions, and
+ * changes. Of a path that has none, or that exists now, v->name.len stays 0.
+ */
+int deleted_versions_find(struct store *store, struct deletions *d,
+			  struct deleted_version *v, size_t count);
 
 #endif

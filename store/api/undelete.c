@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * undelete.c - the public function that brings back a deleted key.
+ * undelete.c - the public functions that bring back deleted keys.
  *
  * deleted_version.h finds the state from which it is read, revive.h puts one
  * Data back. A key space is brought back level by level. Its rows, and what is
@@ -8,6 +8,7 @@
  * the tree.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/deleted_version.h"
@@ -22,12 +23,17 @@ enum {
 	ROW_DONE = 0x7d, /* id of one that was brought back */
 };
 
+typedef void made_key(void *arg, const char *path);
+
 struct undelete {
 	struct reviver r;
-	struct deleted_version v;
-	struct view_state past;
-	struct read_txn source; /* of that */
+	struct deleted_version *v; /* by their paths */
+	size_t count;
+	struct past_walk walk;
+	struct read_txn source; /* of its state, */
+	bool reading; /* if this has begun */
 	uint64_t first, last; /* rows of the queue */
+	int missing; /* why one of many is not there; 0: all are */
 	struct buf paths; /* of r.made, each with a NUL behind it */
 };
 
@@ -135,7 +141,7 @@ static int revive_space(struct undelete *u, uint64_t old, uint64_t new)
 	return rc ? rc : revive_run(&u->r, set_times, &t);
 }
 
-/* ---- all of it -------------------------------------------------------- */
+/* ---- all that is in a key --------------------------------------------- */
 
 struct target {
 	const char *path;
@@ -155,18 +161,37 @@ static int find_target(struct reviver *u, struct txn *txn, void *arg)
 	return rc == -ENOENT && t->n.space ? 0 : rc;
 }
 
-static int revive_all(struct undelete *u, const char *to)
+/* Begin with the state in which this version is */
+static int go_to(struct undelete *u, const struct deleted_version *v)
 {
-	struct target t = { .path = to };
-	struct revival r = { .top = true };
-	uint64_t pair[2];
-	int rc = revive_run(&u->r, find_target, &t);
+	const struct history *h = &u->r.d.h;
+	struct past_walk *w = &u->walk;
+	if (u->reading)
+		read_txn_end(&u->source);
+	u->reading = false;
+	int rc = past_forward(h->store, h->now, v->state, w);
 	if (rc)
 		return rc;
-	r.to = t.n;
-	rc = deletion_is_space(&u->v.key) ?
-		     names_space(u->r.source, u->v.key.id, &r.was.d) :
-		     names_lookup(u->r.source, &u->v.name, &r.was);
+	read_txn_begin_at(h->store, w->past.view, w->past.seq, &u->source);
+	read_txn_pin(&u->source);
+	u->reading = true;
+	u->r.source = &u->source.state;
+	u->r.from = v->name;
+	return 0;
+}
+
+/* A version, with all that is in it, at a key that does not exist */
+static int revive_all(struct undelete *u, const struct deleted_version *v,
+		      const struct name *to)
+{
+	struct revival r = { .top = true, .to = *to };
+	uint64_t pair[2];
+	int rc = go_to(u, v);
+	if (rc)
+		return rc;
+	rc = deletion_is_space(&v->key) ?
+		     names_space(u->r.source, v->key.id, &r.was.d) :
+		     names_lookup(u->r.source, &v->name, &r.was);
 	if (!rc)
 		rc = revive_key(u, &r);
 	while (!rc && u->first < u->last) {
@@ -202,39 +227,122 @@ static int name_made(struct reviver *u, struct txn *txn, void *arg)
 	return rc;
 }
 
-static int go_back(struct undelete *u)
-{
-	const struct history *h = &u->r.d.h;
-	int rc = past_before(h->store, h->now, u->v.state, &u->past);
-	if (rc)
-		return rc;
-	read_txn_begin_at(h->store, u->past.view, u->past.seq, &u->source);
-	read_txn_pin(&u->source);
-	u->r.source = &u->source.state;
-	u->r.from = u->v.name;
-	return 0;
-}
+/* ---- one key ---------------------------------------------------------- */
 
-static int undelete(struct undelete *u, const char *path, const char *to)
+static int undelete_one(struct undelete *u, const char *to)
 {
 	struct store *store = u->r.db->store;
-	int rc = deletions_open_path(store, path, &u->r.d);
+	struct target t = { .path = to };
+	int rc = deletions_open_path(store, u->v->path, &u->r.d);
 	if (rc)
 		return rc;
-	rc = deleted_version_find(store, &u->r.d, path, &u->v);
-	if (!rc)
-		rc = go_back(u);
+	rc = deleted_version_find(store, &u->r.d, u->v);
 	if (!rc)
 		rc = revive_begin(&u->r);
 	if (!rc)
-		rc = revive_all(u, to);
-	if (!rc)
-		rc = revive_run(&u->r, name_made, &u->paths);
+		rc = revive_run(&u->r, find_target, &t);
+	return rc ? rc : revive_all(u, u->v, &t.n);
+}
+
+/* ---- many keys -------------------------------------------------------- */
+
+static int by_path(const void *a, const void *b)
+{
+	const struct deleted_version *x = a, *y = b;
+	return strcmp(x->path, y->path);
+}
+
+static int by_state(const void *a, const void *b)
+{
+	const struct deleted_version *x = *(struct deleted_version *const *)a,
+				     *y = *(struct deleted_version *const *)b;
+	return (x->state > y->state) - (x->state < y->state);
+}
+
+/*
+ * Those whose key spaces exist, in the order of their states: the log is read
+ * once. They are NULL then, and so are those that exist. *missing: of the first
+ * of the others, why not. How many have come back, or an error.
+ */
+static int revive_some(struct undelete *u, struct deleted_version **v,
+		       size_t count, int *missing)
+{
+	int made = 0;
+	*missing = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct target t = { 0 };
+		if (!v[i])
+			continue;
+		t.path = v[i]->path;
+		int rc = revive_run(&u->r, find_target, &t);
+		if (rc == -ENOENT || rc == -ENOTDIR) {
+			*missing = *missing ? *missing : rc;
+			continue;
+		}
+		if (!rc)
+			rc = revive_all(u, v[i], &t.n);
+		if (rc && rc != -EEXIST)
+			return rc;
+		made += !rc;
+		v[i] = NULL;
+	}
+	return made;
+}
+
+/* A key space may have been deleted after what was deleted from it, and come back
+ * as it was before: so those that have none are tried again */
+static int revive_each(struct undelete *u, struct deleted_version **v,
+		       size_t count)
+{
+	int missing = 0;
+	int rc = revive_begin(&u->r);
+	while (!rc) {
+		rc = revive_some(u, v, count, &missing);
+		if (rc <= 0)
+			break;
+		rc = 0;
+	}
+	u->missing = u->missing ? u->missing : missing;
+	return rc;
+}
+
+/* Duplicates are one; those of which there is no version are passed by */
+static int undelete_many(struct undelete *u)
+{
+	struct store *store = u->r.db->store;
+	size_t count = 0;
+	int rc = deletions_open(store, true, &u->r.d);
+	if (rc)
+		return rc;
+	struct deleted_version **v = calloc(u->count, sizeof(*v));
+	rc = v ? deleted_versions_find(store, &u->r.d, u->v, u->count) :
+		 -ENOMEM;
+	for (size_t i = 0; !rc && i < u->count; i++) {
+		if (u->v[i].name.len)
+			v[count++] = &u->v[i];
+		else
+			u->missing = -ENODATA;
+	}
+	if (!rc && count) {
+		qsort(v, count, sizeof(*v), by_state);
+		rc = revive_each(u, v, count);
+	}
+	free(v);
+	return rc;
+}
+
+/* ---- all of it -------------------------------------------------------- */
+
+static int undelete(struct undelete *u, const char *to)
+{
+	int rc = to ? undelete_one(u, to) : undelete_many(u);
+	if (rc || !u->r.batch)
+		return rc;
+	rc = revive_run(&u->r, name_made, &u->paths);
 	return rc ? rc : revive_commit(&u->r);
 }
 
-static void tell_made(const struct undelete *u,
-		      void (*made)(void *arg, const char *path), void *arg)
+static void tell_made(const struct undelete *u, made_key *made, void *arg)
 {
 	const char *path = (const char *)u->paths.data;
 	const char *last = path + u->paths.len;
@@ -247,25 +355,65 @@ static void tell_made(const struct undelete *u,
 static void end(struct undelete *u)
 {
 	revive_end(&u->r);
-	if (u->past.view) {
+	if (u->reading)
 		read_txn_end(&u->source);
-		view_unref(u->past.view);
-	}
+	past_walk_end(&u->walk);
 	deletions_close(&u->r.d);
 	buf_free(&u->paths);
+	for (size_t i = 0; i < u->count; i++)
+		free(u->v[i].path);
+	free(u->v);
+}
+
+static int set_paths(struct undelete *u, const char *const *path, size_t count)
+{
+	u->v = calloc(count, sizeof(*u->v));
+	if (!u->v)
+		return -ENOMEM;
+	for (u->count = 0; u->count < count; u->count++) {
+		u->v[u->count].path = deleted_path(path[u->count]);
+		if (!u->v[u->count].path)
+			return -ENOMEM;
+	}
+	qsort(u->v, count, sizeof(*u->v), by_path);
+	return 0;
+}
+
+/* Until no vacuum comes in between */
+static int undelete_paths(banyan *db, const char *const *path, size_t count,
+			  const char *to, made_key *made, void *arg)
+{
+	bool again;
+	int rc;
+	do {
+		struct undelete u = { .r.db = db };
+		rc = set_paths(&u, path, count);
+		if (!rc)
+			rc = undelete(&u, to);
+		if (!rc && made)
+			tell_made(&u, made, arg);
+		again = rc == -ESTALE && !u.r.committed;
+		rc = rc ? rc : u.missing;
+		end(&u);
+	} while (again);
+	return rc;
+}
+
+static int check_handle(banyan *db)
+{
+	int rc = handle_check(db);
+	if (rc || db->kind == HANDLE_BATCH)
+		return rc ? rc : -EINVAL;
+	return banyan_read_only(db) ? -EROFS : 0;
 }
 
 int banyan_undelete(banyan *db, const char *path, const char *to,
 		    void (*made)(void *arg, const char *path), void *arg)
 {
-	struct undelete u = { .r.db = db };
 	banyan_data *data = NULL;
-	bool again;
-	int rc = handle_check(db);
-	if (rc || !path || db->kind == HANDLE_BATCH)
+	int rc = check_handle(db);
+	if (rc || !path)
 		return rc ? rc : -EINVAL;
-	if (banyan_read_only(db))
-		return -EROFS;
 	to = to ? to : path;
 	rc = banyan_find(db, to, &data);
 	if (!rc) {
@@ -274,13 +422,18 @@ int banyan_undelete(banyan *db, const char *path, const char *to,
 	}
 	if (rc != -ENOENT)
 		return rc;
-	do {
-		rc = undelete(&u, path, to);
-		if (!rc && made)
-			tell_made(&u, made, arg);
-		again = rc == -ESTALE && !u.r.committed;
-		end(&u);
-		u = (struct undelete){ .r.db = db };
-	} while (again);
+	rc = undelete_paths(db, &path, 1, to, made, arg);
 	return (int)note_path(db, rc, __func__, path);
+}
+
+int banyan_undelete_keys(banyan *db, const char *const *paths, size_t count,
+			 void (*made)(void *arg, const char *path), void *arg)
+{
+	int rc = check_handle(db);
+	if (rc || (!paths && count))
+		return rc ? rc : -EINVAL;
+	for (size_t i = 0; i < count; i++)
+		if (!paths[i])
+			return -EINVAL;
+	return count ? undelete_paths(db, paths, count, NULL, made, arg) : 0;
 }

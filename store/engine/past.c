@@ -112,45 +112,70 @@ static int find_before(struct store *store, const struct view *now,
 	return rc > 0 ? -ENOENT : rc;
 }
 
-/* The operations from there on, up to the first that came after the time or
- * lies at or behind `end` */
-static int replay_until(struct volume *volume, const struct log_position *from,
-			timestamp time, uint64_t end, struct view_state *past)
+/* ---- forward through the log ------------------------------------------- */
+
+/* At a freeze, whose operations behind it are to be read */
+static int walk_begin(struct past_walk *w, const struct freeze *f,
+		      uint64_t offset, struct volume *volume)
 {
-	struct log_scan s;
-	struct log_record rec;
+	uint64_t size = 0;
+	past_walk_end(w);
+	int rc = past_begin(f, offset, volume, &w->past);
+	if (!rc)
+		rc = file_size(volume->file, &size);
+	if (!rc)
+		rc = log_scan_open(&w->scan, volume->file, volume->sb.salt,
+				   size, &f->replay);
+	if (rc)
+		past_walk_end(w);
+	return rc;
+}
+
+void past_walk_end(struct past_walk *w)
+{
+	log_scan_close(&w->scan);
+	view_unref(w->past.view);
+	*w = (struct past_walk){ 0 };
+}
+
+/* Replay an operation; 1 if it came after the time */
+static int replay_one(struct past_walk *w, timestamp time)
+{
 	struct redo_reader rows;
 	struct operation op;
-	uint64_t size = 0;
-	int rc = file_size(volume->file, &size);
-	if (!rc)
-		rc = log_scan_open(&s, volume->file, volume->sb.salt, size,
-				   from);
-	if (rc)
-		return rc;
-	while (!rc && s.at.offset < end &&
-	       (rc = log_scan_next(&s, &rec)) == 0 && rec.offset < end) {
-		if (rec.header.type != RECORD_OPERATION)
-			continue;
-		rc = redo_open(&rows, rec.body, rec.header.body_len, &op);
-		if (!rc && op.time > time)
+	int rc = redo_open(&rows, w->rec.body, w->rec.header.body_len, &op);
+	if (!rc && op.time > time)
+		return 1;
+	return rc ? rc :
+		    replay_rows(w->past.view->active, &rows, &op, &w->past);
+}
+
+/* The operations from there on, up to the first that came after the time or
+ * lies at or behind `end` */
+static int walk_on(struct past_walk *w, timestamp time, uint64_t end)
+{
+	int rc = 0;
+	while (!rc && (w->ahead || w->scan.at.offset < end)) {
+		if (!w->ahead)
+			rc = log_scan_next(&w->scan, &w->rec);
+		w->ahead = !rc;
+		if (rc || w->rec.offset >= end)
 			break;
-		if (!rc)
-			rc = replay_rows(past->view->active, &rows, &op, past);
+		if (w->rec.header.type == RECORD_OPERATION)
+			rc = replay_one(w, time);
+		w->ahead = rc > 0;
 	}
-	log_scan_close(&s);
 	return rc > 0 ? 0 : rc;
 }
 
-/* Likewise, onto the freeze that *past shows; it is dropped if that fails */
-static int replay_onto(struct volume *volume, const struct freeze *f,
-		       timestamp time, uint64_t end, struct view_state *past)
+/* One state, and no further: *past is that of the walk, which ends */
+static int walk_once(struct past_walk *w, int rc, struct view_state *past)
 {
-	int rc = replay_until(volume, &f->replay, time, end, past);
-	if (rc) {
-		view_unref(past->view);
-		past->view = NULL;
+	if (!rc) {
+		*past = w->past;
+		w->past.view = NULL;
 	}
+	past_walk_end(w);
 	return rc;
 }
 
@@ -160,12 +185,13 @@ int past_at_time(struct store *store, const struct view_state *now,
 	struct freeze f;
 	struct volume *volume = now->view->volume;
 	uint64_t offset = 0;
+	struct past_walk w = { 0 };
 	int rc = find_before(store, now->view, time, &f, &offset);
 	if (!rc)
-		rc = past_begin(&f, offset, volume, past);
-	if (rc)
-		return rc;
-	return replay_onto(volume, &f, time, UINT64_MAX, past);
+		rc = walk_begin(&w, &f, offset, volume);
+	if (!rc)
+		rc = walk_on(&w, time, UINT64_MAX);
+	return walk_once(&w, rc, past);
 }
 
 static bool is_behind(const void *end, const struct freeze *f)
@@ -173,31 +199,50 @@ static bool is_behind(const void *end, const struct freeze *f)
 	return f->replay.offset > *(const uint64_t *)end;
 }
 
-/* The last freeze from which that place can be reached by replay */
+/* The last freeze from which that place can be reached by replay. From *limit on
+ * it can be reached from a later one. */
 static int find_reaching(struct store *store, const struct view *now,
-			 uint64_t end, struct freeze *f, uint64_t *offset)
+			 uint64_t end, struct freeze *f, uint64_t *offset,
+			 uint64_t *limit)
 {
 	struct freeze_walk w;
 	int rc = freezes_walk_to(now->volume, now->last_freeze, true, is_behind,
 				 &end, &w);
-	do {
-		if (!rc)
-			rc = freezes_next(store, &w, f, offset);
-	} while (!rc && (f->replay.offset > end || (f->gap && *offset >= end)));
+	*limit = UINT64_MAX;
+	while (!rc && !(rc = freezes_next(store, &w, f, offset))) {
+		uint64_t from = f->replay.offset;
+		if (f->gap && *offset >= from)
+			from = *offset + 1;
+		if (from <= end)
+			return 0;
+		*limit = from;
+	}
 	return rc > 0 ? -ENOENT : rc;
+}
+
+int past_forward(struct store *store, const struct view *now, uint64_t end,
+		 struct past_walk *w)
+{
+	struct freeze f;
+	uint64_t offset = 0, limit = w->limit;
+	int rc = 0;
+	if (!w->past.view || end < w->reached || end >= limit) {
+		rc = find_reaching(store, now, end, &f, &offset, &limit);
+		if (!rc)
+			rc = walk_begin(w, &f, offset, now->volume);
+	}
+	if (!rc)
+		rc = walk_on(w, TIMESTAMP_MAX, end);
+	w->limit = limit;
+	w->reached = end;
+	return rc;
 }
 
 int past_before(struct store *store, const struct view *now, uint64_t end,
 		struct view_state *past)
 {
-	struct freeze f;
-	uint64_t offset = 0;
-	int rc = find_reaching(store, now, end, &f, &offset);
-	if (!rc)
-		rc = past_begin(&f, offset, now->volume, past);
-	if (rc)
-		return rc;
-	return replay_onto(now->volume, &f, TIMESTAMP_MAX, end, past);
+	struct past_walk w = { 0 };
+	return walk_once(&w, past_forward(store, now, end, &w), past);
 }
 
 static bool is_any(const void *arg, const struct freeze *f)

@@ -10,6 +10,7 @@
 #define STORE_ENGINE_PAST_H
 
 #include "engine/store.h"
+#include "log/log_scan.h"
 
 /* At a freeze whose record was read at offset: its tree, with an empty table
  * above it. 0 or -ENOMEM. */
@@ -44,6 +45,24 @@ int past_at_time(struct store *store, const struct view_state *now,
  */
 int past_before(struct store *store, const struct view *now, uint64_t offset,
 		struct view_state *past);
+
+/*
+ * The same for one place after the other, each at or behind the last one: what
+ * lies between two is read once. Zeroed, *w is nowhere. The state is in w->past;
+ * what reads it must have ended before it goes on, and after an error it is gone
+ * or stays where it was.
+ */
+struct past_walk {
+	struct view_state past;
+	struct log_scan scan;
+	struct log_record rec; /* the next one, if it was read already: */
+	bool ahead;
+	uint64_t reached;
+	uint64_t limit; /* from here on another freeze is nearer */
+};
+int past_forward(struct store *store, const struct view *now, uint64_t offset,
+		 struct past_walk *w);
+void past_walk_end(struct past_walk *w);
 
 /* At the first freeze in the file, with which its past begins */
 int past_first(struct store *store, const struct view *now, struct freeze *f,

@@ -577,8 +577,11 @@ test_snapshots()
 		--at="$(banyan snapshots notes.banyan | awk '/monday/ { print $1 }')"
 	gives "diff takes two" 0 "~ a" diff notes.banyan monday @2026-01-01
 	gives "ls takes one" 0 a ls --at=@monday notes.banyan
-	sound "check takes its name" notes.banyan --at monday
-	sound "and a time" notes.banyan --at "$(date +%FT%T.%N)"
+	gives "check takes its name" 0 \
+		"notes.banyan: sound at snapshot 'monday'" \
+		check --at monday notes.banyan
+	like "and a time" "notes.banyan: sound at 2.*" \
+		"$(banyan check --at "$(date +%FT%T.%N)" notes.banyan)"
 	refuses "but no name that there is not" 3 \
 		"banyan: notes.banyan: has no snapshot 'tuesday' .*" \
 		check --at @tuesday notes.banyan
@@ -730,6 +733,28 @@ test_history()
 	refuses "what never was cannot come back" 1 \
 		"banyan: notes.banyan: key 'none': was not deleted since .*" \
 		undelete notes.banyan none
+	banyan rm notes.banyan k
+	banyan rm notes.banyan 'd/new\nline'
+	banyan rm -r notes.banyan d/sub
+	gives "several come back at once" 0 "" \
+		undelete notes.banyan k old d/sub d/sub/b
+	gives "each as it was" 0 22 get notes.banyan k
+	gives "key spaces, too" 0 x get notes.banyan d/sub/b
+	banyan rm -r notes.banyan d/sub
+	refuses "what was deleted from a key space is said how" 1 \
+		"banyan: notes.banyan: key 'd': exists; .*: banyan deleted -0 notes.banyan d . xargs -0 .*" \
+		undelete notes.banyan d
+	banyan deleted -0 notes.banyan d | xargs -0 "$BANYAN" undelete \
+		notes.banyan
+	gives "and comes back so" 0 x get notes.banyan d/sub/b
+	banyan rm notes.banyan k
+	refuses "of several those that cannot are named" 1 \
+		"banyan: notes.banyan: key 'none': was not deleted since .*" \
+		undelete notes.banyan none k
+	gives "and the others are there" 0 22 get notes.banyan k
+	refuses "to is for one key" 2 \
+		"banyan: undelete: --to goes with one key only" \
+		undelete --to x notes.banyan a b
 	banyan rm notes.banyan old
 	banyan vacuum notes.banyan >out
 	gives "nor after a vacuum" 0 "" deleted notes.banyan
@@ -777,6 +802,15 @@ test_undelete_mounted()
 	stat -c %h mnt/l mnt/k >/dev/null 2>&1
 	banyan undelete mnt k
 	is "an alias of what lives on" "2 2" "$(stat -c %h mnt/k mnt/l | xargs)"
+	mkdir mnt/many
+	for ((i = 0; i < 3000; i++)); do
+		echo $i >mnt/many/file-with-a-name-that-is-rather-long-$i
+	done
+	rm mnt/many/*
+	ls mnt/many
+	banyan deleted -0 mnt many | xargs -0 "$BANYAN" undelete mnt
+	is "many at once" "3000 $((2999 * 1500))" \
+		"$(ls mnt/many | wc -l) $(cat mnt/many/* | awk '{ n += $1 } END { print n }')"
 	is "the daemon is idle" idle \
 		"$(getfattr --only-values -n system.banyan.undelete mnt)"
 	for got in '' 'k\000' 'k\000a\000b'; do

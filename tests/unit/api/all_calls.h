@@ -102,6 +102,10 @@ static inline int call_deleted_visit(void *arg,
 CALL(log, banyan_log(s->db, "file", call_log_visit, NULL))
 CALL(deleted, banyan_deleted(s->db, NULL, call_deleted_visit, NULL))
 CALL(undelete, banyan_undelete(s->db, "gone", NULL, NULL, NULL))
+
+static const char *const call_gone[] = { "gone" };
+
+CALL(undelete_keys, banyan_undelete_keys(s->db, call_gone, 1, NULL, NULL))
 CALL(view, banyan_view(s->db, &handle))
 CALL(diff, banyan_diff(s->db, s->db, call_diff_visit, NULL))
 CALL(view_at_freeze, banyan_view_at_freeze(s->db, 1, &handle))
@@ -211,6 +215,7 @@ static const struct call {
 	ENTRY(log),
 	ENTRY(deleted),
 	ENTRY(undelete),
+	ENTRY(undelete_keys),
 	ENTRY(get_stat),
 	ENTRY(snapshot),
 	ENTRY(snapshot_drop),

@@ -626,6 +626,7 @@ static const struct kind {
 	{ "banyan_log", -EINVAL, -EINVAL },
 	{ "banyan_deleted", -EINVAL, -EINVAL },
 	{ "banyan_undelete", -EROFS, -EINVAL },
+	{ "banyan_undelete_keys", -EROFS, -EINVAL },
 	{ "banyan_view_snapshot", -EINVAL, -EINVAL },
 	{ "banyan_snapshot", -EROFS, -EINVAL },
 	{ "banyan_snapshot_drop", -EROFS, -EINVAL },

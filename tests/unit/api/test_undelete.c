@@ -2,6 +2,12 @@
 /* banyan_undelete(): what was deleted comes back as it was */
 #include "history_fixture.h"
 
+static void count_made(void *arg, const char *path)
+{
+	(void)path;
+	++*(unsigned *)arg;
+}
+
 static void a_key(void **state)
 {
 	banyan *db = open_memory();
@@ -431,6 +437,75 @@ static void very_many_extents(void **state)
 	OK(banyan_close(db));
 }
 
+/* Each as it was before its own deletion, whatever lies in between */
+static void many_keys(void **state)
+{
+	banyan *db = open_memory();
+	static const char *const path[] = { "s/c", "a",	   "never", "/s//b/",
+					    "s/b", "kept", "t/u/x", "t" };
+	char value[16];
+	(void)state;
+	put(db, "kept", "1");
+	for (unsigned i = 0; i < 4; i++) {
+		put(db, "a", "early");
+		put(db, "s/b", "1");
+		OK(banyan_remove(db, "s/b"));
+		sprintf(value, "%u", i);
+		put(db, "s/b", value);
+		put(db, "s/c", value);
+		put(db, "t/u/x", value);
+		put(db, "t/y", value);
+		OK(banyan_freeze(db));
+		put(db, "a", "late");
+		OK(banyan_remove(db, "s/c"));
+		OK(banyan_remove(db, "a"));
+		OK(banyan_remove(db, "t/u/x"));
+		if (i % 2)
+			OK(banyan_freeze(db));
+		/* So x was deleted before the last change in t */
+		put(db, "t/z", "1");
+		remove_tree(db, "t");
+		OK(banyan_remove(db, "s/b"));
+		assert_int_equal(banyan_undelete_keys(db, path, 8, NULL, NULL),
+				 -ENODATA);
+		assert_key(db, "a", "late");
+		assert_key(db, "s/b", value);
+		assert_key(db, "s/c", value);
+		assert_key(db, "t/u/x", value);
+		assert_key(db, "t/y", value);
+		assert_key(db, "t/z", "1");
+		assert_deleted(db, "");
+	}
+	OK(banyan_undelete_keys(db, path, 0, NULL, NULL));
+	remove_tree(db, "t");
+	assert_int_equal(banyan_undelete_keys(db, path + 6, 1, NULL, NULL),
+			 -ENOENT);
+	OK(banyan_close(db));
+}
+
+/* What 'rm *' has removed */
+static void many_keys_of_a_key_space(void **state)
+{
+	banyan *db = open_memory();
+	static char name[3000][16];
+	static const char *path[3000];
+	unsigned made = 0;
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++) {
+		sprintf(name[i], "s/%04u", (i * 7) % 3000);
+		path[i] = name[i];
+		put(db, name[i], name[i]);
+	}
+	for (unsigned i = 0; i < 3000; i++)
+		OK(banyan_remove(db, name[i]));
+	OK(banyan_undelete_keys(db, path, 3000, count_made, &made));
+	assert_int_equal(made, 3000);
+	for (unsigned i = 0; i < 3000; i += 13)
+		assert_key(db, name[i], name[i]);
+	assert_deleted(db, "");
+	OK(banyan_close(db));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +523,8 @@ int main(void)
 		cmocka_unit_test(a_large_tree),
 		cmocka_unit_test(large_values_are_not_copied),
 		cmocka_unit_test(very_many_extents),
+		cmocka_unit_test(many_keys),
+		cmocka_unit_test(many_keys_of_a_key_space),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
