@@ -18,6 +18,7 @@ struct checker {
 	struct torn *torn; /* owned: damaged nodes, in order */
 	size_t torn_count;
 	size_t torn_capacity;
+	uint64_t visited; /* bytes of the nodes of snapshots */
 };
 
 void checker_init(struct checker *k, const struct banyan_check *options);

@@ -125,6 +125,7 @@ static int check_node(struct nodes *n, const struct node_ref *ref,
 	struct checker *k = n->k;
 	struct cache *cache = n->store->cache;
 	const struct node *node = NULL;
+	k->visited += n->known ? ref->length : 0;
 	int rc = cache_get(cache, n->store->volume->file, ref, level, &node);
 	if (!rc) {
 		rc = node_check_bounds(node, lower->key, lower->len,
