@@ -168,9 +168,10 @@ int deleted_version_find(struct store *store, struct deletions *d,
 int deleted_versions_find(struct store *store, struct deletions *d,
 			  struct deleted_version *v, size_t count)
 {
+	const uint8_t *file = d->h.now->volume->sb.file_uuid;
 	int rc = deleted_find(store, d, v, count);
 	for (size_t i = 0; !rc && i < count; i++)
 		if (v[i].name.len)
-			rc = find_state(store, d, NULL, &v[i]);
+			rc = find_state(store, d, file, &v[i]);
 	return rc;
 }

@@ -441,16 +441,23 @@ test_interrupted()
 }
 
 # The disk fails, and Ctrl-C is pressed, when a batch has been committed: what it
-# holds cannot be deleted again
+# holds cannot be deleted again. A batch ends with a write that is shorter than the one before.
 test_failed_roll_back()
 {
 	command -v strace >/dev/null || return
+	local ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 nth
+	export ASAN_OPTIONS
 	rows 60000 >in
 	fresh
 	banyan mkdir rows.banyan old
-	(ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 exec strace -f -qq \
-		-o trace -e trace=pwritev \
-		-e inject=pwritev:error=EIO:signal=TERM:when=2+ \
+	strace -f -qq -o trace -e trace=pwritev \
+		"$BANYAN" import -f csv -k id -i old rows.banyan in
+	nth=$(awk '$NF + 0 < last { print NR + 3; exit } { last = $NF + 0 }' \
+		trace)
+	fresh
+	banyan mkdir rows.banyan old
+	(exec strace -f -qq -o trace -e trace=pwritev \
+		-e inject=pwritev:error=EIO:signal=TERM:when=$nth+ \
 		"$BANYAN" import -f csv -k id -i old rows.banyan in) 2>err
 	like "a roll-back that fails says what is left" \
 		"banyan: rows.banyan: key 'old': Input/output error
