@@ -377,6 +377,11 @@ change store/engine/past.c 'return gap && f->time < time ? -ENOENT : 0;' \
 	'return 0;'
 caught_by test_vacuum_snapshots
 
+bug 'a time is looked for as if no clock was ever set back'
+change store/engine/past.c 'now->last_freeze, false,' \
+	'now->last_freeze, true,'
+caught_by test_history
+
 bug 'what snapshots hold is promised to be given back'
 change store/vacuum/estimate.c '*bytes = kept + (end && grown < most ? grown : most);' \
 	'*bytes = most;'

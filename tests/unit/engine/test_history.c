@@ -256,6 +256,24 @@ static void the_clock_is_set_back_over_segments(void **in)
 	assert_first_byte(view, 59);
 }
 
+static void a_punch_ends_the_past_in_all_segments(void **in)
+{
+	struct past *s = *in;
+	banyan *view = NULL;
+	uint64_t first = past_last_freeze(s->db) + 1;
+	freeze_often(s->db, 150);
+	OK(banyan_vacuum_punch(s->db, NULL, NULL));
+	uint64_t last = past_last_freeze(s->db);
+	freeze_often(s->db, 150);
+	for (unsigned i = 0; i < 150; i += 7)
+		assert_int_equal(banyan_view_at_freeze(s->db, first + i, &view),
+				 -ENOENT);
+	OK(banyan_view_at_freeze(s->db, last, &view));
+	assert_first_byte(view, 149);
+	OK(banyan_view_at_freeze(s->db, last + 20, &view));
+	assert_first_byte(view, 19);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +288,9 @@ int main(void)
 		cmocka_unit_test(a_view_does_not_cost_a_read_for_each_freeze),
 		cmocka_unit_test_setup_teardown(
 			the_clock_is_set_back_over_segments, set_up,
+			tear_down_past),
+		cmocka_unit_test_setup_teardown(
+			a_punch_ends_the_past_in_all_segments, set_up,
 			tear_down_past),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
