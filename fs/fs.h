@@ -126,6 +126,9 @@ int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 /* Another, of the owner's: the state of a vacuum, and orders; see vacuum.h */
 #define FS_XATTR_VACUUM "system.banyan.vacuum"
 
+/* Another: for how many seconds a vacuum keeps freezes without being told */
+#define FS_XATTR_KEEP "system.banyan.keep"
+
 /* Likewise: an order, and "busy" or "idle"; see undelete.h */
 #define FS_XATTR_UNDELETE "system.banyan.undelete"
 

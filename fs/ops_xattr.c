@@ -6,6 +6,7 @@
  * the kernel hands over any name.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "commit.h"
 #include "fs.h"
 #include "nodes.h"
+#include "options.h"
 #include "transport.h"
 #include "undelete.h"
 #include "vacuum.h"
@@ -81,6 +83,15 @@ static ssize_t vacuum_state(const struct fs *fs, char *value, size_t size)
 		    size);
 }
 
+static ssize_t keep_seconds(const struct fs *fs, char *value, size_t size)
+{
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%" PRIu64,
+			 fs->options->keep_seconds);
+
+	return give(text, (size_t)n, value, size);
+}
+
 static ssize_t undelete_state(const struct fs *fs, char *value, size_t size)
 {
 	if (!fs->undelete)
@@ -120,6 +131,8 @@ static bool get_special(fuse_req_t req, fuse_ino_t ino, const char *name,
 	else if (!strcmp(name, FS_XATTR_UNDELETE))
 		*n = fs_is_owner(req) ? undelete_state(fs, value, size) :
 					-EPERM;
+	else if (!strcmp(name, FS_XATTR_KEEP))
+		*n = keep_seconds(fs, value, size);
 	else if (!strcmp(name, FS_XATTR_FILE))
 		*n = file_name(fs, value, size);
 	else

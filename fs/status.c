@@ -170,6 +170,10 @@ static void put_vacuum(struct text *t, const struct fs *fs)
 	if (r.before) {
 		put_bytes(t, "vacuum before", "vacuum_bytes_before", r.before);
 		put_bytes(t, "vacuum after", "vacuum_bytes_after", r.after);
+		put_number(t, "freezes dropped", "vacuum_freezes_dropped",
+			   r.dropped, "");
+		put_number(t, "freezes kept", "vacuum_freezes_kept", r.kept,
+			   "");
 	}
 	if (r.error) {
 		put_number(t, NULL, "vacuum_errno", (uint64_t)-r.error, "");

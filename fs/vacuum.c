@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +55,7 @@ struct waiter {
 struct outcome {
 	int error; /* 0, or a negative errno value */
 	uint64_t before, after; /* bytes of the file */
+	uint64_t dropped, kept; /* freezes */
 	uint64_t needed, room; /* for the new file; on the disk */
 };
 
@@ -112,25 +112,6 @@ static int note_progress(void *arg, uint64_t done, uint64_t total)
 	return cancel ? -ECANCELED : 0;
 }
 
-/* Is there room for the new file beside the old one? */
-static int check_room(struct fs *fs, struct outcome *o)
-{
-	struct banyan_stat stat = { 0 };
-	struct statvfs host;
-	int rc = banyan_get_stat(fs->db, &stat);
-	uint64_t blocks;
-
-	if (rc)
-		return rc;
-	o->needed = stat.file_bytes - stat.reclaimable_bytes;
-	rc = fs_host(fs, &host);
-	if (rc)
-		return rc == -EOPNOTSUPP ? 0 : rc; /* in memory */
-	blocks = geteuid() == 0 ? host.f_bfree : host.f_bavail;
-	o->room = blocks * host.f_frsize;
-	return o->room < o->needed ? -ENOSPC : 0;
-}
-
 static void vacuum_now(struct vacuum *v, const struct job *job,
 		       struct outcome *o)
 {
@@ -141,21 +122,26 @@ static void vacuum_now(struct vacuum *v, const struct job *job,
 		.arg = v,
 	};
 	struct banyan_vacuum_result result = { 0 };
+	struct banyan_vacuum_plan plan = { 0 };
 
-	o->error = job->punch ? 0 : check_room(v->fs, o);
-	if (!o->error && job->punch) {
+	if (job->punch) {
 		views_pause(v->fs->views);
 		v->paused = true;
 		o->error = banyan_vacuum_punch(v->fs->db, &options, &result);
 		resume_past(v);
-	} else if (!o->error) {
+	} else {
 		o->error = banyan_vacuum(v->fs->db, &options, &result);
 		views_sleep(v->fs->views); /* and with it the old file goes */
 	}
-	if (o->error)
-		return;
 	o->before = result.bytes_before;
 	o->after = result.bytes_after;
+	o->dropped = result.freezes_dropped;
+	o->kept = result.freezes_kept;
+	if (o->error == -ENOSPC &&
+	    !banyan_vacuum_plan(v->fs->db, NULL, &options, &plan)) {
+		o->needed = plan.bytes_after;
+		o->room = plan.bytes_free;
+	}
 }
 
 static uint64_t reclaimed(const struct outcome *o)
@@ -523,8 +509,10 @@ size_t vacuum_tell(struct vacuum *v, char *text, size_t size)
 			     v->done, v->total);
 		break;
 	case DONE:
-		n = snprintf(text, size, "done %" PRIu64 " %" PRIu64, o->before,
-			     o->after);
+		n = snprintf(text, size,
+			     "done %" PRIu64 " %" PRIu64 " %" PRIu64
+			     " %" PRIu64,
+			     o->before, o->after, o->dropped, o->kept);
 		break;
 	case FAILED:
 		n = snprintf(text, size, "failed %d %" PRIu64 " %" PRIu64,
@@ -559,6 +547,8 @@ void vacuum_get(struct vacuum *v, struct vacuum_report *r)
 	} else if (v->state == DONE) {
 		r->before = v->last.before;
 		r->after = v->last.after;
+		r->dropped = v->last.dropped;
+		r->kept = v->last.kept;
 	} else if (v->state == FAILED) {
 		r->error = v->last.error;
 		r->needed = v->last.needed;

@@ -51,9 +51,9 @@ int vacuum_order(struct vacuum *vacuum, const char *order, size_t size);
 
 /*
  * What there is to tell, one line without a newline: "idle", "running DONE
- * TOTAL", "done BEFORE AFTER", "failed ERRNO NEEDED FREE", all in bytes: NEEDED
- * for the new file, about, of FREE on the disk. Returns its length, as
- * snprintf(3).
+ * TOTAL", "done BEFORE AFTER DROPPED KEPT", "failed ERRNO NEEDED FREE", in bytes:
+ * NEEDED for the new file, about, of FREE on the disk; but DROPPED and KEPT are
+ * freezes. Returns its length, as snprintf(3).
  */
 size_t vacuum_tell(struct vacuum *vacuum, char *text, size_t size);
 
@@ -62,6 +62,7 @@ struct vacuum_report {
 	const char *state; /* idle, running, done, failed */
 	uint64_t done, total; /* bytes, while it runs */
 	uint64_t before, after; /* bytes of the file, if it is done */
+	uint64_t dropped, kept; /* freezes, if it is done */
 	int error; /* if it has failed; negative */
 	uint64_t needed,
 		room; /* bytes, if it has failed: for it, on the disk */

@@ -888,6 +888,8 @@ struct banyan_vacuum_result {
 	size_t struct_size;
 	uint64_t bytes_before; /* of the file, when the new one took its place */
 	uint64_t bytes_after; /* of the new one */
+	uint64_t freezes_dropped; /* that were in the file when it began */
+	uint64_t freezes_kept; /* that have names, or that keep asks for */
 };
 
 /*
@@ -901,12 +903,13 @@ struct banyan_vacuum_result {
  * another number.) Views that are open, and other processes that read,
  * keep the old file until they close it.
  *
- * Needs room on the disk for the new file beside the old one. Other threads go
- * on reading and writing; writers wait some milliseconds at the end, and are
+ * Needs room on the disk for the new file beside the old one: if there is less
+ * than banyan_vacuum_plan() says, it does not begin. Other threads go on reading
+ * and writing; writers wait some milliseconds at the end, and are
  * slowed down before if the vacuum cannot keep up with them. Waits for an open
  * batch. When it returns 0 the new file is durable. On an error nothing has
  * changed: -EROFS (of a view, too), -EINVAL (a batch), -EBUSY (another vacuum
- * is running), -ENOSPC, what progress has returned; -EMLINK: the file has other
+ * is running, or the file is a mount point), -ENOSPC, what progress has returned; -EMLINK: the file has other
  * names (hard links), which would go on to mean the old file; -ESTALE: it is
  * not any more where it was opened; -EACCES, ...: there can be no new file in
  * its directory; -EUCLEAN, -EBADMSG: it is damaged. options and result may be
@@ -943,11 +946,82 @@ int banyan_vacuum_punch(banyan *db, const struct banyan_vacuum_options *options,
  * beside its writer, too, or of a view of an earlier state. Others may read and write
  * meanwhile. -EEXIST if there is a file at path; nobody sees the new one before it is
  * whole and durable, and nothing is left of it if this fails. It belongs to the same
- * database (UUID), and its mode is that of the file, less the umask.
+ * database (UUID), and its mode is that of the file, less the umask. -ENOSPC, too,
+ * before anything is written, if there is less room than banyan_vacuum_plan() says.
  */
 int banyan_backup(banyan *db, const char *path,
 		  const struct banyan_vacuum_options *options,
 		  struct banyan_vacuum_result *result);
+
+/* What a vacuum, a backup or a punch would do, about */
+struct banyan_vacuum_plan {
+	size_t struct_size;
+	uint64_t bytes_before; /* that the disk has for the file */
+	uint64_t bytes_after; /* of the new file; of a punch: that it has then */
+	uint64_t bytes_free; /* for this user, where the new file would be; of a
+			      * punch, and where nobody can know, UINT64_MAX */
+	uint64_t freezes_dropped;
+	uint64_t freezes_kept; /* that have names, or that keep asks for */
+};
+
+/*
+ * Look ahead at a vacuum, or, if path is not NULL, at a backup to that path, with
+ * the same options. It takes a read for each freeze in the file. bytes_after is
+ * estimated, as reclaimable_bytes in struct banyan_stat. Of any handle but a batch:
+ * also of one that was opened to read, for what another process would do. Errors as
+ * of what is looked ahead at, but -ENOSPC and -EROFS.
+ */
+int banyan_vacuum_plan(banyan *db, const char *path,
+		       const struct banyan_vacuum_options *options,
+		       struct banyan_vacuum_plan *plan);
+
+/*
+ * Look ahead at a punch. It takes as long as the punch, which reads all keys;
+ * bytes_after is what it would leave, to some 100 KiB, more if there are many
+ * operations since the last freeze. -EOPNOTSUPP: the file cannot have holes.
+ */
+int banyan_vacuum_punch_plan(banyan *db,
+			     const struct banyan_vacuum_options *options,
+			     struct banyan_vacuum_plan *plan);
+
+enum banyan_loss_kind {
+	BANYAN_LOSS_FREEZE, /* see struct banyan_freeze_info */
+	BANYAN_LOSS_KEY, /* a deleted key, as banyan_deleted() tells it */
+	BANYAN_LOSS_VERSION, /* of a key that exists, as banyan_log() tells it */
+};
+
+/* What a vacuum would drop for good */
+struct banyan_loss {
+	enum banyan_loss_kind kind;
+	/* Of the freeze, of the deletion, or of the event that made the version */
+	struct banyan_time time;
+	uint64_t freeze; /* its number */
+	/* Of a key or a version: its path, without a slash at its beginning (NULL
+	 * for a freeze), Data, size, and type, as in the mode */
+	const char *path;
+	uint64_t id;
+	uint64_t size;
+	uint32_t type;
+	enum banyan_event event; /* that made the version */
+};
+
+/*
+ * Visit what a vacuum with these options would drop: freezes, the newest first;
+ * keys that were deleted, the newest deletion first; versions of keys that exist,
+ * by key space and name, each key's oldest first. What a freeze that is kept has is
+ * not told. A version of a Data with several keys is told with one of them. Not
+ * told are versions that a key had in another place, before it was moved, and those
+ * of keys that do not exist, but for the last one.
+ *
+ * A pass over the log, as of the functions of the history, with the same errors;
+ * what it finds is in a file without a name. What the visit is given is valid until
+ * it returns; if it returns non-zero, that ends it and comes back.
+ */
+int banyan_vacuum_losses(banyan *db,
+			 const struct banyan_vacuum_options *options,
+			 int (*visit)(void *arg,
+				      const struct banyan_loss *loss),
+			 void *arg);
 
 /*
  * A descriptor by O_PATH of the file that the database is in now: where it

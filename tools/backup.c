@@ -11,8 +11,28 @@
 #include "progress.h"
 #include "quote.h"
 
-static int fail(const struct store *store, const char *out, int error)
+int fail_room(const char *name, uint64_t needed, uint64_t room,
+	      const char *advice)
 {
+	char need[64], have[64];
+
+	format_bytes(needed, need, sizeof(need));
+	format_bytes(room, have, sizeof(have));
+	complain("%s: no room for the new file: it needs about %s, and %s are "
+		 "free; %s",
+		 quote(name), need, have, advice);
+	return EXIT_FAILURE;
+}
+
+static int fail(const struct store *store, const char *out,
+		const struct banyan_vacuum_options *options, int error)
+{
+	struct banyan_vacuum_plan plan = { 0 };
+
+	if (error == -ENOSPC &&
+	    banyan_vacuum_plan(store->db, out, options, &plan) == 0)
+		return fail_room(out, plan.bytes_after, plan.bytes_free,
+				 "nothing is left of it");
 	if (error == -EEXIST)
 		complain("%s exists already; give the name of a new file",
 			 quote(out));
@@ -44,7 +64,7 @@ int backup(const struct store *store, const struct backup *how, const char *out)
 	rc = banyan_backup(store->db, out, &options, &result);
 	progress_clear(&progress);
 	if (rc)
-		return fail(store, out, rc);
+		return fail(store, out, &options, rc);
 	format_bytes(result.bytes_before, before, sizeof(before));
 	format_bytes(result.bytes_after, after, sizeof(after));
 	printf("%s: %s, of a file of %s\n", quote(out), after, before);

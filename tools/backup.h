@@ -10,6 +10,13 @@ struct backup {
 	uint64_t keep; /* seconds; freezes that are not older are copied, too */
 };
 
+/*
+ * Say that the disk has no room for the new file: how many bytes it needs, about,
+ * and how many are free. advice follows. EXIT_FAILURE.
+ */
+int fail_room(const char *name, uint64_t needed, uint64_t room,
+	      const char *advice);
+
 /* What the store, which was opened to read, shows, to a new file; with progress,
  * and until it is interrupted. The exit status. */
 int backup(const struct store *store, const struct backup *how,

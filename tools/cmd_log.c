@@ -10,28 +10,6 @@
 #include "quote.h"
 #include "store.h"
 
-static const char *event_text(enum banyan_event event)
-{
-	switch (event) {
-	case BANYAN_KEPT:
-		return "kept";
-	case BANYAN_MADE:
-		return "made";
-	case BANYAN_CHANGED:
-		return "changed";
-	case BANYAN_ATTRIBUTES:
-		return "attributes";
-	case BANYAN_REPLACED:
-		return "replaced";
-	case BANYAN_MOVED:
-		return "moved away";
-	case BANYAN_DELETED:
-		return "deleted";
-	default:
-		return "?";
-	}
-}
-
 static int print_version(void *arg, const struct banyan_version *version)
 {
 	bool *headed = arg;
@@ -43,7 +21,7 @@ static int print_version(void *arg, const struct banyan_version *version)
 	*headed = true;
 	format_time(version->time, time, sizeof(time));
 	printf("%-35s  %-10s %14" PRIu64 " %10" PRIu64 "\n", time,
-	       event_text(version->event), version->attr.size,
+	       format_event(version->event), version->attr.size,
 	       version->attr.id);
 	return output_failed();
 }

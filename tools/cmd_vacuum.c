@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -18,13 +18,13 @@
 #include "common.h"
 #include "format.h"
 #include "interrupt.h"
-#include "mounts.h"
 #include "progress.h"
 #include "quote.h"
 #include "store.h"
 #include "users.h"
 
 #define ATTRIBUTE "system.banyan.vacuum"
+#define KEEP_ATTRIBUTE "system.banyan.keep"
 #define POLL_MS 100
 
 struct choices {
@@ -33,6 +33,8 @@ struct choices {
 	uint64_t keep; /* seconds; without: as the mount has it, or none */
 	bool punch;
 	bool dry_run;
+	bool list; /* each thing that would be dropped */
+	bool null; /* with a NUL behind each, and paths as they are */
 	const char *into; /* the copy goes there, and FILE stays */
 };
 
@@ -40,22 +42,11 @@ struct choices {
 struct outcome {
 	int error; /* 0, or a negative errno value */
 	uint64_t before, after; /* bytes of the file */
+	uint64_t dropped, kept; /* freezes */
 	uint64_t needed, room; /* for the new file, about; on the disk */
 };
 
 /* ---- what is told ----------------------------------------------------- */
-
-static int fail_room(const struct store *store, const struct outcome *o)
-{
-	char needed[64], room[64];
-
-	format_bytes(o->needed, needed, sizeof(needed));
-	format_bytes(o->room, room, sizeof(room));
-	complain("%s: no room for the new file: it needs about %s, and %s are "
-		 "free; --punch gives space back in place",
-		 quote(store->name), needed, room);
-	return EXIT_FAILURE;
-}
 
 /* Somebody reads an earlier state, or sits in it; or it is a bind mount */
 static int fail_busy(const struct store *store)
@@ -119,7 +110,8 @@ static int fail_vacuum(const struct store *store, const struct outcome *o)
 		complain("%s: interrupted; nothing was changed",
 			 quote(store->name));
 	else if (o->error == -ENOSPC || o->error == -EDQUOT)
-		return fail_room(store, o);
+		return fail_room(store->name, o->needed, o->room,
+				 "--punch gives space back in place");
 	else if (o->error == -EBADMSG || o->error == -EUCLEAN)
 		return fail_file(store->name, o->error);
 	else
@@ -139,8 +131,9 @@ static int tell(const struct store *store, const struct choices *choices,
 	format_bytes(o->after, after, sizeof(after));
 	format_bytes(o->before > o->after ? o->before - o->after : 0, saved,
 		     sizeof(saved));
-	printf("%s: %s before, %s after, %s reclaimed\n", quote(store->name),
-	       before, after, saved);
+	printf("%s: %s before, %s after, %s reclaimed; freezes: %" PRIu64
+	       " dropped, %" PRIu64 " kept\n",
+	       quote(store->name), before, after, saved, o->dropped, o->kept);
 	if (choices->punch)
 		puts("Its size stays; earlier freezes are gone. Deleted bytes "
 		     "may be left where\nthey share a block with live ones: "
@@ -149,42 +142,6 @@ static int tell(const struct store *store, const struct choices *choices,
 }
 
 /* ---- with the library ------------------------------------------------- */
-
-/* Is there a mount on the very file? Then no other can take its place. */
-static bool is_mount_point(const char *file)
-{
-	char *real = realpath(file, NULL);
-	struct mounts mounts;
-	bool found = false;
-
-	if (real && mounts_read(&mounts) == 0) {
-		for (size_t i = 0; i < mounts.count && !found; i++)
-			found = strcmp(mounts.list[i].point, real) == 0;
-		mounts_free(&mounts);
-	}
-	free(real);
-	return found;
-}
-
-/* What would fail after all has been copied */
-static int look_ahead(const struct store *store, struct outcome *o)
-{
-	const char *file = store->target.file;
-	struct banyan_stat stat = { 0 };
-	int error = banyan_get_stat(store->db, &stat);
-	struct statvfs host;
-
-	if (error)
-		return error;
-	if (is_mount_point(file))
-		return -EBUSY;
-	if (statvfs(file, &host) != 0)
-		return -errno;
-	o->needed = stat.file_bytes - stat.reclaimable_bytes;
-	o->room =
-		(geteuid() == 0 ? host.f_bfree : host.f_bavail) * host.f_frsize;
-	return o->room < o->needed ? -ENOSPC : 0;
-}
 
 static void vacuum_here(const struct store *store,
 			const struct choices *choices,
@@ -198,13 +155,21 @@ static void vacuum_here(const struct store *store,
 	};
 	struct banyan_vacuum_result result = { 0 };
 
-	o->error = choices->punch ? 0 : look_ahead(store, o);
-	if (!o->error && choices->punch)
+	struct banyan_vacuum_plan plan = { 0 };
+
+	if (choices->punch)
 		o->error = banyan_vacuum_punch(store->db, &options, &result);
-	else if (!o->error)
+	else
 		o->error = banyan_vacuum(store->db, &options, &result);
 	o->before = result.bytes_before;
 	o->after = result.bytes_after;
+	o->dropped = result.freezes_dropped;
+	o->kept = result.freezes_kept;
+	if (o->error == -ENOSPC &&
+	    banyan_vacuum_plan(store->db, NULL, &options, &plan) == 0) {
+		o->needed = plan.bytes_after;
+		o->room = plan.bytes_free;
+	}
 }
 
 /* ---- by the daemon ---------------------------------------------------- */
@@ -244,7 +209,7 @@ static int ask_state(const struct store *store, struct progress *progress,
 		     struct outcome *o)
 {
 	char path[40], text[100];
-	uint64_t number[3];
+	uint64_t number[4];
 	ssize_t n;
 
 	root_path(store, path);
@@ -257,9 +222,11 @@ static int ask_state(const struct store *store, struct progress *progress,
 		progress_show(progress, number[0], 0);
 		return 1;
 	}
-	if (take_numbers(text, "done ", 2, number)) {
+	if (take_numbers(text, "done ", 4, number)) {
 		o->before = number[0];
 		o->after = number[1];
+		o->dropped = number[2];
+		o->kept = number[3];
 		return 0;
 	}
 	if (!take_numbers(text, "failed ", 3, number))
@@ -353,24 +320,111 @@ static int vacuum_into(const struct store *store, const struct choices *choices)
 	return backup(store, &how, choices->into);
 }
 
-static void show(const char *label, uint64_t bytes)
+/* ---- looking ahead ---------------------------------------------------- */
+
+/* A mount may have been told to keep freezes: its daemon says for how long */
+static uint64_t usual_keep(const struct store *store)
+{
+	char text[24];
+	ssize_t n = -1;
+
+	if (store->target.point)
+		n = getxattr(store->target.point, KEEP_ATTRIBUTE, text,
+			     sizeof(text) - 1);
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
+static int print_loss(void *arg, const struct banyan_loss *loss)
+{
+	const struct choices *choices = arg;
+	bool freeze = loss->kind == BANYAN_LOSS_FREEZE;
+	char time[64], size[24] = "-";
+
+	format_time(loss->time, time, sizeof(time));
+	if (!freeze)
+		snprintf(size, sizeof(size), "%" PRIu64, loss->size);
+	printf("%-8s %-35s %14s  %-10s  ",
+	       freeze				  ? "freeze" :
+	       loss->kind == BANYAN_LOSS_KEY ? "key" :
+						    "version",
+	       time, size, freeze ? "-" : format_event(loss->event));
+	if (freeze)
+		printf("%" PRIu64, loss->freeze);
+	else if (choices->null)
+		fputs(loss->path, stdout);
+	else
+		quote_to(stdout, loss->path, strlen(loss->path));
+	if (!freeze && S_ISDIR(loss->type))
+		putchar('/');
+	putchar(choices->null ? '\0' : '\n');
+	return output_failed();
+}
+
+static void show(const char *label, const char *about, uint64_t bytes)
 {
 	char text[64];
 
 	format_bytes(bytes, text, sizeof(text));
-	printf("%-14s %s\n", label, text);
+	printf("%-14s %s%s\n", label, about, text);
 }
 
-static int estimate(const struct store *store)
+static void show_plan(const struct choices *choices,
+		      const struct banyan_stat *stat,
+		      const struct banyan_vacuum_plan *plan)
+{
+	const char *about = choices->punch ? "" : "about ";
+	uint64_t saved = plan->bytes_before > plan->bytes_after ?
+				 plan->bytes_before - plan->bytes_after :
+				 0;
+
+	show("size", "", stat->file_bytes);
+	show("live", "", stat->live_bytes);
+	if (!choices->into)
+		show("reclaimable", about, saved);
+	if (!choices->punch)
+		show("new file", about, plan->bytes_after);
+	if (plan->bytes_free != UINT64_MAX)
+		show("free for it", "", plan->bytes_free);
+	printf("%-14s %" PRIu64 " dropped, %" PRIu64 " kept\n", "freezes",
+	       plan->freezes_dropped, plan->freezes_kept);
+}
+
+static int look_ahead(const struct store *store, struct choices *choices)
 {
 	struct banyan_stat stat = { 0 };
-	int error = banyan_get_stat(store->db, &stat);
+	struct banyan_vacuum_plan plan = { 0 };
+	struct progress progress;
+	const struct banyan_vacuum_options options = {
+		.keep = choices->has_keep || choices->punch || choices->into ?
+				choices->keep :
+				usual_keep(store),
+		.progress = progress_told,
+		.arg = &progress,
+	};
+	int rc;
 
-	if (error)
-		return fail_file(store->name, error);
-	show("size", stat.file_bytes);
-	show("live", stat.live_bytes);
-	show("reclaimable", stat.reclaimable_bytes);
+	progress_begin(&progress, "looking", 0);
+	progress.bytes = true;
+	if (choices->list)
+		rc = banyan_vacuum_losses(store->db, &options, print_loss,
+					  choices);
+	else if (choices->punch)
+		rc = banyan_vacuum_punch_plan(store->db, &options, &plan);
+	else
+		rc = banyan_vacuum_plan(store->db, choices->into, &options,
+					&plan);
+	if (rc >= 0 && !choices->list)
+		rc = banyan_get_stat(store->db, &stat);
+	progress_clear(&progress);
+	if (rc >= 0 && !choices->list)
+		show_plan(choices, &stat, &plan);
+	if (rc < 0) {
+		const struct outcome o = { .error = rc };
+		return tell(store, choices, &o);
+	}
 	return EXIT_SUCCESS;
 }
 
@@ -389,6 +443,12 @@ static int take_option(void *arg, int key, const char *argument)
 	case 'n':
 		choices->dry_run = true;
 		return 0;
+	case 'l':
+		choices->list = true;
+		return 0;
+	case '0':
+		choices->null = true;
+		return 0;
 	case 'p':
 		choices->punch = true;
 		return 0;
@@ -398,6 +458,30 @@ static int take_option(void *arg, int key, const char *argument)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+static bool are_fit(const struct choices *choices)
+{
+	bool copies = choices->into || choices->rate || choices->has_keep;
+
+	if (choices->punch && copies)
+		complain("vacuum: --punch copies nothing: it does not go with "
+			 "--into, --rate or --keep");
+	else if (choices->list && !choices->dry_run)
+		complain("vacuum: --list goes with --dry-run only");
+	else if (choices->null && !choices->list)
+		complain("vacuum: --null goes with --list only");
+	else
+		return true;
+	return false;
+}
+
+static int do_it(const struct store *store, struct choices *choices)
+{
+	if (choices->dry_run)
+		return look_ahead(store, choices);
+	return choices->into ? vacuum_into(store, choices) :
+			       vacuum(store, choices);
 }
 
 static int run(int argc, char **argv)
@@ -410,23 +494,14 @@ static int run(int argc, char **argv)
 	if (parse_arguments(&command_vacuum, argc, argv, &choices, &operands) <
 	    0)
 		return EXIT_MISUSE;
-	if (choices.dry_run) {
-		status = store_open_reading(&store, operands[0], 0);
-		return status ? status : store_close(&store, estimate(&store));
-	}
-	if (choices.punch &&
-	    (choices.into || choices.rate || choices.has_keep)) {
-		complain("vacuum: --punch copies nothing: it does not go with "
-			 "--into, --rate or --keep");
+	if (!are_fit(&choices))
 		return EXIT_MISUSE;
-	}
 	catch_interrupts();
-	status = choices.into ? store_open_reading(&store, operands[0], NULL) :
-				store_open_writing(&store, operands[0], 0);
+	status = choices.into || choices.dry_run ?
+			 store_open_reading(&store, operands[0], NULL) :
+			 store_open_writing(&store, operands[0], 0);
 	if (!status)
-		status = store_close(
-			&store, choices.into ? vacuum_into(&store, &choices) :
-					       vacuum(&store, &choices));
+		status = store_close(&store, do_it(&store, &choices));
 	end_if_interrupted();
 	return status;
 }
@@ -446,7 +521,15 @@ static const struct argp_option options[] = {
 	{ "punch", 'p', NULL, 0,
 	  "Give space back in place, without room for a new file", 0 },
 	{ "dry-run", 'n', NULL, 0,
-	  "Only tell how large the file is, and what could be reclaimed", 0 },
+	  "Change nothing; only tell what could be reclaimed (with --punch "
+	  "exactly, after reading all keys; else about: a few percent of the "
+	  "file off, and less than there is if values are shared by cp, or "
+	  "were changed often between snapshots)",
+	  0 },
+	{ "list", 'l', NULL, 0,
+	  "With --dry-run: list what would be gone for good", 0 },
+	{ "null", '0', NULL, 0,
+	  "With --list: a NUL behind each line, and names as they are", 0 },
 	{ 0 },
 };
 
@@ -465,8 +548,16 @@ const struct command command_vacuum = {
 		"is copied, FILE keeps its size, and the disk has less for it. "
 		"Deleted bytes that share a block with live ones stay, so it "
 		"does not erase, and a copy of FILE that is being made "
-		"meanwhile can be bad.",
+		"meanwhile can be bad.\n\n"
+		"With --dry-run --list one line for each thing that would be "
+		"gone: 'freeze', 'key' (that was deleted) or 'version' (an "
+		"earlier one of a key that exists); the time of the freeze, of "
+		"the deletion, or from which on the version was there; the "
+		"size; the event, as 'banyan log' has it; the path, or the "
+		"number of the freeze. What a snapshot or --keep retains is "
+		"not listed. Reads the log once.",
 	.more = "  banyan vacuum --dry-run notes.banyan\n"
+		"  banyan vacuum --dry-run --list notes.banyan | grep ^key\n"
 		"  banyan vacuum --rate 50M notes.banyan",
 	.least = 1,
 	.most = 1,

@@ -154,3 +154,25 @@ const char *format_group(uint32_t gid)
 	group = getgrgid(gid);
 	return remember(&last, gid, group ? group->gr_name : NULL);
 }
+
+const char *format_event(enum banyan_event event)
+{
+	switch (event) {
+	case BANYAN_KEPT:
+		return "kept";
+	case BANYAN_MADE:
+		return "made";
+	case BANYAN_CHANGED:
+		return "changed";
+	case BANYAN_ATTRIBUTES:
+		return "attributes";
+	case BANYAN_REPLACED:
+		return "replaced";
+	case BANYAN_MOVED:
+		return "moved away";
+	case BANYAN_DELETED:
+		return "deleted";
+	default:
+		return "?";
+	}
+}

@@ -28,4 +28,7 @@ void format_uuid(const uint8_t uuid[16], char text[37]);
 const char *format_user(uint32_t uid);
 const char *format_group(uint32_t gid);
 
+/* What became of a key, as 'banyan log' shows it; never NULL */
+const char *format_event(enum banyan_event event);
+
 #endif

@@ -2,11 +2,8 @@
 /*
  * deleted.c - the public function that lists keys that were deleted.
  *
- * People know a key by its path. The path of a key in a key space that was
- * deleted leads through names: a key space may have taken the place of another
- * since, or several, one after the other. A path stands for what had it last.
- * So each key is filed with the key space that had its path last, and told if it
- * does not exist there now.
+ * People know a key by its path. So each key is filed with the key space that had
+ * its path last (last_path.h), and told if it does not exist there now.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +12,7 @@
 #include "api/deleted.h"
 #include "api/handle.h"
 #include "api/last_error.h"
-#include "api/space_path.h"
+#include "api/last_path.h"
 #include "model/row_lookup.h"
 
 enum {
@@ -23,126 +20,20 @@ enum {
 	ROW_ORDER = 0x79, /* newest first, number: space id, deletion, name */
 };
 
-/* Key spaces in each other are no more than this: a damaged file has them in a
- * circle */
-#define DEPTH_MAX 100000u
-
 struct deleted {
 	struct deletions *d;
 	struct read_txn now;
 	struct buf below; /* paths that begin so are told */
-	/* The key space that was resolved last */
-	uint64_t space;
-	uint64_t last; /* which had its path last; 0: there is no path */
-	struct buf path; /* with a slash at its end */
-	struct buf names, ids; /* from it up to one that exists */
+	struct last_path at;
 	uint64_t count;
 	struct buf row;
-	int (*visit)(void *arg, const struct banyan_deleted_key *key);
-	void *arg;
+	const struct deleted_order *order;
 };
-
-/* ---- paths ------------------------------------------------------------ */
-
-/* 1, 0, or an error */
-static int lives(struct deleted *x, uint64_t space)
-{
-	struct data data;
-	int rc = names_space(&x->now.state, space, &data);
-	if (rc)
-		return rc == -ENOTDIR ? 0 : rc;
-	return data.nlink > 0;
-}
-
-/* Up to a key space that exists: its id, or 0 if there is none */
-static int go_up(struct deleted *x, uint64_t space, uint64_t *top)
-{
-	struct row_key row;
-	struct name home;
-	int rc;
-	buf_reset(&x->names);
-	buf_reset(&x->ids);
-	*top = 0;
-	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
-		rc = lives(x, space);
-		if (rc > 0)
-			*top = space;
-		if (rc)
-			return rc < 0 ? rc : 0;
-		rc = deletions_home(x->d, space, &row, &home);
-		if (rc)
-			return rc == -ENOENT ? 0 : rc;
-		buf_add(&x->ids, &space, sizeof(space));
-		/* To be read from the end: the length behind the name */
-		buf_add(&x->names, home.bytes, home.len);
-		buf_add_u8(&x->names, (uint8_t)home.len);
-		space = home.space;
-		if (x->names.failed || x->ids.failed)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/* The key space that has this key, or had it last */
-static int last_space(struct deleted *x, const struct name *n, uint64_t *id)
-{
-	struct name_row row;
-	struct located l;
-	int rc = names_row(&x->now.state, n, &row, &l);
-	if (!rc && !row.embedded && name_row_is_space(&row)) {
-		*id = row.id;
-		return 0;
-	}
-	return rc && rc != -ENOENT ? rc : deletions_space(x->d, n, id);
-}
-
-/* And down again, by names */
-static int go_down(struct deleted *x, uint64_t at)
-{
-	struct buf *names = &x->names, *ids = &x->ids;
-	int rc = space_path(&x->now.state, at, &x->path);
-	if (rc > 0)
-		at = 0;
-	while (!rc && names->len) {
-		uint64_t own;
-		size_t len = names->data[--names->len];
-		names->len -= len;
-		ids->len -= sizeof(own);
-		memcpy(&own, ids->data + ids->len, sizeof(own));
-		const char *bytes = (const char *)names->data + names->len;
-		struct name n = { at, bytes, len };
-		buf_add(&x->path, bytes, len);
-		buf_add_u8(&x->path, '/');
-		rc = x->path.failed ? -ENOMEM : last_space(x, &n, &at);
-		/* Its own parent has not had this path last */
-		if (rc == -ENOENT) {
-			at = own;
-			rc = 0;
-		}
-	}
-	x->last = at;
-	return rc > 0 ? 0 : rc;
-}
-
-static int resolve(struct deleted *x, uint64_t space)
-{
-	uint64_t top = 0;
-	if (x->space == space)
-		return 0;
-	x->space = 0;
-	x->last = 0;
-	int rc = go_up(x, space, &top);
-	if (!rc && top)
-		rc = go_down(x, top);
-	if (!rc)
-		x->space = space;
-	return rc;
-}
 
 /* Do paths in the key space that was resolved last begin as asked for? */
 static bool is_below(const struct deleted *x)
 {
-	return begins_with(x->path.data, x->path.len, x->below.data,
+	return begins_with(x->at.path.data, x->at.path.len, x->below.data,
 			   x->below.len);
 }
 
@@ -189,10 +80,10 @@ static int file_key(void *arg, const struct name *n, const struct deletion *key)
 {
 	struct deleted *x = arg;
 	struct row_key row;
-	int rc = resolve(x, n->space);
-	if (rc || !x->last || !is_below(x))
+	int rc = last_path_find(&x->at, n->space);
+	if (rc || !x->at.last || !is_below(x))
 		return rc;
-	struct name last = { x->last, n->bytes, n->len };
+	struct name last = { x->at.last, n->bytes, n->len };
 	rc = exists(x, &last, key->id);
 	if (rc)
 		return rc < 0 ? rc : 0;
@@ -212,6 +103,8 @@ static int order_key(void *arg, const uint8_t *key, size_t len,
 	if (value_len != sizeof(found))
 		return -EUCLEAN;
 	memcpy(&found, value, sizeof(found));
+	if (x->order->wanted && !x->order->wanted(x->order->wanted_arg, &found))
+		return 0;
 	row.bytes[0] = ROW_ORDER;
 	put_be64(row.bytes + 1, ~found.offset);
 	put_be64(row.bytes + 9, x->count++);
@@ -239,21 +132,21 @@ static int tell_key(void *arg, const uint8_t *row, size_t row_len,
 	memcpy(&key, value, sizeof(key));
 	value += sizeof(key);
 	len -= sizeof(key);
-	int rc = resolve(x, get_be64(value));
+	int rc = last_path_find(&x->at, get_be64(value));
 	if (rc)
 		return rc;
-	size_t space = x->path.len;
-	buf_add(&x->path, value + 8, len - 8);
-	buf_add_u8(&x->path, 0);
-	if (x->path.failed)
+	size_t space = x->at.path.len;
+	buf_add(&x->at.path, value + 8, len - 8);
+	buf_add_u8(&x->at.path, 0);
+	if (x->at.path.failed)
 		return -ENOMEM;
-	told.path = (const char *)x->path.data;
+	told.path = (const char *)x->at.path.data;
 	told.time = timestamp_split(key.time);
 	told.id = key.id;
 	told.size = key.size;
 	told.type = key.type;
-	rc = x->visit(x->arg, &told);
-	x->path.len = space;
+	rc = x->order->visit(x->order->arg, &told);
+	x->at.path.len = space;
 	return rc;
 }
 
@@ -273,7 +166,7 @@ static int list(struct deleted *x)
 	int rc = deletions_each(x->d, 0, file_key, x);
 	if (!rc)
 		rc = each_row(x, ROW_FOUND, order_key);
-	x->space = 0;
+	last_path_forget(&x->at);
 	return rc ? rc : each_row(x, ROW_ORDER, tell_key);
 }
 
@@ -293,9 +186,7 @@ static void end(struct deleted *x)
 {
 	read_txn_end(&x->now);
 	buf_free(&x->below);
-	buf_free(&x->path);
-	buf_free(&x->names);
-	buf_free(&x->ids);
+	last_path_free(&x->at);
 	buf_free(&x->row);
 }
 
@@ -326,7 +217,7 @@ static int compare_path(const void *path, const void *v)
 static struct deleted_version *wanted(const struct search *s,
 				      const struct name *n)
 {
-	struct buf *path = &s->x->path;
+	struct buf *path = &s->x->at.path;
 	size_t space = path->len;
 	struct deleted_version *v = NULL;
 	buf_add(path, n->bytes, n->len);
@@ -343,13 +234,13 @@ static int match_key(void *arg, const struct name *n,
 {
 	const struct search *s = arg;
 	struct deleted *x = s->x;
-	int rc = resolve(x, n->space);
-	struct deleted_version *v = rc || !x->last ? NULL : wanted(s, n);
-	if (x->path.failed)
+	int rc = last_path_find(&x->at, n->space);
+	struct deleted_version *v = rc || !x->at.last ? NULL : wanted(s, n);
+	if (x->at.path.failed)
 		return -ENOMEM;
 	if (!v)
 		return rc;
-	const struct name last = { x->last, n->bytes, n->len };
+	const struct name last = { x->at.last, n->bytes, n->len };
 	rc = is_there(x, &last);
 	if (rc || (v->name.len && key->offset < v->key.offset))
 		return rc < 0 ? rc : 0;
@@ -362,7 +253,7 @@ static int match_key(void *arg, const struct name *n,
 int deleted_find(struct store *store, struct deletions *d,
 		 struct deleted_version *v, size_t count)
 {
-	struct deleted x = { .d = d };
+	struct deleted x = { .d = d, .at.d = d, .at.now = &x.now };
 	struct search s = { &x, v, count };
 	read_txn_begin_pinned(store, &x.now);
 	int rc = deletions_each(d, 0, match_key, &s);
@@ -384,24 +275,36 @@ char *deleted_path(const char *path)
 
 /* ---- all -------------------------------------------------------------- */
 
+int deleted_list(struct store *store, struct deletions *d,
+		 const struct deleted_order *order)
+{
+	struct deleted x = {
+		.d = d, .at.d = d, .at.now = &x.now, .order = order
+	};
+	read_txn_begin_pinned(store, &x.now);
+	int rc = set_below(&x, order->path);
+	if (!rc)
+		rc = list(&x);
+	end(&x);
+	return rc;
+}
+
 int banyan_deleted(banyan *db, const char *path,
 		   int (*visit)(void *arg,
 				const struct banyan_deleted_key *key),
 		   void *arg)
 {
+	const struct deleted_order order = { .path = path,
+					     .visit = visit,
+					     .arg = arg };
 	struct deletions d;
-	struct deleted x = { .d = &d, .visit = visit, .arg = arg };
 	int rc = handle_check(db);
 	if (rc || !visit || db->kind != HANDLE_STORE)
 		return rc ? rc : -EINVAL;
 	rc = deletions_open(db->store, false, &d);
 	if (rc)
 		return (int)note_path(db, rc, __func__, path ? path : "");
-	read_txn_begin_pinned(db->store, &x.now);
-	rc = set_below(&x, path);
-	if (!rc)
-		rc = list(&x);
-	end(&x);
+	rc = deleted_list(db->store, &d, &order);
 	deletions_close(&d);
 	return (int)note_path(db, rc, __func__, path ? path : "");
 }

@@ -24,4 +24,18 @@ char *deleted_path(const char *path);
 int deleted_find(struct store *store, struct deletions *d,
 		 struct deleted_version *v, size_t count);
 
+/*
+ * Visit as banyan_deleted() does what was collected, of the store's present state;
+ * only what is `wanted`, unless that is NULL.
+ */
+struct deleted_order {
+	const char *path; /* as of banyan_deleted() */
+	bool (*wanted)(void *arg, const struct deletion *key);
+	void *wanted_arg;
+	int (*visit)(void *arg, const struct banyan_deleted_key *key);
+	void *arg;
+};
+int deleted_list(struct store *store, struct deletions *d,
+		 const struct deleted_order *order);
+
 #endif

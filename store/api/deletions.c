@@ -88,6 +88,32 @@ static int put_key(struct deletions *d, const struct name *n,
 	return rebuild_put(&d->rows, &row, key, sizeof(*key));
 }
 
+/* Of a Data in a DATA row */
+struct size_row {
+	uint64_t size;
+	uint64_t since;
+};
+
+static int put_size(struct deletions *d, const struct data *data)
+{
+	const struct size_row value = { data->size, history_cut(&d->h) };
+	struct row_key key;
+	deletions_row_key(ROW_SIZE, data->id, &key);
+	return rebuild_put(&d->rows, &key, &value, sizeof(value));
+}
+
+static int get_size(struct deletions *d, uint64_t id, struct size_row *value)
+{
+	struct row_key key;
+	deletions_row_key(ROW_SIZE, id, &key);
+	int rc = rebuild_get(&d->rows, &key, &d->scratch);
+	if (!rc && d->scratch.len != sizeof(*value))
+		rc = -EUCLEAN;
+	if (!rc)
+		memcpy(value, d->scratch.data, sizeof(*value));
+	return rc;
+}
+
 /* ---- one step --------------------------------------------------------- */
 
 static bool is_name(const struct row_change *row, struct name *n)
@@ -133,6 +159,7 @@ static int take_put(struct deletions *d, const struct name *n,
 	if (rc)
 		return rc;
 	describe(&name, &data, &key);
+	key.since = history_cut(&d->h);
 	rc = put_key(d, n, &key);
 	return rc ? rc : note(d, ROW_CHANGE, n->space);
 }
@@ -151,7 +178,7 @@ static int take_data(struct deletions *d, const struct row_change *row)
 	if (rc || data.nlink == 0)
 		return rc;
 	if (!data_is_space(&data))
-		rc = put_number(d, ROW_SIZE, data.id, data.size);
+		rc = put_size(d, &data);
 	if (rc || !d->changes)
 		return rc;
 	rc = is_this_step(d, ROW_LOSS, data.id);
@@ -163,6 +190,7 @@ static int find_last(struct deletions *d, const struct name *n,
 		     struct deletion *key)
 {
 	struct name_row row;
+	struct size_row size;
 	struct located l;
 	const struct state *base = &d->h.base.state;
 	int rc = get_key(d, n, key);
@@ -170,10 +198,16 @@ static int find_last(struct deletions *d, const struct name *n,
 		rc = names_row(base, n, &row, &l);
 		if (!rc)
 			describe(&row, &l.d, key);
+		key->since = d->h.begin - 1;
 	}
 	if (rc || key->embedded || key->type == 0040000)
 		return rc;
-	rc = get_number(d, ROW_SIZE, key->id, &key->size);
+	rc = get_size(d, key->id, &size);
+	if (!rc) {
+		key->size = size.size;
+		if (size.since > key->since)
+			key->since = size.since;
+	}
 	if (rc != -ENOENT)
 		return rc;
 	rc = names_data(base, key->id, &l);
@@ -211,6 +245,7 @@ static int take_delete(struct deletions *d, const struct name *n)
 		return rc ? rc : note(d, ROW_CHANGE, n->space);
 	}
 	key.offset = d->h.offset;
+	key.until = history_cut(&d->h);
 	key.time = d->h.time;
 	key.gone = true;
 	rc = put_key(d, n, &key);
@@ -286,6 +321,8 @@ static int collect(struct deletions *d)
 	int rc;
 	while ((rc = history_next(&d->h)) == 0) {
 		rc = take_step(d);
+		if (!rc && d->watch)
+			rc = d->watch(d->watch_arg, d);
 		if (rc)
 			break;
 	}
@@ -316,6 +353,14 @@ int deletions_open_path(struct store *store, const char *path,
 			struct deletions *d)
 {
 	*d = (struct deletions){ .path = path };
+	return open_as(store, d);
+}
+
+int deletions_open_watched(struct store *store,
+			   int (*watch)(void *arg, struct deletions *d),
+			   void *arg, struct deletions *d)
+{
+	*d = (struct deletions){ .watch = watch, .watch_arg = arg };
 	return open_as(store, d);
 }
 

@@ -11,7 +11,7 @@
  *   HOME     73, id               of a deleted key space: its last key
  *   SPACE    77, space id, name   the last key space that has had this key, of
  *                                 those that were deleted
- *   SIZE     74, id               of a Data in a DATA row
+ *   SIZE     74, id               of a Data in a DATA row, and since when
  *   CHANGE   75, id               the last step that has changed a Data, or a
  *                                 key space and what it has, but for deletions
  *   LOSS     76, id               the last step that has deleted a key of it
@@ -33,6 +33,9 @@ struct deletion {
 	timestamp time;
 	uint64_t id; /* of the Data; if it was deleted, of the last one */
 	uint64_t size;
+	/* If it was deleted: between which positions of the log the Data was as
+	 * the deletion has found it, see history_cut() */
+	uint64_t since, until;
 	uint32_t type; /* as in the mode */
 	bool embedded;
 	bool gone; /* deleted, and not moved away */
@@ -44,6 +47,9 @@ struct deletions {
 	struct buf scratch;
 	const char *path; /* the only one that is wanted; NULL: all */
 	bool changes; /* CHANGE and LOSS rows are wanted */
+	/* Is shown each step, d->h; may put rows */
+	int (*watch)(void *arg, struct deletions *d);
+	void *watch_arg;
 };
 
 /* The key of a row of one of the kinds above, with a number */
@@ -61,6 +67,10 @@ int deletions_open(struct store *store, bool changes, struct deletions *d);
 /* As many as decide what has been at this path. It is borrowed. */
 int deletions_open_path(struct store *store, const char *path,
 			struct deletions *d);
+/* All keys, and show each step to somebody else who has to read the log */
+int deletions_open_watched(struct store *store,
+			   int (*watch)(void *arg, struct deletions *d),
+			   void *arg, struct deletions *d);
 void deletions_close(struct deletions *d);
 
 /* A key that was deleted: 0, -ENOENT, or an error */

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "api/handle.h"
+#include "api/losses.h"
 #include "base/sized.h"
 #include "base/umask.h"
+#include "vacuum/plan.h"
 #include "vacuum/punch.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
@@ -37,7 +39,9 @@ static int give_result(const struct vacuum_result *r,
 		       struct banyan_vacuum_result *result)
 {
 	const struct banyan_vacuum_result told = { .bytes_before = r->before,
-						   .bytes_after = r->after };
+						   .bytes_after = r->after,
+						   .freezes_dropped = r->dropped,
+						   .freezes_kept = r->kept };
 	return result ? sized_give(result, &told, sizeof(told), sizeof(told)) :
 			0;
 }
@@ -105,4 +109,77 @@ int banyan_backup(banyan *db, const char *path,
 	rc = store_backup(db->store, &state, path, mode_of_copy(&state), &order,
 			  &r);
 	return rc ? rc : give_result(&r, result);
+}
+
+/* ---- ahead ------------------------------------------------------------ */
+
+static int give_plan(const struct vacuum_plan *p,
+		     struct banyan_vacuum_plan *plan)
+{
+	const struct banyan_vacuum_plan told = { .bytes_before = p->allocated,
+						 .bytes_after = p->needed,
+						 .bytes_free = p->room,
+						 .freezes_dropped = p->dropped,
+						 .freezes_kept = p->kept };
+	return sized_give(plan, &told, sizeof(told), sizeof(told));
+}
+
+int banyan_vacuum_plan(banyan *db, const char *path,
+		       const struct banyan_vacuum_options *options,
+		       struct banyan_vacuum_plan *plan)
+{
+	struct vacuum_order order;
+	struct vacuum_plan p;
+	struct states states = { 0 };
+	struct view_state now;
+	int rc = handle_check(db);
+	if (!rc && (!plan || db->kind == HANDLE_BATCH))
+		rc = -EINVAL;
+	if (!rc)
+		rc = take_order(options, &order);
+	if (rc)
+		return rc;
+	handle_state(db, &now);
+	rc = plan_make(db->store, &now, states_since(order.keep), path, &states,
+		       &p);
+	states_free(&states);
+	view_unref(now.view);
+	return rc ? rc : give_plan(&p, plan);
+}
+
+int banyan_vacuum_punch_plan(banyan *db,
+			     const struct banyan_vacuum_options *options,
+			     struct banyan_vacuum_plan *plan)
+{
+	struct vacuum_order order;
+	struct vacuum_result r = { 0 };
+	int rc = handle_check(db);
+	if (!rc && (!plan || db->kind != HANDLE_STORE))
+		rc = -EINVAL;
+	if (!rc)
+		rc = take_order(options, &order);
+	if (!rc)
+		rc = store_punch_ahead(db->store, order.progress, order.arg,
+				       &r);
+	const struct vacuum_plan p = { .allocated = r.before,
+				       .needed = r.after,
+				       .room = UINT64_MAX,
+				       .dropped = r.dropped,
+				       .kept = r.kept };
+	return rc ? rc : give_plan(&p, plan);
+}
+
+int banyan_vacuum_losses(banyan *db,
+			 const struct banyan_vacuum_options *options,
+			 int (*visit)(void *arg,
+				      const struct banyan_loss *loss),
+			 void *arg)
+{
+	struct vacuum_order order;
+	int rc = handle_check(db);
+	if (!rc && (!visit || db->kind != HANDLE_STORE))
+		rc = -EINVAL;
+	if (!rc)
+		rc = take_order(options, &order);
+	return rc ? rc : losses_visit(db->store, order.keep, visit, arg);
 }

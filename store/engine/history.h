@@ -52,6 +52,16 @@ void history_close(struct history *h);
 /* 0: the next step, 1: there are no more, or an error */
 int history_next(struct history *h);
 
+/*
+ * A position in the log before which the state before the step ends: a freeze
+ * has the step if its replay position is greater, and else the state before it.
+ * (Both sides of a gap are freezes, of which the later one's record is the step.)
+ */
+static inline uint64_t history_cut(const struct history *h)
+{
+	return h->gap ? h->offset - 1 : h->offset;
+}
+
 /* Begin with the rows of the step, in key order; they can be read any number of
  * times. 0 or an error. */
 int history_rows(struct history *h);

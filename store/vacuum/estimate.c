@@ -58,11 +58,9 @@ int estimate_vacuum(struct store *store, const struct state_size *now,
 {
 	uint64_t kept = 0;
 	uint64_t end = 0;
-	uint64_t most = size_alone(now);
 	int rc = find_kept(store, &kept, &end);
-	if (rc)
-		return rc;
-	uint64_t grown = file_bytes > end ? file_bytes - end : 0;
-	*bytes = kept + (end && grown < most ? grown : most);
-	return 0;
+	if (!rc)
+		*bytes = kept +
+			 states_further(end, file_bytes, size_alone(now));
+	return rc;
 }

@@ -9,9 +9,12 @@
 #include "engine/freeze.h"
 #include "engine/sweep.h"
 #include "engine/write.h"
+#include "engine/read_txn.h"
 #include "model/row_extents.h"
+#include "model/row_lookup.h"
 #include "model/snapshots.h"
 #include "tree/tree_diff.h"
+#include "vacuum/states.h"
 
 /* Bytes that are marked, or looked at, before progress is asked again */
 #define ASK_BYTES (UINT64_C(4) << 20)
@@ -265,11 +268,29 @@ static int end_past(struct punch *p, struct freeze *last)
 	return rc ? rc : wait_for_readers(p, false);
 }
 
+/* Freezes that go, and that have names */
+static int count_freezes(struct punch *p, struct vacuum_result *result)
+{
+	struct states states = { 0 };
+	struct view_state now;
+	store_state(p->store, &now);
+	int rc = states_collect(&states, p->store, &now, states_since(0));
+	if (!rc)
+		rc = states_others(&states, p->store, now.view,
+				   &result->dropped);
+	result->kept = states.count;
+	states_free(&states);
+	view_unref(now.view);
+	return rc;
+}
+
 static int run(struct punch *p, struct vacuum_result *result)
 {
 	struct file *file = p->volume->file;
 	struct freeze last;
 	int rc = file_allocated(file, &result->before);
+	if (!rc)
+		rc = count_freezes(p, result);
 	if (!rc)
 		rc = wait_for_readers(p, true);
 	if (!rc)
@@ -310,4 +331,98 @@ int store_punch(struct store *store,
 		store_report(store, "punch: the file is damaged; nothing was "
 				    "punched (see 'banyan check')");
 	return rc;
+}
+
+/* ---- ahead ------------------------------------------------------------ */
+
+static int mark_merged(void *arg, const uint8_t *key, size_t len,
+		       const uint8_t *value, size_t value_len)
+{
+	const struct tree_difference d = { .key = key,
+					   .key_len = len,
+					   .after = value,
+					   .after_len = value_len };
+	struct punch *p = arg;
+	int rc = mark_row(p, &d);
+	return rc ? rc : go_on(p, 0);
+}
+
+static int mark_nodes(struct punch *p, const struct tree *tree)
+{
+	const struct tree nothing = { .file = tree->file };
+	struct tree_diff *diff = NULL;
+	struct tree_difference d;
+	int rc = tree_diff_new(p->store->cache, &nothing, tree, &diff);
+	if (!rc)
+		tree_diff_watch(diff, mark_node, p);
+	while (!rc && (rc = tree_diff_next(diff, &d)) == 0)
+		rc = go_on(p, 0);
+	tree_diff_free(diff);
+	return rc < 0 ? rc : 0;
+}
+
+/* Operations that no tree has yet count: rows as they will be frozen. The nodes
+ * that this replaces are taken for live. */
+static int mark_now(struct punch *p, const struct view_state *now)
+{
+	struct read_txn rtxn;
+	read_txn_begin_at(p->store, now->view, now->seq, &rtxn);
+	read_txn_pin(&rtxn);
+	mark_headers(p);
+	int rc = mark_nodes(p, &now->view->tree);
+	if (!rc)
+		rc = rows_visit(&rtxn.state, NULL, 0, mark_merged, p);
+	read_txn_end(&rtxn);
+	p->noted = true;
+	return rc ? rc : mark_snapshots(p, now->view->tree);
+}
+
+static uint64_t live_bytes(const struct punch *p)
+{
+	uint64_t count = 0;
+	for (uint64_t b = 0; b < p->end / FILE_BLOCK; b++)
+		count += is_live(p, b);
+	return count * FILE_BLOCK;
+}
+
+static int look_ahead(struct punch *p, const struct view_state *now,
+		      struct vacuum_result *result)
+{
+	struct file *file = p->volume->file;
+	uint64_t size = 0;
+	int rc = file_size(file, &size);
+	if (!rc)
+		rc = file_allocated(file, &result->before);
+	if (!rc)
+		rc = count_freezes(p, result);
+	if (rc)
+		return rc;
+	p->end = size - size % FILE_BLOCK;
+	p->total = now->live + p->end;
+	p->live = calloc(1, p->end / FILE_BLOCK / 8 + 1);
+	if (!p->live)
+		return -ENOMEM;
+	rc = mark_now(p, now);
+	result->after = live_bytes(p) + (size - p->end);
+	if (result->after > result->before)
+		result->after = result->before;
+	return rc;
+}
+
+int store_punch_ahead(struct store *store,
+		      int (*progress)(void *arg, uint64_t done, uint64_t total),
+		      void *arg, struct vacuum_result *result)
+{
+	struct punch p = { .store = store, .progress = progress, .arg = arg };
+	struct view_state now;
+	store_state(store, &now);
+	p.volume = volume_ref(now.view->volume);
+	int rc = p.volume->file->ops->punch ? 0 : -EOPNOTSUPP;
+	if (!rc)
+		rc = look_ahead(&p, &now, result);
+	free(p.live);
+	buf_free(&p.snapshots);
+	volume_unref(p.volume);
+	view_unref(now.view);
+	return rc && p.stopped ? p.stopped : rc;
 }

@@ -26,4 +26,13 @@ int store_punch(struct store *store,
 		int (*progress)(void *arg, uint64_t done, uint64_t total),
 		void *arg, struct vacuum_result *result);
 
+/*
+ * What a punch would leave at this moment, as result tells it: of a store that only
+ * reads, too. It takes as long as reading the keys. -EOPNOTSUPP, what progress has
+ * returned, -EUCLEAN, -EBADMSG.
+ */
+int store_punch_ahead(struct store *store,
+		      int (*progress)(void *arg, uint64_t done, uint64_t total),
+		      void *arg, struct vacuum_result *result);
+
 #endif

@@ -50,9 +50,7 @@ uint64_t states_bytes(const struct states *s, uint64_t *end)
 	*end = 0;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct carried *c = &s->list[i];
-		/* Hostile ones are in any order */
-		uint64_t grown = c->offset > *end ? c->offset - *end : 0;
-		bytes += *end && grown < c->alone ? grown : c->alone;
+		bytes += states_further(*end, c->offset, c->alone);
 		*end = c->offset + record;
 	}
 	return bytes;
@@ -129,6 +127,18 @@ int states_collect(struct states *s, struct store *host,
 		rc = add_freezes(&c, now->view->last_freeze, since);
 	sort(s);
 	return rc;
+}
+
+int states_others(const struct states *s, struct store *host,
+		  const struct view *now, uint64_t *count)
+{
+	struct freeze_walk w;
+	struct freeze f;
+	uint64_t offset = 0;
+	int rc = freezes_walk(now->volume, now->last_freeze, &w);
+	while (!rc && (rc = freezes_next(host, &w, &f, &offset)) == 0)
+		*count += !states_find(s, f.number);
+	return rc < 0 ? rc : 0;
 }
 
 timestamp states_since(uint64_t keep)

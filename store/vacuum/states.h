@@ -42,6 +42,21 @@ void states_free(struct states *s); /* zeroed is fine */
  * the old file, 0 if there are none */
 uint64_t states_bytes(const struct states *s, uint64_t *end);
 
+/* What a state adds to those before, about: not more than a copy of it alone, nor
+ * than the file has grown by since the last of them, whose record ends there */
+static inline uint64_t states_further(uint64_t end, uint64_t now,
+				      uint64_t alone)
+{
+	/* Hostile ones are in any order */
+	uint64_t grown = now > end ? now - end : 0;
+	return end && grown < alone ? grown : alone;
+}
+
+/* Count the freezes that lead to this view and are not among them: *count grows.
+ * It takes a read for each. 0, -EUCLEAN or -EBADMSG. */
+int states_others(const struct states *s, struct store *host,
+		  const struct view *now, uint64_t *count);
+
 /* One more, of a greater number than all others. 0 or -ENOMEM. */
 int states_add(struct states *s, const struct carried *c);
 /* NULL: it is not among them */

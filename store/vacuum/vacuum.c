@@ -10,6 +10,7 @@
 #include "engine/snapshot.h"
 #include "engine/sweep.h"
 #include "vacuum/copy.h"
+#include "vacuum/plan.h"
 
 /* Operations are few if they take no more bytes of the log than this: writers
  * wait while they are applied */
@@ -36,6 +37,7 @@ struct vacuum {
 	struct store *store;
 	struct volume *from; /* what is copied lies there; a reference */
 	struct store *next;
+	struct vacuum_plan plan;
 	struct states states;
 	struct copy copy;
 	size_t made; /* so many of them are in the new file */
@@ -215,22 +217,11 @@ static int copy_states(struct vacuum *v, const struct moment *m)
 	return rc;
 }
 
-/* About how many bytes will be written */
-static uint64_t expected(const struct vacuum *v, const struct moment *m)
-{
-	uint64_t end = 0;
-	uint64_t kept = states_bytes(&v->states, &end);
-	uint64_t alone = m->state.live + atomic_load(&v->store->index_bytes) +
-			 atomic_load(&v->store->redo_bytes);
-	uint64_t grown = m->end.offset > end ? m->end.offset - end : 0;
-	return kept + (end && grown < alone ? grown : alone);
-}
-
 /* Takes over its view */
 static int copy_all(struct vacuum *v, const struct moment *m)
 {
 	int rc = states_collect(&v->states, v->store, &m->state, v->since);
-	v->total = expected(v, m);
+	v->total = v->plan.needed;
 	if (rc)
 		view_unref(m->state.view);
 	return rc ? rc : copy_states(v, m);
@@ -489,9 +480,36 @@ static void end(struct vacuum *v)
 	successor_drop(v->next);
 }
 
+/* Nothing is to be written if all of it would be for nothing */
+static int look_ahead(struct vacuum *v, const struct view_state *now,
+		      const char *path)
+{
+	struct states states = { 0 };
+	int rc = plan_make(v->store, now, v->since, path, &states, &v->plan);
+	states_free(&states);
+	return rc ? rc : plan_check(&v->plan);
+}
+
+static int look_ahead_now(struct vacuum *v)
+{
+	struct view_state now;
+	store_state(v->store, &now);
+	int rc = look_ahead(v, &now, NULL);
+	view_unref(now.view);
+	return rc;
+}
+
+static void tell_plan(const struct vacuum *v, struct vacuum_result *result)
+{
+	result->dropped = v->plan.dropped;
+	result->kept = v->states.count;
+}
+
 static int run(struct vacuum *v, struct vacuum_result *result)
 {
-	int rc = store_sweep(v->store);
+	int rc = look_ahead_now(v);
+	if (!rc)
+		rc = store_sweep(v->store);
 	if (!rc)
 		rc = empty_table(v->store);
 	if (!rc)
@@ -504,6 +522,7 @@ static int run(struct vacuum *v, struct vacuum_result *result)
 	if (!rc)
 		rc = change_over(v, result);
 	atomic_store(&v->store->brake, 0);
+	tell_plan(v, result);
 	end(v);
 	return rc;
 }
@@ -562,21 +581,22 @@ static int back_up(struct vacuum *v, const struct view_state *state,
 	struct moment m = { .state = *state,
 			    .time = store_now(),
 			    .number = freeze_number(v->store) };
-	int rc = file_create(path, mode, &file);
+	int rc = look_ahead(v, state, path);
+	if (!rc)
+		rc = file_create(path, mode, &file);
 	if (!rc)
 		rc = file_create(path, 0600, &scratch);
 	if (rc)
 		file_close(file);
 	else
 		rc = start(v, file, scratch);
-	if (!rc)
-		rc = file_size(v->from->file, &m.end.offset);
 	if (rc)
 		view_unref(m.state.view);
 	else
 		rc = copy_all(v, &m);
 	if (!rc)
 		rc = publish(v, result);
+	tell_plan(v, result);
 	end(v);
 	return rc;
 }

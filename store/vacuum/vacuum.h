@@ -27,11 +27,13 @@ struct vacuum_order {
 struct vacuum_result {
 	uint64_t before; /* bytes of the old file when the new one took over */
 	uint64_t after; /* of the new one then */
+	uint64_t dropped; /* freezes that were in the old one when it began */
+	uint64_t kept; /* freezes that are in the new one as well */
 };
 
 /*
- * -EBUSY: one is running. -EROFS, -ENOSPC, -ECANCELED; as file_beside();
- * -EUCLEAN, -EBADMSG: damaged.
+ * -EBUSY: one is running. -EROFS, -ECANCELED; as plan_make(), plan_check() and
+ * file_beside(); -EUCLEAN, -EBADMSG: damaged.
  */
 int store_vacuum(struct store *store, const struct vacuum_order *order,
 		 struct vacuum_result *result);

@@ -36,6 +36,7 @@ static inline struct banyan_new call_new(void)
 		struct banyan_attr attr = { .mode = 0600 };            \
 		struct banyan_entry entry;                             \
 		struct banyan_stat stat = { 0 };                       \
+		struct banyan_vacuum_plan plan = { 0 };                \
 		struct banyan_time future = { .sec = INT64_MAX };      \
 		char bytes[64];                                        \
 		uint64_t id = 0;                                       \
@@ -43,6 +44,7 @@ static inline struct banyan_new call_new(void)
 		size_t size = 0;                                       \
 		(void)make, (void)attr, (void)entry, (void)stat;       \
 		(void)bytes, (void)id, (void)size, (void)future;       \
+		(void)plan;                                            \
 		int64_t said = (call);                                 \
 		banyan_release(data, 1);                               \
 		banyan_scan_end(cursor);                               \
@@ -50,6 +52,13 @@ static inline struct banyan_new call_new(void)
 		banyan_free(value);                                    \
 		return said;                                           \
 	}
+
+static inline int call_loss_visit(void *arg, const struct banyan_loss *loss)
+{
+	(void)arg;
+	(void)loss;
+	return 0;
+}
 
 static inline int call_visit(void *arg, const char *path,
 			     const struct banyan_entry *entry)
@@ -149,6 +158,9 @@ CALL(begin, banyan_begin(s->db, &handle))
 CALL(sync, banyan_sync(s->db))
 CALL(freeze, banyan_freeze(s->db))
 CALL(vacuum, banyan_vacuum(s->db, NULL, NULL))
+CALL(vacuum_plan, banyan_vacuum_plan(s->db, NULL, NULL, &plan))
+CALL(vacuum_punch_plan, banyan_vacuum_punch_plan(s->db, NULL, &plan))
+CALL(vacuum_losses, banyan_vacuum_losses(s->db, NULL, call_loss_visit, NULL))
 CALL(freezes, banyan_freezes(s->db, call_freeze_visit, NULL))
 CALL(snapshot, banyan_snapshot(s->db, "new", 3))
 CALL(snapshot_drop, banyan_snapshot_drop(s->db, "s", 1))
@@ -212,6 +224,9 @@ static const struct call {
 	ENTRY(freeze),
 	ENTRY(freezes),
 	ENTRY(vacuum),
+	ENTRY(vacuum_plan),
+	ENTRY(vacuum_punch_plan),
+	ENTRY(vacuum_losses),
 	ENTRY(log),
 	ENTRY(deleted),
 	ENTRY(undelete),
