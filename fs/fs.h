@@ -120,10 +120,8 @@ void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 #define FS_XATTR_CAPABILITY "security.capability"
 
-/* An attribute of the root: the name that the database file has now */
-#define FS_XATTR_FILE "system.banyan.file"
-
-/* Another, of the owner's: the state of a vacuum, and orders; see vacuum.h */
+/* An attribute of the root, of the owner's: the state of a vacuum, and orders; see
+ * vacuum.h */
 #define FS_XATTR_VACUUM "system.banyan.vacuum"
 
 /* Another: for how many seconds a vacuum keeps freezes without being told */

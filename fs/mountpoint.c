@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <mntent.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,92 +12,28 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "common/mounted.h"
 #include "message.h"
 
-#define TYPE "fuse.banyanfs"
 #define DEVICE "/dev/fuse"
 
 extern char **environ;
 
-/* ---- mounts there are ------------------------------------------------- */
-
-static bool same_file(const char *a, const char *b)
-{
-	struct stat x, y;
-
-	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev &&
-	       x.st_ino == y.st_ino;
-}
-
-/* A mount that can be written. The table has the name that the file had then. */
-static bool is_mount(const struct mntent *m)
-{
-	return strcmp(m->mnt_type, TYPE) == 0 && !hasmntopt(m, "ro");
-}
-
-static bool is_mounted_as(const struct mntent *m, const char *file)
-{
-	return is_mount(m) && same_file(m->mnt_fsname, file);
-}
-
-/* The last one in the table; NULL: none, or no memory */
-static char *find_mount(const char *file,
-			bool (*is_of)(const struct mntent *, const char *))
-{
-	FILE *list = setmntent("/proc/self/mounts", "re");
-	char text[3 * PATH_MAX], *found = NULL;
-	struct mntent m;
-
-	if (!list)
-		return NULL;
-	while (getmntent_r(list, &m, text, sizeof(text)))
-		if (is_of(&m, file)) {
-			free(found);
-			found = strdup(m.mnt_dir);
-		}
-	endmntent(list);
-	return found;
-}
-
-/* Nobody holds it, or a later mount has taken its name: then it was moved */
-static bool is_moved(const struct mntent *m)
-{
-	pid_t holder = banyan_holder(m->mnt_fsname);
-	char *last;
-	bool moved;
-
-	if (holder <= 0 && holder != -1)
-		return true;
-	last = find_mount(m->mnt_fsname, is_mounted_as);
-	moved = last && strcmp(last, m->mnt_dir) != 0;
-	free(last);
-	return moved;
-}
-
-/*
- * Only the daemon of a file that was moved is asked for the name that it has now:
- * one that hangs would hang us.
- */
-static bool is_moved_to(const struct mntent *m, const char *file)
-{
-	char now[PATH_MAX];
-	ssize_t n;
-
-	if (!is_mount(m) || !is_moved(m))
-		return false;
-	n = getxattr(m->mnt_dir, FS_XATTR_FILE, now, sizeof(now) - 1);
-	now[n < 0 ? 0 : n] = '\0';
-	return n > 0 && same_file(now, file);
-}
-
 char *mountpoint_of(const char *file)
 {
-	char *found = find_mount(file, is_mounted_as);
+	const struct mount *found;
+	struct mounts mounts;
+	char *dir = NULL;
 
-	return found ? found : find_mount(file, is_moved_to);
+	if (mounts_read(&mounts))
+		return NULL;
+	found = mounted_find(&mounts, file);
+	if (found && !found->read_only)
+		dir = strdup(found->point);
+	mounts_free(&mounts);
+	return dir;
 }
 
 void mountpoint_tune(const char *dir)

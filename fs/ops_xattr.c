@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "common/mounted.h"
 #include "fs.h"
 #include "nodes.h"
 #include "options.h"
@@ -133,7 +134,7 @@ static bool get_special(fuse_req_t req, fuse_ino_t ino, const char *name,
 					-EPERM;
 	else if (!strcmp(name, FS_XATTR_KEEP))
 		*n = keep_seconds(fs, value, size);
-	else if (!strcmp(name, FS_XATTR_FILE))
+	else if (!strcmp(name, MOUNTED_XATTR_FILE))
 		*n = file_name(fs, value, size);
 	else
 		return false;

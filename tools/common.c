@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common.h"
+#include "common/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,8 @@ const char *file_text(int error)
 		return "permission denied";
 	case EINVAL:
 		return "not a regular file";
+	case ELOOP:
+		return "a symbolic link that leads to no file";
 	case EMEDIUMTYPE:
 		return "not a Banyan database";
 	case EPROTONOSUPPORT:
@@ -169,23 +172,6 @@ int fail_close(const char *file, int error)
 		 "lost: %s",
 		 quote(file), file_text(error));
 	return EXIT_FAILURE;
-}
-
-bool process_name(pid_t pid, char *name, size_t size)
-{
-	char path[40];
-	FILE *file;
-
-	name[0] = '\0';
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (!fgets(name, (int)size, file))
-		name[0] = '\0';
-	fclose(file);
-	name[strcspn(name, "\n")] = '\0';
-	return *name != '\0';
 }
 
 const char *process_text(pid_t pid)
@@ -329,12 +315,4 @@ void guard_streams(void)
 			_exit(EXIT_FAILURE);
 	}
 	atexit(close_output);
-}
-
-bool same_file(const char *a, const char *b)
-{
-	struct stat first, second;
-
-	return stat(a, &first) == 0 && stat(b, &second) == 0 &&
-	       first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }

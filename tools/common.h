@@ -46,9 +46,6 @@ int fail_close(const char *file, int error);
 void keep_report(void *arg, const char *line);
 void say_kept(const char *file);
 
-/* What a process is called; false if nobody knows */
-bool process_name(pid_t pid, char *name, size_t size);
-
 /*
  * "process 12 (banyanfs)" for what banyan_holder() returned, or "another
  * process" where it cannot be named. Valid until the next call.
@@ -91,8 +88,5 @@ void output_exits_with(int status);
  * has just gone away. EXIT_FAILURE.
  */
 int fail_output(int error);
-
-/* Are these two paths of one file? */
-bool same_file(const char *a, const char *b);
 
 #endif

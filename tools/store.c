@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "common/mounts.h"
 #include "interrupt.h"
-#include "mounts.h"
 #include "quote.h"
 #include "wait.h"
 

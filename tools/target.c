@@ -15,8 +15,7 @@
 #include <unistd.h>
 
 #include "common.h"
-#include "daemon.h"
-#include "mounts.h"
+#include "common/mounted.h"
 #include "quote.h"
 
 static bool is_directory(const char *argument)
@@ -70,30 +69,6 @@ static char *as_file(const char *argument)
 	return strdup(strcmp(argument, ":memory:") ? argument : "./:memory:");
 }
 
-/* ---- the file of a mount ---------------------------------------------- */
-
-/*
- * Is the source of a mount still the file that is mounted? Its daemon has that
- * locked, unless the mount is read-only. So if several mounts have one source,
- * the file had been moved away before the last of them was made.
- */
-static bool has_source(const struct mounts *mounts, const struct mount *mount)
-{
-	const struct mount *end = mounts->list + mounts->count;
-
-	if (mount->read_only)
-		return access(mount->source, F_OK) == 0;
-	if (!daemon_holds(mount->source))
-		return access(mount->source, F_OK) == 0 &&
-		       mount_is_dead(mount->point);
-	for (const struct mount *later = mount + 1; later < end; later++)
-		if (later->database && !later->read_only &&
-		    later->device != mount->device &&
-		    strcmp(later->source, mount->source) == 0)
-			return false;
-	return true;
-}
-
 /* ---- from an argument ------------------------------------------------- */
 
 static void adopt(struct target *target, const struct mount *mount,
@@ -128,10 +103,10 @@ static void take_point(struct target *target, const struct mounts *mounts,
 {
 	target->by_mount = true;
 	adopt(target, mount, argument);
-	if (has_source(mounts, mount)) {
+	if (mounted_has_source(mounts, mount)) {
 		target->file = strdup(mount->source);
 	} else {
-		target->file = daemon_find_file(mount);
+		target->file = mounted_ask(mount);
 		target->lost = !target->file;
 	}
 	if (target->lost)
@@ -139,31 +114,6 @@ static void take_point(struct target *target, const struct mounts *mounts,
 	if (target->file)
 		target->shown =
 			relative(target->lost ? mount->source : target->file);
-}
-
-/*
- * The mount of a file: one that can be written before read-only ones beside it,
- * then the last. moved: only those that are not of the file at their source, as
- * its daemon says, which has to be asked.
- */
-static const struct mount *find_file(const struct mounts *mounts,
-				     const char *file, bool moved)
-{
-	const struct mount *found = NULL;
-
-	for (size_t i = 0; i < mounts->count; i++) {
-		const struct mount *mount = &mounts->list[i];
-
-		if (!mount->database || (moved && mount->read_only) ||
-		    (found && !found->read_only && mount->read_only))
-			continue;
-		if (moved ? !has_source(mounts, mount) &&
-				    daemon_shows(mount, file) :
-			    same_file(mount->source, file) &&
-				    has_source(mounts, mount))
-			found = mount;
-	}
-	return found;
 }
 
 static void take_file(struct target *target, const struct mounts *mounts,
@@ -176,9 +126,7 @@ static void take_file(struct target *target, const struct mounts *mounts,
 	target->shown = strdup(argument);
 	if (!target->file)
 		return;
-	mount = find_file(mounts, target->file, false);
-	if (!mount && daemon_holds(target->file))
-		mount = find_file(mounts, target->file, true);
+	mount = mounted_find(mounts, target->file);
 	shown = mount ? relative(mount->point) : NULL;
 	if (shown)
 		adopt(target, mount, shown);

@@ -3,8 +3,8 @@
  * mounts.h - what the kernel has mounted. Its list also knows mounts whose
  * daemon has died, and it answers without asking any daemon.
  */
-#ifndef TOOLS_MOUNTS_H
-#define TOOLS_MOUNTS_H
+#ifndef COMMON_MOUNTS_H
+#define COMMON_MOUNTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
