@@ -139,7 +139,7 @@ static void vacuum_now(struct vacuum *v, const struct job *job,
 	o->kept = result.freezes_kept;
 	if (o->error == -ENOSPC &&
 	    !banyan_vacuum_plan(v->fs->db, NULL, &options, &plan)) {
-		o->needed = plan.bytes_after;
+		o->needed = plan.bytes_needed;
 		o->room = plan.bytes_free;
 	}
 }

@@ -958,6 +958,7 @@ struct banyan_vacuum_plan {
 	size_t struct_size;
 	uint64_t bytes_before; /* that the disk has for the file */
 	uint64_t bytes_after; /* of the new file; of a punch: that it has then */
+	uint64_t bytes_needed; /* on its disk while it is made; of a punch 0 */
 	uint64_t bytes_free; /* for this user, where the new file would be; of a
 			      * punch, and where nobody can know, UINT64_MAX */
 	uint64_t freezes_dropped;
@@ -966,8 +967,10 @@ struct banyan_vacuum_plan {
 
 /*
  * Look ahead at a vacuum, or, if path is not NULL, at a backup to that path, with
- * the same options. It takes a read for each freeze in the file. bytes_after is
- * estimated, as reclaimable_bytes in struct banyan_stat. Of any handle but a batch:
+ * the same options. It takes a read for each freeze in the file, and as many as
+ * the states that are kept have nodes in which they differ. bytes_after is
+ * estimated, one or two percent of the file off; it is too much if there are
+ * clones, which count as often as they are referred to. Of any handle but a batch:
  * also of one that was opened to read, for what another process would do. Errors as
  * of what is looked ahead at, but -ENOSPC and -EROFS.
  */
@@ -1017,11 +1020,9 @@ struct banyan_loss {
  * what it finds is in a file without a name. What the visit is given is valid until
  * it returns; if it returns non-zero, that ends it and comes back.
  */
-int banyan_vacuum_losses(banyan *db,
-			 const struct banyan_vacuum_options *options,
-			 int (*visit)(void *arg,
-				      const struct banyan_loss *loss),
-			 void *arg);
+int banyan_vacuum_losses(
+	banyan *db, const struct banyan_vacuum_options *options,
+	int (*visit)(void *arg, const struct banyan_loss *loss), void *arg);
 
 /*
  * A descriptor by O_PATH of the file that the database is in now: where it

@@ -24,14 +24,14 @@ int fail_room(const char *name, uint64_t needed, uint64_t room,
 	return EXIT_FAILURE;
 }
 
-static int fail(const struct store *store, const char *out,
+int fail_backup(const struct store *store, const char *out,
 		const struct banyan_vacuum_options *options, int error)
 {
 	struct banyan_vacuum_plan plan = { 0 };
 
 	if (error == -ENOSPC &&
 	    banyan_vacuum_plan(store->db, out, options, &plan) == 0)
-		return fail_room(out, plan.bytes_after, plan.bytes_free,
+		return fail_room(out, plan.bytes_needed, plan.bytes_free,
 				 "nothing is left of it");
 	if (error == -EEXIST)
 		complain("%s exists already; give the name of a new file",
@@ -40,6 +40,9 @@ static int fail(const struct store *store, const char *out,
 		complain("%s: interrupted; nothing is left of it", quote(out));
 	else if (error == -EBADMSG || error == -EUCLEAN)
 		return fail_file(store->name, error);
+	else if (error == -ENOENT)
+		complain("%s: the directory to write it to does not exist",
+			 quote(out));
 	else
 		complain("%s: %s; nothing is left of it", quote(out),
 			 strerror(-error));
@@ -64,7 +67,7 @@ int backup(const struct store *store, const struct backup *how, const char *out)
 	rc = banyan_backup(store->db, out, &options, &result);
 	progress_clear(&progress);
 	if (rc)
-		return fail(store, out, &options, rc);
+		return fail_backup(store, out, &options, rc);
 	format_bytes(result.bytes_before, before, sizeof(before));
 	format_bytes(result.bytes_after, after, sizeof(after));
 	printf("%s: %s, of a file of %s\n", quote(out), after, before);

@@ -17,6 +17,11 @@ struct backup {
 int fail_room(const char *name, uint64_t needed, uint64_t room,
 	      const char *advice);
 
+/* Say why there is no new file at out: what the library has said to a backup with
+ * these options. EXIT_FAILURE. */
+int fail_backup(const struct store *store, const char *out,
+		const struct banyan_vacuum_options *options, int error);
+
 /* What the store, which was opened to read, shows, to a new file; with progress,
  * and until it is interrupted. The exit status. */
 int backup(const struct store *store, const struct backup *how,

@@ -167,7 +167,7 @@ static void vacuum_here(const struct store *store,
 	o->kept = result.freezes_kept;
 	if (o->error == -ENOSPC &&
 	    banyan_vacuum_plan(store->db, NULL, &options, &plan) == 0) {
-		o->needed = plan.bytes_after;
+		o->needed = plan.bytes_needed;
 		o->room = plan.bytes_free;
 	}
 }
@@ -347,9 +347,9 @@ static int print_loss(void *arg, const struct banyan_loss *loss)
 	if (!freeze)
 		snprintf(size, sizeof(size), "%" PRIu64, loss->size);
 	printf("%-8s %-35s %14s  %-10s  ",
-	       freeze				  ? "freeze" :
+	       freeze			     ? "freeze" :
 	       loss->kind == BANYAN_LOSS_KEY ? "key" :
-						    "version",
+					       "version",
 	       time, size, freeze ? "-" : format_event(loss->event));
 	if (freeze)
 		printf("%" PRIu64, loss->freeze);
@@ -396,6 +396,7 @@ static int look_ahead(const struct store *store, struct choices *choices)
 {
 	struct banyan_stat stat = { 0 };
 	struct banyan_vacuum_plan plan = { 0 };
+	struct outcome o = { 0 };
 	struct progress progress;
 	const struct banyan_vacuum_options options = {
 		.keep = choices->has_keep || choices->punch || choices->into ?
@@ -421,11 +422,11 @@ static int look_ahead(const struct store *store, struct choices *choices)
 	progress_clear(&progress);
 	if (rc >= 0 && !choices->list)
 		show_plan(choices, &stat, &plan);
-	if (rc < 0) {
-		const struct outcome o = { .error = rc };
-		return tell(store, choices, &o);
-	}
-	return EXIT_SUCCESS;
+	if (rc >= 0)
+		return EXIT_SUCCESS;
+	o.error = rc;
+	return choices->into ? fail_backup(store, choices->into, &options, rc) :
+			       tell(store, choices, &o);
 }
 
 static int take_option(void *arg, int key, const char *argument)
@@ -496,7 +497,8 @@ static int run(int argc, char **argv)
 		return EXIT_MISUSE;
 	if (!are_fit(&choices))
 		return EXIT_MISUSE;
-	catch_interrupts();
+	if (!choices.dry_run || choices.punch)
+		catch_interrupts();
 	status = choices.into || choices.dry_run ?
 			 store_open_reading(&store, operands[0], NULL) :
 			 store_open_writing(&store, operands[0], 0);
@@ -521,10 +523,9 @@ static const struct argp_option options[] = {
 	{ "punch", 'p', NULL, 0,
 	  "Give space back in place, without room for a new file", 0 },
 	{ "dry-run", 'n', NULL, 0,
-	  "Change nothing; only tell what could be reclaimed (with --punch "
-	  "exactly, after reading all keys; else about: a few percent of the "
-	  "file off, and less than there is if values are shared by cp, or "
-	  "were changed often between snapshots)",
+	  "Change nothing; only tell what would be given back: with --punch "
+	  "exactly, after reading all keys; else about, one or two percent of "
+	  "the file off (less than there is if values are shared by cp)",
 	  0 },
 	{ "list", 'l', NULL, 0,
 	  "With --dry-run: list what would be gone for good", 0 },

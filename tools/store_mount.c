@@ -667,9 +667,13 @@ static int rename_snapshot(const struct store *store, const char *name,
 		dir = open_snapshots(store, name);
 	if (dir < 0)
 		return dir;
-	rc = renameat2(dir, name, dir, new_name, RENAME_NOREPLACE) == 0 ?
-		     0 :
-		     last_error();
+	if (strcmp(name, new_name) == 0)
+		/* The kernel would say that it is in its own way */
+		rc = faccessat(dir, name, F_OK, 0) == 0 ? 0 : last_error();
+	else
+		rc = renameat2(dir, name, dir, new_name, RENAME_NOREPLACE) ?
+			     last_error() :
+			     0;
 	close(dir);
 	return rc;
 }

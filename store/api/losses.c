@@ -52,8 +52,8 @@ static int tell_freezes(const struct losses *l)
 	struct freeze_walk w;
 	struct freeze f;
 	uint64_t offset = 0;
-	int rc = freezes_walk(l->now.view->volume, l->now.view->last_freeze,
-			      &w);
+	int rc =
+		freezes_walk(l->now.view->volume, l->now.view->last_freeze, &w);
 	while (!rc && (rc = freezes_next(l->store, &w, &f, &offset)) == 0) {
 		const struct banyan_loss loss = { .kind = BANYAN_LOSS_FREEZE,
 						  .time = timestamp_split(
@@ -89,10 +89,9 @@ static bool is_lost(void *arg, const struct deletion *key)
 
 static int tell_history(struct losses *l)
 {
-	const struct deleted_order order = { .wanted = is_lost,
-					     .wanted_arg = l,
-					     .visit = tell_key,
-					     .arg = l };
+	const struct deleted_order order = {
+		.wanted = is_lost, .wanted_arg = l, .visit = tell_key, .arg = l
+	};
 	struct versions v = { .kept = &l->kept };
 	struct deletions d;
 	int rc = deletions_open_watched(l->store, versions_watch, &v, &d);

@@ -40,7 +40,8 @@ static int give_result(const struct vacuum_result *r,
 {
 	const struct banyan_vacuum_result told = { .bytes_before = r->before,
 						   .bytes_after = r->after,
-						   .freezes_dropped = r->dropped,
+						   .freezes_dropped =
+							   r->dropped,
 						   .freezes_kept = r->kept };
 	return result ? sized_give(result, &told, sizeof(told), sizeof(told)) :
 			0;
@@ -94,15 +95,11 @@ int banyan_backup(banyan *db, const char *path,
 	struct vacuum_order order;
 	struct vacuum_result r = { 0 };
 	struct view_state state;
-	struct stat st;
 	int rc = handle_check(db);
 	if (!rc && (!path || db->kind == HANDLE_BATCH))
 		rc = -EINVAL;
 	if (!rc)
 		rc = take_order(options, &order);
-	/* Told before all is copied */
-	if (!rc && lstat(path, &st) == 0)
-		rc = -EEXIST;
 	if (rc)
 		return rc;
 	handle_state(db, &state);
@@ -117,7 +114,8 @@ static int give_plan(const struct vacuum_plan *p,
 		     struct banyan_vacuum_plan *plan)
 {
 	const struct banyan_vacuum_plan told = { .bytes_before = p->allocated,
-						 .bytes_after = p->needed,
+						 .bytes_after = p->after,
+						 .bytes_needed = p->needed,
 						 .bytes_free = p->room,
 						 .freezes_dropped = p->dropped,
 						 .freezes_kept = p->kept };
@@ -142,6 +140,8 @@ int banyan_vacuum_plan(banyan *db, const char *path,
 	handle_state(db, &now);
 	rc = plan_make(db->store, &now, states_since(order.keep), path, &states,
 		       &p);
+	if (!rc)
+		rc = plan_refine(db->store, &now, &states, &p);
 	states_free(&states);
 	view_unref(now.view);
 	return rc ? rc : give_plan(&p, plan);
@@ -162,18 +162,16 @@ int banyan_vacuum_punch_plan(banyan *db,
 		rc = store_punch_ahead(db->store, order.progress, order.arg,
 				       &r);
 	const struct vacuum_plan p = { .allocated = r.before,
-				       .needed = r.after,
+				       .after = r.after,
 				       .room = UINT64_MAX,
 				       .dropped = r.dropped,
 				       .kept = r.kept };
 	return rc ? rc : give_plan(&p, plan);
 }
 
-int banyan_vacuum_losses(banyan *db,
-			 const struct banyan_vacuum_options *options,
-			 int (*visit)(void *arg,
-				      const struct banyan_loss *loss),
-			 void *arg)
+int banyan_vacuum_losses(
+	banyan *db, const struct banyan_vacuum_options *options,
+	int (*visit)(void *arg, const struct banyan_loss *loss), void *arg)
 {
 	struct vacuum_order order;
 	int rc = handle_check(db);

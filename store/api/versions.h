@@ -23,6 +23,32 @@
 
 #include "api/deletions.h"
 
+enum version_row {
+	ROW_NOW_NAME = 0x7a,
+	ROW_NOW_DATA = 0x7b,
+	ROW_EXTENTS = 0x7c,
+	ROW_XATTRS = 0x7d,
+	ROW_ENDED = 0x7e,
+	ROW_HOME = 0x7f,
+	ROW_VERSION = 0x80,
+	ROW_STATE = 0x81,
+};
+
+/* Not all bits of its contents are compared, as they only tell one event from
+ * another: any change of a Data changes its ctime */
+struct version {
+	uint64_t id; /* 0: there is no such key */
+	uint64_t since; /* position of the event in the log */
+	timestamp time; /* of the event */
+	uint64_t size;
+	timestamp ctime, mtime;
+	uint32_t mode, uid, gid;
+	uint32_t contents; /* checksum of what the row says about them */
+	uint32_t event; /* enum banyan_event */
+	bool embedded;
+	bool only_dead; /* the Data is the same if it exists */
+};
+
 /* Replay positions of freezes that are kept, ascending */
 struct kept_freezes {
 	uint64_t *position;

@@ -83,6 +83,9 @@ struct file {
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
 	bool published; /* it has its name */
+	/* Nobody relies on it when the disk is full: nothing is kept allocated
+	 * beyond the end */
+	bool temporary;
 };
 
 static inline int file_read(struct file *f, void *buffer, size_t size,
@@ -120,7 +123,7 @@ static inline int file_allocated(struct file *f, uint64_t *bytes)
 
 static inline int file_reserve(struct file *f, uint64_t to)
 {
-	return f->ops->reserve(f, to);
+	return f->temporary ? -EOPNOTSUPP : f->ops->reserve(f, to);
 }
 
 static inline int file_drop_cache(struct file *f, uint64_t offset)

@@ -150,7 +150,8 @@ static int open_regular(int dir, const char *name, bool writable, int *out)
 	struct stat st;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
 		return -errno;
-	int rc = check_type(st.st_mode);
+	/* resolve() could not follow it */
+	int rc = S_ISLNK(st.st_mode) ? -ELOOP : check_type(st.st_mode);
 	if (rc)
 		return rc;
 	int access = writable ? O_RDWR : O_RDONLY;
@@ -593,13 +594,15 @@ int file_scratch(struct file *beside, struct file **fresh)
 {
 	char path[PATH_MAX];
 	int rc = file_beside(beside, fresh);
-	if (!rc)
-		return 0;
-	const char *dir = secure_getenv("TMPDIR");
-	int n = snprintf(path, sizeof(path), "%s/banyan", dir ? dir : "/tmp");
-	if (n < 0 || (size_t)n >= sizeof(path) ||
-	    file_create(path, 0600, fresh))
-		return rc;
+	if (rc) {
+		const char *dir = secure_getenv("TMPDIR");
+		int n = snprintf(path, sizeof(path), "%s/banyan",
+				 dir ? dir : "/tmp");
+		if (n < 0 || (size_t)n >= sizeof(path) ||
+		    file_create(path, 0600, fresh))
+			return rc;
+	}
+	(*fresh)->temporary = true;
 	return 0;
 }
 

@@ -60,7 +60,7 @@ int estimate_vacuum(struct store *store, const struct state_size *now,
 	uint64_t end = 0;
 	int rc = find_kept(store, &kept, &end);
 	if (!rc)
-		*bytes = kept +
-			 states_further(end, file_bytes, size_alone(now));
+		*bytes =
+			kept + states_further(end, file_bytes, size_alone(now));
 	return rc;
 }

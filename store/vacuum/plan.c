@@ -10,24 +10,32 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "engine/freeze.h"
+#include "engine/past.h"
+#include "engine/read_txn.h"
+#include "model/row_extents.h"
+#include "table/merged_diff.h"
 #include "vacuum/size.h"
 
 /* ---- room ------------------------------------------------------------- */
 
-/* What is kept for root is not for others */
+/* What is kept for root is not for others. A file system that is none on a disk
+ * says that it has no blocks. */
 static uint64_t free_bytes(const struct statvfs *disk)
 {
 	uint64_t blocks = geteuid() == 0 ? disk->f_bfree : disk->f_bavail;
-	return blocks * disk->f_frsize;
+	return disk->f_blocks ? blocks * disk->f_frsize : UINT64_MAX;
 }
 
-/* A file on which another one is mounted cannot be replaced */
-static int check_mount(int fd)
+/* What can be known before about whether a new file can replace this one */
+static int check_replaced(int fd)
 {
 	struct statx st;
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st))
-		return 0; /* not known: to replace it will fail */
-	return st.stx_attributes & STATX_ATTR_MOUNT_ROOT ? -EBUSY : 0;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_NLINK, &st))
+		return -errno;
+	if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return -EBUSY;
+	return st.stx_nlink > 1 ? -EMLINK : 0;
 }
 
 static int room_beside(struct file *file, uint64_t *room)
@@ -36,7 +44,7 @@ static int room_beside(struct file *file, uint64_t *room)
 	int fd = file_describe(file);
 	if (fd < 0)
 		return fd == -EOPNOTSUPP ? 0 : fd; /* in memory */
-	int rc = check_mount(fd);
+	int rc = check_replaced(fd);
 	if (!rc && fstatvfs(fd, &disk))
 		rc = -errno;
 	if (!rc)
@@ -48,6 +56,9 @@ static int room_beside(struct file *file, uint64_t *room)
 static int room_at(const char *path, uint64_t *room)
 {
 	struct statvfs disk;
+	struct stat st;
+	if (lstat(path, &st) == 0)
+		return -EEXIST;
 	char *copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
@@ -78,9 +89,18 @@ static int size_of_state(const struct view_state *s, struct state_size *size)
 	return 0;
 }
 
-/* Where bytes are shared, all of this can be more than there is */
-static int find_needed(const struct view_state *s, const struct states *states,
-		       struct vacuum_plan *plan)
+/* No freeze is begun with less room than this, see freeze_write_run() */
+#define FREEZE_ROOM (LOG_RESERVE / 4 + FREEZE_RUN)
+
+static void set_after(struct vacuum_plan *plan, uint64_t bytes)
+{
+	/* Where bytes are shared, it can be more than there is */
+	plan->after = bytes < plan->allocated ? bytes : plan->allocated;
+	plan->needed = plan->after + FREEZE_ROOM;
+}
+
+static int find_after(const struct view_state *s, const struct states *states,
+		      struct vacuum_plan *plan)
 {
 	struct state_size size;
 	uint64_t kept = 0, last = 0, end = 0;
@@ -92,10 +112,135 @@ static int find_needed(const struct view_state *s, const struct states *states,
 	if (rc)
 		return rc;
 	kept = states_bytes(states, &last);
-	plan->needed = kept + states_further(last, end, size_alone(&size));
-	if (plan->needed > plan->allocated)
-		plan->needed = plan->allocated;
+	set_after(plan, kept + states_further(last, end, size_alone(&size)));
 	return 0;
+}
+
+/* ---- what one state has and another has not ---------------------------- */
+
+struct step {
+	uint64_t from; /* the end of the state before in the log */
+	uint64_t bytes;
+};
+
+static void add_node(void *arg, const struct node_ref *ref)
+{
+	struct step *s = arg;
+	s->bytes += ref->length;
+}
+
+/* What was written earlier the state before has as well: it was moved, or cloned */
+static int add_extent(void *arg, const struct extent *e)
+{
+	struct step *s = arg;
+	if (e->payload > s->from)
+		s->bytes += e->length + EXTENT_OVERHEAD;
+	return 0;
+}
+
+static int add_nodes(struct cache *cache, const struct tree *before,
+		     const struct tree *after, struct step *s)
+{
+	struct tree_diff *diff = NULL;
+	struct tree_difference d;
+	int rc = tree_diff_new(cache, before, after, &diff);
+	if (!rc)
+		tree_diff_watch(diff, add_node, s);
+	while (!rc && (rc = tree_diff_next(diff, &d)) == 0)
+		;
+	tree_diff_free(diff);
+	return rc < 0 ? rc : 0;
+}
+
+static int add_rows(const struct merged *before, const struct merged *after,
+		    struct step *s)
+{
+	struct merged_diff *diff = NULL;
+	struct tree_difference d;
+	int rc = merged_diff_new(before, after, &diff);
+	while (!rc && (rc = merged_diff_next(diff, &d)) == 0)
+		rc = d.after ? row_extents(d.key, d.key_len, d.after,
+					   d.after_len, add_extent, s) :
+			       0;
+	merged_diff_free(diff);
+	return rc < 0 ? rc : 0;
+}
+
+static int add_step(struct store *store, const struct view_state *before,
+		    const struct view_state *after, struct step *s)
+{
+	struct read_txn from, to;
+	read_txn_begin_at(store, before->view, before->seq, &from);
+	read_txn_pin(&from);
+	read_txn_begin_at(store, after->view, after->seq, &to);
+	read_txn_pin(&to);
+	int rc = add_nodes(store->cache, &before->view->tree,
+			   &after->view->tree, s);
+	if (!rc)
+		rc = add_rows(&from.state.merged, &to.state.merged, s);
+	read_txn_end(&to);
+	read_txn_end(&from);
+	return rc;
+}
+
+static int begin_state(struct volume *v, const struct carried *c,
+		       struct view_state *state)
+{
+	struct freeze f;
+	uint64_t size = 0;
+	int rc = file_size(v->file, &size);
+	if (!rc)
+		rc = log_read_freeze(v->file, v->sb.salt, size, c->offset, &f);
+	if (rc)
+		return rc < 0 ? rc : -EBADMSG;
+	return past_begin(&f, c->offset, v, state);
+}
+
+/* The state with that index, of which the last is the present one */
+static int state_at(const struct view_state *now, const struct states *states,
+		    size_t index, struct view_state *state)
+{
+	if (index < states->count)
+		return begin_state(now->view->volume, &states->list[index],
+				   state);
+	*state = *now;
+	view_ref(now->view);
+	return 0;
+}
+
+static int walk(struct store *store, const struct view_state *now,
+		const struct states *states, uint64_t *bytes)
+{
+	struct view_state before, after = { 0 };
+	int rc = state_at(now, states, 0, &before);
+	if (rc)
+		return rc;
+	for (size_t i = 0; !rc && i < states->count; i++) {
+		struct step s = { .from = states->list[i].offset };
+		rc = state_at(now, states, i + 1, &after);
+		if (rc)
+			break;
+		rc = add_step(store, &before, &after, &s);
+		*bytes += s.bytes + record_size(FREEZE_BODY_SIZE, 0);
+		view_unref(before.view);
+		before = after;
+	}
+	view_unref(before.view);
+	return rc;
+}
+
+int plan_refine(struct store *store, const struct view_state *now,
+		const struct states *states, struct vacuum_plan *plan)
+{
+	if (!states->count)
+		return 0;
+	uint64_t bytes =
+		states->list[0].alone + atomic_load(&store->redo_bytes);
+	int rc = walk(store, now, states, &bytes);
+	/* Both can only be too much */
+	if (!rc && bytes < plan->after)
+		set_after(plan, bytes);
+	return rc;
 }
 
 /* ---- all of it -------------------------------------------------------- */
@@ -110,9 +255,10 @@ int plan_make(struct store *store, const struct view_state *now,
 	if (!rc)
 		rc = states_collect(states, store, now, since);
 	if (!rc)
-		rc = find_needed(now, states, plan);
+		rc = find_after(now, states, plan);
 	plan->kept = states->count;
-	return rc ? rc : states_others(states, store, now->view, &plan->dropped);
+	return rc ? rc :
+		    states_others(states, store, now->view, &plan->dropped);
 }
 
 int plan_check(const struct vacuum_plan *plan)

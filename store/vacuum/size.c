@@ -10,7 +10,6 @@
  */
 #define SMALL_ROW 12u
 #define LARGE_ROW 64u
-#define EXTENT_OVERHEAD 36u
 #define REDO_ROW 16u /* that is not in the tree yet */
 #define FILE_OVERHEAD 4400u /* of an empty file */
 

@@ -5,6 +5,9 @@
 
 #include <stdint.h>
 
+/* Bytes of a value's record in the log, besides the value */
+#define EXTENT_OVERHEAD 36u
+
 struct state_size {
 	uint64_t live;
 	uint64_t keys;

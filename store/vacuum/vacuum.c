@@ -221,7 +221,7 @@ static int copy_states(struct vacuum *v, const struct moment *m)
 static int copy_all(struct vacuum *v, const struct moment *m)
 {
 	int rc = states_collect(&v->states, v->store, &m->state, v->since);
-	v->total = v->plan.needed;
+	v->total = v->plan.after;
 	if (rc)
 		view_unref(m->state.view);
 	return rc ? rc : copy_states(v, m);
@@ -466,7 +466,7 @@ static int start_beside(struct vacuum *v)
 	struct file *file = NULL, *scratch = NULL;
 	int rc = file_beside(v->from->file, &file);
 	if (!rc)
-		rc = file_beside(v->from->file, &scratch);
+		rc = file_scratch(v->from->file, &scratch);
 	if (!rc)
 		return start(v, file, scratch);
 	file_close(file);
@@ -486,6 +486,8 @@ static int look_ahead(struct vacuum *v, const struct view_state *now,
 {
 	struct states states = { 0 };
 	int rc = plan_make(v->store, now, v->since, path, &states, &v->plan);
+	if (!rc && plan_check(&v->plan))
+		rc = plan_refine(v->store, now, &states, &v->plan);
 	states_free(&states);
 	return rc ? rc : plan_check(&v->plan);
 }
@@ -586,10 +588,12 @@ static int back_up(struct vacuum *v, const struct view_state *state,
 		rc = file_create(path, mode, &file);
 	if (!rc)
 		rc = file_create(path, 0600, &scratch);
-	if (rc)
+	if (rc) {
 		file_close(file);
-	else
+	} else {
+		scratch->temporary = true;
 		rc = start(v, file, scratch);
+	}
 	if (rc)
 		view_unref(m.state.view);
 	else

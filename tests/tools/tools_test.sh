@@ -950,17 +950,23 @@ test_vacuum()
 	like "vacuum -n tells the size" "size +$before bytes .*" "$(sed -n 1p <<<"$got")"
 	like "and what is live" "live +4194304 bytes \(4\.0 MiB\)" \
 		"$(sed -n 2p <<<"$got")"
-	like "and what could be reclaimed" "reclaimable +8[0-9]{6} bytes .*" \
+	like "and what could be reclaimed" "reclaimable +about 8[0-9]{6} bytes .*" \
 		"$(sed -n 3p <<<"$got")"
-	is "as stat does" "$(sed -n 's/^reclaimable *//p' <<<"$got")" \
+	is "as stat does" "$(sed -n 's/^reclaimable *about *//p' <<<"$got")" \
 		"$(banyan stat notes.banyan | sed -n 's/^reclaimable *//p')"
+	like "and how large the new file would be" \
+		"new file +about 4[0-9]{6} bytes .*" "$(sed -n 4p <<<"$got")"
+	like "of how much room" "free for it +[0-9]+ bytes .*" \
+		"$(sed -n 5p <<<"$got")"
+	like "and which freezes there would be" "freezes +[1-9] dropped, 0 kept" \
+		"$(sed -n 6p <<<"$got")"
 	is "and does no more" "$before" "$(stat -c %s notes.banyan)"
 	banyan get notes.banyan big >expected
 	chmod 0640 notes.banyan
 	got=$(banyan vacuum notes.banyan 2>err)
 	after=$(stat -c %s notes.banyan)
 	like "vacuum tells what it did" \
-		"notes\.banyan: $BYTES before, $BYTES after, $BYTES reclaimed" "$got"
+		"notes\.banyan: $BYTES before, $BYTES after, $BYTES reclaimed; freezes: [4-9] dropped, 0 kept" "$got"
 	is "and says nothing else" "" "$(<err)"
 	[[ $got =~ $BYTES.before,.$BYTES.after,.$BYTES ]]
 	is "which is true" "$before $after $((before - after))" \
@@ -970,8 +976,8 @@ test_vacuum()
 	banyan get notes.banyan big | cmp -s - expected
 	is "the value is there" 0 $?
 	sound "and the file sound" notes.banyan
-	like "nothing is left to reclaim" "reclaimable +[0-9]{1,5} bytes.*" \
-		"$(banyan vacuum -n notes.banyan | tail -n 1)"
+	like "nothing is left to reclaim" "reclaimable +about [0-9]{1,5} bytes.*" \
+		"$(banyan vacuum -n notes.banyan | sed -n 3p)"
 	is "generation has grown" 2 \
 		"$(banyan stat notes.banyan | sed -n 's/^generation *//p')"
 
@@ -988,8 +994,8 @@ test_vacuum()
 		"banyan: notes.banyan: interrupted; nothing was changed" "$(<err)"
 	is "and nothing else" "" "$(<out)"
 	sound "which is so" notes.banyan
-	like "nothing is reclaimed" "reclaimable +8[0-9]{6} bytes .*" \
-		"$(banyan vacuum -n notes.banyan | tail -n 1)"
+	like "nothing is reclaimed" "reclaimable +about 8[0-9]{6} bytes .*" \
+		"$(banyan vacuum -n notes.banyan | sed -n 3p)"
 	is "and no temporary is left" "" "$(find . -name '.*banyan-*')"
 
 	fresh_dead
@@ -1015,7 +1021,8 @@ test_punch()
 	banyan vacuum --punch notes.banyan >out
 	is "a punch succeeds" 0 $?
 	like "and tells what it did" \
-		"notes.banyan: .* before, .* after, .* reclaimed" "$(head -n 1 out)"
+		"notes.banyan: .* before, .* after, .* reclaimed; freezes: 4 dropped, 0 kept" \
+		"$(head -n 1 out)"
 	holds "the disk has less for the file" \
 		test "$(stat -c %b notes.banyan)" -lt $((blocks - 10000))
 	holds "which is no smaller" test "$(stat -c %s notes.banyan)" -ge "$size"
@@ -1069,9 +1076,80 @@ test_backup()
 	refuses "the file itself exists" 1 "banyan: notes.banyan exists .*" \
 		vacuum --into notes.banyan notes.banyan
 	refuses "where there is no directory nothing is left" 1 \
-		"banyan: none/x: No such file or directory; .*" \
+		"banyan: none/x: the directory to write it to does not exist" \
 		backup notes.banyan none/x
 	rmdir notes
+}
+
+# losses [OPTION...]: what would be gone, without times
+losses()
+{
+	banyan vacuum --dry-run --list "$@" | awk '{ print $1, $5, $6, $7 }'
+}
+
+test_vacuum_list()
+{
+	local said
+
+	fresh
+	mkdir -p notes
+	echo one | banyan put notes.banyan a
+	echo four | banyan put notes.banyan a
+	echo gone | banyan put -p notes.banyan $'d/new\nline'
+	banyan rm notes.banyan $'d/new\nline'
+	is "what a vacuum would drop is listed" "$(printf '%s\n' \
+		"freeze - - 5" "freeze - - 4" "freeze - - 3" "freeze - - 2" \
+		"freeze - - 1" 'key 5 deleted d/new\nline' "version 4 made a")" \
+		"$(losses notes.banyan)"
+	is "with the time that 'deleted' has" \
+		"$(banyan deleted notes.banyan | awk '{ print $1, $2, $3 }')" \
+		"$(banyan vacuum -nl notes.banyan | awk '$1 == "key" { print $2, $3, $4 }')"
+	is "and at which the version can be had" one "$(banyan get --at \
+		"$(banyan vacuum -nl notes.banyan |
+			awk '$1 == "version" { print $2, $3, $4 }')" notes.banyan a)"
+	is "names can be had as they are" $'d/new\nline' \
+		"$(banyan vacuum -nl0 notes.banyan | grep -z ^key | cut -zc 74- | tr -d '\0')"
+	banyan snapshot notes.banyan then
+	echo last | banyan put notes.banyan a
+	is "what a snapshot has is not listed" \
+		"key:5 version:4" "$(losses notes.banyan | sed -n '/^freeze/!s/ /:/p' | cut -d ' ' -f 1 | paste -sd ' ')"
+	is "nor what --keep retains" "" "$(losses --keep 1h notes.banyan)"
+	banyan mount -o keep=1h notes.banyan notes
+	is "nor what the mount keeps" "" "$(losses notes)"
+	is "which can be left out" "freeze key version" \
+		"$(losses --keep 0s notes | cut -d ' ' -f 1 | uniq | paste -sd ' ')"
+	like "a look ahead says so, too" "freezes +0 dropped, [5-9] kept" \
+		"$(banyan vacuum -n notes | tail -n 1)"
+	like "and tells what a punch does" "freezes +[5-9] dropped, 1 kept" \
+		"$(banyan vacuum -n --punch notes | tail -n 1)"
+	banyan umount notes
+	rmdir notes
+	is "nothing was done" 1 "$(banyan stat notes.banyan | sed -n 's/^generation *//p')"
+	banyan vacuum notes.banyan >out
+	is "after a vacuum there is its freeze" "freeze" \
+		"$(losses notes.banyan | cut -d ' ' -f 1)"
+	refuses "a list is of a look ahead" 2 \
+		"banyan: vacuum: --list goes with --dry-run only" vacuum -l notes.banyan
+	refuses "a NUL is of a list" 2 \
+		"banyan: vacuum: --null goes with --list only" vacuum -n0 notes.banyan
+}
+
+# A punch reads all keys to look ahead, and knows what it will do
+test_punch_ahead()
+{
+	local said done
+
+	fresh
+	noise 3000000 >value
+	for done in 1 2 3; do banyan put notes.banyan a <value; done
+	banyan snapshot notes.banyan then
+	for done in 1 2 3; do banyan put notes.banyan a <value; done
+	rm value
+	said=$(banyan vacuum -n --punch notes.banyan | sed -nE 's/^reclaimable +([0-9]+) .*/\1/p')
+	done=$(banyan vacuum --punch notes.banyan | sed -nE 's/.*, ([0-9]+) bytes .*reclaimed.*/\1/p')
+	holds "a punch gives back what was said" test $((said - done)) -lt 100000
+	holds "and no more" test $((done - said)) -lt 100000
+	holds "which is what neither has" test "$done" -gt 11500000
 }
 
 test_vacuum_refused()
@@ -1090,7 +1168,23 @@ test_vacuum_refused()
 	refuses "one with hard links is refused" 1 \
 		"banyan: notes.banyan: it has further names \(hard links\).*" \
 		vacuum notes.banyan
+	refuses "which a look ahead says, too" 1 \
+		"banyan: notes.banyan: it has further names \(hard links\).*" \
+		vacuum --dry-run notes.banyan
+	like "a punch would be possible" "freezes .*" \
+		"$(banyan vacuum --dry-run --punch notes.banyan | tail -n 1)"
 	rm other
+	ln -s nowhere dangling
+	refuses "a link to nothing is no file" 1 \
+		"banyan: dangling: a symbolic link that leads to no file" \
+		vacuum dangling
+	rm dangling
+	refuses "a look ahead sees what is in the way of a copy" 1 \
+		"banyan: notes.banyan exists already; .*" \
+		vacuum -n --into notes.banyan notes.banyan
+	refuses "and that there is no place for it" 1 \
+		"banyan: none/x: the directory to write it to does not exist" \
+		vacuum -n --into none/x notes.banyan
 	if ((EUID == 0)); then
 		mkdir locked
 		chmod 0755 .
@@ -1108,6 +1202,9 @@ test_vacuum_refused()
 			refuses "so is a bind mount" 1 \
 				"banyan: bound: it is a mount point \(a bind mount\) .*" \
 				vacuum bound
+			refuses "and its look ahead" 1 \
+				"banyan: bound: it is a mount point \(a bind mount\) .*" \
+				vacuum --dry-run bound
 			umount bound
 		fi
 		rm bound
@@ -1130,10 +1227,10 @@ test_vacuum_mounted()
 	put_random big 4
 	got=$(banyan vacuum mnt 2>err)
 	like "a mounted database is vacuumed by its daemon" \
-		"notes\.banyan: $BYTES before, $BYTES after, $BYTES reclaimed" "$got"
+		"notes\.banyan: $BYTES before, $BYTES after, $BYTES reclaimed; freezes: [4-9] dropped, 0 kept" "$got"
 	is "without a word" "" "$(<err)"
 	like "the file is small" "4[0-9]{6}|5[0-9]{6}" "$(stat -c %s notes.banyan)"
-	like "by its file as well" "notes\.banyan: .* reclaimed" \
+	like "by its file as well" "notes\.banyan: .* reclaimed; freezes: .*" \
 		"$(banyan vacuum notes.banyan 2>&1)"
 	put_random big 4
 	(
@@ -1152,6 +1249,13 @@ test_vacuum_mounted()
 		"$(getfattr --only-values -n system.banyan.vacuum mnt 2>/dev/null)"
 	banyan vacuum mnt >out 2>err
 	is "it can be done again" "0 " "$? $(<err)"
+	banyan snapshot mnt same
+	gives "a snapshot may be renamed to its own name" 0 "" \
+		snapshot --rename=same mnt same
+	refuses "but not one that there is not" 1 \
+		"banyan: notes.banyan: has no snapshot 'other' .*" \
+		snapshot --rename=other mnt other
+	banyan snapshot --drop mnt same
 	ln notes.banyan other
 	refuses "hard links are refused there" 1 \
 		"banyan: notes.banyan: it has further names \(hard links\).*" \
@@ -1877,6 +1981,8 @@ test_history
 test_completion
 test_files
 test_vacuum
+test_vacuum_list
+test_punch_ahead
 test_punch
 test_backup
 test_vacuum_refused

@@ -159,7 +159,6 @@ CALL(sync, banyan_sync(s->db))
 CALL(freeze, banyan_freeze(s->db))
 CALL(vacuum, banyan_vacuum(s->db, NULL, NULL))
 CALL(vacuum_plan, banyan_vacuum_plan(s->db, NULL, NULL, &plan))
-CALL(vacuum_punch_plan, banyan_vacuum_punch_plan(s->db, NULL, &plan))
 CALL(vacuum_losses, banyan_vacuum_losses(s->db, NULL, call_loss_visit, NULL))
 CALL(freezes, banyan_freezes(s->db, call_freeze_visit, NULL))
 CALL(snapshot, banyan_snapshot(s->db, "new", 3))
@@ -225,7 +224,6 @@ static const struct call {
 	ENTRY(freezes),
 	ENTRY(vacuum),
 	ENTRY(vacuum_plan),
-	ENTRY(vacuum_punch_plan),
 	ENTRY(vacuum_losses),
 	ENTRY(log),
 	ENTRY(deleted),

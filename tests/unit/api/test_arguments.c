@@ -509,6 +509,7 @@ static void of_scans(void **state)
 static void of_the_whole(void **state)
 {
 	struct fixture *x = *state;
+	struct banyan_vacuum_plan plan = { 0 };
 	struct banyan_stat stat = { .struct_size = 8 };
 	struct banyan_check check = { .struct_size = 8 };
 	struct banyan_salvage salvage = { .struct_size = 8 };
@@ -519,6 +520,11 @@ static void of_the_whole(void **state)
 	SAYS(banyan_freeze(NULL), -EINVAL);
 	SAYS(banyan_vacuum(NULL, NULL, NULL), -EINVAL);
 	SAYS(banyan_vacuum_punch(NULL, NULL, NULL), -EINVAL);
+	SAYS(banyan_vacuum_plan(NULL, NULL, NULL, &plan), -EINVAL);
+	SAYS(banyan_vacuum_plan(x->db, NULL, NULL, NULL), -EINVAL);
+	SAYS(banyan_vacuum_punch_plan(NULL, NULL, &plan), -EINVAL);
+	SAYS(banyan_vacuum_punch_plan(x->db, NULL, NULL), -EINVAL);
+	SAYS(banyan_vacuum_losses(x->db, NULL, NULL, NULL), -EINVAL);
 	SAYS(banyan_backup(NULL, "x", NULL, NULL), -EINVAL);
 	SAYS(banyan_backup(x->db, NULL, NULL, NULL), -EINVAL);
 	SAYS(banyan_freezes(NULL, call_freeze_visit, NULL), -EINVAL);
@@ -623,6 +629,8 @@ static const struct kind {
 	{ "banyan_sync", 0, -EINVAL },
 	{ "banyan_freeze", -EROFS, -EINVAL },
 	{ "banyan_vacuum", -EROFS, -EINVAL },
+	{ "banyan_vacuum_plan", 0, -EINVAL },
+	{ "banyan_vacuum_losses", -EINVAL, -EINVAL },
 	{ "banyan_log", -EINVAL, -EINVAL },
 	{ "banyan_deleted", -EINVAL, -EINVAL },
 	{ "banyan_undelete", -EROFS, -EINVAL },
@@ -693,7 +701,7 @@ static const char *const others[] = {
 	"banyan_block_append", "banyan_block_next",
 	"banyan_check",	       "banyan_salvage",
 	"banyan_file",	       "banyan_vacuum_punch",
-	"banyan_backup",
+	"banyan_backup",       "banyan_vacuum_punch_plan",
 };
 
 static bool is_known(const char *name, size_t len)

@@ -260,10 +260,11 @@ static void expect_key(struct comparison *c, const char *path)
 		    v[-1].event == BANYAN_MOVED ||
 		    in_snapshot(c, path, &v->attr))
 			continue;
-		c->len += (size_t)sprintf(
-			c->text + c->len, "%s%s:%c%llu ", path,
-			S_ISDIR(v->attr.mode) ? "/" : "", event_sign(v->event),
-			(unsigned long long)v->attr.size);
+		c->len += (size_t)sprintf(c->text + c->len, "%s%s:%c%llu ",
+					  path,
+					  S_ISDIR(v->attr.mode) ? "/" : "",
+					  event_sign(v->event),
+					  (unsigned long long)v->attr.size);
 		assert_true(c->len + 400 < sizeof(c->text));
 	}
 }
@@ -306,9 +307,8 @@ static void one_operation(banyan *db, uint64_t *seed)
 	static char bytes[200000];
 	const char *path = paths[test_below(seed, 5)];
 	const char *other = paths[test_below(seed, 5)];
-	const struct banyan_attr mode = {
-		.mode = 0600 | (uint32_t)test_below(seed, 64)
-	};
+	const struct banyan_attr mode = { .mode = 0600 | (uint32_t)test_below(
+								 seed, 64) };
 	banyan_data *data = NULL;
 	switch (test_below(seed, 12)) {
 	case 0:
@@ -332,8 +332,8 @@ static void one_operation(banyan *db, uint64_t *seed)
 	case 6:
 		if (banyan_find(db, path, &data))
 			break;
-		OK(banyan_write(data, "piece", 5,
-				test_below(seed, 20) * 65536, 0, NULL));
+		OK(banyan_write(data, "piece", 5, test_below(seed, 20) * 65536,
+				0, NULL));
 		banyan_release(data, 1);
 		break;
 	case 7:
