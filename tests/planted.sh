@@ -313,22 +313,55 @@ change store/vacuum/vacuum.c $'\tint rc = catch_up(v, &end);\n\tif (rc)' \
 caught_by test_vacuum_threads
 
 bug 'what is shared is copied for each'
-change store/vacuum/copy.c 'if (pass != PASS_FIRST || e->shared)' \
-	'if (pass != PASS_FIRST)'
+change store/vacuum/layout.c 'if (l->source == LAYOUT_FIRST && !old->e.shared)' \
+	'if (l->source == LAYOUT_FIRST)'
 caught_by vacuum/test_vacuum
 
 bug 'what was copied before is copied again'
-change store/vacuum/copy.c 'if (pass != PASS_FIRST || e->shared)' \
-	'if (e->shared)'
+change store/vacuum/layout.c 'if (l->source == LAYOUT_FIRST && !old->e.shared)' \
+	'if (!old->e.shared)'
 caught_by vacuum/test_vacuum
 
+bug 'what was cut is copied again'
+change store/vacuum/layout.c $'\t\t*last = piece;\n\t}\n\treturn 0;' \
+	$'\t\t*last = piece;\n\t}\n\treturn *count > 1;'
+caught_by test_vacuum_layout
+
 bug 'parts of what is shared are copied by themselves'
-change store/vacuum/copy.c 'if (of_state && e->shared) {' 'if (0) {'
+change store/vacuum/layout.c 'if (l->source != LAYOUT_OPERATION) {' 'if (0) {'
 caught_by vacuum/test_vacuum
 
 bug 'what is shared is not marked so in the new file'
-change store/vacuum/copy.c 'fresh.shared = e->shared;' 'fresh.shared = false;'
+change store/vacuum/layout.c 'fresh->shared = true;' 'fresh->shared = false;'
 caught_by vacuum/test_vacuum
+
+bug 'a value is cut though its row has no room for one more extent'
+change store/vacuum/layout.c 'return l->out_max - l->out.count - others;' \
+	'return l->out_max + 0 * others;'
+caught_by test_vacuum_layout
+
+bug 'what one vacuum has cut the next one does not join'
+change store/vacuum/layout.c 'return l->block.count && l->block.run[0].at + l->bytes == at;' \
+	'return l->block.count && at == 0;'
+caught_by test_vacuum_layout
+
+bug 'an old row is put again in a later state, and what it was stays'
+change store/vacuum/extent_rows.c 'return cut_out(x, at, at + length);' \
+	'return at ? 0 : cut_out(x, at, at + length);'
+caught_by test_vacuum_layout
+
+bug 'an old row is put again by an operation, and what it was stays'
+change store/vacuum/extent_rows.c 'x->cut_to = c.run.at + length;' \
+	'x->cut_to = c.run.at;'
+caught_by test_vacuum_layout
+
+bug 'what a new row has beside the bytes of a deleted old one is lost'
+change store/vacuum/extent_rows.c 'if (from > to)' 'if (from > to && to == 0)'
+caught_by test_vacuum_layout
+
+bug 'which old rows are others in the new file is not noted'
+change store/vacuum/extent_rows.c 'rc = note_length(x, row);' 'rc = 0 * !note_length;'
+caught_by test_vacuum_layout
 
 bug 'whose place is taken is not looked at'
 change store/file/file_name.c 'rc = check_replaced(p);
@@ -355,8 +388,8 @@ change store/vacuum/vacuum.c $'\t\trc = catch_up(v, &end);\n\t\tif (!rc)\n\t\t\t
 caught_by test_vacuum_threads
 
 bug "a snapshot's extent is dropped"
-change store/vacuum/copy.c $'\t\trc = copy_extent_row(c, row, pass);' \
-	$'\t\trc = pass == PASS_NEXT ?\n\t\t\tbuf_set(&c->row, row->value, row->value_len) :\n\t\t\tcopy_extent_row(c, row, pass);'
+change store/vacuum/extent_rows.c $'\tif (!rc && row->value)\n' \
+	$'\tif (!rc && row->value && x->layout->source == LAYOUT_FIRST)\n'
 caught_by test_vacuum_snapshots
 
 bug 'a snapshot that was taken while a vacuum ran is of a later moment'

@@ -2,200 +2,97 @@
 #include "vacuum/copy.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "engine/budget.h"
 #include "engine/freeze.h"
 #include "engine/write.h"
+#include "model/row_extents.h"
 #include "model/snapshots.h"
 #include "model/xattr.h"
 #include "table/merged_diff.h"
 #include "vacuum/rows_ahead.h"
 
-/* The memory of the map, and of its tables */
-#define MAP_CACHE (8u << 20)
-/* No payload is longer */
-#define BUFFER_SIZE SEGMENT_SIZE
+static int note_shared(void *arg);
 
 int copy_open(struct copy *c, struct file *from, struct store *next,
 	      struct file *scratch, const struct states *states,
 	      copy_pace *pace, void *arg)
 {
-	*c = (struct copy){ .from = from,
-			    .next = next,
-			    .states = states,
-			    .pace = pace,
-			    .arg = arg };
-	int rc = extent_map_open(&c->map, scratch, MAP_CACHE);
-	c->buffer = rc ? NULL : malloc(BUFFER_SIZE);
-	return rc || c->buffer ? rc : -ENOMEM;
+	*c = (struct copy){
+		.next = next, .states = states, .pace = pace, .arg = arg
+	};
+	int rc = layout_open(&c->layout, from, next->volume->log, scratch);
+	c->layout.pace = pace;
+	c->layout.arg = arg;
+	c->layout.note_shared = note_shared;
+	c->layout.note_arg = c;
+	return rc ? rc : extent_rows_open(&c->extents, &c->layout);
 }
 
 void copy_close(struct copy *c)
 {
-	extent_map_close(&c->map);
-	free(c->buffer);
+	extent_rows_close(&c->extents);
+	layout_close(&c->layout);
 	buf_free(&c->row);
-}
-
-/* ---- values ----------------------------------------------------------- */
-
-static int flush(struct copy *c)
-{
-	struct log *log = c->next->volume->log;
-	uint64_t bytes = c->used;
-	int rc = log_flush(log);
-	c->used = 0;
-	return rc ? rc : c->pace(c->arg, bytes);
-}
-
-/* Copy the bytes of an extent, to an extent that nobody shares yet */
-static int copy_bytes(struct copy *c, const struct extent *e,
-		      struct extent *fresh)
-{
-	struct log_place place;
-	int rc = 0;
-	if (e->length > BUFFER_SIZE - c->used)
-		rc = flush(c);
-	uint8_t *to = c->buffer + c->used;
-	if (!rc)
-		rc = log_read_payload(c->from, e->payload, e->payload_len,
-				      e->sum, e->start, e->length, to);
-	if (!rc)
-		rc = log_stage_payload(c->next->volume->log, RECORD_EXTENT, to,
-				       e->length, true, &place);
-	if (rc)
-		return rc;
-	c->used += e->length;
-	*fresh = (struct extent){ .payload = place.payload,
-				  .payload_len = e->length,
-				  .sum = place.sum,
-				  .length = e->length };
-	return 0;
-}
-
-/* What is done about a row */
-enum pass {
-	PASS_NOTE, /* only note what is shared, and not there yet */
-	PASS_FIRST, /* of the first state */
-	PASS_NEXT, /* of another: its values may have been copied before */
-	PASS_AGAIN, /* of an operation: likewise */
-};
-
-static int note_shared(struct copy *c);
-
-/* Copy the extent, and all around it that is shared as well */
-static int copy_around(struct copy *c, const struct extent *e, enum pass pass,
-		       struct extent *fresh)
-{
-	struct extent all = *e;
-	bool of_state = pass != PASS_AGAIN;
-	int rc = 0;
-	if (of_state && e->shared) {
-		rc = note_shared(c);
-		if (!rc)
-			rc = extent_map_around(&c->map, e, &all);
-	}
-	/* Of a hostile file: values made of the same bytes over and over */
-	if (!rc && of_state && all.length > c->most - c->values)
-		rc = -EUCLEAN;
-	if (!rc && of_state)
-		c->values += all.length;
-	if (!rc)
-		rc = copy_bytes(c, &all, fresh);
-	if (!rc)
-		rc = extent_map_add(&c->map, &all, fresh);
-	if (rc)
-		return rc;
-	fresh->start += e->start - all.start;
-	fresh->length = e->length;
-	return 0;
-}
-
-static int copy_extent(struct copy *c, struct extent *e, enum pass pass)
-{
-	struct extent fresh;
-	int rc = 1;
-	if (pass == PASS_NOTE && !e->shared)
-		return 0;
-	if (pass != PASS_FIRST || e->shared)
-		rc = extent_map_find(&c->map, e, &fresh);
-	if (pass == PASS_NOTE)
-		return rc > 0 ? extent_map_note(&c->map, e) : rc;
-	if (rc > 0)
-		rc = copy_around(c, e, pass, &fresh);
-	if (rc)
-		return rc;
-	fresh.shared = e->shared;
-	*e = fresh;
-	return 0;
 }
 
 /* ---- rows ------------------------------------------------------------- */
 
 /* The row's value, with what it refers to in the new file, into c->row */
-static int copy_data(struct copy *c, struct data *d, enum pass pass)
+static int copy_data(struct copy *c, struct data *d)
 {
-	int rc = 0;
-	if (d->contents == CONTENTS_EXTENTS)
-		for (uint32_t i = 0; !rc && i < d->extents; i++)
-			rc = copy_extent(c, &d->extent[i].e, pass);
-	return rc ? rc : data_encode(d, &c->row);
+	const struct runs *out = &c->layout.out;
+	struct run old[EXTENTS_IN_ROW];
+	if (d->contents != CONTENTS_EXTENTS)
+		return data_encode(d, &c->row);
+	for (uint32_t i = 0; i < d->extents; i++)
+		old[i] = (struct run){ d->extent[i].at, d->extent[i].e };
+	int rc = layout_row(&c->layout, old, d->extents, EXTENTS_IN_ROW);
+	if (rc)
+		return rc;
+	d->extents = (uint32_t)out->count;
+	for (uint32_t i = 0; i < d->extents; i++) {
+		d->extent[i].at = out->run[i].at;
+		d->extent[i].e = out->run[i].e;
+	}
+	return data_encode(d, &c->row);
 }
 
-static int copy_name_row(struct copy *c, const struct row_change *row,
-			 enum pass pass)
+static int copy_name_row(struct copy *c, const struct row_change *row)
 {
 	struct name_row name;
 	struct data d;
 	int rc = name_row_decode(&name, &d, row->value, row->value_len);
 	if (rc)
 		return rc;
-	return name.embedded ? copy_data(c, &d, pass) :
+	return name.embedded ? copy_data(c, &d) :
 			       buf_set(&c->row, row->value, row->value_len);
 }
 
-static int copy_data_row(struct copy *c, const struct row_change *row,
-			 enum pass pass)
+static int copy_data_row(struct copy *c, const struct row_change *row)
 {
 	struct data d;
 	int rc = data_decode(&d, row->value, row->value_len);
-	return rc ? rc : copy_data(c, &d, pass);
+	return rc ? rc : copy_data(c, &d);
 }
 
-static int copy_extent_row(struct copy *c, const struct row_change *row,
-			   enum pass pass)
-{
-	struct extent e;
-	int rc = extent_row_decode(&e, row->value, row->value_len);
-	if (!rc)
-		rc = copy_extent(c, &e, pass);
-	if (rc)
-		return rc;
-	buf_reset(&c->row);
-	extent_encode(&e, &c->row);
-	return c->row.failed ? -ENOMEM : 0;
-}
-
-static int copy_xattr_row(struct copy *c, const struct row_change *row,
-			  enum pass pass)
+static int copy_xattr_row(struct copy *c, const struct row_change *row)
 {
 	struct extent e[XATTR_EXTENTS_MAX];
-	struct runs runs = { 0 };
+	struct run old[XATTR_EXTENTS_MAX];
+	uint64_t at = 0;
 	int count = xattr_extents(row->value, row->value_len, e);
-	int rc = count < 0 ? count : 0;
+	if (count < 0)
+		return count;
 	if (!count)
 		return buf_set(&c->row, row->value, row->value_len);
-	for (int i = 0; !rc && i < count; i++) {
-		rc = copy_extent(c, &e[i], pass);
-		if (!rc)
-			rc = runs_add(&runs, 0, &e[i]);
+	for (int i = 0; i < count; i++) {
+		old[i] = (struct run){ at, e[i] };
+		at += e[i].length;
 	}
+	int rc = layout_row(&c->layout, old, (size_t)count, XATTR_EXTENTS_MAX);
 	buf_reset(&c->row);
-	if (!rc)
-		rc = xattr_put_extents(&runs, &c->row);
-	runs_free(&runs);
-	return rc;
+	return rc ? rc : xattr_put_extents(&c->layout.out, &c->row);
 }
 
 /* The freeze is elsewhere in the new file, and may have another number there */
@@ -214,23 +111,25 @@ static int copy_snapshot_row(struct copy *c, const struct row_change *row)
 	return c->row.failed ? -ENOMEM : 0;
 }
 
-/* Let *row, which is not a deletion, have the value that it has in the new
- * file. It is valid until the next one. */
-static int copy_row(struct copy *c, struct row_change *row, enum pass pass)
+static bool is_extent_row(const struct row_change *row)
+{
+	return row->key_len && row->key[0] == ROW_EXTENT;
+}
+
+/* Let *row, which is neither a deletion nor an EXTENT row, have the value that it
+ * has in the new file. It is valid until the next one. */
+static int copy_row(struct copy *c, struct row_change *row)
 {
 	int rc = -EUCLEAN;
 	switch (row->key_len ? row->key[0] : 0) {
 	case ROW_NAME:
-		rc = copy_name_row(c, row, pass);
+		rc = copy_name_row(c, row);
 		break;
 	case ROW_DATA:
-		rc = copy_data_row(c, row, pass);
-		break;
-	case ROW_EXTENT:
-		rc = copy_extent_row(c, row, pass);
+		rc = copy_data_row(c, row);
 		break;
 	case ROW_XATTR:
-		rc = copy_xattr_row(c, row, pass);
+		rc = copy_xattr_row(c, row);
 		break;
 	case ROW_LINK:
 	case ROW_ORPHAN:
@@ -252,7 +151,6 @@ static int copy_row(struct copy *c, struct row_change *row, enum pass pass)
 /* The rows of a state, or those that differ from a state before */
 struct rows {
 	struct copy *c;
-	enum pass pass;
 	struct merged before, after;
 	struct merged_cursor *cursor;
 	struct merged_diff *diff; /* NULL: all, by the cursor */
@@ -260,6 +158,10 @@ struct rows {
 	bool snapshots; /* it goes over their rows now */
 	bool last; /* see struct state_pair */
 	struct rows_ahead ahead; /* of those that are copied */
+	/* One was found that must wait for EXTENT rows before it: */
+	bool held;
+	int found; /* what rows_ahead_next() said of it */
+	struct row_change row;
 };
 
 static int next_difference(struct rows *r, struct row_change *row)
@@ -304,11 +206,11 @@ static int find_row(void *arg, struct row_change *row)
 	return r->last ? next_of_all(r, row) : 1;
 }
 
-static int open_rows(struct rows *r, struct copy *c, enum pass pass)
+static int open_rows(struct rows *r, struct copy *c)
 {
 	const struct state_pair *p = c->rows;
-	*r = (struct rows){ .c = c, .pass = pass, .last = p->last };
-	rows_ahead_init(&r->ahead, c->from, find_row, r);
+	*r = (struct rows){ .c = c, .last = p->last };
+	rows_ahead_init(&r->ahead, c->layout.from, find_row, r);
 	view_merged(p->after->view, p->after->seq, &r->after);
 	int rc = merged_cursor_new(&r->after, &r->cursor);
 	if (rc || !p->before)
@@ -324,31 +226,62 @@ static void close_rows(struct rows *r)
 	rows_ahead_free(&r->ahead);
 }
 
+/* One that is no EXTENT row, or the end */
+static int next_other(struct rows *r, struct row_change *row)
+{
+	r->held = r->found != 0;
+	*row = r->row;
+	return r->found || !row->value ? r->found : copy_row(r->c, row);
+}
+
+/* Of the new file. EXTENT rows that come are not those that go: one by one. */
 static int next_row(void *arg, struct row_change *row)
 {
 	struct rows *r = arg;
-	int rc = rows_ahead_next(&r->ahead, row);
-	return rc || !row->value ? rc : copy_row(r->c, row, r->pass);
+	struct extent_rows *extents = &r->c->extents;
+	int rc;
+	while ((rc = extent_rows_next(extents, row)) > 0) {
+		if (!r->held)
+			r->found = rows_ahead_next(&r->ahead, &r->row);
+		if (r->found < 0)
+			return r->found;
+		if (r->found == 0 && is_extent_row(&r->row)) {
+			rc = extent_rows_change(extents, &r->row);
+		} else if (r->held || !extent_rows_pending(extents)) {
+			return next_other(r, row);
+		} else {
+			r->held = true;
+			rc = extent_rows_end(extents);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
 }
 
 /* Rows between two times of asking */
 #define NOTE_ROWS 4096u
 
+static int note_extent(void *arg, const struct extent *e)
+{
+	return layout_note(arg, e);
+}
+
 /* When the first extent is met that is shared: most databases have none, and
  * need not be read twice */
-static int note_shared(struct copy *c)
+static int note_shared(void *arg)
 {
+	struct copy *c = arg;
 	struct rows rows;
 	struct row_change row;
-	if (c->noted)
-		return 0;
-	c->noted = true;
-	int rc = open_rows(&rows, c, PASS_NOTE);
-	/* Their freezes may not be there yet */
+	int rc = open_rows(&rows, c);
+	/* They have no extents */
 	rows.last = false;
 	for (unsigned n = 1; !rc && (rc = find_row(&rows, &row)) == 0; n++) {
 		if (row.value)
-			rc = copy_row(c, &row, PASS_NOTE);
+			rc = row_extents(row.key, row.key_len, row.value,
+					 row.value_len, note_extent,
+					 &c->layout);
 		if (!rc && n % NOTE_ROWS == 0)
 			rc = c->pace(c->arg, 0);
 	}
@@ -362,45 +295,52 @@ static int write_run(void *arg, const void *run, size_t size, uint64_t *offset)
 	struct copy *c = arg;
 	struct log *log = c->next->volume->log;
 	int rc = log_commit(log);
-	uint64_t bytes = c->used + size;
-	c->used = 0;
+	uint64_t bytes = layout_forget(&c->layout) + size;
 	if (!rc)
 		rc = freeze_write_run(c->next, run, size, offset);
 	log_begin(log, true);
 	return rc ? rc : c->pace(c->arg, bytes);
 }
 
-int copy_tree(struct copy *c, const struct state_pair *pair, struct tree *tree,
-	      uint64_t *index_bytes)
+static int merge_rows(struct copy *c, struct tree *tree, struct tree *merged,
+		      struct merge_stats *stats)
 {
+	struct log *log = c->next->volume->log;
 	struct rows rows;
 	struct merge_source source = { next_row, &rows };
 	struct node_sink sink = { write_run, c, FREEZE_RUN,
 				  budget_leaf(c->next->cache_limit) };
-	struct merge_stats stats = { 0 };
-	struct tree merged = { 0 };
-	c->rows = pair;
-	c->noted = false;
-	c->values = 0;
-	/* Now, so that all values of the state are in there */
-	int rc = file_size(c->from, &c->most);
-	if (!rc)
-		rc = open_rows(&rows, c, pair->before ? PASS_NEXT : PASS_FIRST);
-	else
-		rows = (struct rows){ 0 };
+	int rc = open_rows(&rows, c);
 	if (!rc) {
-		log_begin(c->next->volume->log, true);
-		rc = btree_merge(c->next->cache, tree, &source, &sink, &merged,
-				 &stats);
+		extent_rows_begin(&c->extents, c->next->cache, tree);
+		log_begin(log, true);
+		rc = btree_merge(c->next->cache, tree, &source, &sink, merged,
+				 stats);
 		/* Values of no tree: all of theirs is in the log before its
 		 * root */
 		if (rc)
-			log_abort(c->next->volume->log);
+			log_abort(log);
 		else
-			rc = log_commit(c->next->volume->log);
+			rc = log_commit(log);
 	}
-	c->used = 0;
+	layout_forget(&c->layout);
 	close_rows(&rows);
+	return rc;
+}
+
+int copy_tree(struct copy *c, const struct state_pair *pair, struct tree *tree,
+	      uint64_t *index_bytes)
+{
+	struct merge_stats stats = { 0 };
+	struct tree merged = { 0 };
+	uint64_t most = 0;
+	c->rows = pair;
+	/* Now, so that all values of the state are in there */
+	int rc = file_size(c->layout.from, &most);
+	layout_begin(&c->layout, pair->before ? LAYOUT_STATE : LAYOUT_FIRST,
+		     most);
+	if (!rc)
+		rc = merge_rows(c, tree, &merged, &stats);
 	if (rc)
 		return rc;
 	*tree = merged;
@@ -417,28 +357,47 @@ static int put_row(struct copy *c, struct row_change *row, struct txn *txn)
 {
 	struct row_key key = { .len = row->key_len };
 	memcpy(key.bytes, row->key, row->key_len);
+	if (is_extent_row(row))
+		return extent_rows_put(&c->extents, txn, row);
 	if (!row->value)
 		return txn_delete(txn, &key);
-	int rc = copy_row(c, row, PASS_AGAIN);
-	/* The buffer is used again for the next one */
-	if (!rc && c->used)
-		rc = flush(c);
+	int rc = copy_row(c, row);
 	if (rc)
 		return rc;
 	return row->value_len ? txn_put(txn, &key, &c->row) :
 				txn_put_empty(txn, &key);
 }
 
-static int copy_rows(struct copy *c, struct redo_reader *in, struct txn *txn)
+static int remove_row(struct copy *c, struct row_change *row, struct txn *txn)
 {
+	return is_extent_row(row) ? extent_rows_remove(&c->extents, txn, row) :
+				    0;
+}
+
+static int
+each_row(struct copy *c, const uint8_t *body, size_t size, struct txn *txn,
+	 int (*call)(struct copy *c, struct row_change *row, struct txn *txn))
+{
+	struct redo_reader in;
+	struct operation op;
 	struct row_change row;
-	int rc;
-	while ((rc = redo_next(in, &row)) == 0) {
-		rc = put_row(c, &row, txn);
-		if (rc)
-			return rc;
-	}
+	int rc = redo_open(&in, body, size, &op);
+	while (!rc && (rc = redo_next(&in, &row)) == 0)
+		rc = call(c, &row, txn);
 	return rc < 0 ? rc : 0;
+}
+
+/* All that its EXTENT rows were is removed before they are put: a row may be
+ * longer than before, and those that it covers then are deleted behind it */
+static int copy_rows(struct copy *c, const uint8_t *body, size_t size,
+		     struct txn *txn)
+{
+	int rc = each_row(c, body, size, txn, remove_row);
+	if (!rc)
+		rc = extent_rows_all_removed(&c->extents, txn);
+	if (!rc)
+		rc = each_row(c, body, size, txn, put_row);
+	return rc ? rc : extent_rows_all_put(&c->extents, txn);
 }
 
 int copy_operation(struct copy *c, const uint8_t *body, size_t size)
@@ -452,7 +411,11 @@ int copy_operation(struct copy *c, const uint8_t *body, size_t size)
 	if (rc)
 		return rc;
 	txn->op = op;
-	rc = copy_rows(c, &in, txn);
-	c->used = 0;
+	layout_begin(&c->layout, LAYOUT_OPERATION, 0);
+	rc = copy_rows(c, body, size, txn);
+	/* Its memory is used again for the next one */
+	if (!rc && c->layout.used)
+		rc = layout_flush(&c->layout);
+	layout_forget(&c->layout);
 	return store_write_end(c->next, rc);
 }

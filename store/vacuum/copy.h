@@ -6,34 +6,26 @@
  * from the one before. A row that names a snapshot gets the place of its freeze in
  * the new file.
  *
- * Each extent becomes one extent, so that a row stays one row. What is copied
- * is what rows refer to and nothing else: bytes of a payload that no row refers
- * to any more are left behind. What several extents share is copied once.
+ * What is copied is what rows refer to and nothing else: bytes of a payload that
+ * no row refers to any more are left behind. What several extents share is copied
+ * once. layout.h has how the bytes lie then, and extent_rows.h what becomes of the
+ * rows of a value that has rows for its extents. Of any other a row stays one row.
  */
 #ifndef STORE_VACUUM_COPY_H
 #define STORE_VACUUM_COPY_H
 
 #include "engine/successor.h"
-#include "vacuum/extent_map.h"
+#include "vacuum/extent_rows.h"
 #include "vacuum/states.h"
 
-/* Asked now and then: what it returns, if not 0, ends the copying. bytes: that
- * were written since it was asked last. */
-typedef int copy_pace(void *arg, uint64_t bytes);
-
 struct copy {
-	struct file *from;
 	struct store *next;
 	const struct states *states;
-	struct extent_map map;
+	struct layout layout; /* of values */
+	struct extent_rows extents;
 	copy_pace *pace;
 	void *arg;
-	uint8_t *buffer; /* of what is staged; the first `used` bytes */
-	size_t used;
 	const struct state_pair *rows; /* that are being copied */
-	bool noted; /* the map knows what is shared in them */
-	uint64_t values; /* bytes of them so far, */
-	uint64_t most; /* of which there cannot be more */
 	struct buf row; /* the value of the row that was copied last */
 };
 

@@ -2,8 +2,10 @@
 /*
  * A row of copied bytes has the offset of its first byte in the old file as its
  * key, behind a byte that rows of other kinds do not begin with. Its value is
- * the extent in the new file. Rows of bytes that are noted have another first
- * byte, and their extent in the old file. No two of a kind overlap.
+ * the extent in the new file. Rows overlap where bytes were copied
+ * again; what the last row that begins before a byte does not have counts as not
+ * copied. Rows of bytes that are noted have another first byte, and their extent
+ * in the old file. No two of these overlap.
  */
 #include "vacuum/extent_map.h"
 
@@ -12,11 +14,13 @@
 #define ROW_NOTED 0x7eu
 #define ROW_MAPPED 0x7fu
 
-int extent_map_open(struct extent_map *m, struct file *file,
-		    uint64_t cache_bytes)
+/* Its memory, and that of its tables */
+#define MAP_CACHE (8u << 20)
+
+int extent_map_open(struct extent_map *m, struct file *file)
 {
 	*m = (struct extent_map){ 0 };
-	return rebuild_open(&m->rows, file, cache_bytes, NULL, NULL);
+	return rebuild_open(&m->rows, file, MAP_CACHE, NULL, NULL);
 }
 
 void extent_map_close(struct extent_map *m)
@@ -129,10 +133,12 @@ int extent_map_find(struct extent_map *m, const struct extent *from,
 	if (rc)
 		return rc;
 	uint64_t skip = first - get_be64(key.bytes + 1);
-	if (skip > to->length || from->length > to->length - skip)
+	if (skip >= to->length)
 		return 1;
 	to->start += (uint32_t)skip;
-	to->length = from->length;
+	to->length -= (uint32_t)skip;
+	if (to->length > from->length)
+		to->length = from->length;
 	to->shared = from->shared;
 	return 0;
 }

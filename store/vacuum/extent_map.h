@@ -4,9 +4,9 @@
  *
  * A vacuum needs it for extents that several values share, and for the
  * operations that come in meanwhile: they write rows again whose values were
- * copied before. It has a row of some 30 bytes for each extent that was copied.
- * They are in a store of their own, in a file that has no name: so its memory
- * has a limit, however many there are.
+ * copied before. It has a row of some 30 bytes for each extent that was copied, or
+ * for each piece if it was cut. They are in a store of their own, in a file that
+ * has no name: so its memory has a limit, however many there are.
  */
 #ifndef STORE_VACUUM_EXTENT_MAP_H
 #define STORE_VACUUM_EXTENT_MAP_H
@@ -14,13 +14,12 @@
 #include "engine/rebuild.h"
 
 struct extent_map {
-	struct rebuild rows;
+	struct rebuild rows; /* extent_rows.h has some in there as well */
 	struct buf scratch;
 };
 
 /* file: a new one, which it takes over, and which nobody is to see */
-int extent_map_open(struct extent_map *m, struct file *file,
-		    uint64_t cache_bytes);
+int extent_map_open(struct extent_map *m, struct file *file);
 void extent_map_close(struct extent_map *m); /* zeroed is fine */
 
 /*
@@ -35,13 +34,14 @@ int extent_map_note(struct extent_map *m, const struct extent *e);
 int extent_map_around(struct extent_map *m, const struct extent *e,
 		      struct extent *all);
 
-/* The bytes of the extent `from` are those of `to`, which is as long */
+/* The bytes of the extent `from` are those of `to`, which is as long. What was
+ * copied before may be copied again, if more of it is in one piece then. */
 int extent_map_add(struct extent_map *m, const struct extent *from,
 		   const struct extent *to);
 
 /*
- * Where the bytes of the extent `from` are now, if they were copied in one
- * piece: 0, and *to is as long; 1: they were not; or an error.
+ * Where the first bytes of the extent `from` are now: 0, and *to has as many as
+ * were copied in one piece; 1: the first one was not; or an error.
  */
 int extent_map_find(struct extent_map *m, const struct extent *from,
 		    struct extent *to);
