@@ -416,9 +416,18 @@ change store/engine/past.c 'now->last_freeze, false,' \
 caught_by test_history
 
 bug 'what snapshots hold is promised to be given back'
-change store/vacuum/estimate.c '*bytes = kept + (end && grown < most ? grown : most);' \
-	'*bytes = most;'
+change store/vacuum/estimate.c 'kept + states_further(' \
+	'0 * kept + states_further('
 caught_by test_vacuum_snapshots
+
+bug 'what a snapshot has is told to be gone'
+change store/api/versions.c 'return !is_kept(p->v->kept, was->since,' \
+	'return 1 + !is_kept(p->v->kept, was->since,'
+caught_by test_losses
+
+bug 'a plan does not look at what states differ in'
+change store/vacuum/plan.c 'bytes < plan->after)' 'bytes == 0)'
+caught_by test_plan
 
 bug 'a snapshot is not durable when it was taken'
 change store/engine/snapshot.c $'\tif (!rc)\n\t\trc = store_sync(store);' ''

@@ -88,8 +88,13 @@ static void what_states_share(void **state)
 	open_at(p, 0);
 	put_many(p->db, 0, 100, 50000, 1);
 	snapshot(p->db, 0);
-	OK(banyan_rename(p->db, "k0", "moved", 0));
-	banyan_data *from = find(p->db, "moved/0");
+	for (unsigned i = 0; i < 98; i += 7) {
+		char old[40], new[40];
+		snprintf(old, sizeof(old), "k0/%u", i);
+		snprintf(new, sizeof(new), "k1/moved%u", i);
+		OK(banyan_rename(p->db, old, new, 0));
+	}
+	banyan_data *from = find(p->db, "k1/moved0");
 	OK(banyan_put_data(p->db, "clone", from, 0));
 	banyan_release(from, 1);
 	snapshot(p->db, 1);
