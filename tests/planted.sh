@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# planted.sh [NAME...] - bugs that a store must not have, planted one at a time
+# planted.sh [--look] [NAME...] - bugs that a store must not have, planted one at a time
 # in a copy of the sources: a test must fail with each of them. Tests that pass
 # when the code is broken prove nothing.
 #
@@ -9,7 +9,8 @@
 # because the code has moved on, that is a failure, and the table below wants a
 # new line. A line for each bug: its name, the test that has caught it, and what
 # that said first. At last "N passed, N failed". NAME: only bugs whose names
-# contain it. BANYAN_SEED goes to the tests.
+# contain it. BANYAN_SEED goes to the tests. --look: only see whether each can
+# still be planted, which takes seconds.
 
 set -u
 export LC_ALL=C
@@ -20,6 +21,11 @@ trap 'remove_work "$tree"' EXIT
 # So that no file that a failing test keeps is left behind
 export TMPDIR=$tree/tmp
 mkdir "$TMPDIR"
+look=0
+if [[ ${1-} == --look ]]; then
+	look=1
+	shift
+fi
 only=("$@")
 limit=300 # seconds a test may take
 unset BANYAN_LONG BANYAN_EVENTS BANYAN_CUTS
@@ -62,11 +68,17 @@ change()
 	fi
 }
 
+# source_of TEST: the path of its source, below the tree
+source_of()
+{
+	(cd "$top" && find tests -path "*/$1.c")
+}
+
 # binary TEST: the path of its program, below the tree
 binary()
 {
 	local source
-	source=$(cd "$top" && find tests -path "*/$1.c")
+	source=$(source_of "$1")
 	echo "build/${source%.c}"
 }
 
@@ -107,6 +119,10 @@ caught_by()
 	((wanted)) || return
 	if [[ -n $trouble ]]; then
 		not_ok "$name" "$trouble"
+	elif ((look)) && [[ ! -f $tree/$(source_of "$test") ]]; then
+		not_ok "$name" "there is no test $test"
+	elif ((look)); then
+		ok "$name" "can be planted"
 	elif ! build "$test"; then
 		not_ok "$name" "does not compile: $(grep -m 1 error: \
 			"$tree/log.build")"
@@ -130,6 +146,7 @@ caught_by()
 passes()
 {
 	local test
+	((look)) && return
 	for test in "$@"; do
 		if ! build "$test"; then
 			not_ok "$test without a bug" \
@@ -160,8 +177,8 @@ change store/engine/freeze.c 'return rc ? rc : log_sync(store->volume->log, NULL
 caught_by test_powercut
 
 bug 'no sync in banyan_sync'
-change store/engine/write.c 'int rc = log_sync(store->volume->log, &fresh);' \
-	'int rc = log_poisoned(store->volume->log);'
+change store/engine/write.c 'int rc = log_sync(volume->log, &fresh);' \
+	'int rc = log_poisoned(volume->log);'
 caught_by test_powercut
 
 bug 'no sync at all'
@@ -190,9 +207,10 @@ caught_by test_crash_chain
 # ---- a wrong order ----------------------------------------------------------
 
 bug 'the freeze record is written before the sync of the nodes'
-change store/engine/freeze.c $'\n\trc = write_freeze(store, f, offset);' ''
-change store/engine/freeze.c 'int rc = log_sync(store->volume->log, NULL);' \
-	'int rc = write_freeze(store, f, offset);
+change store/engine/freeze.c 'int rc = log_sync(store->volume->log, NULL);
+	if (!rc)
+		rc = freeze_record(store, f, offset);' \
+	'int rc = freeze_record(store, f, offset);
 	if (!rc)
 		rc = log_sync(store->volume->log, NULL);'
 caught_by test_powercut
