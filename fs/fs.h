@@ -113,11 +113,7 @@ void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e);
 void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 		     struct fuse_file_info *fi);
 
-/*
- * Take away what execution as another user or with more rights hangs on, as
- * the kernel leaves it to us: the capabilities of a file. 0 or an error.
- */
-int fs_drop_capabilities(struct fs *fs, banyan_data *data);
+/* The capabilities of a file; see privileges.h */
 #define FS_XATTR_CAPABILITY "security.capability"
 
 /* An attribute of the root, of the owner's: the state of a vacuum, and orders; see
@@ -129,10 +125,6 @@ int fs_drop_capabilities(struct fs *fs, banyan_data *data);
 
 /* Likewise: an order, and "busy" or "idle"; see undelete.h */
 #define FS_XATTR_UNDELETE "system.banyan.undelete"
-
-/* A file's mode less its set-id bits; without group execution the set-group-id
- * bit means something else and stays */
-uint32_t fs_without_set_id(uint32_t mode);
 
 /* The name that is asked for does not exist, until the kernel changes that */
 void fs_reply_absent(fuse_req_t req);

@@ -37,8 +37,8 @@ int nodes_add(struct nodes *nodes, banyan_data *data);
 void nodes_drop(struct nodes *nodes, banyan_data *data, uint64_t times);
 
 /*
- * Whether data is known to have no file capabilities. Forgotten, hence false,
- * when the kernel forgets the Data.
+ * Whether data is known to have no file capabilities and no set-id bits
+ * (privileges.h). Forgotten, hence false, when the kernel forgets the Data.
  */
 bool nodes_plain(struct nodes *nodes, banyan_data *data);
 void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain);

@@ -10,6 +10,7 @@
 #include "fs.h"
 #include "nodes.h"
 #include "options.h"
+#include "privileges.h"
 
 void fs_reply_attr(fuse_req_t req, const struct banyan_attr *attr)
 {
@@ -97,8 +98,7 @@ static int shown_owner(const struct options *o, const struct banyan_attr *attr,
 
 /*
  * A new owner, or a new size set by somebody who is not root, takes the set-id
- * bits away; the kernel leaves that to us (FUSE_HANDLE_KILLPRIV_V2). It holds
- * the inode's lock meanwhile, so nobody changes the mode in between.
+ * bits away (privileges.h). The answer tells the kernel the new mode.
  */
 static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
 		       struct banyan_attr *attr, unsigned *which)
@@ -114,12 +114,12 @@ static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
 	rc = banyan_get_attr(data, &old);
 	if (rc || S_ISDIR(old.mode))
 		return rc;
-	rc = fs_drop_capabilities(fs_of(req), data);
+	rc = privileges_drop_capabilities(fs_of(req), data, old.mode);
 	if (rc)
 		return rc;
 	if (!owner && !(to_set & FUSE_SET_ATTR_KILL_SUID))
 		return 0; /* root may */
-	mode = fs_without_set_id(old.mode);
+	mode = privileges_less(req, &old);
 	if (mode != old.mode && !(*which & BANYAN_SET_MODE)) {
 		attr->mode = mode & 07777;
 		*which |= BANYAN_SET_MODE;
@@ -146,6 +146,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		fs_reply_error(req, rc);
 		return;
 	}
+	privileges_note_mode(fs, data, after.mode);
 	commit_note(fs->commit);
 	fs_reply_attr(req, &after);
 }

@@ -15,6 +15,7 @@
 #include "commit.h"
 #include "fs.h"
 #include "options.h"
+#include "privileges.h"
 #include "transport.h"
 
 /* Most that one copy may say it has copied; older protocols count in 32 bits */
@@ -85,25 +86,21 @@ static void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 
 /*
  * The offset is always the kernel's: it knows the size, and works out where an
- * O_APPEND begins while it holds the inode's lock. The set-id bits are ours to
- * clear (FUSE_HANDLE_KILLPRIV_V2); the request says so in a flag that libfuse
- * 3.14 does not hand on, hence the rule that the kernel has it from: not root.
+ * O_APPEND begins while it holds the inode's lock. That set-id bits are to go the
+ * request says in a flag that libfuse 3.14 does not hand on, hence the rule that
+ * the kernel has it from: not root.
  */
 static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 		     size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, ino);
-	unsigned flags = 0;
 	int rc = 0;
 
-	if (!fi->writepage) { /* else nobody's in particular */
-		if (fuse_req_ctx(req)->uid != 0)
-			flags |= BANYAN_KILL_PRIV;
-		rc = fs_drop_capabilities(fs, data);
-	}
+	if (!fi->writepage) /* else nobody's in particular */
+		rc = privileges_drop(req, data);
 	if (!rc)
-		rc = banyan_write(data, buffer, size, (uint64_t)offset, flags,
+		rc = banyan_write(data, buffer, size, (uint64_t)offset, 0,
 				  NULL);
 	if (rc) {
 		fs_reply_error(req, rc);
@@ -155,28 +152,6 @@ static void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		fuse_reply_err(req, ENOSYS);
 	else
 		fs_reply_seek(req, fs_data(fs, ino), offset, whence);
-}
-
-/*
- * Before a change of contents that is not a write(2): the kernel leaves it to
- * us here, too, and says nothing about it. It holds the inode's lock.
- */
-static int drop_rights(fuse_req_t req, banyan_data *data)
-{
-	struct banyan_attr attr;
-	uint32_t mode;
-	int rc = fs_drop_capabilities(fs_of(req), data);
-
-	if (rc || fuse_req_ctx(req)->uid == 0)
-		return rc;
-	rc = banyan_get_attr(data, &attr);
-	if (rc)
-		return rc;
-	mode = fs_without_set_id(attr.mode);
-	if (mode == attr.mode)
-		return 0;
-	attr.mode = mode & 07777;
-	return banyan_set_attr(data, &attr, BANYAN_SET_MODE, NULL);
 }
 
 /* How much of a range is holes; what lies behind the end is one */
@@ -265,7 +240,7 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	if (!rc && !(mode & FALLOC_FL_PUNCH_HOLE))
 		rc = check_room(fs, data, at, size);
 	if (!rc)
-		rc = drop_rights(req, data);
+		rc = privileges_drop(req, data);
 	if (!rc)
 		rc = allocate(data, mode, at, size);
 	if (!rc)
@@ -284,7 +259,7 @@ void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
 	}
 	if (size > COPY_MAX)
 		size = COPY_MAX;
-	n = drop_rights(req, target);
+	n = privileges_drop(req, target);
 	if (!n)
 		n = banyan_clone(source, (uint64_t)from, target, (uint64_t)to,
 				 size);

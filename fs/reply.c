@@ -6,6 +6,7 @@
 #include "fs.h"
 #include "nodes.h"
 #include "options.h"
+#include "privileges.h"
 
 /*
  * What stat(2) says is a good size for a transfer. Programs size their buffers
@@ -85,27 +86,7 @@ void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 	struct fs *fs = fs_of(req);
 	banyan_data *data = fs_data(fs, e->ino);
 
-	nodes_set_plain(fs->nodes, data, true); /* as it is new */
+	privileges_note_new(fs, data, e->attr.st_mode);
 	if (fuse_reply_create(req, e, fi))
 		nodes_drop(fs->nodes, data, 1);
-}
-
-int fs_drop_capabilities(struct fs *fs, banyan_data *data)
-{
-	int rc;
-
-	if (nodes_plain(fs->nodes, data))
-		return 0;
-	rc = banyan_remove_xattr(data, FS_XATTR_CAPABILITY);
-	if (rc && rc != -ENODATA)
-		return rc;
-	nodes_set_plain(fs->nodes, data, true);
-	return 0;
-}
-
-uint32_t fs_without_set_id(uint32_t mode)
-{
-	uint32_t drop = S_ISUID | (mode & S_IXGRP ? S_ISGID : 0u);
-
-	return mode & ~drop;
 }

@@ -236,6 +236,65 @@ def space_and_copies_by_another_take_set_id_bits_away(d, root):
         assert os.stat(d + "/f").st_mode & 0o7777 == 0o777, (n, oct(os.stat(d + "/f").st_mode))
 
 
+def cached_mode(path):
+    """What the kernel runs a file by: stat -c %a asks for the mode only"""
+    return int(subprocess.run(["stat", "-c", "%a", path], capture_output=True, check=True).stdout, 8)
+
+
+def changes_of(path, source):
+    def allocate(mode):
+        with open(path, "r+b") as f:
+            fallocate(f.fileno(), mode, 0, 100)
+
+    def copy():
+        with open(source, "rb") as a, open(path, "r+b") as b:
+            assert os.copy_file_range(a.fileno(), b.fileno(), 100) == 100
+
+    def write_at_once():
+        fd = os.open(path, os.O_WRONLY)
+        assert os.write(fd, b"#!" * 65536) == 131072
+        os.close(fd)
+
+    return ([write_at_once, copy, lambda: os.truncate(path, 10)] +
+            [lambda m=m: allocate(m) for m in (0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE)])
+
+
+def set_id_bits_go_from_the_cache_too(d, root):
+    need_root()
+    os.chmod(d, 0o777)
+    path, source = d + "/f", d + "/from"
+    write(source, b"z" * 5000)
+    for n, change in enumerate(changes_of(path, source)):
+        write(path, b"#!" * 65536)
+        os.chmod(path, 0o6777)
+        assert cached_mode(path) == 0o6777
+        as_nobody(change)
+        assert cached_mode(path) == 0o777, (n, oct(cached_mode(path)))
+        as_nobody(change)
+        os.chmod(path, 0o4777)
+        as_nobody(change)
+        assert cached_mode(path) == 0o777, (n, "again")
+        os.unlink(path)
+
+
+def set_group_id_without_execution_stays_for_the_group(d, root):
+    need_root()
+    os.chmod(d, 0o777)
+    path, source = d + "/f", d + "/from"
+    write(source, b"z" * 5000)
+    many = tuple(range(1000, 1080)) + (77,)
+    for n, change in enumerate(changes_of(path, source)):
+        for gid, groups, mode in ((0, (), 0o666), (65534, (), 0o2666), (77, (), 0o666),
+                                  (77, (77,), 0o2666), (77, many, 0o2666)):
+            write(path, b"#!" * 1000)
+            os.chown(path, 0, gid)
+            os.chmod(path, 0o6666)
+            change()
+            assert os.stat(path).st_mode & 0o7777 == 0o6666, "root keeps them"
+            as_nobody(change, groups)
+            assert os.stat(path).st_mode & 0o7777 == mode, (n, gid, groups, oct(os.stat(path).st_mode))
+
+
 def a_new_owner_takes_set_id_bits_away(d, root):
     need_root()
     write(d + "/f")

@@ -64,12 +64,12 @@ def read(path):
         return f.read()
 
 
-def as_nobody(function):
+def as_nobody(function, groups=()):
     """Run function as another user in a child; its result or exception"""
     pid = os.fork()
     if pid == 0:
         try:
-            os.setgroups([])
+            os.setgroups(groups)
             os.setgid(65534)
             os.setuid(65534)
             function()

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "privileges.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "nodes.h"
+#include "options.h"
+
+#define SET_ID ((uint32_t)(S_ISUID | S_ISGID))
+
+/* Groups that are asked for at first; a caller may have 65536 */
+#define GROUPS 64
+
+static bool is_in_group(fuse_req_t req, uint32_t gid)
+{
+	gid_t some[GROUPS], *list = some;
+	bool found = fuse_req_ctx(req)->gid == gid;
+	int n = found ? 0 : fuse_req_getgroups(req, GROUPS, list);
+
+	if (n > GROUPS) {
+		list = malloc((size_t)n * sizeof(*list));
+		n = list ? fuse_req_getgroups(req, n, list) : 0;
+	}
+	/* Not known, as /proc tells nothing of the caller: not in it */
+	for (int i = 0; i < n && !found; i++)
+		found = list[i] == gid;
+	if (list != some)
+		free(list);
+	return found;
+}
+
+uint32_t privileges_less(fuse_req_t req, const struct banyan_attr *attr)
+{
+	const struct options *o = fs_of(req)->options;
+	uint32_t gid = o->has_gid ? o->gid : attr->gid;
+	uint32_t drop = attr->mode & SET_ID;
+
+	if ((drop & S_ISGID) && !(attr->mode & S_IXGRP) &&
+	    (fuse_req_ctx(req)->uid == 0 || is_in_group(req, gid)))
+		drop &= ~(uint32_t)S_ISGID;
+	return attr->mode & ~drop;
+}
+
+int privileges_drop_capabilities(struct fs *fs, banyan_data *data,
+				 uint32_t mode)
+{
+	int rc;
+
+	if (nodes_plain(fs->nodes, data))
+		return 0;
+	rc = banyan_remove_xattr(data, FS_XATTR_CAPABILITY);
+	if (rc && rc != -ENODATA)
+		return rc;
+	nodes_set_plain(fs->nodes, data, !(mode & SET_ID));
+	return 0;
+}
+
+static int drop_set_id(fuse_req_t req, banyan_data *data,
+		       struct banyan_attr *attr)
+{
+	uint32_t mode = privileges_less(req, attr);
+	int rc;
+
+	if (mode == attr->mode)
+		return 0;
+	attr->mode = mode & 07777;
+	rc = banyan_set_attr(data, attr, BANYAN_SET_MODE, attr);
+	/* Attributes only: that waits for nobody, and an inode that somebody
+	 * writes to is not about to go. Where the kernel does not know it, it has
+	 * not cached the mode either. */
+	if (!rc)
+		fuse_lowlevel_notify_inval_inode(fs_of(req)->session,
+						 (fuse_ino_t)(uintptr_t)data,
+						 -1, 0);
+	return rc;
+}
+
+int privileges_drop(fuse_req_t req, banyan_data *data)
+{
+	struct fs *fs = fs_of(req);
+	struct banyan_attr attr;
+	int rc;
+
+	if (nodes_plain(fs->nodes, data))
+		return 0;
+	rc = banyan_get_attr(data, &attr);
+	if (!rc && fuse_req_ctx(req)->uid != 0)
+		rc = drop_set_id(req, data, &attr);
+	return rc ? rc : privileges_drop_capabilities(fs, data, attr.mode);
+}
+
+void privileges_note_mode(struct fs *fs, banyan_data *data, uint32_t mode)
+{
+	if (mode & SET_ID)
+		nodes_set_plain(fs->nodes, data, false);
+}
+
+void privileges_note_new(struct fs *fs, banyan_data *data, uint32_t mode)
+{
+	nodes_set_plain(fs->nodes, data, !(mode & SET_ID));
+}
