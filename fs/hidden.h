@@ -59,6 +59,9 @@ static inline uint64_t hidden_fixed_ino(enum hidden_fixed which)
 	return UINT64_C(1) << 63 | which;
 }
 
+/* That of a new node: a node id is an address, which may be used again */
+uint64_t hidden_generation(void);
+
 /* An inode number made of two numbers, the same for the same two */
 uint64_t hidden_mix(uint64_t a, uint64_t b);
 

@@ -39,7 +39,6 @@ struct past {
 	pthread_mutex_t lock;
 	struct tree *tree[TREE_BUCKETS]; /* those that a name leads to */
 	uint64_t names; /* changes of what names lead to */
-	uint64_t generation; /* of the last new node */
 };
 
 /* ---- numbers ------------------------------------------------------------ */
@@ -133,7 +132,7 @@ static struct past_node *node_new(struct tree *t,
 	n->head.forget = forget;
 	n->tree = t;
 	n->id = id;
-	n->generation = ++t->past->generation;
+	n->generation = hidden_generation();
 	if (parent) {
 		memcpy(n->path, parent->path, above);
 		n->path[above] = '/';

@@ -49,6 +49,9 @@ void fs_fill_entry(const struct fs *fs, banyan_data *data,
 {
 	memset(e, 0, sizeof(*e));
 	e->ino = (fuse_ino_t)(uintptr_t)data;
+	/* The node id is an address, which another Data may have later: with its
+	 * id a file handle of the one does not open the other */
+	e->generation = attr->id;
 	e->attr_timeout = FS_FOREVER;
 	e->entry_timeout = FS_FOREVER;
 	fs_fill_stat(fs, attr, &e->attr);

@@ -294,7 +294,6 @@ static void forget(struct hidden_node *node, uint64_t times)
 
 void status_reply(fuse_req_t req, bool json)
 {
-	static uint64_t generation;
 	struct fs *fs = fs_of(req);
 	struct status_node *n = calloc(1, sizeof(*n));
 	struct fuse_entry_param e = { .attr_timeout = FS_FOREVER };
@@ -314,7 +313,7 @@ void status_reply(fuse_req_t req, bool json)
 	e.ino = hidden_id(&n->head);
 	fill_stat(fs, n, &e.attr);
 	pthread_mutex_lock(&all.lock);
-	e.generation = ++generation;
+	e.generation = hidden_generation();
 	n->after = all.first;
 	if (all.first)
 		all.first->before = n;
