@@ -49,6 +49,10 @@ static void fs_init(void *arg, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_AUTO_INVAL_DATA, false);
 	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, true);
 	want(conn, FUSE_CAP_CACHE_SYMLINKS, true);
+	/* With it the kernel drops pages of the range before an asynchronous
+	 * O_DIRECT write, but not those that a reader fetches meanwhile, which
+	 * then stay old for ever */
+	want(conn, FUSE_CAP_ASYNC_DIO, false);
 	/* A listing brings the attributes along, whatever it is for */
 	want(conn, FUSE_CAP_READDIRPLUS, true);
 	want(conn, FUSE_CAP_READDIRPLUS_AUTO, false);

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Contents"""
+import ctypes
 import errno
 import fcntl
 import mmap
 import os
+import platform
 import random
+import struct
 import subprocess
 import threading
+import time
 
 from calls_lib import *
 
@@ -193,3 +197,63 @@ def locks_work_within_the_mount(d, root):
     a.close()
     fcntl.flock(b, fcntl.LOCK_EX | fcntl.LOCK_NB)
     b.close()
+
+
+# io_setup, io_submit, io_getevents
+AIO_CALLS = {"x86_64": (206, 209, 208)}.get(platform.machine(), (0, 2, 4))
+IOCB_CMD_PWRITE = 1
+
+
+class Aio:
+    """Asynchronous writes, one at a time, by the system calls themselves"""
+
+    def __init__(self):
+        self.context = ctypes.c_ulong()
+        self.call(AIO_CALLS[0], 8, ctypes.byref(self.context))
+
+    def call(self, number, *args):
+        if libc.syscall(ctypes.c_long(number), *args) < 0:
+            raise OSError(ctypes.get_errno(), "asynchronous I/O")
+
+    def write(self, fd, address, size):
+        iocb = ctypes.create_string_buffer(struct.pack(
+            "=QIiHhIQQqQII", 0, 0, 0, IOCB_CMD_PWRITE, 0, fd, address, size, 0, 0, 0, 0), 64)
+        one = (ctypes.c_void_p * 1)(ctypes.addressof(iocb))
+        event = ctypes.create_string_buffer(32)
+        self.call(AIO_CALLS[1], self.context, ctypes.c_long(1), one)
+        self.call(AIO_CALLS[2], self.context, ctypes.c_long(1), ctypes.c_long(1), event, None)
+        assert struct.unpack("=QQqq", event.raw)[2] == size
+
+
+def what_was_written_without_the_cache_is_read_with_it(d, root):
+    size = 640 << 10
+    write(d + "/f", b"\0" * size)
+    block, shown = mmap.mmap(-1, size), mmap.mmap(-1, 4096)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(block))
+    aio, fd = Aio(), os.open(d + "/f", os.O_WRONLY | os.O_DIRECT)
+    reader = os.fork()
+    if reader == 0:
+        try:
+            f = os.open(d + "/f", os.O_RDONLY)
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                least = shown[0]
+                old = set(os.pread(f, size, 0)[::4096]) - {(least + i) % 256 for i in range(100)}
+                assert not old, (least, old)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    n, ended = 0, (0, 0)
+    while ended == (0, 0):
+        n += 1
+        block[:] = bytes([n % 256]) * size
+        aio.write(fd, address, size)
+        shown[0] = n % 256
+        time.sleep(0.0003)
+        ended = os.waitpid(reader, os.WNOHANG)
+    assert ended == (reader, 0)
+    os.close(fd)
+    f = os.open(d + "/f", os.O_RDONLY)
+    assert set(os.pread(f, size, 0)) == {n % 256}
+    assert n > 50
