@@ -61,7 +61,7 @@ static int copy_extents(struct reviver *u, struct txn *txn,
 	struct extent_iter it;
 	struct row_key key;
 	struct run run;
-	int rc = extent_iter_open(&it, u->source, from, 0);
+	int rc = extent_iter_open(&it, u->source, from, 0, UINT64_MAX);
 	if (rc)
 		return rc;
 	while ((rc = extent_iter_next(&it, &run)) == 0) {
@@ -357,7 +357,7 @@ static int fill_some(struct reviver *u, struct extent_iter *it,
 static int fill(struct reviver *u, const struct data *from, banyan_data *data)
 {
 	struct extent_iter it;
-	int rc = extent_iter_open(&it, u->source, from, 0);
+	int rc = extent_iter_open(&it, u->source, from, 0, UINT64_MAX);
 	if (rc)
 		return rc;
 	while (!rc)

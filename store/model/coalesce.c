@@ -51,7 +51,7 @@ static int find_tail(const struct state *s, const struct data *d,
 	struct extent_iter it;
 	struct run run;
 	struct tail t = { 0 };
-	int rc = extent_iter_open(&it, s, d, floor);
+	int rc = extent_iter_open(&it, s, d, floor, offset);
 	if (rc)
 		return rc;
 	while ((rc = extent_iter_next(&it, &run)) == 0 && run.at < offset)

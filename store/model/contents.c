@@ -125,7 +125,7 @@ int contents_can_cut(const struct state *s, const struct data *d, uint64_t size,
 	for (unsigned pass = 0; pass < 2; pass++) {
 		struct extent_iter it;
 		struct run run;
-		int rc = extent_iter_open(&it, s, d, size);
+		int rc = extent_iter_open(&it, s, d, size, UINT64_MAX);
 		if (rc)
 			return rc;
 		for (uint64_t i = 0; !(rc = extent_iter_next(&it, &run)); i++) {

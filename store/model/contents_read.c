@@ -26,7 +26,7 @@ static int read_extents(const struct state *s, const struct data *d,
 	struct run run;
 	uint64_t at = offset;
 	uint64_t end = offset + size;
-	int rc = extent_iter_open(&it, s, d, offset);
+	int rc = extent_iter_open(&it, s, d, offset, end);
 	if (rc)
 		return rc;
 	while (at < end && (rc = extent_iter_next(&it, &run)) == 0) {
@@ -79,7 +79,7 @@ int contents_seek(const struct state *s, const struct data *d, uint64_t offset,
 		*found = hole && offset < len ? len : offset;
 		return 0;
 	}
-	int rc = extent_iter_open(&it, s, d, offset);
+	int rc = extent_iter_open(&it, s, d, offset, UINT64_MAX);
 	if (rc)
 		return rc;
 	while ((rc = extent_iter_next(&it, &run)) == 0) {

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* To seek costs as much as some dozen steps */
 #define LONG_EXTENT 4096u
@@ -111,14 +112,26 @@ static int seek_joined(struct extent_iter *it, uint64_t from)
 	return rc;
 }
 
+/* No extent is longer than a segment: none that begins before `low` has the byte
+ * at `from` */
+static void set_bounds(struct extent_iter *it, uint64_t from, uint64_t to)
+{
+	struct row_key key;
+	uint64_t low = from > SEGMENT_SIZE ? from - SEGMENT_SIZE : 0;
+	row_key_extent(&key, it->data->id, low);
+	it->bounds.len = key.len;
+	memcpy(it->bounds.low, key.bytes, key.len);
+	row_key_extent(&key, it->data->id, to);
+	memcpy(it->bounds.high, key.bytes, key.len);
+	merged_cursor_between(it->cursor, &it->bounds);
+}
+
 /* Stand on the first row that ends behind `from` */
 static int seek_row(struct extent_iter *it, uint64_t from)
 {
 	struct row_key key;
 	row_key_extent(&key, it->data->id, from + 1);
-	int rc = merged_cursor_within(it->cursor, key.bytes, ROW_ID_LEN);
-	if (!rc)
-		rc = seek_joined(it, from);
+	int rc = seek_joined(it, from);
 	if (rc == 1) {
 		rc = merged_cursor_seek_before(it->cursor, key.bytes, key.len);
 		if (rc == 0)
@@ -130,18 +143,24 @@ static int seek_row(struct extent_iter *it, uint64_t from)
 	return rc < 0 ? rc : 0;
 }
 
+static int open_rows(struct extent_iter *it, uint64_t from, uint64_t to)
+{
+	int rc = merged_cursor_new(&it->state->merged, &it->cursor);
+	if (rc)
+		return rc;
+	set_bounds(it, from, to);
+	rc = seek_row(it, from);
+	if (rc)
+		extent_iter_close(it);
+	return rc;
+}
+
 int extent_iter_open(struct extent_iter *it, const struct state *s,
-		     const struct data *d, uint64_t from)
+		     const struct data *d, uint64_t from, uint64_t to)
 {
 	*it = (struct extent_iter){ .state = s, .data = d };
-	if (d->contents == CONTENTS_ROWS) {
-		int rc = merged_cursor_new(&s->merged, &it->cursor);
-		if (!rc)
-			rc = seek_row(it, from);
-		if (rc)
-			extent_iter_close(it);
-		return rc;
-	}
+	if (d->contents == CONTENTS_ROWS)
+		return open_rows(it, from, to);
 	while (d->contents == CONTENTS_EXTENTS && it->next < d->extents &&
 	       d->extent[it->next].at + d->extent[it->next].e.length <= from)
 		it->next++;
@@ -208,7 +227,7 @@ int extents_collect(const struct state *s, const struct data *d, uint64_t from,
 {
 	struct extent_iter it;
 	struct run run;
-	int rc = extent_iter_open(&it, s, d, from);
+	int rc = extent_iter_open(&it, s, d, from, to);
 	if (rc)
 		return rc;
 	while ((rc = extent_iter_next(&it, &run)) == 0 && run.at < to) {

@@ -37,7 +37,7 @@ struct run run_part(const struct run *r, uint64_t from, uint64_t to);
 static const uint32_t join_blocks[] = { 1u << 20, 1u << 16, 1u << 12, 1u << 8 };
 #define JOIN_BLOCKS (sizeof(join_blocks) / sizeof(join_blocks[0]))
 
-/* Iterate over the extents of a value that end behind `from`, in order */
+/* Iterate over the extents of a value that touch [from, to), in order */
 struct extent_iter {
 	const struct state *state;
 	const struct data *data;
@@ -45,6 +45,7 @@ struct extent_iter {
 	uint64_t end;
 	uint32_t next; /* in data->extent */
 	struct merged_cursor *cursor;
+	struct merged_bounds bounds;
 	bool at_row; /* the cursor stands on the next one, */
 	bool left_behind; /* or on the one before */
 	/* Rows that a sound file does not have are an error rather than passed
@@ -52,8 +53,10 @@ struct extent_iter {
 	bool every_row;
 };
 
+/* to: what begins there or behind it is of no interest, but of few extents it may
+ * come all the same. That spares a step over each row there that is deleted. */
 int extent_iter_open(struct extent_iter *it, const struct state *s,
-		     const struct data *d, uint64_t from);
+		     const struct data *d, uint64_t from, uint64_t to);
 void extent_iter_close(struct extent_iter *it);
 /* 0: *run is the next one. 1: there is none. Negative: an error. */
 int extent_iter_next(struct extent_iter *it, struct run *run);

@@ -294,7 +294,7 @@ static int copy_contents(struct copy *c, const struct data *old)
 {
 	struct extent_iter it;
 	struct run run;
-	int rc = extent_iter_open(&it, &c->s->rows, old, 0);
+	int rc = extent_iter_open(&it, &c->s->rows, old, 0, UINT64_MAX);
 	while (!rc && (rc = extent_iter_next(&it, &run)) == 0)
 		rc = copy_run(c, &run);
 	extent_iter_close(&it);

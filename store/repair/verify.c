@@ -126,7 +126,7 @@ int verify_value(struct verifier *v, const struct state *s,
 	struct damage x = { .bad = bad, .arg = arg };
 	uint64_t end = 0;
 	*stored = *own = 0;
-	int rc = extent_iter_open(&it, s, d, 0);
+	int rc = extent_iter_open(&it, s, d, 0, UINT64_MAX);
 	while (!rc && (rc = extent_iter_next(&it, &run)) == 0) {
 		x.at = run.at;
 		end = run.at + run.e.length;

@@ -101,6 +101,7 @@ struct merged_cursor {
 	const uint8_t *key; /* of the position: the source's */
 	size_t key_len;
 	struct buf prefix; /* which keys are of interest */
+	const struct merged_bounds *bounds; /* or NULL */
 };
 
 int merged_cursor_new(const struct merged *l, struct merged_cursor **out)
@@ -122,6 +123,7 @@ int merged_cursor_new(const struct merged *l, struct merged_cursor **out)
 	c->back = false;
 	c->source = -1;
 	c->prefix = (struct buf)BUF_INIT;
+	c->bounds = NULL;
 	*out = c;
 	return 0;
 }
@@ -151,12 +153,24 @@ int merged_cursor_within(struct merged_cursor *c, const void *prefix,
 	return buf_set(&c->prefix, prefix, len);
 }
 
+void merged_cursor_between(struct merged_cursor *c,
+			   const struct merged_bounds *bounds)
+{
+	c->bounds = bounds;
+}
+
 /* Is a key of no interest? What comes after it is not either. */
 static bool is_beyond(const struct merged_cursor *c, const uint8_t *key,
 		      size_t len)
 {
 	const struct buf *p = &c->prefix;
-	return p->len && !begins_with(key, len, p->data, p->len);
+	const struct merged_bounds *b = c->bounds;
+	if (p->len && !begins_with(key, len, p->data, p->len))
+		return true;
+	if (!b)
+		return false;
+	return c->back ? compare_bytes(key, len, b->low, b->len) < 0 :
+			 compare_bytes(key, len, b->high, b->len) >= 0;
 }
 
 static bool stands(const struct merged_cursor *c, unsigned source)

@@ -52,6 +52,18 @@ int merged_cursor_within(struct merged_cursor *c, const void *prefix,
 			 size_t len);
 
 /*
+ * Likewise with rows before `low` for a cursor that goes back, and with rows at
+ * `high` or behind it for one that goes forth. Borrowed.
+ */
+struct merged_bounds {
+	size_t len; /* of both */
+	uint8_t low[24];
+	uint8_t high[24];
+};
+void merged_cursor_between(struct merged_cursor *c,
+			   const struct merged_bounds *bounds);
+
+/*
  * A new cursor within the prefix, on its first row: 0, 1 if there is none, or
  * negative. It is to be freed, whatever comes back (*c may be NULL then).
  */

@@ -143,7 +143,8 @@ static inline struct shape shape_of(banyan_data *d)
 	struct shape shape = { 0 };
 	int rc = 0;
 	assert_int_equal(handle_read_data(d, &s, &l), 0);
-	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, 0), 0);
+	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, 0, UINT64_MAX),
+			 0);
 	while ((rc = extent_iter_next(&it, &run)) == 0) {
 		shape.extents++;
 		shape.shared += run.e.shared;

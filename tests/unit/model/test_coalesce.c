@@ -385,7 +385,8 @@ static uint64_t place_of(banyan_data *d, uint64_t at)
 	struct extent_iter it;
 	struct run run;
 	assert_int_equal(handle_read_data(d, &s, &l), 0);
-	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, at), 0);
+	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, at, UINT64_MAX),
+			 0);
 	assert_int_equal(extent_iter_next(&it, &run), 0);
 	extent_iter_close(&it);
 	handle_read_end(d->db, &s);

@@ -160,7 +160,7 @@ static void pieces_end_where_chunks_of_the_value_end(void **state)
 	banyan_release(b, 1);
 	vacuum_same(p);
 	read_txn_begin_pinned(p->db->store, &rtxn);
-	OK(extent_iter_open(&it, &rtxn.state, &d, 0));
+	OK(extent_iter_open(&it, &rtxn.state, &d, 0, UINT64_MAX));
 	for (; extent_iter_next(&it, &run) == 0; pieces++)
 		assert_true(run.at % CHUNK_SIZE == 0);
 	extent_iter_close(&it);
