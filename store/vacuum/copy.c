@@ -388,7 +388,8 @@ each_row(struct copy *c, const uint8_t *body, size_t size, struct txn *txn,
 }
 
 /* All that its EXTENT rows were is removed before they are put: a row may be
- * longer than before, and those that it covers then are deleted behind it */
+ * longer than before, so that those which it covers then are deleted behind it.
+ * In the new file it may be several, one of which begins where one of those did. */
 static int copy_rows(struct copy *c, const uint8_t *body, size_t size,
 		     struct txn *txn)
 {

@@ -441,13 +441,18 @@ int extent_rows_all_removed(struct extent_rows *x, struct txn *txn)
 int extent_rows_remove(struct extent_rows *x, struct txn *txn,
 		       const struct row_change *row)
 {
+	struct row_key key;
 	struct change c;
 	uint32_t length = 0;
 	int rc = read_change(row->key, row->key_len, NULL, 0, &c);
 	if (!rc)
 		rc = take_length(x, c.id, c.run.at, &length);
-	if (rc)
-		return rc < 0 ? rc : 0;
+	if (rc < 0)
+		return rc;
+	if (rc > 0) {
+		row_key_extent(&key, c.id, c.run.at);
+		return row->value ? 0 : txn_delete(txn, &key);
+	}
 	if (c.id != x->id || c.run.at != x->cut_to) {
 		rc = extent_rows_all_removed(x, txn);
 		x->id = c.id;
@@ -472,6 +477,8 @@ int extent_rows_put(struct extent_rows *x, struct txn *txn,
 		    const struct row_change *row)
 {
 	struct change c;
+	if (!row->value)
+		return 0;
 	int rc = read_change(row->key, row->key_len, row->value, row->value_len,
 			     &c);
 	if (!rc && !group_goes_on(x, &c))
@@ -479,11 +486,6 @@ int extent_rows_put(struct extent_rows *x, struct txn *txn,
 	if (rc)
 		return rc;
 	x->id = c.id;
-	if (!row->value) {
-		struct row_key key;
-		row_key_extent(&key, c.id, c.run.at);
-		return txn_delete(txn, &key);
-	}
 	rc = add_to_group(x, &c.run);
 	return rc || !group_is_full(x) ? rc : extent_rows_all_put(x, txn);
 }

@@ -77,11 +77,14 @@ int extent_rows_next(struct extent_rows *x, struct row_change *row);
 
 /* ---- in an operation -------------------------------------------------- */
 
-/* First, for each of its old rows: what it was is taken out of the new ones */
+/*
+ * First, for each of its old rows: what it was is taken out of the new ones. Also
+ * rows that are deleted: a new row may begin where one of them did.
+ */
 int extent_rows_remove(struct extent_rows *x, struct txn *txn,
 		       const struct row_change *row);
 int extent_rows_all_removed(struct extent_rows *x, struct txn *txn);
-/* Then, for each of them again: put or delete it */
+/* Then, for each of them again: put it, if it has a value */
 int extent_rows_put(struct extent_rows *x, struct txn *txn,
 		    const struct row_change *row);
 int extent_rows_all_put(struct extent_rows *x, struct txn *txn);

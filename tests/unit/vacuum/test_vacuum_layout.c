@@ -342,6 +342,46 @@ static void what_was_cut_may_become_four_extents(void **state)
 		    (bytes + bytes / 4) / 50 * 51 + 100000);
 }
 
+/* Rows that are deleted begin where the new one is cut */
+static void cover_all(struct amid *a)
+{
+	banyan_data *d = find(a->p->db, "apart");
+	/* Behind it some rows stay, so that the value has rows */
+	write_random(d, 0, 6 * MIB, 77);
+	banyan_release(d, 1);
+}
+
+static void expect_same_bytes(banyan *db, const char *a, const char *b,
+			      size_t size)
+{
+	void *x = NULL, *y = NULL;
+	size_t x_size = 0, y_size = 0;
+	OK(banyan_get(db, a, &x, &x_size));
+	OK(banyan_get(db, b, &y, &y_size));
+	assert_true(x_size >= size && y_size >= size);
+	assert_memory_equal(x, y, size);
+	banyan_free(x);
+	banyan_free(y);
+}
+
+static void what_is_cut_where_rows_were_is_whole(void **state)
+{
+	struct place *p = *state;
+	struct amid amid = { .p = p, .call = cover_all };
+	open_at(p, 0);
+	/* So the new file has less room in its segment than the old one */
+	put_random(p->db, "gone", 3 * MIB, 1);
+	OK(banyan_remove(p->db, "gone"));
+	put_random(p->db, "apart", 0, 0);
+	banyan_data *d = find(p->db, "apart");
+	for (uint64_t at = 0; at < 7 * MIB; at += 16384)
+		write_random(d, at, 4096, at);
+	banyan_release(d, 1);
+	OK(vacuum_amid(&amid));
+	put_random(p->db, "whole", 6 * MIB, 77);
+	expect_same_bytes(p->db, "apart", "whole", 6 * MIB);
+}
+
 /* ---- changes of all kinds, at any time -------------------------------- */
 
 struct change {
@@ -356,6 +396,13 @@ static uint64_t some_size(uint64_t *random)
 					  400000, 1048576, 3 * MIB };
 	uint64_t size = sizes[test_below(random, 7)];
 	return test_below(random, 2) ? size : size - test_below(random, 290);
+}
+
+/* Half of them where a vacuum might cut */
+static uint64_t some_offset(uint64_t *random, uint64_t limit)
+{
+	uint64_t offset = test_below(random, limit + 1);
+	return test_below(random, 2) ? offset : offset - offset % CHUNK_SIZE;
 }
 
 static void write_some(banyan *db, banyan_data *d, uint64_t *r)
@@ -376,8 +423,7 @@ static void write_some(banyan *db, banyan_data *d, uint64_t *r)
 		break;
 	default: /* over what there is */
 		for (unsigned i = 0; i < 3; i++)
-			write_random(d, test_below(r, size + 1), some_size(r),
-				     *r);
+			write_random(d, some_offset(r, size), some_size(r), *r);
 	}
 }
 
@@ -385,8 +431,7 @@ static void cut_some(banyan_data *d, uint64_t *r)
 {
 	uint64_t size = attr_of(d).size;
 	if (test_below(r, 3)) {
-		OK(banyan_punch(d, test_below(r, size + 1), some_size(r),
-				true));
+		OK(banyan_punch(d, some_offset(r, size), some_size(r), true));
 		return;
 	}
 	OK(banyan_truncate(d, test_below(r, size + size / 4 + 1)));
@@ -396,7 +441,7 @@ static void clone_some(banyan_data *d, banyan_data *other, uint64_t *r)
 {
 	uint64_t size = attr_of(d).size;
 	uint64_t from = test_below(r, size + 1), n = some_size(r);
-	uint64_t to = test_below(r, 3 * MIB);
+	uint64_t to = some_offset(r, 3 * MIB);
 	if (from + n > size)
 		n = size - from;
 	if (n && d != other)
@@ -636,6 +681,7 @@ int main(void)
 		TEST(a_row_of_four_extents_has_no_more),
 		TEST(what_was_cut_may_become_four_extents),
 		TEST(rows_that_make_no_sense_do_no_harm),
+		TEST(what_is_cut_where_rows_were_is_whole),
 		TEST(values_are_the_same_whatever_is_changed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
