@@ -185,20 +185,39 @@ static int take_data(struct deletions *d, const struct row_change *row)
 	return rc ? (rc < 0 ? rc : 0) : note(d, ROW_CHANGE, data.id);
 }
 
+/* Each change of a Data makes its ctime later */
+int deletions_first_since(struct deletions *d, const struct name *n,
+			  uint64_t id, timestamp ctime, uint64_t *since)
+{
+	struct name_row row = { .id = id, .embedded = true };
+	struct located l;
+	int rc;
+	*since = d->h.begin - 1;
+	if (!d->older)
+		return 0;
+	rc = n ? names_row(d->older->state, n, &row, &l) :
+		 names_data(d->older->state, id, &l);
+	if (!rc && row.id == id && (!row.embedded || l.d.ctime == ctime))
+		*since = d->older->position - 1;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 /* What a key was before the step that deletes it. -ENOENT: there was none. */
 static int find_last(struct deletions *d, const struct name *n,
 		     struct deletion *key)
 {
 	struct name_row row;
 	struct size_row size;
-	struct located l;
+	struct located l = { 0 };
 	const struct state *base = &d->h.base.state;
 	int rc = get_key(d, n, key);
 	if (rc == -ENOENT) {
 		rc = names_row(base, n, &row, &l);
-		if (!rc)
+		if (!rc) {
 			describe(&row, &l.d, key);
-		key->since = d->h.begin - 1;
+			rc = deletions_first_since(d, n, key->id, l.d.ctime,
+						   &key->since);
+		}
 	}
 	if (rc || key->embedded || key->type == 0040000)
 		return rc;
@@ -211,9 +230,13 @@ static int find_last(struct deletions *d, const struct name *n,
 	if (rc != -ENOENT)
 		return rc;
 	rc = names_data(base, key->id, &l);
-	if (!rc)
-		key->size = l.d.size;
-	return rc == -ENOENT ? 0 : rc;
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	key->size = l.d.size;
+	rc = deletions_first_since(d, NULL, key->id, l.d.ctime, &size.since);
+	if (size.since > key->since)
+		key->since = size.since;
+	return rc;
 }
 
 static int put_home(struct deletions *d, uint64_t id, const struct name *n)
@@ -356,11 +379,13 @@ int deletions_open_path(struct store *store, const char *path,
 	return open_as(store, d);
 }
 
-int deletions_open_watched(struct store *store,
+int deletions_open_watched(struct store *store, const struct older_state *older,
 			   int (*watch)(void *arg, struct deletions *d),
 			   void *arg, struct deletions *d)
 {
-	*d = (struct deletions){ .watch = watch, .watch_arg = arg };
+	*d = (struct deletions){ .watch = watch,
+				 .watch_arg = arg,
+				 .older = older };
 	return open_as(store, d);
 }
 

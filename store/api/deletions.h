@@ -41,6 +41,12 @@ struct deletion {
 	bool gone; /* deleted, and not moved away */
 };
 
+/* A state that a punch has cut off from the log, which begins later */
+struct older_state {
+	const struct state *state;
+	uint64_t position; /* where its replay begins */
+};
+
 struct deletions {
 	struct history h;
 	struct rebuild rows;
@@ -50,6 +56,9 @@ struct deletions {
 	/* Is shown each step, d->h; may put rows */
 	int (*watch)(void *arg, struct deletions *d);
 	void *watch_arg;
+	/* NULL, or the newest state before the log: what has not changed since is
+	 * from there, as far as the log goes */
+	const struct older_state *older;
 };
 
 /* The key of a row of one of the kinds above, with a number */
@@ -67,11 +76,19 @@ int deletions_open(struct store *store, bool changes, struct deletions *d);
 /* As many as decide what has been at this path. It is borrowed. */
 int deletions_open_path(struct store *store, const char *path,
 			struct deletions *d);
-/* All keys, and show each step to somebody else who has to read the log */
-int deletions_open_watched(struct store *store,
+/* All keys, and show each step to somebody else who has to read the log; older
+ * may be NULL */
+int deletions_open_watched(struct store *store, const struct older_state *older,
 			   int (*watch)(void *arg, struct deletions *d),
 			   void *arg, struct deletions *d);
 void deletions_close(struct deletions *d);
+
+/*
+ * Since when there is what the first freeze in the log has: a key with its Data, if
+ * that is embedded; or, with n NULL, the Data of a DATA row.
+ */
+int deletions_first_since(struct deletions *d, const struct name *n,
+			  uint64_t id, timestamp ctime, uint64_t *since);
 
 /* A key that was deleted: 0, -ENOENT, or an error */
 int deletions_find(struct deletions *d, const struct name *n,

@@ -7,6 +7,8 @@
 #include "api/deleted.h"
 #include "api/versions.h"
 #include "engine/freezes.h"
+#include "engine/past.h"
+#include "engine/read_txn.h"
 #include "vacuum/states.h"
 
 struct losses {
@@ -14,6 +16,7 @@ struct losses {
 	struct view_state now;
 	struct states states; /* that are kept */
 	struct kept_freezes kept;
+	uint64_t oldest; /* offset of the first freeze in the log */
 	int (*visit)(void *arg, const struct banyan_loss *loss);
 	void *arg;
 };
@@ -47,7 +50,7 @@ static int find_kept(struct losses *l, timestamp since)
 	return rc > 0 ? -EBADMSG : rc;
 }
 
-static int tell_freezes(const struct losses *l)
+static int tell_freezes(struct losses *l)
 {
 	struct freeze_walk w;
 	struct freeze f;
@@ -59,6 +62,7 @@ static int tell_freezes(const struct losses *l)
 						  .time = timestamp_split(
 							  f.time),
 						  .freeze = f.number };
+		l->oldest = offset;
 		if (states_find(&l->states, f.number))
 			continue;
 		rc = l->visit(l->arg, &loss);
@@ -87,14 +91,15 @@ static bool is_lost(void *arg, const struct deletion *key)
 	return !is_kept(&l->kept, key->since, key->until);
 }
 
-static int tell_history(struct losses *l)
+static int tell_of_log(struct losses *l, const struct older_state *older)
 {
 	const struct deleted_order order = {
 		.wanted = is_lost, .wanted_arg = l, .visit = tell_key, .arg = l
 	};
 	struct versions v = { .kept = &l->kept };
 	struct deletions d;
-	int rc = deletions_open_watched(l->store, versions_watch, &v, &d);
+	int rc =
+		deletions_open_watched(l->store, older, versions_watch, &v, &d);
 	if (rc)
 		return rc;
 	/* A vacuum may have ended meanwhile, and this be another file */
@@ -105,6 +110,41 @@ static int tell_history(struct losses *l)
 	if (!rc)
 		rc = versions_tell(l->store, &d, l->visit, l->arg);
 	deletions_close(&d);
+	return rc;
+}
+
+/* A snapshot from before the log begins; NULL: there is none */
+static const struct carried *newest_older(const struct losses *l)
+{
+	size_t i = l->states.count;
+	while (i && l->states.list[i - 1].offset >= l->oldest)
+		i--;
+	return i ? &l->states.list[i - 1] : NULL;
+}
+
+static int tell_history(struct losses *l)
+{
+	struct volume *v = l->now.view->volume;
+	const struct carried *c = newest_older(l);
+	struct view_state past;
+	struct read_txn rtxn;
+	struct freeze f;
+	uint64_t size = 0;
+	if (!c)
+		return tell_of_log(l, NULL);
+	int rc = file_size(v->file, &size);
+	if (!rc)
+		rc = log_read_freeze(v->file, v->sb.salt, size, c->offset, &f);
+	if (!rc)
+		rc = past_begin(&f, c->offset, v, &past);
+	if (rc)
+		return rc < 0 ? rc : -EBADMSG;
+	const struct older_state older = { &rtxn.state, f.replay.offset };
+	read_txn_begin_at(l->store, past.view, past.seq, &rtxn);
+	read_txn_pin(&rtxn);
+	rc = tell_of_log(l, &older);
+	read_txn_end(&rtxn);
+	view_unref(past.view);
 	return rc;
 }
 

@@ -111,12 +111,13 @@ static void describe(const struct data *d, struct version *is)
 	};
 }
 
-/* It was there at the first freeze */
-static void date_back(const struct pass *p, struct version *was)
+/* It was there at the first freeze; n NULL: in a DATA row */
+static int date_back(const struct pass *p, const struct name *n,
+		     struct version *was)
 {
-	was->since = p->d->h.begin - 1;
 	was->time = p->d->h.began;
 	was->event = BANYAN_KEPT;
+	return deletions_first_since(p->d, n, was->id, was->ctime, &was->since);
 }
 
 static void date(const struct pass *p, enum banyan_event event,
@@ -147,8 +148,7 @@ static int find_name(struct pass *p, const struct name *n, struct version *was)
 		describe(&l.d, was);
 	was->id = row.id;
 	was->embedded = row.embedded;
-	date_back(p, was);
-	return 0;
+	return date_back(p, n, was);
 }
 
 /* The Data in a DATA row; was->id 0: there was none */
@@ -167,8 +167,7 @@ static int find_data(struct pass *p, uint64_t id, struct version *was)
 	if (rc)
 		return rc == -ENOENT ? 0 : rc;
 	describe(&l.d, was);
-	date_back(p, was);
-	return 0;
+	return date_back(p, NULL, was);
 }
 
 static int put_name(struct pass *p, const struct name *n,

@@ -5,6 +5,7 @@
 #include "history_fixture.h"
 
 #include "tests/support/random.h"
+#include "tests/support/temp.h"
 
 #define TEXT_ALL (1u << 20)
 
@@ -110,6 +111,48 @@ static void what_a_snapshot_has_is_not_told(void **state)
 	OK(banyan_snapshot_drop(db, "s", 1));
 	assert_losses(db, "-b:1 a:k1 a:c3 a:c0 ");
 	OK(banyan_close(db));
+}
+
+/* A punch ends the past in front of which snapshots lie */
+static void what_a_snapshot_has_from_before_a_punch(void **state)
+{
+	char path[TEMP_FILE_MAX], dir[TEMP_MAX];
+	struct banyan_options o = { .flags = BANYAN_CREATE };
+	banyan *db = NULL;
+	(void)state;
+	assert_int_equal(temp_directory(dir, TEMP_IN_MEMORY), 0);
+	temp_path(path, dir, "db");
+	OK(banyan_open(path, &o, &db));
+	for (const char *k = "abcef"; *k; k++)
+		put(db, (char[]){ *k, '\0' }, "1");
+	put(db, "d/x", "1");
+	OK(banyan_alias(db, "e", "e2"));
+	OK(banyan_alias(db, "f", "f2"));
+	snapshot(db, "r");
+	put(db, "c", "22");
+	put(db, "f", "22");
+	put(db, "g", "22");
+	snapshot(db, "s");
+	put(db, "a", "333");
+	put(db, "g", "333");
+	put(db, "h", "333");
+	OK(banyan_vacuum_punch(db, NULL, NULL));
+	assert_losses(db, "");
+	/* c, e and f have not changed since the last snapshot, b since both. But
+	 * what has lost an alias has changed. */
+	for (const char *k = "abcefgh"; *k; k++)
+		OK(banyan_remove(db, (char[]){ *k, '\0' }));
+	OK(banyan_remove(db, "e2"));
+	OK(banyan_remove(db, "f2"));
+	OK(banyan_remove(db, "d/x"));
+	OK(banyan_remove(db, "d"));
+	assert_losses(db, "-f2:2 -e2:1 -h:3 -g:3 -a:3 ");
+	for (const char *k = "abc"; *k; k++)
+		put(db, (char[]){ *k, '\0' }, "4444");
+	assert_losses(db, "-f2:2 -e2:1 -h:3 -g:3 a:k3 ");
+	OK(banyan_close(db));
+	OK(unlink(path));
+	OK(rmdir(dir));
 }
 
 static void freezes_that_are_young_enough_are_kept(void **state)
@@ -426,6 +469,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deleted_keys_and_earlier_versions),
 		cmocka_unit_test(what_a_snapshot_has_is_not_told),
+		cmocka_unit_test(what_a_snapshot_has_from_before_a_punch),
 		cmocka_unit_test(freezes_that_are_young_enough_are_kept),
 		cmocka_unit_test(what_was_moved_is_not_lost),
 		cmocka_unit_test(what_lives_on_is_not_lost),
