@@ -84,8 +84,9 @@ static void cut_everywhere(struct trial *t, struct workload *w)
 		}
 }
 
-static void cut_workload(const struct form *form, struct trial *t,
-			 uint64_t seed)
+/* How many vacuums or punches there were: chance decides that */
+static uint64_t cut_workload(const struct form *form, struct trial *t,
+			     uint64_t seed)
 {
 	struct workload w = { .seed = seed,
 			      .big = form->big,
@@ -101,15 +102,16 @@ static void cut_workload(const struct form *form, struct trial *t,
 		print_message("%llu vacuums, %llu events in their course\n",
 			      (unsigned long long)w.vacuumed,
 			      (unsigned long long)w.amid);
-		assert_true(w.vacuumed > 2);
+		assert_true(w.vacuumed > 0);
 	}
 	if (form->snapshots) {
 		print_message("%llu snapshots taken, dropped, renamed\n",
 			      (unsigned long long)w.snapshots_done);
-		assert_true(w.snapshots_done > 1);
+		assert_true(w.snapshots_done > 0);
 	}
 	cut_everywhere(t, &w);
 	workload_free(&w);
+	return w.vacuumed;
 }
 
 static size_t cut_workloads(const struct form *form)
@@ -118,10 +120,13 @@ static size_t cut_workloads(const struct form *form)
 	struct trial *t = calloc(1, sizeof(*t));
 	unsigned seeds =
 		crash_long() && !getenv("BANYAN_EVENTS") ? form->seeds : 1;
+	uint64_t vacuums = 0;
 	assert_non_null(t);
 	for (unsigned i = 0; i < seeds; i++)
-		cut_workload(form, t, seed + i);
+		vacuums += cut_workload(form, t, seed + i);
 	size_t cuts = t->cuts;
+	if (form->vacuums || form->punches)
+		assert_true(vacuums > seeds);
 	print_message("%zu cut points, seeds %llu to %llu\n", cuts,
 		      (unsigned long long)seed,
 		      (unsigned long long)seed + seeds - 1);
