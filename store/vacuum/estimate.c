@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vacuum/estimate.h"
 
+#include <errno.h>
+
 #include "base/steady.h"
 #include "vacuum/states.h"
 
@@ -45,6 +47,9 @@ static int find_kept(struct store *store, uint64_t *bytes, uint64_t *end)
 	if (!is_current(store, k, changes, now)) {
 		*k = (struct kept){ .changes = changes, .looked = now };
 		k->rc = look(store, k);
+		/* Damage stays as it is, a lack of memory does not */
+		if (k->rc == -ENOMEM)
+			k->looked = 0;
 	}
 	int rc = k->rc;
 	*bytes = k->bytes;

@@ -7,6 +7,7 @@
  *
  * BANYAN_SEED says which chores.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -337,6 +338,31 @@ static void a_freezer_without_memory_says_so_and_tries_again(void **state)
 	assert_int_equal(banyan_close(db), 0);
 }
 
+/* What is looked for once and kept must not be kept as failed */
+static void a_shortage_is_not_remembered(void **state)
+{
+	struct banyan_stat stat;
+	banyan *db = NULL;
+	unsigned failures = 0;
+	char name[20];
+	(void)state;
+	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
+	for (unsigned nth = 1; nth < 30; nth++) {
+		int len = snprintf(name, sizeof(name), "s%u", nth);
+		assert_int_equal(banyan_snapshot(db, name, (size_t)len), 0);
+		memset(&stat, 0, sizeof(stat));
+		stat.struct_size = sizeof(stat);
+		no_memory_on(nth, false);
+		int rc = banyan_get_stat(db, &stat);
+		no_memory_off();
+		assert_true(rc == 0 || rc == -ENOMEM);
+		failures += rc != 0;
+		assert_int_equal(banyan_get_stat(db, &stat), 0);
+	}
+	assert_true(failures > 0);
+	assert_int_equal(banyan_close(db), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +370,7 @@ int main(void)
 		cmocka_unit_test(nor_is_anything_lost_by_freezes_without),
 		cmocka_unit_test(
 			a_freezer_without_memory_says_so_and_tries_again),
+		cmocka_unit_test(a_shortage_is_not_remembered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
