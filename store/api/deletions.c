@@ -116,17 +116,6 @@ static int get_size(struct deletions *d, uint64_t id, struct size_row *value)
 
 /* ---- one step --------------------------------------------------------- */
 
-static bool is_name(const struct row_change *row, struct name *n)
-{
-	if (row->key[0] != ROW_NAME || row->key_len <= ROW_ID_LEN ||
-	    row->key_len - ROW_ID_LEN > BANYAN_NAME_MAX)
-		return false;
-	*n = (struct name){ get_be64(row->key + 1),
-			    (const char *)row->key + ROW_ID_LEN,
-			    row->key_len - ROW_ID_LEN };
-	return true;
-}
-
 /* Is it a name in the path? */
 static bool is_wanted(const struct deletions *d, const struct name *n)
 {
@@ -287,7 +276,7 @@ static int note_puts(struct deletions *d)
 	struct name n;
 	int rc = history_rows(&d->h);
 	while (!rc && (rc = history_row(&d->h, &row)) == 0) {
-		if (!is_name(&row, &n) || !row.value)
+		if (!name_row_key(row.key, row.key_len, &n) || !row.value)
 			continue;
 		rc = name_row_decode(&name, NULL, row.value, row.value_len);
 		if (!rc)
@@ -303,7 +292,8 @@ static int take_deletes(struct deletions *d)
 	struct name n;
 	int rc = history_rows(&d->h);
 	while (!rc && (rc = history_row(&d->h, &row)) == 0) {
-		if (is_name(&row, &n) && !row.value && is_wanted(d, &n))
+		if (name_row_key(row.key, row.key_len, &n) && !row.value &&
+		    is_wanted(d, &n))
 			rc = take_delete(d, &n);
 		else if (is_data(d, &row))
 			rc = take_data(d, &row);
@@ -318,7 +308,7 @@ static int take_step(struct deletions *d)
 	bool puts = false, deletes = false;
 	int rc = history_rows(&d->h);
 	while (!rc && (rc = history_row(&d->h, &row)) == 0) {
-		if (is_name(&row, &n)) {
+		if (name_row_key(row.key, row.key_len, &n)) {
 			puts |= row.value != NULL;
 			if (!is_wanted(d, &n))
 				continue;
@@ -446,8 +436,7 @@ static int visit_row(void *arg, const uint8_t *key, size_t len,
 	if (len <= ROW_ID_LEN || value_len != sizeof(found))
 		return -EUCLEAN;
 	memcpy(&found, value, sizeof(found));
-	struct name n = { get_be64(key + 1), (const char *)key + ROW_ID_LEN,
-			  len - ROW_ID_LEN };
+	struct name n = name_in_row(key, len);
 	return found.gone ? e->visit(e->arg, &n, &found) : 0;
 }
 

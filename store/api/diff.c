@@ -129,9 +129,7 @@ static int tell_key(struct diff *d, const struct name *n, bool attributes)
 static int name_differs(struct diff *d, const struct tree_difference *row)
 {
 	struct name_row before = { 0 }, after = { 0 };
-	struct name n = { get_be64(row->key + 1),
-			  (const char *)row->key + ROW_ID_LEN,
-			  row->key_len - ROW_ID_LEN };
+	struct name n = name_in_row(row->key, row->key_len);
 	int rc = row->before ? name_row_decode(&before, NULL, row->before,
 					       row->before_len) :
 			       0;
@@ -164,9 +162,7 @@ static int alias_differs(void *arg, const uint8_t *link, size_t len,
 	(void)value_len;
 	if (len <= ROW_LINK_LEN)
 		return 0;
-	struct name n = { row_link_space(link),
-			  (const char *)link + ROW_LINK_LEN,
-			  len - ROW_LINK_LEN };
+	struct name n = name_in_link(link, len);
 	row_key_name(&key, n.space, n.bytes, n.len);
 	int rc = state_get(&a->diff->before.rtxn.state, &key, &found);
 	if (rc == -ENOENT)

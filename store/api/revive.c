@@ -210,9 +210,7 @@ static int revive_link(void *arg, const uint8_t *link, size_t len,
 	(void)value_len;
 	if (len <= ROW_LINK_LEN)
 		return 0;
-	struct name n = { row_link_space(link),
-			  (const char *)link + ROW_LINK_LEN,
-			  len - ROW_LINK_LEN };
+	struct name n = name_in_link(link, len);
 	if (n.space == from->space &&
 	    compare_bytes(n.bytes, n.len, from->bytes, from->len) == 0)
 		return 0;
@@ -277,11 +275,23 @@ static int note_copy(struct reviver *u, const struct revival *r)
 	return rebuild_put(&u->d.rows, &key, u->scratch.data, u->scratch.len);
 }
 
+/* It has its key: tell of that, and give it those that it had beside it */
+static int end_revival(struct reviver *u, struct txn *txn,
+		       const struct revival *r)
+{
+	size_t made = u->made.len;
+	int rc = r->top ? note_made(u, &r->to) : 0;
+	if (!rc)
+		rc = revive_links(u, txn, r);
+	if (rc)
+		u->made.len = made;
+	return rc;
+}
+
 static int revive(struct reviver *u, struct txn *txn, void *arg)
 {
 	struct revival *r = arg;
 	struct located l;
-	size_t made = u->made.len;
 	int rc = names_check_new(txn, &r->to);
 	if (!rc)
 		rc = find_copy(u, txn, &r->was.d, &l);
@@ -295,13 +305,7 @@ static int revive(struct reviver *u, struct txn *txn, void *arg)
 	r->id = l.d.id;
 	if (!rc && copy)
 		rc = note_copy(u, r);
-	if (!rc && r->top)
-		rc = note_made(u, &r->to);
-	if (!rc)
-		rc = revive_links(u, txn, r);
-	if (rc)
-		u->made.len = made;
-	return rc;
+	return rc ? rc : end_revival(u, txn, r);
 }
 
 /* ---- more extents than one operation can have -------------------------- */
@@ -372,7 +376,6 @@ static int name_filled(struct reviver *u, struct txn *txn, void *arg)
 	struct revival *r = arg;
 	const struct data *was = &r->was.d;
 	struct located l;
-	size_t made = u->made.len;
 	int rc = names_check_new(txn, &r->to);
 	if (!rc)
 		rc = names_data(&txn->state, r->id, &l);
@@ -388,13 +391,7 @@ static int name_filled(struct reviver *u, struct txn *txn, void *arg)
 		rc = copy_xattrs(u, txn, was->id, r->id);
 	if (!rc)
 		rc = note_copy(u, r);
-	if (!rc && r->top)
-		rc = note_made(u, &r->to);
-	if (!rc)
-		rc = revive_links(u, txn, r);
-	if (rc)
-		u->made.len = made;
-	return rc;
+	return rc ? rc : end_revival(u, txn, r);
 }
 
 /*

@@ -82,8 +82,7 @@ static int revive_name(void *arg, const uint8_t *row, size_t len,
 	(void)value_len;
 	if (len <= ROW_ID_LEN)
 		return -EUCLEAN;
-	struct name n = { get_be64(row + 1), (const char *)row + ROW_ID_LEN,
-			  len - ROW_ID_LEN };
+	struct name n = name_in_row(row, len);
 	int rc = names_lookup(c->u->r.source, &n, &r.was);
 	if (rc)
 		return rc;

@@ -389,17 +389,6 @@ static int take_data(struct pass *p, const struct row_change *row)
 
 /* ---- steps ------------------------------------------------------------ */
 
-static bool is_name(const struct row_change *row, struct name *n)
-{
-	if (row->key[0] != ROW_NAME || row->key_len <= ROW_ID_LEN ||
-	    row->key_len - ROW_ID_LEN > BANYAN_NAME_MAX)
-		return false;
-	*n = (struct name){ get_be64(row->key + 1),
-			    (const char *)row->key + ROW_ID_LEN,
-			    row->key_len - ROW_ID_LEN };
-	return true;
-}
-
 /* What lies beside a Data's row, once for each Data */
 static int note_beside(struct pass *p)
 {
@@ -431,7 +420,7 @@ static int take_rows(struct pass *p)
 	struct name n;
 	int rc = history_rows(&p->d->h);
 	while (!rc && (rc = history_row(&p->d->h, &row)) == 0) {
-		if (is_name(&row, &n))
+		if (name_row_key(row.key, row.key_len, &n))
 			rc = row.value ? take_put(p, &n, &row) :
 					 take_delete(p, &n);
 		else if (row.key[0] == ROW_DATA && row.value)
@@ -470,7 +459,7 @@ static int take_moves(struct pass *p)
 	struct name n;
 	int rc = history_rows(&p->d->h);
 	while (!rc && (rc = history_row(&p->d->h, &row)) == 0) {
-		if (!is_name(&row, &n) || !row.value)
+		if (!name_row_key(row.key, row.key_len, &n) || !row.value)
 			continue;
 		rc = name_row_decode(&name, NULL, row.value, row.value_len);
 		if (!rc && name.embedded)

@@ -76,9 +76,7 @@ static int tell_version(void *arg, const uint8_t *key, size_t len,
 	if (len <= ROW_ID_LEN + 8 || value_len != sizeof(was))
 		return -EUCLEAN;
 	memcpy(&was, value, sizeof(was));
-	const struct name n = { get_be64(key + 1),
-				(const char *)key + ROW_ID_LEN,
-				len - ROW_ID_LEN - 8 };
+	const struct name n = name_in_row(key, len - 8);
 	return tell_if_there(arg, &n, &was);
 }
 
@@ -108,9 +106,7 @@ static int tell_of_data(struct telling *t, const struct version *was)
 			 0 :
 			 rows_first_link(&t->now.state, was->id, &key);
 	if (rc > 0)
-		n = (struct name){ row_link_space(key.bytes),
-				   (const char *)key.bytes + ROW_LINK_LEN,
-				   key.len - ROW_LINK_LEN };
+		n = name_in_link(key.bytes, key.len);
 	else if (!rc && was->id != BANYAN_ROOT_ID)
 		rc = find_home(t, was->id, &key, &n);
 	if (rc < 0)

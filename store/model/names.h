@@ -19,6 +19,32 @@ struct name {
 	size_t len;
 };
 
+/* The key of which a NAME row tells, and that of which a LINK row tells, by the keys
+ * of these rows, into which they point: as long as an id, or as ROW_LINK_LEN, at
+ * the least */
+static inline struct name name_in_row(const uint8_t *key, size_t len)
+{
+	return (struct name){ get_be64(key + 1), (const char *)key + ROW_ID_LEN,
+			      len - ROW_ID_LEN };
+}
+
+static inline struct name name_in_link(const uint8_t *key, size_t len)
+{
+	return (struct name){ row_link_space(key),
+			      (const char *)key + ROW_LINK_LEN,
+			      len - ROW_LINK_LEN };
+}
+
+/* Is this the key of a NAME row? Then that is *n. */
+static inline bool name_row_key(const uint8_t *key, size_t len, struct name *n)
+{
+	if (key[0] != ROW_NAME || len <= ROW_ID_LEN ||
+	    len - ROW_ID_LEN > BANYAN_NAME_MAX)
+		return false;
+	*n = name_in_row(key, len);
+	return true;
+}
+
 /* A Data, and the row in which it lives */
 struct located {
 	struct data d;
