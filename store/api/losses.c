@@ -29,25 +29,21 @@ static int by_position(const void *a, const void *b)
 
 static int find_kept(struct losses *l, timestamp since)
 {
-	struct volume *v = l->now.view->volume;
-	uint64_t size = 0;
 	struct freeze f;
 	int rc = states_collect(&l->states, l->store, &l->now, since);
-	if (!rc)
-		rc = file_size(v->file, &size);
 	if (rc || !l->states.count)
 		return rc;
 	l->kept.position = calloc(l->states.count, sizeof(uint64_t));
 	if (!l->kept.position)
 		return -ENOMEM;
 	for (size_t i = 0; !rc && i < l->states.count; i++) {
-		rc = log_read_freeze(v->file, v->sb.salt, size,
-				     l->states.list[i].offset, &f);
+		rc = carried_freeze(&l->states.list[i], l->store,
+				    l->now.view->volume, &f);
 		if (!rc)
 			l->kept.position[l->kept.count++] = f.replay.offset;
 	}
 	qsort(l->kept.position, l->kept.count, sizeof(uint64_t), by_position);
-	return rc > 0 ? -EBADMSG : rc;
+	return rc;
 }
 
 static int tell_freezes(struct losses *l)
@@ -129,16 +125,13 @@ static int tell_history(struct losses *l)
 	struct view_state past;
 	struct read_txn rtxn;
 	struct freeze f;
-	uint64_t size = 0;
 	if (!c)
 		return tell_of_log(l, NULL);
-	int rc = file_size(v->file, &size);
-	if (!rc)
-		rc = log_read_freeze(v->file, v->sb.salt, size, c->offset, &f);
+	int rc = carried_freeze(c, l->store, v, &f);
 	if (!rc)
 		rc = past_begin(&f, c->offset, v, &past);
 	if (rc)
-		return rc < 0 ? rc : -EBADMSG;
+		return rc;
 	const struct older_state older = { &rtxn.state, f.replay.offset };
 	read_txn_begin_at(l->store, past.view, past.seq, &rtxn);
 	read_txn_pin(&rtxn);

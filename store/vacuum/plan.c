@@ -183,26 +183,22 @@ static int add_step(struct store *store, const struct view_state *before,
 	return rc;
 }
 
-static int begin_state(struct volume *v, const struct carried *c,
-		       struct view_state *state)
+static int begin_state(struct store *store, struct volume *v,
+		       const struct carried *c, struct view_state *state)
 {
 	struct freeze f;
-	uint64_t size = 0;
-	int rc = file_size(v->file, &size);
-	if (!rc)
-		rc = log_read_freeze(v->file, v->sb.salt, size, c->offset, &f);
-	if (rc)
-		return rc < 0 ? rc : -EBADMSG;
-	return past_begin(&f, c->offset, v, state);
+	int rc = carried_freeze(c, store, v, &f);
+	return rc ? rc : past_begin(&f, c->offset, v, state);
 }
 
 /* The state with that index, of which the last is the present one */
-static int state_at(const struct view_state *now, const struct states *states,
-		    size_t index, struct view_state *state)
+static int state_at(struct store *store, const struct view_state *now,
+		    const struct states *states, size_t index,
+		    struct view_state *state)
 {
 	if (index < states->count)
-		return begin_state(now->view->volume, &states->list[index],
-				   state);
+		return begin_state(store, now->view->volume,
+				   &states->list[index], state);
 	*state = *now;
 	view_ref(now->view);
 	return 0;
@@ -212,12 +208,12 @@ static int walk(struct store *store, const struct view_state *now,
 		const struct states *states, uint64_t *bytes)
 {
 	struct view_state before, after = { 0 };
-	int rc = state_at(now, states, 0, &before);
+	int rc = state_at(store, now, states, 0, &before);
 	if (rc)
 		return rc;
 	for (size_t i = 0; !rc && i < states->count; i++) {
 		struct step s = { .from = states->list[i].offset };
-		rc = state_at(now, states, i + 1, &after);
+		rc = state_at(store, now, states, i + 1, &after);
 		if (rc)
 			break;
 		rc = add_step(store, &before, &after, &s);

@@ -35,6 +35,13 @@ static int by_number(const void *a, const void *b)
 	return (x->number > y->number) - (x->number < y->number);
 }
 
+int carried_freeze(const struct carried *c, struct store *host,
+		   const struct volume *volume, struct freeze *f)
+{
+	const struct snapshot named = { "", 0, c->number, c->offset };
+	return snapshot_freeze(host, volume, &named, f);
+}
+
 const struct carried *states_find(const struct states *s, uint64_t number)
 {
 	const struct carried wanted = { .number = number };

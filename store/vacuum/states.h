@@ -59,6 +59,9 @@ int states_others(const struct states *s, struct store *host,
 
 /* One more, of a greater number than all others. 0 or -ENOMEM. */
 int states_add(struct states *s, const struct carried *c);
+/* Its freeze in the old file, as snapshot_freeze() has it */
+int carried_freeze(const struct carried *c, struct store *host,
+		   const struct volume *volume, struct freeze *f);
 /* NULL: it is not among them */
 const struct carried *states_find(const struct states *s, uint64_t number);
 

@@ -173,19 +173,12 @@ static int take_step(struct vacuum *v, struct step *s,
 	return rc;
 }
 
-static int read_state(const struct vacuum *v, const struct carried *c,
-		      struct freeze *f)
-{
-	const struct snapshot named = { "", 0, c->number, c->offset };
-	return snapshot_freeze(v->store, v->from, &named, f);
-}
-
 /* A state that is kept, as a freeze of the same number and time */
 static int keep_state(struct vacuum *v, struct step *s, struct carried *c)
 {
 	struct freeze f;
 	struct view_state state;
-	int rc = read_state(v, c, &f);
+	int rc = carried_freeze(c, v->store, v->from, &f);
 	if (!rc)
 		rc = past_begin(&f, c->offset, v->from, &state);
 	if (rc)
@@ -254,7 +247,8 @@ static bool is_due(struct vacuum *v, const struct log_position *at, int *rc)
 	if (v->made == v->states.count)
 		return false;
 	if (!v->due.replay.seq)
-		*rc = read_state(v, &v->states.list[v->made], &v->due);
+		*rc = carried_freeze(&v->states.list[v->made], v->store,
+				     v->from, &v->due);
 	return !*rc && at->seq >= v->due.replay.seq;
 }
 
