@@ -129,6 +129,10 @@ void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 /* The name that is asked for does not exist, until the kernel changes that */
 void fs_reply_absent(fuse_req_t req);
 
+/* Answer GETATTR, STATX or SETATTR. birth NULL: not known. */
+void fs_reply_stat(fuse_req_t req, const struct stat *st,
+		   const struct banyan_time *birth);
+
 /* What requests about one Data are answered with, now or in the past */
 void fs_reply_attr(fuse_req_t req, const struct banyan_attr *attr);
 void fs_reply_read(fuse_req_t req, banyan_data *data, size_t size,

@@ -122,7 +122,7 @@ static void get_attr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)fi;
 	fill_stat(hidden_of(req), directory(ino), &st);
-	fuse_reply_attr(req, &st, FS_FOREVER);
+	fs_reply_stat(req, &st, NULL);
 }
 
 /* These are always there, so nobody counts holds */

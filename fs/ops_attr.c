@@ -17,7 +17,7 @@ void fs_reply_attr(fuse_req_t req, const struct banyan_attr *attr)
 	struct stat st;
 
 	fs_fill_stat(fs_of(req), attr, &st);
-	fuse_reply_attr(req, &st, FS_FOREVER);
+	fs_reply_stat(req, &st, &attr->birth);
 }
 
 static void fs_getattr(fuse_req_t req, fuse_ino_t ino,

@@ -14,11 +14,13 @@
 
 #include "commit.h"
 #include "fs.h"
+#include "kernel.h"
 #include "options.h"
 #include "privileges.h"
+#include "requests.h"
 #include "transport.h"
 
-/* Most that one copy may say it has copied; older protocols count in 32 bits */
+/* Most that one copy may say it has copied in 32 bits */
 #define COPY_MAX ((size_t)0x7ffff000)
 
 static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -248,6 +250,16 @@ static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	fs_reply_error(req, rc);
 }
 
+static void reply_copied(fuse_req_t req, uint64_t n)
+{
+	struct kernel_copy_file_range_out out = { .bytes_copied = n };
+
+	if (requests_opcode() == KERNEL_COPY_FILE_RANGE_64)
+		fuse_reply_buf(req, (const char *)&out, sizeof(out));
+	else
+		fuse_reply_write(req, n);
+}
+
 void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
 		   banyan_data *target, off_t to, size_t size, int flags)
 {
@@ -257,7 +269,7 @@ void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
-	if (size > COPY_MAX)
+	if (size > COPY_MAX && requests_opcode() != KERNEL_COPY_FILE_RANGE_64)
 		size = COPY_MAX;
 	n = privileges_drop(req, target);
 	if (!n)
@@ -268,7 +280,7 @@ void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
 		return;
 	}
 	commit_note(fs_of(req)->commit);
-	fuse_reply_write(req, (size_t)n);
+	reply_copied(req, (uint64_t)n);
 }
 
 static void fs_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_at,

@@ -2,12 +2,14 @@
 /* Handlers for names: finding, making, removing and moving keys */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdio.h> /* RENAME_NOREPLACE, RENAME_EXCHANGE */
 #include <string.h>
 
 #include "commit.h"
 #include "fs.h"
 #include "nodes.h"
+#include "requests.h"
 
 /* The kernel hands over names that are too long as they are */
 static int name_length(const char *name, size_t *len)
@@ -66,23 +68,15 @@ static int make_new_entry(struct fs *fs, fuse_ino_t parent, const char *name,
 }
 
 /*
- * Make a key with a new Data that belongs to the caller. In a key space with
- * the set-group-id bit it belongs to the space's group, and a key space made
- * there has the bit too.
+ * Say whose a new Data is: the caller's. In a key space with the set-group-id bit
+ * it belongs to the space's group, and a key space made there has the bit too.
  */
-static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
-		struct banyan_new *new, struct fuse_entry_param *e)
+static int inherit(fuse_req_t req, banyan_data *space, struct banyan_new *new)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct fs *fs = fs_of(req);
-	banyan_data *space = fs_data(fs, parent);
 	struct banyan_attr attr;
-	banyan_data *data;
-	size_t len;
-	int rc = name_length(name, &len);
+	int rc = banyan_get_attr(space, &attr);
 
-	if (!rc)
-		rc = banyan_get_attr(space, &attr);
 	if (rc)
 		return rc;
 	new->uid = ctx->uid;
@@ -92,8 +86,43 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		if (S_ISDIR(new->mode))
 			new->mode |= S_ISGID;
 	}
-	rc = banyan_insert(space, name, len, new, &data, &attr);
+	return 0;
+}
+
+/* Make a key with a new Data */
+static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
+		struct banyan_new *new, struct fuse_entry_param *e)
+{
+	struct fs *fs = fs_of(req);
+	banyan_data *space = fs_data(fs, parent);
+	struct banyan_attr attr;
+	banyan_data *data;
+	size_t len;
+	int rc = name_length(name, &len);
+
+	if (!rc)
+		rc = inherit(req, space, new);
+	if (!rc)
+		rc = banyan_insert(space, name, len, new, &data, &attr);
 	return rc ? rc : make_new_entry(fs, parent, name, data, &attr, e);
+}
+
+/* Make a Data without a key, in the space that parent is (O_TMPFILE). LINK may
+ * give it one. */
+static int make_unnamed(fuse_req_t req, fuse_ino_t parent,
+			struct banyan_new *new, struct fuse_entry_param *e)
+{
+	struct fs *fs = fs_of(req);
+	struct banyan_attr attr;
+	banyan_data *data;
+	int rc = inherit(req, fs_data(fs, parent), new);
+
+	if (!rc)
+		rc = banyan_insert_unnamed(fs->db, new, &data, &attr);
+	if (rc)
+		return rc;
+	commit_note(fs->commit);
+	return fs_make_entry(fs, data, &attr, e);
 }
 
 static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -142,7 +171,9 @@ static void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 {
 	struct banyan_new new = { .mode = S_IFREG | (mode & 07777) };
 	struct fuse_entry_param e;
-	int rc = make(req, parent, name, &new, &e);
+	int rc = requests_opcode() == FUSE_TMPFILE ?
+			 make_unnamed(req, parent, &new, &e) :
+			 make(req, parent, name, &new, &e);
 
 	fi->keep_cache = 1;
 	if (rc)

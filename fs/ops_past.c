@@ -74,7 +74,7 @@ static void get_attr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fs_fill_stat(fs_of(req), &attr, &st);
 	st.st_ino = hidden_node(ino)->ino;
-	fuse_reply_attr(req, &st, FS_FOREVER);
+	fs_reply_stat(req, &st, &attr.birth);
 }
 
 static void read_link(fuse_req_t req, fuse_ino_t ino)

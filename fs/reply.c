@@ -2,11 +2,14 @@
 /* Answers that several handlers give */
 #include <errno.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "fs.h"
+#include "kernel.h"
 #include "nodes.h"
 #include "options.h"
 #include "privileges.h"
+#include "requests.h"
 
 /*
  * What stat(2) says is a good size for a transfer. Programs size their buffers
@@ -55,6 +58,48 @@ void fs_fill_entry(const struct fs *fs, banyan_data *data,
 	e->attr_timeout = FS_FOREVER;
 	e->entry_timeout = FS_FOREVER;
 	fs_fill_stat(fs, attr, &e->attr);
+}
+
+static struct kernel_statx_time statx_time(struct timespec t)
+{
+	return (struct kernel_statx_time){ t.tv_sec, (uint32_t)t.tv_nsec, 0 };
+}
+
+static void reply_statx(fuse_req_t req, const struct stat *st,
+			const struct banyan_time *birth)
+{
+	struct kernel_statx_out out = {
+		.attr_valid = (uint64_t)FS_FOREVER,
+		.stat = {
+			.mask = STATX_BASIC_STATS | (birth ? STATX_BTIME : 0u),
+			.blksize = (uint32_t)st->st_blksize,
+			.nlink = (uint32_t)st->st_nlink,
+			.uid = st->st_uid,
+			.gid = st->st_gid,
+			.mode = (uint16_t)st->st_mode,
+			.ino = st->st_ino,
+			.size = (uint64_t)st->st_size,
+			.blocks = (uint64_t)st->st_blocks,
+			.atime = statx_time(st->st_atim),
+			.ctime = statx_time(st->st_ctim),
+			.mtime = statx_time(st->st_mtim),
+			.rdev_major = major(st->st_rdev),
+			.rdev_minor = minor(st->st_rdev),
+		},
+	};
+
+	if (birth)
+		out.stat.btime = statx_time(timespec_of(*birth));
+	fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
+void fs_reply_stat(fuse_req_t req, const struct stat *st,
+		   const struct banyan_time *birth)
+{
+	if (requests_opcode() == KERNEL_STATX)
+		reply_statx(req, st, birth);
+	else
+		fuse_reply_attr(req, st, FS_FOREVER);
 }
 
 int fs_make_entry(struct fs *fs, banyan_data *data,

@@ -255,7 +255,7 @@ static void get_attr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)fi;
 	fill_stat(fs_of(req), node_of(ino), &st);
-	fuse_reply_attr(req, &st, FS_FOREVER);
+	fs_reply_stat(req, &st, NULL);
 }
 
 static void read_text(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

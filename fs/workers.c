@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "message.h"
+#include "requests.h"
 #include "transport.h"
 
 #define WAKE SIGUSR2
@@ -61,7 +62,7 @@ static void serve(struct worker *w)
 		if (n > 0) {
 			atomic_store_explicit(&w->served, ++served,
 					      memory_order_relaxed);
-			fuse_session_process_buf(session, &buf);
+			requests_process(session, &buf);
 		} else if (n == -ENOMEM)
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 },
 				  NULL);

@@ -104,6 +104,45 @@ def a_file_made_later_does_not_look_older(d, root):
                 assert os.stat(third).st_mtime_ns >= os.stat(first).st_mtime_ns, ("here", how, i)
 
 
+def the_time_of_birth_is_told_and_stays(d, root):
+    before = time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
+    write(d + "/f", b"x")
+    os.mkdir(d + "/s")
+    os.symlink("f", d + "/l")
+    after = time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
+    births = {}
+    for name in ("f", "s", "l"):
+        st = Statx(d + "/" + name)
+        assert st.mask & (STATX_BTIME | STATX_BASIC_STATS) == STATX_BTIME | STATX_BASIC_STATS, hex(st.mask)
+        assert before <= st.btime <= after, (before, st.btime, after)
+        births[name] = st.btime
+    tick()
+    write(d + "/f", b"more")
+    os.utime(d + "/f", ns=(1, 2))
+    os.rename(d + "/f", d + "/g")
+    os.link(d + "/g", d + "/f")
+    drop_caches()
+    assert Statx(d + "/f").btime == Statx(d + "/g").btime == births["f"]
+    for name in ("f", "s", "l"):
+        path, st = d + "/" + name, Statx(d + "/" + name)
+        plain = os.lstat(path)
+        assert (st.ino, st.mode, st.nlink, st.uid, st.gid, st.size, st.blocks, st.blksize) == (
+            plain.st_ino, plain.st_mode, plain.st_nlink, plain.st_uid, plain.st_gid, plain.st_size,
+            plain.st_blocks, plain.st_blksize), name
+        assert (st.atime, st.mtime, st.ctime) == (plain.st_atime_ns, plain.st_mtime_ns, plain.st_ctime_ns), name
+    assert Statx(root).mask & STATX_BTIME
+    st = Statx(root + "/.banyan/status")
+    assert not st.mask & STATX_BTIME and stat.S_ISREG(st.mode)
+
+
+def the_numbers_of_a_device_are_told(d, root):
+    need_root()
+    os.mknod(d + "/c", 0o600 | stat.S_IFCHR, os.makedev(250, 1000))
+    drop_caches()
+    assert Statx(d + "/c").rdev == (250, 1000)
+    assert os.stat(d + "/c").st_rdev == os.makedev(250, 1000)
+
+
 def changes_move_the_right_times(d, root):
     write(d + "/f", b"x")
     os.utime(d + "/f", ns=(10, 10))

@@ -124,6 +124,23 @@ def copies_within_the_mount_share_and_stay_apart(d, root):
     os.close(b)
 
 
+def more_than_4_gib_are_copied_in_one_call(d, root):
+    size = 5 << 30
+    with open(d + "/a", "w+b", buffering=0) as f:
+        os.ftruncate(f.fileno(), size)
+        for at in (0, 1 << 32, size - 4):
+            os.pwrite(f.fileno(), b"data", at)
+    a, b = os.open(d + "/a", os.O_RDONLY), os.open(d + "/b", os.O_RDWR | os.O_CREAT)
+    copied = os.copy_file_range(a, b, 1 << 40)
+    if copied == 0x7ffff000 and tuple(map(int, platform.release().split(".")[:2])) < (6, 18):
+        raise Skip("this kernel copies at most 2 GiB in one call")
+    assert copied == size, copied
+    for at in (0, 1 << 32, size - 4):
+        assert os.pread(b, 4, at) == b"data", at
+    os.close(a)
+    os.close(b)
+
+
 def mapped_memory_reaches_the_file(d, root):
     write(d + "/f", b"-" * 10000)
     with open(d + "/f", "r+b") as f:

@@ -16,7 +16,7 @@ libc.readdir.argtypes = [ctypes.c_void_p]
 libc.readdir.restype = ctypes.c_void_p
 libc.closedir.argtypes = [ctypes.c_void_p]
 libc.rewinddir.argtypes = [ctypes.c_void_p]
-AT_FDCWD = -100
+AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW = -100, 0x100, 0x400
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 KEEP_SIZE, PUNCH_HOLE, COLLAPSE, ZERO_RANGE = 1, 2, 8, 16
 FITRIM = 0xC0185879
@@ -31,6 +31,23 @@ class Skip(Exception):
 def renameat2(a, b, flags):
     if libc.renameat2(AT_FDCWD, a.encode(), AT_FDCWD, b.encode(), flags):
         raise OSError(ctypes.get_errno(), "renameat2")
+
+
+STATX_BASIC_STATS, STATX_BTIME = 0x7FF, 0x800
+
+
+class Statx:
+    """statx(2), as struct statx has it"""
+
+    def __init__(self, path, mask=STATX_BASIC_STATS | STATX_BTIME):
+        buffer = ctypes.create_string_buffer(256)
+        if libc.statx(AT_FDCWD, path.encode(), AT_SYMLINK_NOFOLLOW, mask, buffer):
+            raise OSError(ctypes.get_errno(), "statx")
+        (self.mask, self.blksize, self.attributes, self.nlink, self.uid, self.gid, self.mode,
+         self.ino, self.size, self.blocks, self.attributes_mask) = struct.unpack_from("=IIQIIIH2xQQQQ", buffer)
+        times = [struct.unpack_from("=qI", buffer, 64 + 16 * i) for i in range(4)]
+        self.atime, self.btime, self.ctime, self.mtime = (sec * 10**9 + ns for sec, ns in times)
+        self.rdev = struct.unpack_from("=II", buffer, 128)
 
 
 def fallocate(fd, mode, offset, length):
@@ -62,6 +79,12 @@ def write(path, data=b"", mode="wb"):
 def read(path):
     with open(path, "rb") as f:
         return f.read()
+
+
+def drop_caches():
+    """What is seen next comes from the daemon, if we are root"""
+    if os.geteuid() == 0:
+        write("/proc/sys/vm/drop_caches", b"2")
 
 
 def as_nobody(function, groups=()):

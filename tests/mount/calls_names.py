@@ -319,8 +319,65 @@ def a_file_handle_opens_no_other_file(d, root):
     os.close(open_handle(root, old[7]))
     for i in range(100):
         os.unlink(d + f"/old{i}")
-    write("/proc/sys/vm/drop_caches", b"2")
+    drop_caches()
     for i in range(400):
         write(d + f"/new{i}", b"new")
     for handle in old:
         fails(errno.ESTALE, open_handle, root, handle)
+
+
+def link_open_file(fd, path):
+    if libc.linkat(AT_FDCWD, f"/proc/self/fd/{fd}".encode(), AT_FDCWD, path.encode(), AT_SYMLINK_FOLLOW):
+        raise OSError(ctypes.get_errno(), "linkat")
+
+
+def a_file_without_a_name_can_get_one(d, root):
+    fd = os.open(d, os.O_TMPFILE | os.O_RDWR, 0o640)
+    st = os.fstat(fd)
+    assert st.st_nlink == 0 and stat.S_ISREG(st.st_mode) and stat.S_IMODE(st.st_mode) == 0o640
+    assert os.write(fd, b"contents") == 8
+    os.setxattr(fd, "user.a", b"1")
+    assert os.listdir(d) == []
+    link_open_file(fd, d + "/f")
+    link_open_file(fd, d + "/g")
+    assert os.fstat(fd).st_nlink == 2 and os.stat(d + "/f").st_ino == st.st_ino
+    os.close(fd)
+    assert read(d + "/g") == b"contents" and os.getxattr(d + "/g", "user.a") == b"1"
+    fd = os.open(d, os.O_TMPFILE | os.O_WRONLY)
+    fails(errno.EEXIST, link_open_file, fd, d + "/f")
+    os.close(fd)
+    fd = os.open(d, os.O_TMPFILE | os.O_WRONLY | os.O_EXCL)
+    fails(errno.ENOENT, link_open_file, fd, d + "/h")
+    os.close(fd)
+    assert sorted(os.listdir(d)) == ["f", "g"]
+
+
+def a_file_without_a_name_belongs_where_it_was_made(d, root):
+    need_root()
+    os.chown(d, 0, 4242)
+    os.chmod(d, 0o2777)
+    def action():
+        os.umask(0o027)
+        fd = os.open(d, os.O_TMPFILE | os.O_RDWR, 0o666)
+        st = os.fstat(fd)
+        assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (65534, 4242, 0o640)
+        link_open_file(fd, d + "/f")
+
+    as_nobody(action)
+    assert os.stat(d + "/f").st_gid == 4242
+    os.chmod(d, 0o755)
+    fails(errno.EACCES, as_nobody, lambda: os.open(d, os.O_TMPFILE | os.O_RDWR))
+    fails(errno.EPERM, os.open, root + "/.banyan", os.O_TMPFILE | os.O_RDWR)
+
+
+def many_files_without_names_go_when_they_are_closed(d, root):
+    inodes = set()
+    for _ in range(3):
+        fds = [os.open(d, os.O_TMPFILE | os.O_RDWR) for _ in range(100)]
+        for i, fd in enumerate(fds):
+            os.write(fd, b"%d" % i)
+        for i, fd in enumerate(fds):
+            assert os.pread(fd, 10, 0) == b"%d" % i
+            inodes.add(os.fstat(fd).st_ino)
+            os.close(fd)
+    assert len(inodes) == 300 and os.listdir(d) == []

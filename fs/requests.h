@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * requests.h - requests that an old libfuse does not know.
+ *
+ * libfuse 3.14, that of Debian 12, answers ENOSYS to TMPFILE, STATX and
+ * COPY_FILE_RANGE_64. Each of them begins like an older request, so libfuse is
+ * given that one, and its handler asks here which one the kernel has sent:
+ *
+ *   TMPFILE             CREATE
+ *   STATX               GETATTR
+ *   COPY_FILE_RANGE_64  COPY_FILE_RANGE
+ */
+#ifndef FS_REQUESTS_H
+#define FS_REQUESTS_H
+
+#include "fs.h"
+
+/*
+ * Serve a request. Each form of transport hands over its requests here. The buffer
+ * holds the request itself (no FUSE_BUF_IS_FD) and is changed.
+ */
+void requests_process(struct fuse_session *session, struct fuse_buf *buf);
+
+/* The operation code of the request that the calling thread serves, as the kernel
+ * has sent it: FUSE_TMPFILE, KERNEL_STATX (kernel.h), ... */
+uint32_t requests_opcode(void);
+
+#endif
