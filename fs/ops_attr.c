@@ -97,6 +97,19 @@ static int shown_owner(const struct options *o, const struct banyan_attr *attr,
 }
 
 /*
+ * Root changes a file of root's that has no name. The kernel does so by itself where
+ * it copies a file to the upper directory of an overlay: first it sets capabilities,
+ * then the size, the mode, and the owner, and all are to stay. Its requests are the
+ * same as those of chown(2) and truncate(2). Nobody but root can have put set-id bits
+ * there, or contents since.
+ */
+static bool is_copied_up(fuse_req_t req, const struct banyan_attr *attr)
+{
+	return attr->nlink == 0 && attr->uid == 0 &&
+	       fuse_req_ctx(req)->uid == 0;
+}
+
+/*
  * A new owner, or a new size set by somebody who is not root, takes the set-id
  * bits away (privileges.h). The answer tells the kernel the new mode.
  */
@@ -112,7 +125,7 @@ static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
 	if (!owner && !size)
 		return 0;
 	rc = banyan_get_attr(data, &old);
-	if (rc || S_ISDIR(old.mode))
+	if (rc || S_ISDIR(old.mode) || is_copied_up(req, &old))
 		return rc;
 	rc = privileges_drop_capabilities(fs_of(req), data, old.mode);
 	if (rc)

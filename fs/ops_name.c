@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <stdio.h> /* RENAME_NOREPLACE, RENAME_EXCHANGE */
+#include <stdio.h> /* RENAME_NOREPLACE, ... */
 #include <string.h>
 
 #include "commit.h"
@@ -227,16 +227,54 @@ static void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	delete_and_reply(req, parent, name, BANYAN_ONLY_SPACE);
 }
 
+/*
+ * Move a key and leave a whiteout in its place, in one operation: a device with the
+ * number 0, by which an overlay knows that the name does not exist.
+ */
+static int move_and_white_out(fuse_req_t req, banyan_data *space,
+			      const char *name, banyan_data *new_space,
+			      const char *new_name, unsigned how)
+{
+	struct banyan_new whiteout = { .mode = S_IFCHR };
+	banyan_data *from = NULL, *to = NULL;
+	banyan *batch;
+	int rc = inherit(req, space, &whiteout);
+
+	if (!rc)
+		rc = banyan_begin(fs_of(req)->db, &batch);
+	if (rc)
+		return rc;
+	rc = banyan_hold_in(batch, space, &from);
+	if (!rc)
+		rc = banyan_hold_in(batch, new_space, &to);
+	if (!rc)
+		rc = banyan_move(from, name, strlen(name), to, new_name,
+				 strlen(new_name), how);
+	if (!rc)
+		rc = banyan_insert(from, name, strlen(name), &whiteout, NULL,
+				   NULL);
+	banyan_release(from, 1);
+	banyan_release(to, 1);
+	if (!rc)
+		return banyan_commit(batch);
+	banyan_abort(batch);
+	return rc;
+}
+
 static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		      fuse_ino_t new_parent, const char *new_name,
 		      unsigned flags)
 {
+	const unsigned known = RENAME_NOREPLACE | RENAME_EXCHANGE |
+			       RENAME_WHITEOUT;
 	struct fs *fs = fs_of(req);
+	banyan_data *space = fs_data(fs, parent);
+	banyan_data *new_space = fs_data(fs, new_parent);
 	unsigned how = 0;
 	size_t len, new_len;
 	int rc;
 
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+	if (flags & ~known) {
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
@@ -247,9 +285,11 @@ static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	rc = name_length(name, &len);
 	if (!rc)
 		rc = name_length(new_name, &new_len);
-	if (!rc)
-		rc = banyan_move(fs_data(fs, parent), name, len,
-				 fs_data(fs, new_parent), new_name, new_len,
+	if (!rc && (flags & RENAME_WHITEOUT))
+		rc = move_and_white_out(req, space, name, new_space, new_name,
+					how);
+	else if (!rc)
+		rc = banyan_move(space, name, len, new_space, new_name, new_len,
 				 how);
 	if (!rc)
 		commit_note(fs->commit);

@@ -244,6 +244,13 @@ enum {
 	BANYAN_SET_KEEP_MTIME = 1 << 8, /* SET_SIZE leaves mtime alone */
 };
 
+/* An extended attribute; see banyan_set_xattr() */
+struct banyan_xattr {
+	const char *name;
+	const void *value;
+	size_t size;
+};
+
 /* What a new Data is made of */
 struct banyan_new {
 	size_t struct_size;
@@ -253,6 +260,8 @@ struct banyan_new {
 	uint64_t rdev; /* character and block devices */
 	const void *value; /* first contents; the target of a symlink */
 	size_t size;
+	const struct banyan_xattr *xattrs; /* its extended attributes */
+	size_t xattr_count;
 };
 
 /* The root key space. Valid until banyan_close(); need not be released. */
@@ -695,6 +704,13 @@ int banyan_undelete_keys(banyan *db, const char *const *paths, size_t count,
  * later may be seen or not.
  */
 int banyan_begin(banyan *db, banyan **batch);
+
+/*
+ * Hold in a batch a Data that is held through the database, to use it together with
+ * what is found through the batch. -ESTALE if the batch itself has moved or deleted it
+ * before; -EXDEV: the Data is of a view, or of another database.
+ */
+int banyan_hold_in(banyan *batch, banyan_data *data, banyan_data **held);
 
 /*
  * Commit it as one atomic operation, or drop it. The handle is gone, whatever

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "api/handle.h"
+#include "api/last_error.h"
 #include "engine/open.h"
 #include "engine/write.h"
 
@@ -34,6 +35,29 @@ int banyan_begin(banyan *db, banyan **out)
 	else
 		*out = batch;
 	return rc;
+}
+
+int banyan_hold_in(banyan *batch, banyan_data *data, banyan_data **held)
+{
+	struct read_txn rtxn;
+	struct located l;
+	int rc = handle_check(batch);
+	if (!rc)
+		rc = data_check(data);
+	if (rc || !held || batch->kind != HANDLE_BATCH)
+		return rc ? rc : -EINVAL;
+	if (data->db->kind != HANDLE_STORE || data->db->store != batch->store)
+		return -EXDEV;
+	rc = handle_read(batch, &rtxn);
+	if (rc)
+		return (int)note_data(data, rc, __func__);
+	/* Where others see it: the batch has the turn, so nobody else moves it */
+	rc = data_load(&rtxn.state, data->id, held_place(data, rtxn.seq - 1),
+		       &l);
+	if (!rc)
+		rc = handle_hold(batch, &l, held);
+	handle_read_end(batch, &rtxn);
+	return (int)note_data(data, rc, __func__);
 }
 
 /* With the store's batch_lock held */

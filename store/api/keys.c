@@ -12,6 +12,7 @@
 #include "base/sized.h"
 #include "engine/sweep.h"
 #include "model/contents.h"
+#include "model/xattr.h"
 
 /* ---- holding ---------------------------------------------------------- */
 
@@ -130,6 +131,8 @@ static int take_new(struct banyan_new *make, const struct banyan_new *from)
 	uint32_t type = make->mode & S_IFMT;
 	if (make->size && (!has_value(type) || !make->value))
 		return -EINVAL;
+	if (make->xattr_count && !make->xattrs)
+		return -EINVAL;
 	switch (type) {
 	case 0:
 	case S_IFREG:
@@ -166,8 +169,17 @@ int make_data(struct txn *txn, const struct banyan_new *make, uint64_t parent,
 	}
 	if (d->id > INT64_MAX - 1)
 		return -ENOSPC;
-	return make->size ? contents_write(txn, d, make->value, make->size, 0) :
-			    0;
+	int rc = 0;
+	if (make->size)
+		rc = contents_write(txn, d, make->value, make->size, 0);
+	for (size_t i = 0; !rc && i < make->xattr_count; i++) {
+		const struct banyan_xattr *x = &make->xattrs[i];
+		rc = !x->name || (x->size && !x->value) ?
+			     -EINVAL :
+			     xattr_set(txn, d->id, x->name, x->value, x->size,
+				       0);
+	}
+	return rc;
 }
 
 /* End an operation that has held a Data for the caller, who gets it if all is

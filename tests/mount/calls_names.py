@@ -89,9 +89,38 @@ def rename_flags_are_honoured_or_refused(d, root):
     renameat2(d + "/a", d + "/s", RENAME_EXCHANGE)
     assert read(d + "/s") == b"B" and read(d + "/a/in") == b"in"
     fails(errno.ENOENT, renameat2, d + "/a", d + "/none", RENAME_EXCHANGE)
-    fails(errno.EINVAL, renameat2, d + "/a", d + "/w", RENAME_WHITEOUT)
     renameat2(d + "/b", d + "/c", RENAME_NOREPLACE)
     assert read(d + "/c") == b"A"
+
+
+def a_rename_can_leave_a_whiteout(d, root):
+    need_root()
+    write(d + "/a", b"A")
+    os.mkdir(d + "/s")
+    os.mkdir(d + "/s/in")
+    os.mkdir(d + "/t")
+
+    def is_whiteout(path):
+        st = os.lstat(path)
+        return st.st_mode == stat.S_IFCHR and st.st_rdev == 0 and st.st_nlink == 1
+
+    inode = os.stat(d + "/a").st_ino
+    renameat2(d + "/a", d + "/b", RENAME_WHITEOUT)
+    assert is_whiteout(d + "/a") and read(d + "/b") == b"A" and os.stat(d + "/b").st_ino == inode
+    fails(errno.EEXIST, renameat2, d + "/b", d + "/a", RENAME_WHITEOUT | RENAME_NOREPLACE)
+    renameat2(d + "/b", d + "/a", RENAME_WHITEOUT)
+    assert is_whiteout(d + "/b") and read(d + "/a") == b"A"
+    os.link(d + "/a", d + "/alias")
+    renameat2(d + "/a", d + "/t/a", RENAME_WHITEOUT)
+    assert is_whiteout(d + "/a") and os.stat(d + "/alias").st_ino == os.stat(d + "/t/a").st_ino == inode
+    renameat2(d + "/s", d + "/t/s", RENAME_WHITEOUT)
+    assert is_whiteout(d + "/s") and os.stat(d).st_nlink == 3 and os.stat(d + "/t").st_nlink == 3
+    fails(errno.ENOENT, renameat2, d + "/none", d + "/x", RENAME_WHITEOUT)
+    fails(errno.EINVAL, renameat2, d + "/t", d + "/t/s/x", RENAME_WHITEOUT)
+    fails(errno.EINVAL, renameat2, d + "/a", d + "/b", RENAME_WHITEOUT | RENAME_EXCHANGE)
+    drop_caches()
+    assert sorted(os.listdir(d)) == ["a", "alias", "b", "s", "t"] and sorted(os.listdir(d + "/t")) == ["a", "s"]
+    assert all(is_whiteout(d + "/" + n) for n in "abs") and os.path.isdir(d + "/t/s/in")
 
 
 def renames_of_directories_follow_the_rules(d, root):

@@ -702,6 +702,7 @@ static const char *const others[] = {
 	"banyan_check",	       "banyan_salvage",
 	"banyan_file",	       "banyan_vacuum_punch",
 	"banyan_backup",       "banyan_vacuum_punch_plan",
+	"banyan_hold_in",
 };
 
 static bool is_known(const char *name, size_t len)

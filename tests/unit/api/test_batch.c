@@ -678,6 +678,102 @@ static void what_is_of_one_handle_is_not_for_another(void **state)
 	OK(banyan_close(db));
 }
 
+/* What is held through the database can be used in a batch, wherever it lives */
+static void what_is_held_outside_can_be_held_in_it(void **state)
+{
+	banyan *db = open_memory();
+	banyan *other = open_memory();
+	banyan *view = NULL;
+	banyan_data *in = NULL, *again = NULL, *space = NULL, *gone = NULL;
+	(void)state;
+	put(db, "s/embedded", "1");
+	put(db, "s/other", "2");
+	put(db, "s/drop", "3");
+	put(other, "a", "");
+	banyan_data *s = find(db, "s");
+	banyan_data *out = find(db, "s/embedded");
+	banyan_data *drop = find(db, "s/drop");
+	banyan_data *strange = find(other, "a");
+	OK(banyan_view(db, &view));
+	banyan_data *seen = find(view, "s/embedded");
+	banyan *batch = begin(db);
+	assert_int_equal(banyan_hold_in(batch, strange, &in), -EXDEV);
+	assert_int_equal(banyan_hold_in(batch, seen, &in), -EXDEV);
+	assert_int_equal(banyan_hold_in(NULL, s, &in), -EINVAL);
+	assert_int_equal(banyan_hold_in(batch, NULL, &in), -EINVAL);
+	assert_int_equal(banyan_hold_in(batch, s, NULL), -EINVAL);
+	assert_int_equal(banyan_hold_in(db, s, &in), -EINVAL);
+	assert_int_equal(banyan_hold_in(view, s, &in), -EINVAL);
+	OK(banyan_hold_in(batch, banyan_root(db), &in));
+	assert_ptr_equal(in, banyan_root(batch));
+	banyan_release(in, 1);
+	OK(banyan_hold_in(batch, s, &space));
+	OK(banyan_hold_in(batch, out, &in));
+	assert_int_equal(banyan_hold_in(batch, in, &again), -EXDEV);
+	OK(banyan_hold_in(batch, out, &again));
+	assert_ptr_equal(in, again);
+	assert_ptr_equal(banyan_db(in), batch);
+	OK(banyan_write(in, "x", 1, 0, 0, NULL));
+	OK(banyan_move(space, "embedded", 8, banyan_root(batch), "new", 3, 0));
+	OK(banyan_write(in, "y", 1, 1, 0, NULL));
+	assert_int_equal(banyan_hold_in(batch, out, &again), -ESTALE);
+	OK(banyan_delete(space, "drop", 4, 0, NULL));
+	assert_int_equal(banyan_hold_in(batch, drop, &gone), -ESTALE);
+	banyan_release(in, 2);
+	banyan_release(space, 1);
+	assert_key(db, "s/embedded", "1");
+	OK(banyan_commit(batch));
+	assert_key(db, "new", "xy");
+	OK(banyan_write(out, "z", 1, 0, 0, NULL));
+	assert_key(db, "new", "zy");
+	banyan_release(out, 1);
+	banyan_release(drop, 1);
+	banyan_release(s, 1);
+	banyan_release(seen, 1);
+	banyan_release(strange, 1);
+	assert_live(db, 3);
+	OK(banyan_close(view));
+	OK(banyan_close(db));
+	OK(banyan_close(other));
+}
+
+static void a_new_data_has_the_attributes_that_it_is_made_with(void **state)
+{
+	static const struct banyan_xattr xattrs[] = {
+		{ "user.a", "1", 1 },
+		{ "user.empty", NULL, 0 },
+	};
+	static const struct banyan_xattr bad[] = { { "user.a", "1", 1 },
+						   { "", "1", 1 } };
+	struct banyan_new make = { .mode = 0600,
+				   .xattrs = xattrs,
+				   .xattr_count = 2 };
+	banyan *db = open_memory();
+	banyan_data *data = NULL;
+	char bytes[64];
+	(void)state;
+	OK(banyan_insert(banyan_root(db), "f", 1, &make, &data, NULL));
+	assert_int_equal(banyan_get_xattr(data, "user.a", bytes, 1), 1);
+	assert_int_equal(bytes[0], '1');
+	assert_int_equal(banyan_get_xattr(data, "user.empty", bytes, 1), 0);
+	assert_int_equal(banyan_list_xattr(data, bytes, 64), 18);
+	banyan_release(data, 1);
+	OK(banyan_insert_unnamed(db, &make, &data, NULL));
+	assert_int_equal(banyan_get_xattr(data, "user.a", bytes, 1), 1);
+	banyan_release(data, 1);
+	make.xattrs = bad;
+	assert_int_equal(banyan_insert(banyan_root(db), "g", 1, &make, &data,
+				       NULL),
+			 -EINVAL);
+	make.xattrs = NULL;
+	assert_int_equal(banyan_insert(banyan_root(db), "g", 1, &make, &data,
+				       NULL),
+			 -EINVAL);
+	assert_names(banyan_root(db), "f ");
+	assert_live(db, 0);
+	OK(banyan_close(db));
+}
+
 static void to_close_a_batch_is_to_abort_it(void **state)
 {
 	banyan *db = open_memory();
@@ -783,6 +879,9 @@ int main(void)
 		cmocka_unit_test(a_lost_batch_is_not_read),
 		cmocka_unit_test(what_a_batch_does_not_have_is_refused),
 		cmocka_unit_test(what_is_of_one_handle_is_not_for_another),
+		cmocka_unit_test(what_is_held_outside_can_be_held_in_it),
+		cmocka_unit_test(
+			a_new_data_has_the_attributes_that_it_is_made_with),
 		cmocka_unit_test(to_close_a_batch_is_to_abort_it),
 		cmocka_unit_test(
 			a_batch_whose_database_was_closed_is_cancelled),
