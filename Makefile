@@ -85,8 +85,8 @@ NO_LTO = $(if $(LTO_CFLAGS),-fno-lto)
 package_cflags = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $1))
 package_libs = $(shell $(PKG_CONFIG) --libs $1)
 
-FUSE_CFLAGS = $(call once,FUSE_CFLAGS,$(call package_cflags,fuse3))
-FUSE_LIBS = $(call once,FUSE_LIBS,$(call package_libs,fuse3))
+FUSE_CFLAGS = $(call once,FUSE_CFLAGS,$(call package_cflags,fuse3 liburing))
+FUSE_LIBS = $(call once,FUSE_LIBS,$(call package_libs,fuse3 liburing))
 JANSSON_CFLAGS = $(call once,JANSSON_CFLAGS,$(call package_cflags,jansson))
 JANSSON_LIBS = $(call once,JANSSON_LIBS,$(call package_libs,jansson))
 # libcsv tells pkg-config nothing

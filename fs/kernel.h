@@ -60,4 +60,34 @@ struct kernel_copy_file_range_out {
 	uint64_t bytes_copied;
 };
 
+/* ---- rings (protocol 7.42) ----------------------------------------------- */
+
+/* In flags2 of INIT, valid with FUSE_INIT_EXT in flags */
+#define KERNEL_OVER_IO_URING (UINT32_C(1) << 9)
+
+/* What the kernel and the daemon share of a request that comes by a ring, beside
+ * its payload */
+struct kernel_uring_header {
+	char in_out[128]; /* struct fuse_in_header; fuse_out_header */
+	char op_in[128]; /* the first argument */
+	uint64_t flags;
+	uint64_t commit_id; /* of the request, to be given back */
+	uint32_t payload_size; /* of the other arguments; of the answer */
+	uint32_t padding;
+	uint64_t reserved;
+};
+
+/* The commands, and what they have in the second half of their entry */
+enum {
+	KERNEL_URING_REGISTER = 1,
+	KERNEL_URING_COMMIT_AND_FETCH = 2,
+};
+
+struct kernel_uring_command {
+	uint64_t flags;
+	uint64_t commit_id;
+	uint16_t queue;
+	uint8_t padding[6];
+};
+
 #endif

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,7 @@
 #include "nodes.h"
 #include "options.h"
 #include "past.h"
-#include "route.h"
+#include "session.h"
 #include "transport.h"
 #include "undelete.h"
 #include "vacuum.h"
@@ -61,30 +60,6 @@ static void block_signals(sigset_t *set)
 static void signal_ended(void *arg)
 {
 	pthread_kill(*(pthread_t *)arg, ENDED);
-}
-
-static int new_session(struct fs *fs, struct options *o, const char *file)
-{
-	struct fuse_lowlevel_ops ops = { 0 };
-
-	transport_ops(&ops);
-	route_ops(&ops);
-	fs_ops_name(&fs->live);
-	fs_ops_attr(&fs->live);
-	fs_ops_xattr(&fs->live);
-	fs_ops_data(&fs->live);
-	fs_ops_dir(&fs->live);
-	fs_ops_control(&fs->live);
-	if (options_complete(o, file)) {
-		message("%s", strerror(ENOMEM));
-		return 1;
-	}
-	fs->options = o;
-	fs->session = fuse_session_new(&o->args, &ops, sizeof(ops), fs);
-	if (fs->session)
-		return 0;
-	message_about(NULL, "%s; see banyanfs --help", message_libfuse_said());
-	return 2;
 }
 
 /* Everything that needs the database, up to a mount that is being served */
@@ -115,56 +90,7 @@ static int start(struct fs *fs, const char *file, const char *dir,
 		message("cannot start: %s", strerror(-rc));
 		return rc;
 	}
-	rc = mountpoint_attach(fs->session, dir);
-	if (rc)
-		return rc; /* explained */
-	rc = transport_new(fs);
-	if (!rc)
-		rc = transport_negotiate(fs->transport);
-	if (!rc)
-		rc = transport_start(fs->transport, o->threads, signal_ended,
-				     self);
-	if (rc)
-		message("cannot serve requests: %s", strerror(-rc));
-	else
-		mountpoint_tune(dir);
-	return rc;
-}
-
-static bool is_unmounted(const struct fs *fs)
-{
-	struct pollfd p = { .fd = fuse_session_fd(fs->session) };
-
-	return p.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
-}
-
-/*
- * Whoever still has files open there is cut off. In the device's place comes a
- * pipe that nobody reads; it looks to poll(2) like a device that was unmounted.
- */
-static void cut_off(struct fs *fs)
-{
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC))
-		return;
-	close(fds[0]);
-	dup3(fds[1], fuse_session_fd(fs->session), O_CLOEXEC);
-	close(fds[1]);
-}
-
-/*
- * libfuse unmounts by the directory's name, unless it sees that this has
- * happened; then something else may be mounted there already.
- */
-static void end_session(struct fs *fs, const char *dir, bool detached)
-{
-	if (!detached && fs->transport && !is_unmounted(fs))
-		detached = !mountpoint_detach(dir);
-	if (detached && !is_unmounted(fs))
-		cut_off(fs);
-	fuse_session_unmount(fs->session);
-	fuse_session_destroy(fs->session);
+	return session_serve(fs, dir, signal_ended, self);
 }
 
 /* The reverse of start(), from whatever point it reached */
@@ -178,7 +104,7 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 		transport_stop(fs->transport);
 	vacuum_stop(fs->vacuum);
 	commit_stop(fs->commit);
-	end_session(fs, dir, detached);
+	session_end(fs, dir, detached);
 	transport_free(fs->transport);
 	fs_free_listings();
 	hidden_free(fs->hidden);
@@ -213,7 +139,7 @@ static bool wait_for_end(struct fs *fs, const char *dir, const sigset_t *set)
 		message_about(dir, "cannot unmount: %s", strerror(-rc));
 	else /* ends at once, unless files are open there */
 		while (sigtimedwait(set, NULL, &patience) > 0 || errno == EINTR)
-			if (is_unmounted(fs))
+			if (session_is_unmounted(fs))
 				break;
 	return !rc;
 }
@@ -272,7 +198,7 @@ int main(int argc, char **argv)
 	dir = mountpoint_prepare(o.dir, file);
 	if (!dir)
 		goto out;
-	status = new_session(&fs, &o, file);
+	status = session_new(&fs, &o, file);
 	if (!status)
 		status = run(&fs, file, dir);
 out:

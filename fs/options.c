@@ -37,6 +37,13 @@ static const char help[] =
 	"  -o commit=N     make changes durable after N seconds at the latest\n"
 	"                  (default 5; 0: only at fsync and at the end)\n"
 	"  -o threads=N    serve up to N requests at a time (default 10)\n"
+	"  -o transport=uring, -o transport=workers\n"
+	"                  how requests come: over io_uring, which root has to "
+	"allow\n"
+	"                  (fuse.enable_uring=Y; Linux 6.14), or by threads "
+	"that read\n"
+	"                  /dev/fuse (default: io_uring where that is "
+	"possible)\n"
 	"  -o trim=PERCENT let fstrim vacuum more than 1 GiB of live data only "
 	"if\n"
 	"                  so much of the file is reclaimable (default 10)\n"
@@ -131,6 +138,17 @@ static bool set_threads(struct options *o, const char *value)
 	return true;
 }
 
+static bool set_transport(struct options *o, const char *value)
+{
+	if (!strcmp(value, "uring"))
+		o->transport = TRANSPORT_URING;
+	else if (!strcmp(value, "workers"))
+		o->transport = TRANSPORT_WORKERS;
+	else
+		return false;
+	return true;
+}
+
 static bool parse_percent(const char *text, unsigned *percent)
 {
 	uint64_t n;
@@ -211,6 +229,7 @@ static const struct {
 	{ "cache=", set_cache, "a size such as 64M, of 1M at least" },
 	{ "commit=", set_commit, "a number of seconds up to 86400" },
 	{ "threads=", set_threads, "a number from 1 to 256" },
+	{ "transport=", set_transport, "uring or workers" },
 	{ "trim=", set_trim, "a percentage from 1 to 100, or punch" },
 	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
 	{ "keep=", set_keep, "a duration such as 30s, 5m, 2h, 7d or 1w" },

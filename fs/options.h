@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How requests are to come (transport.h) */
+enum transport_wish { TRANSPORT_ANY, TRANSPORT_URING, TRANSPORT_WORKERS };
+
 struct options {
 	const char *file; /* as given */
 	const char *dir;
@@ -26,6 +29,7 @@ struct options {
 	uint64_t cache_bytes; /* 0: the library's default */
 	unsigned commit_seconds;
 	unsigned threads;
+	enum transport_wish transport;
 	/* Of the file that has to be reclaimable: for FITRIM to vacuum a large
 	 * database; for the daemon to do so by itself, 0: never */
 	unsigned trim_percent;

@@ -3,11 +3,12 @@
  * The part of the transport that is the same whichever way requests come: the
  * INIT request, and the functions by which libfuse reads and writes.
  *
- * Those are ours so that two features can be had which libfuse 3.14 knows the
- * kernel to have and does not ask for: the answer to INIT is amended on its way
- * out. PARALLEL_DIROPS lets lookups and listings in one directory run beside
- * each other. HANDLE_KILLPRIV_V2 lets us clear set-id bits, instead of the
- * kernel asking for a file's capabilities before each write.
+ * Those are ours so that features can be had which libfuse 3.14 does not ask
+ * for: the answer to INIT is amended on its way out. PARALLEL_DIROPS lets lookups
+ * and listings in one directory run beside each other. HANDLE_KILLPRIV_V2 lets us
+ * clear set-id bits, instead of the kernel asking for a file's capabilities before
+ * each write. OVER_IO_URING brings requests by rings (uring.h): those are made
+ * before the kernel is told, as it holds requests back until all are registered.
  */
 #include "transport.h"
 
@@ -19,16 +20,27 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "kernel.h"
+#include "message.h"
 #include "options.h"
+#include "uring.h"
 #include "workers.h"
+
+/* Where requests come by rings, /dev/fuse brings only what nobody waits for */
+#define WORKERS_BESIDE_RINGS 2u
 
 struct transport {
 	struct fs *fs;
+	enum transport_wish wish;
 	struct workers *workers;
+	struct uring *uring; /* NULL: all comes by /dev/fuse */
+	int uring_error; /* why not, if the kernel offers it */
+	void (*ended)(void *arg);
+	void *arg;
 	bool negotiated;
 	bool refused; /* by libfuse: its answer to INIT was an error */
 	uint64_t init_unique; /* of the INIT request that is being answered */
-	uint32_t init_flags; /* what the kernel offers in it */
+	uint32_t init_flags, init_flags2; /* what the kernel offers in it */
 };
 
 /* ---- INIT ------------------------------------------------------------- */
@@ -87,6 +99,9 @@ static void look_at_request(struct transport *t, const void *buffer, size_t n)
 		return;
 	t->init_unique = h->unique;
 	t->init_flags = in->flags;
+	if ((in->flags & FUSE_INIT_EXT) &&
+	    n >= sizeof(*h) + offsetof(struct fuse_init_in, flags2) + 4)
+		t->init_flags2 = in->flags2;
 }
 
 static ssize_t read_request(int fd, void *buffer, size_t size, void *arg)
@@ -97,6 +112,25 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *arg)
 	if (n > 0 && !fs->transport->negotiated)
 		look_at_request(fs->transport, buffer, (size_t)n);
 	return n;
+}
+
+static void rings_failed(void *arg)
+{
+	struct transport *t = arg;
+
+	t->ended(t->arg);
+}
+
+/* Make the rings, if the kernel can and the options let us use them */
+static bool want_rings(struct transport *t)
+{
+	if (t->wish == TRANSPORT_WORKERS)
+		return false;
+	t->uring_error =
+		(t->init_flags2 & KERNEL_OVER_IO_URING) ?
+			uring_new(t->fs, rings_failed, t, &t->uring) :
+			-EOPNOTSUPP;
+	return !t->uring_error;
 }
 
 /* Ask for more, where this is the answer to INIT */
@@ -114,24 +148,33 @@ static bool amend(struct transport *t, struct iovec *iov, int count)
 	out = iov[1].iov_base;
 	out->flags |= t->init_flags &
 		      (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2);
+	if (iov[1].iov_len >= offsetof(struct fuse_init_out, flags2) + 4 &&
+	    want_rings(t)) {
+		out->flags |= FUSE_INIT_EXT;
+		out->flags2 |= KERNEL_OVER_IO_URING;
+	}
 	return true;
 }
 
 static ssize_t write_answer(int fd, struct iovec *iov, int count, void *arg)
 {
-	struct fs *fs = arg;
-	bool last = !fs->transport->negotiated &&
-		    amend(fs->transport, iov, count);
-	ssize_t n = writev(fd, iov, count);
+	struct transport *t = ((struct fs *)arg)->transport;
+	const struct fuse_out_header *h = iov[0].iov_base;
+	bool last;
+	ssize_t n;
 
+	if (t->negotiated && t->uring && uring_answer(t->uring, iov, count))
+		return h->len;
+	last = !t->negotiated && amend(t, iov, count);
+	n = writev(fd, iov, count);
 	if (last && n >= 0)
-		fs->transport->negotiated = true;
+		t->negotiated = true;
 	return n;
 }
 
 /* ---- life ------------------------------------------------------------- */
 
-int transport_new(struct fs *fs)
+int transport_new(struct fs *fs, enum transport_wish wish)
 {
 	static const struct fuse_custom_io io = {
 		.read = read_request,
@@ -143,6 +186,7 @@ int transport_new(struct fs *fs)
 	if (!t)
 		return -ENOMEM;
 	t->fs = fs;
+	t->wish = wish;
 	rc = fuse_session_custom_io(fs->session, &io,
 				    fuse_session_fd(fs->session));
 	if (rc) {
@@ -172,22 +216,38 @@ int transport_negotiate(struct transport *t)
 int transport_start(struct transport *t, unsigned threads,
 		    void (*ended)(void *arg), void *arg)
 {
+	t->ended = ended;
+	t->arg = arg;
+	if (t->uring) {
+		t->uring_error = uring_start(t->uring);
+		if (t->uring_error)
+			return -ESTALE;
+		threads = WORKERS_BESIDE_RINGS;
+	} else if (t->wish == TRANSPORT_URING)
+		return -EOPNOTSUPP;
 	return workers_start(t->fs->session, threads, ended, arg, &t->workers);
+}
+
+int transport_uring_error(const struct transport *t)
+{
+	return t->uring_error;
 }
 
 const char *transport_name(const struct transport *t)
 {
-	(void)t;
-	return "/dev/fuse";
+	return t->uring ? "io_uring" : "/dev/fuse";
 }
 
 uint64_t transport_served(const struct transport *t)
 {
-	return t->workers ? workers_served(t->workers) : 0;
+	return (t->workers ? workers_served(t->workers) : 0) +
+	       (t->uring ? uring_served(t->uring) : 0);
 }
 
 void transport_stop(struct transport *t)
 {
+	if (t->uring)
+		uring_stop(t->uring);
 	workers_stop(t->workers);
 	t->workers = NULL;
 }
@@ -196,7 +256,8 @@ void transport_free(struct transport *t)
 {
 	if (!t)
 		return;
-	workers_stop(t->workers);
+	transport_stop(t);
+	uring_free(t->uring);
 	free(t);
 }
 
@@ -210,7 +271,10 @@ static _Thread_local struct {
 void *transport_buffer(size_t size)
 {
 	size_t n = room.size ? room.size : 4096;
+	void *in_place = uring_room(size);
 
+	if (in_place)
+		return in_place;
 	if (size <= room.size)
 		return room.mem;
 	while (n < size)

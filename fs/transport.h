@@ -2,14 +2,15 @@
 /*
  * transport.h - how requests come in and answers go out.
  *
- * The transport owns the threads that run the handlers. There is one form so
- * far, workers that read /dev/fuse (workers.c); FUSE over io_uring is to be a
- * second one below the same functions.
+ * The transport owns the threads that run the handlers. It has two forms:
+ * workers that read /dev/fuse (workers.h), and rings (uring.h) where the kernel
+ * offers them and the option transport= does not say otherwise.
  */
 #ifndef FS_TRANSPORT_H
 #define FS_TRANSPORT_H
 
 #include "fs.h"
+#include "options.h"
 
 struct transport;
 
@@ -17,17 +18,23 @@ struct transport;
 void transport_ops(struct fuse_lowlevel_ops *ops);
 
 /* For a session that is mounted. Makes it the transport of fs. */
-int transport_new(struct fs *fs);
+int transport_new(struct fs *fs, enum transport_wish wish);
 
 /* Come to terms with the kernel. From then on it sends requests. */
 int transport_negotiate(struct transport *t);
 
 /*
- * Start serving, up to threads requests at a time. ended(arg) is called, from
- * one of the threads, when the last of them has ended: after an unmount.
+ * Start serving, up to threads requests at a time by /dev/fuse. ended(arg) is
+ * called, from one of the threads, when the last of them has ended: after an
+ * unmount. -ESTALE: the kernel was promised rings, and they failed; it may never
+ * send a request on this session. -EOPNOTSUPP: rings are asked for and cannot be
+ * had.
  */
 int transport_start(struct transport *t, unsigned threads,
 		    void (*ended)(void *arg), void *arg);
+
+/* Why there are no rings, if they could be used: a negative errno */
+int transport_uring_error(const struct transport *t);
 
 /* For people and programs: by which form requests come, and how many came */
 const char *transport_name(const struct transport *t);

@@ -31,6 +31,7 @@ for_build()
 	what libc6-dev has_file /usr/include/stdio.h
 	what pkg-config has_program "${PKG_CONFIG:-pkg-config}"
 	what libfuse3-dev has_library fuse3
+	what liburing-dev has_library liburing
 	what fuse3 has_program fusermount3
 	if grep -qs '<jansson\.h>' tools/*.c; then
 		what libjansson-dev has_file /usr/include/jansson.h

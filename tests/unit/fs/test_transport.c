@@ -45,7 +45,7 @@ static void connect_to(struct kernel *k)
 	assert_non_null(k->fs.session);
 	snprintf(device, sizeof(device), "/dev/fd/%d", fds[1]);
 	assert_int_equal(fuse_session_mount(k->fs.session, device), 0);
-	assert_int_equal(transport_new(&k->fs), 0);
+	assert_int_equal(transport_new(&k->fs, TRANSPORT_ANY), 0);
 }
 
 static void disconnect(struct kernel *k)
