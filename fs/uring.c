@@ -32,20 +32,18 @@
 #include "requests.h"
 #include "transport.h"
 
-/* Threads of a queue: the payloads of all, 1 MiB each, are to stay below so
- * much, but not the threads below the least */
-#define PAYLOAD_LIMIT (32u << 20)
+/* Threads of a queue, however many CPUs share those that are asked for: while
+ * one waits the other serves. Of a CPU that is offline: one. */
 #define THREADS_MIN 2u
-#define THREADS_MAX 4u
 
 /* Entries of a thread, if so many answers are late at once */
-#define ENTRIES_MAX 64u
+#define ENTRIES_MAX 16u
 
 /* In front of the payload: the header, and room where the parts of a request are
  * put together */
 #define FRONT 4096u
 
-#define POSSIBLE_CPUS "/sys/devices/system/cpu/possible"
+#define CPUS "/sys/devices/system/cpu/"
 
 struct entry {
 	struct ring *ring;
@@ -453,41 +451,53 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* How many CPUs the machine could have, as the kernel counts them; 0: not known.
- * The list is "0-3" or "0,2-3". */
-static unsigned possible_cpus(void)
+/*
+ * The CPUs of a list such as "0-3" or "0,2-3", as a set of CPU_SETSIZE; what is
+ * behind that is left out. How many there are; 0: not known.
+ */
+static unsigned read_cpus(const char *path, cpu_set_t *set)
 {
-	FILE *f = fopen(POSSIBLE_CPUS, "re");
-	unsigned from, to, n = 0;
-	char separator = ',';
+	FILE *f = fopen(path, "re");
+	unsigned from, to;
+	int n = 1;
 
-	if (!f)
-		return 0;
-	while (separator == ',' && fscanf(f, "%u", &from) == 1) {
-		to = from;
-		separator = '\0';
-		if (fscanf(f, "%c", &separator) == 1 && separator == '-') {
-			if (fscanf(f, "%u", &to) != 1 || to < from)
-				break;
-			separator = '\0';
-			(void)!fscanf(f, "%c", &separator);
-		}
-		n += to - from + 1;
+	CPU_ZERO(set);
+	while (f && n > 0) {
+		n = fscanf(f, "%u-%u", &from, &to);
+		if (n == 1)
+			to = from;
+		for (; n > 0 && from <= to && from < CPU_SETSIZE; from++)
+			CPU_SET(from, set);
+		if (n > 0 && fgetc(f) != ',')
+			break;
 	}
-	fclose(f);
-	return n;
+	if (f)
+		fclose(f);
+	return (unsigned)CPU_COUNT(set);
 }
 
-static unsigned threads_for(unsigned cpus)
+/*
+ * Which queue each thread serves. The kernel has as many queues as CPUs are
+ * possible, and numbers them from 0 on. How many threads; the caller frees.
+ */
+static unsigned plan_threads(unsigned wanted, uint16_t **queue)
 {
-	unsigned n = PAYLOAD_LIMIT / FS_MAX_TRANSFER / cpus;
+	cpu_set_t possible, online;
+	unsigned queues = read_cpus(CPUS "possible", &possible);
+	unsigned cpus = read_cpus(CPUS "online", &online);
+	unsigned each = cpus ? (wanted + cpus - 1) / cpus : THREADS_MIN;
+	unsigned threads = 0;
 
-	return n < THREADS_MIN ? THREADS_MIN :
-	       n > THREADS_MAX ? THREADS_MAX :
-				 n;
+	if (each < THREADS_MIN)
+		each = THREADS_MIN;
+	*queue = malloc((size_t)queues * each * sizeof(**queue));
+	for (unsigned i = 0; i < queues && *queue; i++)
+		for (unsigned j = CPU_ISSET(i, &online) ? each : 1; j; j--)
+			(*queue)[threads++] = (uint16_t)i;
+	return threads;
 }
 
-static int start_threads(struct uring *u, unsigned cpus)
+static int start_threads(struct uring *u, const uint16_t *queue)
 {
 	int rc = 0;
 
@@ -496,7 +506,7 @@ static int start_threads(struct uring *u, unsigned cpus)
 
 		r->all = u;
 		r->event = -1;
-		r->queue = u->started % cpus;
+		r->queue = queue[u->started];
 		pthread_mutex_init(&r->lock, NULL);
 		rc = -pthread_create(&r->thread, NULL, run, r);
 		if (rc)
@@ -514,16 +524,15 @@ static int start_threads(struct uring *u, unsigned cpus)
 int uring_new(struct fs *fs, void (*failed)(void *arg), void *arg,
 	      struct uring **out)
 {
-	unsigned cpus = possible_cpus();
-	unsigned rings = cpus * threads_for(cpus ? cpus : 1);
-	struct uring *u;
-	int rc;
+	uint16_t *queue;
+	unsigned rings = plan_threads(fs->options->threads, &queue);
+	struct uring *u = NULL;
+	int rc = rings ? -ENOMEM : -EOPNOTSUPP;
 
-	if (!cpus)
-		return -EOPNOTSUPP;
-	u = calloc(1, sizeof(*u) + rings * sizeof(struct ring));
+	if (rings)
+		u = calloc(1, sizeof(*u) + rings * sizeof(struct ring));
 	if (!u)
-		return -ENOMEM;
+		goto out;
 	u->fs = fs;
 	u->failed = failed;
 	u->arg = arg;
@@ -531,11 +540,13 @@ int uring_new(struct fs *fs, void (*failed)(void *arg), void *arg,
 	sem_init(&u->made, 0, 0);
 	sem_init(&u->go, 0, 0);
 	sem_init(&u->registered, 0, 0);
-	rc = start_threads(u, cpus);
+	rc = start_threads(u, queue);
 	if (rc)
 		uring_free(u);
 	else
 		*out = u;
+out:
+	free(queue);
 	return rc;
 }
 
