@@ -197,6 +197,12 @@ check-asan: ## All tests with the address and undefined-behaviour sanitizers
 	@TIME_LIMIT=600 $(SUBMAKE) BUILD=build/asan SANITIZE=address,undefined \
 		WERROR=1 CFLAGS="-O1 -g" run-tests
 
+check-rings: ## The tests of the mount over io_uring, with the address and undefined-behaviour sanitizers
+	@tools/setup.sh build check
+	@RINGS=1 TIME_LIMIT=600 $(SUBMAKE) BUILD=build/asan \
+		SANITIZE=address,undefined WERROR=1 CFLAGS="-O1 -g" KINDS=mount \
+		run-tests
+
 # Both with BANYAN_SHORT: where a loop is over what is much alike, one in so many
 check-tsan: ## The tests in C and of the mount with the thread sanitizer (the tools have one thread)
 	@tools/setup.sh build check

@@ -115,8 +115,9 @@ static int stat_directory(const char *dir)
 	struct stat st;
 	int rc = stat(dir, &st) ? -errno : 0;
 
-	/* There may be several; one may die just now */
-	while (rc == -ENOTCONN || rc == -ECONNABORTED) {
+	/* There may be several; one may die just now, which is said in three
+	 * ways */
+	while (rc == -ENOTCONN || rc == -ECONNABORTED || rc == -ECANCELED) {
 		if (detach_dead(dir))
 			return -ENOTCONN;
 		rc = stat(dir, &st) ? -errno : 0;

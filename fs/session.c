@@ -51,6 +51,18 @@ int session_new(struct fs *fs, struct options *o, const char *file)
 	return 2;
 }
 
+static void say_no_rings(int rc)
+{
+	if (rc == -EOPNOTSUPP)
+		message("the kernel does not offer io_uring for FUSE; as root "
+			"write Y to /sys/module/fuse/parameters/enable_uring "
+			"(from Linux 6.14 on), or leave transport=uring out");
+	else
+		message("io_uring cannot be used: %s; leave transport=uring "
+			"out",
+			strerror(-rc));
+}
+
 static int mount_and_serve(struct fs *fs, const char *dir,
 			   enum transport_wish wish, void (*ended)(void *arg),
 			   void *arg)
@@ -68,10 +80,7 @@ static int mount_and_serve(struct fs *fs, const char *dir,
 	if (rc == -ESTALE)
 		return rc;
 	if (rc == -EOPNOTSUPP && wish == TRANSPORT_URING)
-		message("io_uring cannot be had: %s; as root write Y to "
-			"/sys/module/fuse/parameters/enable_uring (Linux "
-			"6.14), or leave transport=uring out",
-			strerror(-transport_uring_error(fs->transport)));
+		say_no_rings(transport_uring_error(fs->transport));
 	else if (rc)
 		message("cannot serve requests: %s", strerror(-rc));
 	else
@@ -98,9 +107,9 @@ int session_serve(struct fs *fs, const char *dir, void (*ended)(void *arg),
 	transport_free(fs->transport);
 	fs->transport = NULL;
 	fs->session = create(fs);
-	return fs->session ? mount_and_serve(fs, dir, TRANSPORT_WORKERS, ended,
-					     arg) :
-			     -ENOMEM;
+	return fs->session ?
+		       mount_and_serve(fs, dir, TRANSPORT_WORKERS, ended, arg) :
+		       -ENOMEM;
 }
 
 bool session_is_unmounted(const struct fs *fs)

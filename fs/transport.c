@@ -126,10 +126,9 @@ static bool want_rings(struct transport *t)
 {
 	if (t->wish == TRANSPORT_WORKERS)
 		return false;
-	t->uring_error =
-		(t->init_flags2 & KERNEL_OVER_IO_URING) ?
-			uring_new(t->fs, rings_failed, t, &t->uring) :
-			-EOPNOTSUPP;
+	t->uring_error = (t->init_flags2 & KERNEL_OVER_IO_URING) ?
+				 uring_new(t->fs, rings_failed, t, &t->uring) :
+				 -EOPNOTSUPP;
 	return !t->uring_error;
 }
 

@@ -25,6 +25,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -42,6 +44,10 @@
 /* In front of the payload: the header, and room where the parts of a request are
  * put together */
 #define FRONT 4096u
+
+/* A ring that fails is tried again for 5 seconds */
+#define TRIES 500
+#define PAUSE_NS 10000000
 
 #define CPUS "/sys/devices/system/cpu/"
 
@@ -345,15 +351,28 @@ static bool owes(struct ring *r)
 	return owed;
 }
 
+/* Give and wait. It may fail for a while, for lack of memory. */
+static int enter(struct ring *r)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	int rc = io_uring_submit_and_wait(&r->uring, 1);
+
+	for (int i = 0; i < TRIES && rc < 0 && rc != -EINTR; i++) {
+		nanosleep(&pause, NULL);
+		rc = io_uring_submit_and_wait(&r->uring, 1);
+	}
+	return rc == -EINTR ? 0 : rc;
+}
+
 static int loop(struct ring *r)
 {
 	struct io_uring_cqe *cqe;
 	bool connected = true;
 
 	while (connected && !(atomic_load(&r->all->stopping) && !owes(r))) {
-		int rc = io_uring_submit_and_wait(&r->uring, 1);
+		int rc = enter(r);
 
-		if (rc < 0 && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY)
+		if (rc < 0)
 			return rc;
 		while (connected && !io_uring_peek_cqe(&r->uring, &cqe)) {
 			struct entry *e = io_uring_cqe_get_data(cqe);
@@ -497,6 +516,17 @@ static unsigned plan_threads(unsigned wanted, uint16_t **queue)
 	return threads;
 }
 
+/* Two descriptors a thread */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int start_threads(struct uring *u, const uint16_t *queue)
 {
 	int rc = 0;
@@ -533,6 +563,7 @@ int uring_new(struct fs *fs, void (*failed)(void *arg), void *arg,
 		u = calloc(1, sizeof(*u) + rings * sizeof(struct ring));
 	if (!u)
 		goto out;
+	allow_descriptors();
 	u->fs = fs;
 	u->failed = failed;
 	u->arg = arg;

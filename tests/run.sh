@@ -14,6 +14,8 @@
 #   TIME_LIMIT  seconds a suite may take (300)
 #   UNDER       a command that runs the tests in C: valgrind and its options
 #   V           1: print the logs, too
+#   RINGS       1: mounts use FUSE over io_uring, which the kernel is told to offer
+#               while this runs
 
 set -u
 export LC_ALL=C
@@ -24,6 +26,7 @@ JOBS=${JOBS:-$(nproc 2>/dev/null || echo 1)}
 TIME_LIMIT=${TIME_LIMIT:-300}
 UNDER=${UNDER:-}
 V=${V:-}
+export RINGS=${RINGS:-}
 export BANYAN=$PWD/$BUILD/banyan BANYANFS=$PWD/$BUILD/banyanfs
 unset CMOCKA_MESSAGE_OUTPUT CMOCKA_XML_FILE CMOCKA_TEST_FILTER
 
@@ -188,8 +191,13 @@ obstacle()
 {
 	case $1 in
 	mount/*)
-		{ : <>/dev/fuse; } 2>/dev/null ||
+		if ! { : <>/dev/fuse; } 2>/dev/null; then
 			echo "/dev/fuse cannot be opened"
+		elif [[ -n $RINGS && ! -w $OFFER ]]; then
+			echo "no FUSE over io_uring in this kernel, or not root"
+		elif [[ -n $RINGS && $1 == mount/uring ]]; then
+			echo "it changes what the kernel offers"
+		fi
 		;;
 	tools/test_reader)
 		command -v python3 >/dev/null || echo "there is no python3"
@@ -338,6 +346,19 @@ report()
 	((failed == 0))
 }
 
+OFFER=/sys/module/fuse/parameters/enable_uring
+offered=
+
+offer_rings()
+{
+	[[ -n $RINGS && -w $OFFER ]] || return
+	exec 8>"${TMPDIR:-/tmp}/banyan-tests-rings.lock"
+	flock 8
+	offered=$(<$OFFER)
+	trap '[[ -z $offered ]] || echo "$offered" >$OFFER' EXIT
+	echo Y >$OFFER
+}
+
 # A function, so that bash has read all of this file before suites run
 main()
 {
@@ -350,6 +371,7 @@ main()
 	done
 	ordered
 	trap end_workers INT TERM HUP
+	offer_rings
 	run_together "$JOBS" "${together[@]}"
 	run_together 1 "${last[@]}"
 	report

@@ -30,6 +30,7 @@ end_daemon() {
 }
 
 cleanup() {
+	offer_as_before
 	unmount_below "$T"
 	end_daemon
 	remove_work "$T"
@@ -37,12 +38,46 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# ---- FUSE over io_uring -------------------------------------------------------
+# RINGS=1: the kernel offers it during the whole run, and each mount is to use it
+
+OFFER=/sys/module/fuse/parameters/enable_uring
+
+came_by_rings() {
+	[ -z "${RINGS-}" ] || grep -q '^transport  *io_uring$' "$DIR/.banyan/status"
+}
+
+need_rings() {
+	if ! [ -w $OFFER ]; then
+		echo "SKIPPED - all of ${0##*/}: this kernel has no FUSE over io_uring, or we are not root"
+		echo "0 passed, 0 failed"
+		exit 0
+	fi
+}
+
+# Y or N: what the kernel offers to mounts that come until offer_as_before. Runs
+# of several tests at a time do this one after the other.
+offer_rings() {
+	exec 8>"${TMPDIR:-/tmp}/banyan-tests-rings.lock"
+	flock 8
+	offered=$(cat $OFFER)
+	echo "$1" >$OFFER
+}
+
+offered=
+offer_as_before() {
+	[ -n "$offered" ] || return 0
+	echo "$offered" >$OFFER
+	offered=
+	exec 8>&-
+}
+
 # Mount in the foreground, so that the daemon's end can be waited for
 mount_db() {
 	"$BANYANFS" "$DB" "$DIR" -f -o create${1:+,$1} 2>>"$T/stderr" &
 	daemon=$!
 	for _ in $(seq 200); do
-		is_mounted "$DIR" && stat "$DIR" >/dev/null && return 0
+		is_mounted "$DIR" && stat "$DIR" >/dev/null && came_by_rings && return 0
 		kill -0 "$daemon" 2>/dev/null || break
 		sleep 0.02
 	done
@@ -59,6 +94,15 @@ umount_db() {
 	daemon=
 	[ $status = 0 ] || echo "# the daemon ended with $status: $(cat "$T/stderr")"
 	return $status
+}
+
+# An unmount returns before the daemon has closed the file
+wait_closed() {
+	for _ in $(seq 50); do
+		"$BANYAN" freeze "$DB" 2>/dev/null && return 0
+		sleep 0.1
+	done
+	"$BANYAN" freeze "$DB"
 }
 
 remount_db() { umount_db && mount_db "$@"; }

@@ -18,14 +18,6 @@ says() {
 new_db() { rm -f "$DB"; "$BANYAN" create "$DB"; }
 
 # Wait until the file's lock is free: the daemon of an unmounted one has closed
-wait_closed() {
-	for _ in $(seq 50); do
-		"$BANYAN" freeze "$DB" 2>/dev/null && return 0
-		sleep 0.1
-	done
-	"$BANYAN" freeze "$DB"
-}
-
 it_starts_in_the_background_and_serves_at_once() {
 	new_db
 	"$BANYANFS" "$DB" "$DIR"
