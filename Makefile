@@ -271,7 +271,8 @@ bench-mount: ## Make and read 20 000 files: the mount, the disk below, passthrou
 install: all ## Install below $(DESTDIR)$(PREFIX)
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" \
 		"$(DESTDIR)$(INCLUDEDIR)" \
-		"$(DESTDIR)$(DATADIR)/bash-completion/completions"
+		"$(DESTDIR)$(DATADIR)/bash-completion/completions" \
+		"$(DESTDIR)$(DATADIR)/doc/banyan/io_uring"
 	install -m 755 $(PROGRAMS) "$(DESTDIR)$(BINDIR)"
 	install -m 644 $(LIB_A) "$(DESTDIR)$(LIBDIR)"
 	install -m 644 $(LIB_SO) "$(DESTDIR)$(LIBDIR)/libbanyan.so.$(VERSION)"
@@ -280,6 +281,8 @@ install: all ## Install below $(DESTDIR)$(PREFIX)
 	install -m 644 store/banyan.h "$(DESTDIR)$(INCLUDEDIR)"
 	install -m 644 tools/banyan.bash \
 		"$(DESTDIR)$(DATADIR)/bash-completion/completions/banyan"
+	install -m 644 docs/io_uring/* \
+		"$(DESTDIR)$(DATADIR)/doc/banyan/io_uring"
 	printf '%s\n' 'Name: banyan' 'Version: $(VERSION)' \
 		'Description: an ordered key-value store in one file' \
 		'Cflags: -I$(INCLUDEDIR)' 'Libs: -L$(LIBDIR) -lbanyan' \
@@ -292,6 +295,7 @@ uninstall: ## Remove what install has put there
 		$(addprefix "$(DESTDIR)$(LIBDIR)"/,libbanyan.a libbanyan.so \
 			$(SONAME) libbanyan.so.$(VERSION) pkgconfig/banyan.pc) \
 		"$(DESTDIR)$(DATADIR)/bash-completion/completions/banyan"
+	rm -rf "$(DESTDIR)$(DATADIR)/doc/banyan"
 
 clean: ## Remove everything that was built
 	rm -rf build $(BUILD)
