@@ -477,21 +477,22 @@ static void *run(void *arg)
 static unsigned read_cpus(const char *path, cpu_set_t *set)
 {
 	FILE *f = fopen(path, "re");
-	unsigned from, to;
-	int n = 1;
+	char line[4096] = "", *at = line;
 
 	CPU_ZERO(set);
-	while (f && n > 0) {
-		n = fscanf(f, "%u-%u", &from, &to);
-		if (n == 1)
-			to = from;
-		for (; n > 0 && from <= to && from < CPU_SETSIZE; from++)
-			CPU_SET(from, set);
-		if (n > 0 && fgetc(f) != ',')
-			break;
-	}
+	if (f && !fgets(line, sizeof(line), f))
+		*line = '\0';
 	if (f)
 		fclose(f);
+	while (*at >= '0' && *at <= '9') {
+		unsigned long from = strtoul(at, &at, 10), to = from;
+
+		if (*at == '-')
+			to = strtoul(at + 1, &at, 10);
+		for (; from <= to && from < CPU_SETSIZE; from++)
+			CPU_SET(from, set);
+		at += *at == ',';
+	}
 	return (unsigned)CPU_COUNT(set);
 }
 

