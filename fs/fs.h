@@ -24,6 +24,7 @@
 
 #include <fuse_lowlevel.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +54,9 @@ struct fs {
 	struct vacuum *vacuum; /* NULL: the mount is read-only */
 	struct undelete *undelete; /* likewise */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
+	bool acl; /* the kernel checks access control lists; see acl.h */
+	atomic_bool may_have_acls;
+	atomic_int acl_asker; /* the last process that asked for one */
 	struct fuse_lowlevel_ops live; /* handlers of what is in the database */
 	struct views *views; /* of the past */
 	struct past *past; /* their trees */
@@ -125,6 +129,9 @@ void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 
 /* Likewise: an order, and "busy" or "idle"; see undelete.h */
 #define FS_XATTR_UNDELETE "system.banyan.undelete"
+
+/* Another, which nobody sees: there may be access control lists; see acl.h */
+#define FS_XATTR_ACLS "system.banyan.acls"
 
 /* The name that is asked for does not exist, until the kernel changes that */
 void fs_reply_absent(fuse_req_t req);

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "acl.h"
 #include "commit.h"
 #include "daemon.h"
 #include "database.h"
@@ -71,6 +72,7 @@ static int start(struct fs *fs, const char *file, const char *dir,
 
 	if (rc)
 		return rc; /* explained */
+	acl_start(fs);
 	if (getrandom(&fs->seed, sizeof(fs->seed), 0) < 0)
 		fs->seed = (uint64_t)time(NULL);
 	fs->nodes = nodes_new();

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
+#include "acl.h"
 #include "commit.h"
 #include "fs.h"
 #include "nodes.h"
@@ -153,7 +154,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	if (!rc)
 		rc = drop_set_id(req, data, to_set, &attr, &which);
 	if (!rc)
-		rc = which ? banyan_set_attr(data, &attr, which, &after) :
+		rc = which ? acl_set_attr(fs, data, &attr, which, &after) :
 			     banyan_get_attr(data, &after);
 	if (rc) {
 		fs_reply_error(req, rc);

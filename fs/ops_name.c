@@ -6,6 +6,7 @@
 #include <stdio.h> /* RENAME_NOREPLACE, ... */
 #include <string.h>
 
+#include "acl.h"
 #include "commit.h"
 #include "fs.h"
 #include "nodes.h"
@@ -71,7 +72,7 @@ static int make_new_entry(struct fs *fs, fuse_ino_t parent, const char *name,
  * Say whose a new Data is: the caller's. In a key space with the set-group-id bit
  * it belongs to the space's group, and a key space made there has the bit too.
  */
-static int inherit(fuse_req_t req, banyan_data *space, struct banyan_new *new)
+static int set_owner(fuse_req_t req, banyan_data *space, struct banyan_new *new)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct banyan_attr attr;
@@ -89,6 +90,18 @@ static int inherit(fuse_req_t req, banyan_data *space, struct banyan_new *new)
 	return 0;
 }
 
+static int inherit(fuse_req_t req, banyan_data *space, struct banyan_new *new,
+		   struct acl_room *room)
+{
+	struct fs *fs = fs_of(req);
+	int rc = set_owner(req, space, new);
+
+	if (!rc && fs->acl && !S_ISLNK(new->mode))
+		rc = acl_inherit(fs, space, fuse_req_ctx(req)->umask, new,
+				 room);
+	return rc;
+}
+
 /* Make a key with a new Data */
 static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		struct banyan_new *new, struct fuse_entry_param *e)
@@ -96,12 +109,13 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct fs *fs = fs_of(req);
 	banyan_data *space = fs_data(fs, parent);
 	struct banyan_attr attr;
+	struct acl_room room;
 	banyan_data *data;
 	size_t len;
 	int rc = name_length(name, &len);
 
 	if (!rc)
-		rc = inherit(req, space, new);
+		rc = inherit(req, space, new, &room);
 	if (!rc)
 		rc = banyan_insert(space, name, len, new, &data, &attr);
 	return rc ? rc : make_new_entry(fs, parent, name, data, &attr, e);
@@ -114,8 +128,9 @@ static int make_unnamed(fuse_req_t req, fuse_ino_t parent,
 {
 	struct fs *fs = fs_of(req);
 	struct banyan_attr attr;
+	struct acl_room room;
 	banyan_data *data;
-	int rc = inherit(req, fs_data(fs, parent), new);
+	int rc = inherit(req, fs_data(fs, parent), new, &room);
 
 	if (!rc)
 		rc = banyan_insert_unnamed(fs->db, new, &data, &attr);
@@ -238,7 +253,7 @@ static int move_and_white_out(fuse_req_t req, banyan_data *space,
 	struct banyan_new whiteout = { .mode = S_IFCHR };
 	banyan_data *from = NULL, *to = NULL;
 	banyan *batch;
-	int rc = inherit(req, space, &whiteout);
+	int rc = set_owner(req, space, &whiteout);
 
 	if (!rc)
 		rc = banyan_begin(fs_of(req)->db, &batch);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Handlers for extended attributes: those of users, of root (trusted) and of
- * security modules are kept. Access control lists (system.) are refused, since
- * nobody would enforce them, and so are other kinds, which no copy could keep:
- * the kernel hands over any name.
+ * security modules are kept, and access control lists. Other kinds, which no copy
+ * could keep, are refused: the kernel hands over any name.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,6 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "acl.h"
 #include "commit.h"
 #include "common/mounted.h"
 #include "fs.h"
@@ -141,11 +141,14 @@ static bool get_special(fuse_req_t req, fuse_ino_t ino, const char *name,
 	return true;
 }
 
-static ssize_t get_value(banyan_data *data, const char *name, void *value,
-			 size_t size)
+static ssize_t get_value(fuse_req_t req, banyan_data *data, const char *name,
+			 void *value, size_t size)
 {
-	ssize_t n = check_kind(name);
+	ssize_t n;
 
+	if (fs_of(req)->acl && acl_is_name(name))
+		return acl_get(req, data, name, value, size);
+	n = check_kind(name);
 	n = n ? n : banyan_get_xattr(data, name, value, size);
 	if (n == -ENODATA && !strcmp(name, LABEL))
 		n = -EOPNOTSUPP; /* and ls -l does not ask for each file */
@@ -180,7 +183,7 @@ void fs_reply_xattr(fuse_req_t req, banyan_data *data, const char *name,
 	char *value;
 
 	if (make_room(req, size, &value))
-		reply_value(req, value, get_value(data, name, value, size),
+		reply_value(req, value, get_value(req, data, name, value, size),
 			    size);
 }
 
@@ -193,19 +196,27 @@ static void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	if (!make_room(req, size, &value))
 		return;
 	if (!get_special(req, ino, name, value, size, &n))
-		n = get_value(fs_data(fs_of(req), ino), name, value, size);
+		n = get_value(req, fs_data(fs_of(req), ino), name, value, size);
 	reply_value(req, value, n, size);
 }
 
-/* Leave out what only root may see. The length of what is left. */
-static size_t without_trusted(char *names, size_t len)
+/* Not for the caller: what only root may see, and what cannot be asked for */
+static bool is_unseen(fuse_req_t req, const char *name)
+{
+	if (begins(name, "system."))
+		return !fs_of(req)->acl || !acl_is_name(name);
+	return begins(name, TRUSTED) && fuse_req_ctx(req)->uid != 0;
+}
+
+/* Leave that out. The length of what is left. */
+static size_t leave_out(fuse_req_t req, char *names, size_t len)
 {
 	size_t kept = 0;
 
 	for (size_t at = 0; at < len;) {
 		size_t n = strnlen(names + at, len - at - 1) + 1;
 
-		if (!begins(names + at, TRUSTED)) {
+		if (!is_unseen(req, names + at)) {
 			memmove(names + kept, names + at, n);
 			kept += n;
 		}
@@ -224,8 +235,8 @@ void fs_reply_xattrs(fuse_req_t req, banyan_data *data, size_t size)
 		names = transport_buffer((size_t)n);
 		n = names ? banyan_list_xattr(data, names, (size_t)n) : -ENOMEM;
 	}
-	if (n > 0 && fuse_req_ctx(req)->uid != 0)
-		n = (ssize_t)without_trusted(names, (size_t)n);
+	if (n > 0)
+		n = (ssize_t)leave_out(req, names, (size_t)n);
 	if (n < 0)
 		fs_reply_error(req, (int)n);
 	else if (!size)
@@ -241,13 +252,33 @@ static void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	fs_reply_xattrs(req, fs_data(fs_of(req), ino), size);
 }
 
+/* One that is kept in the database */
+static int set_value(fuse_req_t req, banyan_data *data, const char *name,
+		     const char *value, size_t size, int flags)
+{
+	struct fs *fs = fs_of(req);
+	unsigned how = 0;
+	int rc;
+
+	if (fs->acl && acl_is_name(name))
+		return acl_set(req, data, name, value, size);
+	rc = check_kind(name);
+	if (rc)
+		return rc;
+	if (flags & XATTR_CREATE)
+		how |= BANYAN_XATTR_CREATE;
+	if (flags & XATTR_REPLACE)
+		how |= BANYAN_XATTR_REPLACE;
+	if (!strcmp(name, FS_XATTR_CAPABILITY))
+		nodes_set_plain(fs->nodes, data, false);
+	return banyan_set_xattr(data, name, value, size, how);
+}
+
 static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			const char *value, size_t size, int flags)
 {
 	struct fs *fs = fs_of(req);
-	banyan_data *data = fs_data(fs, ino);
-	unsigned how = 0;
-	int rc = check_kind(name);
+	int rc;
 
 	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_VACUUM)) {
 		rc = fs_is_owner(req) ? order_vacuum(fs, value, size) : -EPERM;
@@ -258,17 +289,7 @@ static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		order_undelete(req, value, size);
 		return;
 	}
-	if (rc) {
-		fs_reply_error(req, rc);
-		return;
-	}
-	if (flags & XATTR_CREATE)
-		how |= BANYAN_XATTR_CREATE;
-	if (flags & XATTR_REPLACE)
-		how |= BANYAN_XATTR_REPLACE;
-	if (!strcmp(name, FS_XATTR_CAPABILITY))
-		nodes_set_plain(fs->nodes, data, false);
-	rc = banyan_set_xattr(data, name, value, size, how);
+	rc = set_value(req, fs_data(fs, ino), name, value, size, flags);
 	if (!rc)
 		commit_note(fs->commit);
 	fs_reply_error(req, rc);
@@ -277,10 +298,13 @@ static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 static void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct fs *fs = fs_of(req);
-	int rc = check_kind(name);
+	banyan_data *data = fs_data(fs, ino);
+	bool is_acl = fs->acl && acl_is_name(name);
+	int rc = is_acl ? 0 : check_kind(name);
 
 	if (!rc)
-		rc = banyan_remove_xattr(fs_data(fs, ino), name);
+		rc = is_acl ? acl_remove(data, name) :
+			      banyan_remove_xattr(data, name);
 	if (!rc)
 		commit_note(fs->commit);
 	fs_reply_error(req, rc);

@@ -63,6 +63,11 @@ static const char help[] =
 	"                  let all users in, or only the one who mounts "
 	"(default:\n"
 	"                  all if root mounts)\n"
+	"  -o acl, -o noacl\n"
+	"                  support access control lists (default), or not: "
+	"that "
+	"spares\n"
+	"                  requests of users who do not own what they open\n"
 	"  -o allow_suid, -o allow_dev\n"
 	"                  let set-id bits, device nodes work (mount(8) adds "
 	"suid\n"
@@ -247,6 +252,8 @@ static const struct {
 	{ "create", offsetof(struct options, create), true },
 	{ "allow_other", offsetof(struct options, allow_other), true },
 	{ "noallow_other", offsetof(struct options, allow_other), false },
+	{ "acl", offsetof(struct options, acl), true },
+	{ "noacl", offsetof(struct options, acl), false },
 	{ "allow_suid", offsetof(struct options, allow_suid), true },
 	{ "allow_dev", offsetof(struct options, allow_dev), true },
 };
@@ -411,6 +418,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		.threads = THREADS_DEFAULT,
 		.trim_percent = TRIM_DEFAULT,
 		.allow_other = geteuid() == 0,
+		.acl = true,
 		.args = FUSE_ARGS_INIT(argc, argv),
 	};
 	if (fuse_opt_parse(&o->args, &p, own, take) == -1) {

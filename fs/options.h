@@ -22,6 +22,7 @@ struct options {
 	bool read_only;
 	bool create;
 	bool allow_other;
+	bool acl; /* access control lists */
 	bool allow_suid;
 	bool allow_dev;
 	bool has_uid, has_gid; /* show one owner for all */

@@ -31,14 +31,20 @@ static bool is_in_group(fuse_req_t req, uint32_t gid)
 	return found;
 }
 
-uint32_t privileges_less(fuse_req_t req, const struct banyan_attr *attr)
+bool privileges_of_group(fuse_req_t req, const struct banyan_attr *attr)
 {
 	const struct options *o = fs_of(req)->options;
-	uint32_t gid = o->has_gid ? o->gid : attr->gid;
+
+	return fuse_req_ctx(req)->uid == 0 ||
+	       is_in_group(req, o->has_gid ? o->gid : attr->gid);
+}
+
+uint32_t privileges_less(fuse_req_t req, const struct banyan_attr *attr)
+{
 	uint32_t drop = attr->mode & SET_ID;
 
 	if ((drop & S_ISGID) && !(attr->mode & S_IXGRP) &&
-	    (fuse_req_ctx(req)->uid == 0 || is_in_group(req, gid)))
+	    privileges_of_group(req, attr))
 		drop &= ~(uint32_t)S_ISGID;
 	return attr->mode & ~drop;
 }

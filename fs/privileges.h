@@ -27,6 +27,9 @@ int privileges_drop(fuse_req_t req, banyan_data *data);
 int privileges_drop_capabilities(struct fs *fs, banyan_data *data,
 				 uint32_t mode);
 
+/* Is the caller privileged, or in the group of the file? */
+bool privileges_of_group(fuse_req_t req, const struct banyan_attr *attr);
+
 /*
  * The mode less the set-id bits that go: the set-group-id bit of a file without
  * group execution, which has another meaning, goes only if the caller is neither

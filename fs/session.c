@@ -44,6 +44,7 @@ int session_new(struct fs *fs, struct options *o, const char *file)
 		return 1;
 	}
 	fs->options = o;
+	fs->acl = o->acl;
 	fs->session = create(fs);
 	if (fs->session)
 		return 0;

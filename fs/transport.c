@@ -76,6 +76,9 @@ static void fs_init(void *arg, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_SPLICE_READ, false);
 	want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	fs->acl = fs->acl && (conn->capable & FUSE_CAP_POSIX_ACL);
+	want(conn, FUSE_CAP_POSIX_ACL, fs->acl);
+	want(conn, FUSE_CAP_DONT_MASK, fs->acl);
 	fs->no_open = conn->capable & FUSE_CAP_NO_OPEN_SUPPORT;
 	conn->max_write = FS_MAX_TRANSFER;
 	conn->max_background = 64;
