@@ -8,15 +8,13 @@
 #include "model/extent_io.h"
 #include "model/extents.h"
 
-/* So many extents at the least, the new one included, are worth joining. (With
- * 8 the figures of coalesce.h are the same.) */
-#define JOIN_MIN 16u
-/* An append of this part of a block, or a joined extent of twice that, is large
- * enough to stay as it is */
-#define APPEND_PART 16u
-#define EXTENT_PART 8u
+/* So many extents at the least, the new one included, are worth joining */
+#define JOIN_MIN 8u
+/* An append, or an extent, of this part of a block is large enough to stay as it
+ * is */
+#define LARGE_PART 8u
 /* And so is an append of this size, whatever the block */
-#define APPEND_MAX 16384u
+#define APPEND_MAX 512u
 
 /* More extents than this do not go in one operation; only a value that was
  * written before there was this module has so many in a block */
@@ -78,10 +76,10 @@ static bool is_time(const struct state *s, const struct data *d,
 		uint64_t block = join_blocks[i];
 		if (offset / block == end / block)
 			continue;
-		if (end - offset >= block / APPEND_PART)
+		if (end - offset >= block / LARGE_PART)
 			return false;
 		if (find_tail(s, d, offset - offset % block, offset,
-			      block / EXTENT_PART, &t))
+			      block / LARGE_PART, &t))
 			return false;
 		if (t.count + 1 >= JOIN_MIN) {
 			*from = t.from;

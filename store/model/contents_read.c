@@ -19,17 +19,13 @@ static void read_inline(const struct data *d, uint8_t *to, size_t size,
 	memset(to + n, 0, size - n);
 }
 
-static int read_extents(const struct state *s, const struct data *d,
-			uint8_t *to, size_t size, uint64_t offset)
+static int add_reads(struct extent_reads *reads, struct extent_iter *it,
+		     uint8_t *to, uint64_t offset, uint64_t end)
 {
-	struct extent_iter it;
 	struct run run;
 	uint64_t at = offset;
-	uint64_t end = offset + size;
-	int rc = extent_iter_open(&it, s, d, offset, end);
-	if (rc)
-		return rc;
-	while (at < end && (rc = extent_iter_next(&it, &run)) == 0) {
+	int rc = 0;
+	while (at < end && (rc = extent_iter_next(it, &run)) == 0) {
 		uint64_t begin = run.at > at ? run.at : at;
 		if (begin >= end)
 			break;
@@ -38,18 +34,29 @@ static int read_extents(const struct state *s, const struct data *d,
 		uint64_t n = run.e.length - skip;
 		if (n > end - begin)
 			n = end - begin;
-		rc = extent_read_bytes(s, &run.e, (uint32_t)skip, (uint32_t)n,
-				       to + (begin - offset));
+		rc = extent_reads_add(reads, &run.e, (uint32_t)skip,
+				      (uint32_t)n, to + (begin - offset));
 		if (rc)
 			break;
 		at = begin + n;
 	}
-	extent_iter_close(&it);
-	if (rc < 0)
-		return rc;
-	if (at < end)
+	if (rc >= 0 && at < end)
 		memset(to + (at - offset), 0, end - at);
-	return 0;
+	return rc < 0 ? rc : 0;
+}
+
+static int read_extents(const struct state *s, const struct data *d,
+			uint8_t *to, size_t size, uint64_t offset)
+{
+	struct extent_reads reads;
+	struct extent_iter it;
+	int rc = extent_iter_open(&it, s, d, offset, offset + size);
+	if (rc)
+		return rc;
+	extent_reads_begin(&reads, s);
+	rc = add_reads(&reads, &it, to, offset, offset + size);
+	extent_iter_close(&it);
+	return extent_reads_end(&reads, rc);
 }
 
 int contents_read(const struct state *s, const struct data *d, void *buffer,

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* To seek costs as much as some dozen steps */
-#define LONG_EXTENT 4096u
+/* To seek costs as much as some dozen steps: worth it behind extents that were joined
+ * of many, which are longer than this. Others have no deleted rows behind them. */
+#define LONG_EXTENT 7680u
 #define MANY_ROWS 256u
 /* Bytes in an EXTENT row, at the most */
 #define ROW_BYTES (ROW_ID_LEN + 8u + 30u)
@@ -182,9 +183,9 @@ static int leave_row(struct extent_iter *it)
 	if (!it->left_behind)
 		return 0;
 	it->left_behind = false;
-	int rc = it->every_row || it->end - it->begin < LONG_EXTENT ?
-			 merged_cursor_next(it->cursor) :
-			 seek_at(it, it->end);
+	bool step = it->every_row || it->end - it->begin < LONG_EXTENT ||
+		    !many_in_redo(it->state);
+	int rc = step ? merged_cursor_next(it->cursor) : seek_at(it, it->end);
 	it->at_row = rc == 0;
 	return rc < 0 ? rc : 0;
 }

@@ -34,7 +34,7 @@ struct run run_part(const struct run *r, uint64_t from, uint64_t to);
  * Extents that were joined (coalesce.h) begin where the first one did that had
  * begun in a block of the value. Blocks are of these sizes.
  */
-static const uint32_t join_blocks[] = { 1u << 20, 1u << 16, 1u << 12, 1u << 8 };
+static const uint32_t join_blocks[] = { 1u << 20, 1u << 13, 1u << 8 };
 #define JOIN_BLOCKS (sizeof(join_blocks) / sizeof(join_blocks[0]))
 
 /* Iterate over the extents of a value that touch [from, to), in order */
