@@ -52,7 +52,7 @@ int banyan_hold_in(banyan *batch, banyan_data *data, banyan_data **held)
 	if (rc)
 		return (int)note_data(data, rc, __func__);
 	/* Where others see it: the batch has the turn, so nobody else moves it */
-	rc = data_load(&rtxn.state, data->id, held_place(data, rtxn.seq - 1),
+	rc = data_load(&rtxn.state, data->id, held_home(data, rtxn.seq - 1),
 		       &l);
 	if (!rc)
 		rc = handle_hold(batch, &l, held);

@@ -151,6 +151,7 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	st.cache_hits = cache.hits;
 	st.cache_misses = cache.misses;
 	st.cache_limit = store->cache_limit;
+	st.held = held_count(db->held);
 	st.freezes = atomic_load(&store->freezes);
 	return sized_give(out, &st, sizeof(st), sizeof(st));
 }

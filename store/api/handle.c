@@ -156,7 +156,7 @@ int handle_read_data(banyan_data *data, struct read_txn *rtxn,
 	int rc = handle_read(db, rtxn);
 	if (rc)
 		return rc;
-	rc = data_load(&rtxn->state, data->id, held_place(data, rtxn->seq), l);
+	rc = data_load(&rtxn->state, data->id, held_home(data, rtxn->seq), l);
 	if (rc)
 		handle_read_end(db, rtxn);
 	return rc;
@@ -202,7 +202,7 @@ int handle_write_data(struct txn *txn, banyan_data *data, struct located *l)
 {
 	/* Not beyond the operation before: nothing has moved in this one yet,
 	 * but for a batch, whose own table has no versions */
-	const struct placement *at = held_place(data, txn->seq - 1);
+	const struct home *at = held_home(data, txn->seq - 1);
 	return data_load(&txn->state, data->id, at, l);
 }
 

@@ -51,6 +51,30 @@ banyan *banyan_db(const banyan_data *data)
 	return data ? data->db : NULL;
 }
 
+banyan_data *banyan_held(banyan *db, uint64_t id)
+{
+	if (handle_check(db))
+		return NULL;
+	return id == BANYAN_ROOT_ID ? db->root : held_find(db->held, id, 0);
+}
+
+void banyan_set_tag(banyan_data *data, uint8_t bits, bool on)
+{
+	if (!data)
+		return;
+	if (on)
+		atomic_fetch_or(&data->tag, bits);
+	else
+		atomic_fetch_and(&data->tag, (uint8_t)~bits);
+}
+
+uint8_t banyan_tag(const banyan_data *data)
+{
+	return data ? atomic_load(&data->tag) : 0;
+}
+
+/* ---- searching -------------------------------------------------------- */
+
 /* Why there is no key: -ENOENT, or -ENOTDIR if the space is none */
 static int check_space(const struct state *s, uint64_t id)
 {
@@ -75,12 +99,8 @@ static int find(const struct state *s, const struct name *n, bool whole,
 	return rc == -ENOENT ? -EUCLEAN : rc;
 }
 
-/*
- * One try to find and hold: -EAGAIN if a writer has moved or removed the Data
- * since.
- */
-static int try_search(banyan *db, const struct name *n, banyan_data **data,
-		      struct banyan_attr *attr)
+int search_once(banyan *db, const struct name *n, banyan_data **data,
+		struct banyan_attr *attr)
 {
 	struct read_txn rtxn;
 	struct name_row row;
@@ -111,7 +131,7 @@ int banyan_search(banyan_data *space, const char *name, size_t len,
 	if (len > BANYAN_NAME_MAX)
 		return -ENAMETOOLONG;
 	/* Each try that fails is an operation of a writer that has succeeded */
-	while ((rc = try_search(space->db, &n, data, attr)) == -EAGAIN)
+	while ((rc = search_once(space->db, &n, data, attr)) == -EAGAIN)
 		sched_yield();
 	return (int)note_key(space->db, rc, __func__, name, len);
 }

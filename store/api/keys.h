@@ -16,4 +16,11 @@ int make_data(struct txn *txn, const struct banyan_new *make, uint64_t parent,
 int resolve_last(struct txn *txn, const char *path, bool make,
 		 struct name *last);
 
+/*
+ * One try to find the Data of a key, and to hold it: -EAGAIN if a writer has moved or
+ * removed it since. attr may be NULL.
+ */
+int search_once(banyan *db, const struct name *n, banyan_data **data,
+		struct banyan_attr *attr);
+
 #endif

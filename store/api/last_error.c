@@ -43,11 +43,16 @@ int64_t note_path(banyan *db, int64_t rc, const char *call, const char *path)
 	return rc;
 }
 
-int64_t note_data(const banyan_data *data, int64_t rc, const char *call)
+int64_t note_id(banyan *db, int64_t rc, const char *call, uint64_t id)
 {
 	if (rc < 0)
-		note(data->db, rc, call, data->id, NULL, 0);
+		note(db, rc, call, id, NULL, 0);
 	return rc;
+}
+
+int64_t note_data(const banyan_data *data, int64_t rc, const char *call)
+{
+	return note_id(data->db, rc, call, data->id);
 }
 
 size_t banyan_last_error(banyan *db, char *text, size_t size)

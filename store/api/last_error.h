@@ -14,6 +14,7 @@
 int64_t note_key(banyan *db, int64_t rc, const char *call, const char *name,
 		 size_t len);
 int64_t note_path(banyan *db, int64_t rc, const char *call, const char *path);
+int64_t note_id(banyan *db, int64_t rc, const char *call, uint64_t id);
 int64_t note_data(const banyan_data *data, int64_t rc, const char *call);
 
 #endif

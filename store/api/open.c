@@ -98,6 +98,8 @@ int banyan_close(banyan *db)
 		return 0;
 	if (!handle_check(db) && db->kind == HANDLE_STORE) {
 		batch_cancel(db->store);
+		if (held_release_all(db->held))
+			atomic_store(&db->store->orphans, true);
 		rc = store_shut(db->store);
 	} else if (!handle_check(db) && db->kind == HANDLE_BATCH) {
 		batch_end(db, -ECANCELED);

@@ -20,19 +20,34 @@ void location_set(struct location *at, uint64_t space, const char *name,
 		memcpy(at->name, name, len);
 }
 
+/* Of a struct home with a name of so many bytes */
+static size_t home_size(size_t len)
+{
+	size_t size = offsetof(struct home, name) + len;
+	return size < sizeof(struct home) ? sizeof(struct home) : size;
+}
+
+/* A DATA row (space 0) has no name */
+static void home_set(struct home *p, uint64_t space, const char *name,
+		     uint8_t len)
+{
+	p->space = space;
+	p->len = space ? len : 0;
+	if (p->len)
+		memcpy(p->name, name, p->len);
+}
+
 struct placement *placement_new(const struct location *at)
 {
 	size_t len = at && at->space ? at->len : 0;
-	struct placement *p = malloc(sizeof(*p) + len);
+	struct placement *p = malloc(sizeof(*p) + home_size(len));
 	if (!p)
 		return NULL;
 	atomic_init(&p->seq, 0);
 	p->before = NULL;
 	p->mark = 0;
-	p->space = at ? at->space : 0;
-	p->len = (uint8_t)len;
-	if (len)
-		memcpy(p->name, at->name, len);
+	home_set(placement_home(p), at ? at->space : 0, at ? at->name : NULL,
+		 (uint8_t)len);
 	return p;
 }
 
@@ -45,24 +60,25 @@ void placement_free(struct placement *p)
 	}
 }
 
-const struct placement *held_place(const banyan_data *data, uint64_t seq)
+const struct home *held_home(const banyan_data *data, uint64_t seq)
 {
-	const struct placement *p = atomic_load(&data->place);
-	/* The last is for all operations that somebody may still look for. What
-	 * is behind the one that is wanted may be freed just now. */
-	while (atomic_load(&p->seq) > seq && p->before)
+	struct placement *p = atomic_load(&data->moves);
+	/* What is behind the one that is wanted may be freed just now */
+	while (p && atomic_load(&p->seq) > seq)
 		p = p->before;
-	return p;
+	return p ? placement_home(p) : (const struct home *)(data + 1);
 }
 
-/* Free the versions that no reader can come to any more */
+/*
+ * Free the versions that no reader can come to any more. The one in front of them is
+ * then for all operations that somebody may still look for.
+ */
 static void prune(const struct held_table *t, struct placement *p)
 {
 	for (; p; p = p->before) {
-		bool old = p->before && p->mark &&
-			   (!t->epoch || epoch_passed(t->epoch, p->mark));
-		if (!old)
+		if (!p->mark || (t->epoch && !epoch_passed(t->epoch, p->mark)))
 			continue;
+		atomic_store(&p->seq, 0);
 		placement_free(p->before);
 		p->before = NULL;
 	}
@@ -100,7 +116,7 @@ int held_init(struct held_table *t, banyan *db)
 
 static void free_data(banyan_data *d)
 {
-	placement_free(atomic_load(&d->place));
+	placement_free(atomic_load(&d->moves));
 	free(d);
 }
 
@@ -135,20 +151,19 @@ static banyan_data **slot(const struct held_shard *s, uint64_t id)
 	return p;
 }
 
-/* Twice as many buckets, if there is memory for them: else chains grow */
-static void grow(struct held_shard *s)
+/* If there is no memory for it chains grow, or the table stays large */
+static void resize(struct held_shard *s, size_t size)
 {
-	size_t size = (s->mask + 1) * 2;
 	banyan_data **fresh = calloc(size, sizeof(*fresh));
 	if (!fresh)
 		return;
-	struct held_shard bigger = { .buckets = fresh, .mask = size - 1 };
+	struct held_shard other = { .buckets = fresh, .mask = size - 1 };
 	for (size_t i = 0; i <= s->mask; i++) {
 		while (s->buckets[i]) {
 			banyan_data *d = s->buckets[i];
 			s->buckets[i] = d->next;
 			d->next = NULL;
-			*slot(&bigger, d->id) = d;
+			*slot(&other, d->id) = d;
 		}
 	}
 	free(s->buckets);
@@ -156,18 +171,18 @@ static void grow(struct held_shard *s)
 	s->mask = size - 1;
 }
 
-/* An entry that nobody holds yet. Takes over the placement, unless it fails. */
+/* An entry that nobody holds yet, in a NAME row or (space 0) a DATA row */
 static banyan_data *add(struct held_table *t, struct held_shard *s, uint64_t id,
-			struct placement *place)
+			uint64_t space, const char *name, uint8_t len)
 {
-	banyan_data *d = calloc(1, sizeof(*d));
+	banyan_data *d = calloc(1, sizeof(*d) + home_size(space ? len : 0));
 	if (!d)
 		return NULL;
 	d->db = t->db;
 	d->id = id;
-	atomic_init(&d->place, place);
+	home_set((struct home *)(d + 1), space, name, len);
 	if (s->count++ > s->mask)
-		grow(s);
+		resize(s, (s->mask + 1) * 2);
 	*slot(s, id) = d;
 	return d;
 }
@@ -179,22 +194,11 @@ static void drop(struct held_shard *s, banyan_data *d)
 	if (d->moved > s->moved)
 		s->moved = d->moved;
 	free_data(d);
+	if (s->mask >= BUCKETS_FIRST && s->count < s->mask / 8)
+		resize(s, (s->mask + 1) / 2);
 }
 
 /* ---- holding ---------------------------------------------------------- */
-
-static int add_at(struct held_table *t, struct held_shard *s, uint64_t id,
-		  const struct location *at, banyan_data **data)
-{
-	struct placement *place = placement_new(at);
-	banyan_data *d = place ? add(t, s, id, place) : NULL;
-	if (!d) {
-		placement_free(place);
-		return -ENOMEM;
-	}
-	*data = d;
-	return 0;
-}
 
 int held_hold(struct held_table *t, uint64_t id, const struct location *at,
 	      uint64_t seq, banyan_data **data)
@@ -206,7 +210,8 @@ int held_hold(struct held_table *t, uint64_t id, const struct location *at,
 	if (d ? d->closed != 0 : s->moved > seq) {
 		rc = -EAGAIN;
 	} else if (!d) {
-		rc = add_at(t, s, id, at, &d);
+		d = add(t, s, id, at->space, at->name, at->len);
+		rc = d ? 0 : -ENOMEM;
 	}
 	if (!rc) {
 		d->holds++;
@@ -224,6 +229,19 @@ void held_wait(struct held_table *t, uint64_t id)
 	while ((d = *slot(s, id)) && d->closed)
 		pthread_cond_wait(&s->reopened, &s->lock);
 	pthread_mutex_unlock(&s->lock);
+}
+
+banyan_data *held_find(struct held_table *t, uint64_t id, uint64_t holds)
+{
+	struct held_shard *s = shard_of(t, id);
+	pthread_mutex_lock(&s->lock);
+	banyan_data *d = *slot(s, id);
+	if (d && !d->holds)
+		d = NULL;
+	if (d)
+		d->holds += holds;
+	pthread_mutex_unlock(&s->lock);
+	return d;
 }
 
 void held_hold_again(struct held_table *t, banyan_data *data)
@@ -252,6 +270,50 @@ bool held_release(struct held_table *t, banyan_data *data, uint64_t times,
 	return last;
 }
 
+size_t held_count(struct held_table *t)
+{
+	size_t n = 0;
+	for (unsigned i = 0; i < HELD_SHARDS; i++) {
+		struct held_shard *s = &t->shard[i];
+		pthread_mutex_lock(&s->lock);
+		n += s->count;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return n;
+}
+
+static bool release_shard(struct held_shard *s)
+{
+	bool orphans = false;
+	for (size_t i = 0; i <= s->mask; i++) {
+		banyan_data **p = &s->buckets[i];
+		while (*p) {
+			banyan_data *d = *p;
+			if (d->id == BANYAN_ROOT_ID) {
+				p = &d->next;
+				continue;
+			}
+			orphans |= d->orphan;
+			*p = d->next;
+			s->count--;
+			free_data(d);
+		}
+	}
+	return orphans;
+}
+
+bool held_release_all(struct held_table *t)
+{
+	bool orphans = false;
+	for (unsigned i = 0; i < HELD_SHARDS; i++) {
+		struct held_shard *s = &t->shard[i];
+		pthread_mutex_lock(&s->lock);
+		orphans |= release_shard(s);
+		pthread_mutex_unlock(&s->lock);
+	}
+	return orphans;
+}
+
 /* ---- the writer ------------------------------------------------------- */
 
 bool held_is_held(struct held_table *t, uint64_t id)
@@ -271,8 +333,8 @@ bool held_replace(struct held_table *t, uint64_t id, struct placement *now,
 	pthread_mutex_lock(&s->lock);
 	banyan_data *d = *slot(s, id);
 	if (d) {
-		placement_free(atomic_load(&d->place));
-		atomic_store(&d->place, now);
+		placement_free(atomic_load(&d->moves));
+		atomic_store(&d->moves, now);
 		d->orphan = orphan;
 	} else {
 		placement_free(now);
@@ -289,21 +351,18 @@ int held_move(struct held_table *t, uint64_t id, struct placement **was,
 	pthread_mutex_lock(&s->lock);
 	banyan_data *d = *slot(s, id);
 	if (!d) {
-		if (!*was)
-			*was = placement_new(NULL);
-		d = *was ? add(t, s, id, *was) : NULL;
-		if (d)
-			*was = NULL;
-		else
-			rc = -ENOMEM;
+		const struct home *at = *was ? placement_home(*was) : NULL;
+		d = at ? add(t, s, id, at->space, at->name, at->len) :
+			 add(t, s, id, 0, NULL, 0);
+		rc = d ? 0 : -ENOMEM;
 	}
 	if (!rc) {
 		struct placement *p = *now;
 		*now = NULL;
-		prune(t, atomic_load(&d->place));
+		prune(t, atomic_load(&d->moves));
 		atomic_store(&p->seq, seq);
-		p->before = atomic_load(&d->place);
-		atomic_store(&d->place, p);
+		p->before = atomic_load(&d->moves);
+		atomic_store(&d->moves, p);
 		d->pins++;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -319,13 +378,14 @@ int held_close(struct held_table *t, uint64_t id)
 	pthread_mutex_lock(&s->lock);
 	banyan_data *d = *slot(s, id);
 	if (!d) {
-		rc = add_at(t, s, id, NULL, &d);
-		if (!rc) {
-			d->closed++;
-			rc = 1;
-		}
-	} else if (d->holds == 0) {
-		/* In the table for what this very operation did before */
+		d = add(t, s, id, 0, NULL, 0);
+		if (!d)
+			rc = -ENOMEM;
+	} else if (d->holds || d->closed == UINT16_MAX) {
+		rc = d->holds ? 0 : -EUCLEAN;
+		d = NULL;
+	} /* else it is in the table for what this operation did before */
+	if (d) {
 		d->closed++;
 		rc = 1;
 	}
@@ -343,8 +403,8 @@ static void drop_unused(struct held_shard *s, banyan_data *d)
 static void retire(const struct held_table *t, banyan_data *d, uint64_t seq,
 		   bool committed)
 {
-	struct placement *p = atomic_load(&d->place);
-	for (; p && p->before; p = p->before) {
+	struct placement *p = atomic_load(&d->moves);
+	for (; p; p = p->before) {
 		if (atomic_load(&p->seq) != seq)
 			continue;
 		if (!committed)

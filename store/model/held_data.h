@@ -49,14 +49,21 @@ struct location {
 void location_set(struct location *at, uint64_t space, const char *name,
 		  size_t len);
 
-/* A version of a location: where the Data lives from operation `seq` on */
-struct placement {
-	_Atomic uint64_t seq; /* UINT64_MAX: never, its operation has failed */
-	struct placement *before; /* owned */
-	uint64_t mark; /* of the epoch in which `before` became old; 0: none */
+/* A location as it is kept, with no more bytes than its name has */
+struct home {
 	uint64_t space;
 	uint8_t len;
 	char name[];
+};
+
+/*
+ * A version of a location: where the Data lives from operation `seq` on. A struct
+ * place is behind it in memory: placement_home().
+ */
+struct placement {
+	_Atomic uint64_t seq; /* UINT64_MAX: never, its operation has failed */
+	struct placement *before; /* owned */
+	uint64_t mark; /* of the epoch in which what is before became old; 0: none */
 };
 
 /* at NULL: a DATA row. NULL: no memory. */
@@ -64,16 +71,28 @@ struct placement *placement_new(const struct location *at);
 void placement_free(
 	struct placement *p); /* those before it, too; NULL is fine */
 
+static inline struct home *placement_home(struct placement *p)
+{
+	return (struct home *)(p + 1);
+}
+
+/*
+ * A program may hold millions, and most never move: so the location at which a Data
+ * was found, a struct home, is behind its entry in the same piece of memory, and
+ * the chain of versions is empty at first. An entry whose name has up to 23 bytes
+ * takes 96 bytes of malloc's, and 8 to 16 in the table.
+ */
 struct banyan_data {
 	banyan *db;
 	uint64_t id;
 	uint64_t holds; /* by callers */
-	uint64_t pins; /* by the writer, while it commits */
 	struct banyan_data *next; /* in the bucket */
-	struct placement *_Atomic place; /* the newest */
+	struct placement *_Atomic moves; /* the newest version; NULL: none */
 	uint64_t moved; /* the last operation that has moved it; 0: none */
+	uint32_t pins; /* by the writer, while it commits */
+	uint16_t closed; /* held by nobody, and being removed so many times */
 	bool orphan; /* has no key: to be swept when it is released */
-	unsigned closed; /* held by nobody, and being removed so many times */
+	_Atomic uint8_t tag; /* banyan_set_tag() */
 };
 
 #define HELD_SHARDS 16u
@@ -109,6 +128,8 @@ int held_hold(struct held_table *t, uint64_t id, const struct location *at,
  * epoch: the writer may need a slot there before it ends.
  */
 void held_wait(struct held_table *t, uint64_t id);
+/* The Data with this id if somebody holds it, else NULL; with so many holds more */
+banyan_data *held_find(struct held_table *t, uint64_t id, uint64_t holds);
 /* Once more, for a caller that holds it already */
 void held_hold_again(struct held_table *t, banyan_data *data);
 
@@ -119,11 +140,17 @@ void held_hold_again(struct held_table *t, banyan_data *data);
 bool held_release(struct held_table *t, banyan_data *data, uint64_t times,
 		  uint64_t *id, bool *orphan);
 
+/* How many Data are in the table: those that are held, and few others */
+size_t held_count(struct held_table *t);
+
+/* All but the root are released. True if an orphan among them is to be swept. */
+bool held_release_all(struct held_table *t);
+
 /*
  * Where the Data lives for operations up to seq. The caller is inside of the
  * epoch, or is the writer, and holds the Data.
  */
-const struct placement *held_place(const banyan_data *data, uint64_t seq);
+const struct home *held_home(const banyan_data *data, uint64_t seq);
 
 /* ---- for the writer --------------------------------------------------- */
 
@@ -148,7 +175,8 @@ int held_move(struct held_table *t, uint64_t id, struct placement **was,
 
 /*
  * Close the id if nobody holds it: 1. Somebody does: 0. -ENOMEM. In a damaged
- * file two keys may have one id: it can be closed more than once.
+ * file several keys may have one id: it can be closed more than once, up to
+ * UINT16_MAX times: -EUCLEAN.
  */
 int held_close(struct held_table *t, uint64_t id);
 

@@ -58,7 +58,7 @@ int names_lookup(const struct state *s, const struct name *n, struct located *l)
 	return rc == -ENOENT ? -EUCLEAN : rc;
 }
 
-int data_load(const struct state *s, uint64_t id, const struct placement *at,
+int data_load(const struct state *s, uint64_t id, const struct home *at,
 	      struct located *l)
 {
 	struct name_row row;

@@ -64,7 +64,7 @@ int names_lookup(const struct state *s, const struct name *n,
 int names_data(const struct state *s, uint64_t id, struct located *l);
 
 /* The Data with this id, which lives there (or does not: -ESTALE) */
-int data_load(const struct state *s, uint64_t id, const struct placement *at,
+int data_load(const struct state *s, uint64_t id, const struct home *at,
 	      struct located *l);
 
 /* Write its row again, where it lives */

@@ -146,6 +146,7 @@ CALL(next, banyan_next(s->cursor, &entry))
 CALL(entry_data, banyan_entry_data(s->cursor, &data))
 CALL(seek, banyan_seek(s->cursor, "k", 1, 0))
 CALL(find, banyan_find(s->db, "file", &data))
+CALL(find_id, banyan_find_id(s->db, BANYAN_ROOT_ID, &data))
 CALL(put, banyan_put(s->db, "put", "x", 1, 0))
 CALL(put_data, banyan_put_data(s->db, "put data", s->file, 0))
 CALL(get, banyan_get(s->db, "file", &value, &size))
@@ -210,6 +211,7 @@ static const struct call {
 	ENTRY(entry_data),
 	ENTRY(seek),
 	ENTRY(find),
+	ENTRY(find_id),
 	ENTRY(put),
 	ENTRY(put_data),
 	ENTRY(get),

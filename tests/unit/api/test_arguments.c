@@ -201,6 +201,14 @@ static void to_search(void **state)
 	     -ENAMETOOLONG);
 	SAYS(banyan_search(x->file, "k", 1, &x->no_data, NULL), -ENOTDIR);
 	SAYS(banyan_search(x->space, "", 0, &x->no_data, NULL), -ENOENT);
+	SAYS(banyan_find_id(NULL, 1, &x->no_data), -EINVAL);
+	SAYS(banyan_find_id(x->db, 1, NULL), -EINVAL);
+	SAYS(banyan_find_id(x->db, 0, &x->no_data), -ESTALE);
+	SAYS(banyan_find_id(x->db, UINT64_MAX, &x->no_data), -ESTALE);
+	assert_null(banyan_held(NULL, 1));
+	assert_null(banyan_held(x->db, 0));
+	banyan_set_tag(NULL, 1, true);
+	SAYS(banyan_tag(NULL), 0);
 	SAYS(banyan_find(NULL, "file", &x->no_data), -EINVAL);
 	SAYS(banyan_find(x->db, NULL, &x->no_data), -EINVAL);
 	SAYS(banyan_find(x->db, "file", NULL), -EINVAL);
@@ -702,7 +710,8 @@ static const char *const others[] = {
 	"banyan_check",	       "banyan_salvage",
 	"banyan_file",	       "banyan_vacuum_punch",
 	"banyan_backup",       "banyan_vacuum_punch_plan",
-	"banyan_hold_in",
+	"banyan_hold_in",      "banyan_held",
+	"banyan_set_tag",      "banyan_tag",
 };
 
 static bool is_known(const char *name, size_t len)

@@ -91,7 +91,7 @@ static bool release(struct held_table *t, banyan_data *d, bool orphan)
 
 static void assert_place(const banyan_data *d, uint64_t seq, const char *name)
 {
-	const struct placement *p = held_place(d, seq);
+	const struct home *p = held_home(d, seq);
 	assert_int_equal(p->space, name ? 5 : 0);
 	assert_int_equal(p->len, name ? strlen(name) : 0);
 	if (name)
@@ -112,8 +112,8 @@ static void move(struct held_table *t, uint64_t id, const char *from,
 
 static size_t versions(const banyan_data *d)
 {
-	size_t n = 0;
-	const struct placement *p = atomic_load(&d->place);
+	size_t n = 1; /* where it was found */
+	const struct placement *p = atomic_load(&d->moves);
 	for (; p; p = p->before)
 		n++;
 	return n;
@@ -422,13 +422,13 @@ static void old_places_go_when_readers_have_left(void **state)
 	struct held_table *t = &x->t;
 	banyan_data *d = hold(t, 7, "a", 10);
 	unsigned slot = epoch_enter(x->epoch);
-	const struct placement *seen = held_place(d, 10);
+	const struct home *seen = held_home(d, 10);
 	for (uint64_t seq = 20; seq < 120; seq++) {
 		move(t, 7, "a", "b", seq);
 		assert_false(held_settle(t, 7, seq, false, true));
 	}
 	assert_int_equal(versions(d), 101);
-	assert_ptr_equal(held_place(d, 19), seen);
+	assert_ptr_equal(held_home(d, 19), seen);
 	assert_place(d, 19, "a");
 	epoch_leave(x->epoch, slot);
 	for (uint64_t seq = 120; seq < 10000; seq++) {
@@ -438,6 +438,59 @@ static void old_places_go_when_readers_have_left(void **state)
 	}
 	assert_place(d, 9999, "c");
 	assert_true(release(t, d, false));
+}
+
+/* Many are held and released: their table follows */
+static void the_table_is_as_large_as_what_is_held(void **state)
+{
+	struct held_table *t = &((struct fixture *)*state)->t;
+	enum { MANY = 100000 };
+	static banyan_data *d[MANY];
+	for (unsigned round = 0; round < 2; round++) {
+		size_t buckets = 0;
+		for (unsigned i = 0; i < MANY; i++)
+			d[i] = hold(t, i + 1, "a", 10);
+		for (unsigned i = 0; i < MANY; i++) {
+			assert_ptr_equal(held_find(t, i + 1, 0), d[i]);
+			assert_place(d[i], 10, "a");
+		}
+		for (unsigned i = 0; i < HELD_SHARDS; i++)
+			buckets += t->shard[i].mask + 1;
+		assert_in_range(buckets, MANY / 2, 4 * MANY);
+		/* Each second one; then the others, but for a few */
+		for (unsigned i = 0; i < MANY; i += 2)
+			assert_true(release(t, d[i], false));
+		for (unsigned i = 1; i < MANY - 100; i += 2)
+			assert_true(release(t, d[i], false));
+		for (unsigned i = 0; i < MANY; i++)
+			assert_ptr_equal(held_find(t, i + 1, 0),
+					 i % 2 && i >= MANY - 100 ? d[i] :
+								    NULL);
+		buckets = 0;
+		for (unsigned i = 0; i < HELD_SHARDS; i++)
+			buckets += t->shard[i].mask + 1;
+		assert_true(buckets < 4000);
+		assert_false(held_release_all(t));
+		assert_null(held_find(t, MANY, 0));
+	}
+}
+
+static void all_are_released_but_the_root(void **state)
+{
+	struct held_table *t = &((struct fixture *)*state)->t;
+	banyan_data *root = hold(t, BANYAN_ROOT_ID, NULL, 10);
+	for (unsigned i = 2; i < 200; i++)
+		assert_ptr_equal(hold(t, i, "a", 10), hold(t, i, "a", 10));
+	assert_false(held_release_all(t));
+	for (unsigned i = 2; i < 200; i++)
+		assert_null(held_find(t, i, 0));
+	hold(t, 7, "a", 10);
+	move(t, 7, "a", NULL, 20);
+	assert_false(held_settle(t, 7, 20, true, true));
+	assert_true(held_release_all(t));
+	assert_ptr_equal(held_find(t, BANYAN_ROOT_ID, 1), root);
+	assert_false(release(t, root, false));
+	assert_true(release(t, root, false));
 }
 
 /* ---- moves.h ---------------------------------------------------------- */
@@ -527,7 +580,7 @@ static struct location place_named(uint64_t seq)
 	return l;
 }
 
-static bool is_named(const struct placement *p, uint64_t seq)
+static bool is_named(const struct home *p, uint64_t seq)
 {
 	struct location l = place_named(seq);
 	return p->len == l.len && memcmp(p->name, l.name, l.len) == 0;
@@ -542,7 +595,7 @@ static void use(struct scene *s, unsigned id, const banyan_data *d)
 		uint64_t moved = row_at(&s->row[id], seq);
 		if (i % 2)
 			sched_yield();
-		if (!is_named(held_place(d, seq), moved))
+		if (!is_named(held_home(d, seq), moved))
 			atomic_fetch_add(&s->wrong, 1);
 		epoch_leave(s->x->epoch, slot);
 	}
@@ -690,6 +743,8 @@ int main(void)
 		TEST(what_is_held_is_not_closed),
 		TEST(who_comes_while_it_is_closed_waits),
 		TEST(old_places_go_when_readers_have_left),
+		TEST(the_table_is_as_large_as_what_is_held),
+		TEST(all_are_released_but_the_root),
 		TEST(moves_are_known_from_publish_to_settle),
 		TEST(moves_that_were_not_published_leave_nothing),
 		TEST(readers_are_right_beside_a_writer),
