@@ -385,8 +385,8 @@ wrap = $(patsubst %,-Wl$(comma)--wrap=%,$1)
 %/test_interrupted: LINK_MODE = -pie $(call wrap,pread64 \
 	pwritev64 fallocate64 ftruncate64 fcntl64)
 %/test_replies: LINK_MODE = -pie $(call wrap,fuse_req_userdata fuse_req_ctx \
-	fuse_reply_err fuse_reply_entry fuse_reply_create nodes_add \
-	banyan_delete)
+	fuse_reply_err fuse_reply_entry fuse_reply_create \
+	banyan_get_attr banyan_delete)
 %/test_publish: LINK_MODE = -pie $(call wrap,fsync renameat \
 	renameat2 pwritev64)
 

@@ -2,11 +2,8 @@
 /*
  * fs.h - what the parts of the daemon share.
  *
- * There are two numbers for a Data here. The *inode number* that people see
- * (st_ino) is its id, which never changes. The *node id* by which the kernel
- * names it in requests is the address of the banyan_data that we hold for as
- * long as the kernel remembers it, except for the root, which the protocol
- * calls FUSE_ROOT_ID. So a request needs no table to find its Data.
+ * The id of a Data is its inode number, which people see (st_ino), and its node id,
+ * by which the kernel names it in requests (nodes.h).
  *
  * A handler gets its Data, calls the store once or twice, and replies exactly
  * once. It replies after the store has returned, never before: what the kernel
@@ -34,7 +31,6 @@
 
 struct commit;
 struct hidden;
-struct nodes;
 struct options;
 struct past;
 struct statvfs;
@@ -47,10 +43,14 @@ struct fs {
 	const struct options *options;
 	banyan *db;
 	struct fuse_session *session;
-	struct nodes *nodes; /* what the kernel remembers */
 	struct commit *commit; /* syncs */
 	struct transport *transport; /* where requests come from */
 	uint64_t seed; /* of the cookies of listings */
+	uint32_t generation; /* of nodes: see nodes.h */
+	struct {
+		atomic_uint served; /* FORGETs */
+		_Atomic uint64_t most; /* Data held since memory was trimmed */
+	} forget;
 	struct vacuum *vacuum; /* NULL: the mount is read-only */
 	struct undelete *undelete; /* likewise */
 	bool no_open; /* the kernel can do without OPEN and RELEASE */
@@ -75,10 +75,10 @@ static inline struct fs *fs_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+/* What a node id of the database means. The kernel remembers it, so it is held. */
 static inline banyan_data *fs_data(const struct fs *fs, fuse_ino_t ino)
 {
-	return ino == FUSE_ROOT_ID ? banyan_root(fs->db) :
-				     (banyan_data *)(uintptr_t)ino;
+	return banyan_held(fs->db, ino);
 }
 
 /* ---- the whole (control.c) -------------------------------------------- */
@@ -99,8 +99,8 @@ void fs_fill_stat(const struct fs *fs, const struct banyan_attr *attr,
 		  struct stat *st);
 
 /* Fill in an answer that the kernel may keep for ever */
-void fs_fill_entry(const struct fs *fs, banyan_data *data,
-		   const struct banyan_attr *attr, struct fuse_entry_param *e);
+void fs_fill_entry(const struct fs *fs, const struct banyan_attr *attr,
+		   struct fuse_entry_param *e);
 
 /*
  * Fill in an entry that is to be answered for data, with its attributes (NULL:
@@ -177,8 +177,6 @@ void fs_list(fuse_req_t req, const struct fs_space *space, size_t size,
 
 /* But for FORGET, which the router has: see route.h */
 void fs_ops_name(struct fuse_lowlevel_ops *ops);
-/* The kernel gives back so many holds of a node of the database */
-void fs_forget(struct fs *fs, fuse_ino_t ino, uint64_t times);
 void fs_ops_attr(struct fuse_lowlevel_ops *ops);
 void fs_ops_xattr(struct fuse_lowlevel_ops *ops);
 void fs_ops_data(struct fuse_lowlevel_ops *ops);

@@ -7,9 +7,9 @@
  *   .banyan/status, status.json     text of the moment at which it is opened
  *
  * A node there is a structure that begins with a struct hidden_node. Its node id
- * is its address with the lowest bit set; node ids of the database are even, but
- * for the root's. Each kind of node has handlers of its own, and route.c is the
- * only place that looks for the bit.
+ * is its address with the highest bit set; node ids of the database have it clear
+ * (nodes.h). Each kind of node has handlers of its own, and route.c is the only place
+ * that looks for the bit.
  */
 #ifndef FS_HIDDEN_H
 #define FS_HIDDEN_H
@@ -26,19 +26,21 @@ struct hidden_node {
 	int refusal; /* what changes are answered with, as errno has it */
 };
 
+#define HIDDEN_BIT (UINT64_C(1) << 63)
+
 static inline bool hidden_is(fuse_ino_t ino)
 {
-	return (ino & 1) && ino != FUSE_ROOT_ID;
+	return ino & HIDDEN_BIT;
 }
 
 static inline struct hidden_node *hidden_node(fuse_ino_t ino)
 {
-	return (struct hidden_node *)(uintptr_t)(ino - 1);
+	return (struct hidden_node *)(uintptr_t)(ino & ~HIDDEN_BIT);
 }
 
 static inline fuse_ino_t hidden_id(const struct hidden_node *node)
 {
-	return (fuse_ino_t)(uintptr_t)node + 1;
+	return (fuse_ino_t)(uintptr_t)node | HIDDEN_BIT;
 }
 
 /*
@@ -56,7 +58,7 @@ enum hidden_fixed {
 
 static inline uint64_t hidden_fixed_ino(enum hidden_fixed which)
 {
-	return UINT64_C(1) << 63 | which;
+	return HIDDEN_BIT | which;
 }
 
 /* That of a new node: a node id is an address, which may be used again */

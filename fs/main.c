@@ -75,9 +75,9 @@ static int start(struct fs *fs, const char *file, const char *dir,
 	acl_start(fs);
 	if (getrandom(&fs->seed, sizeof(fs->seed), 0) < 0)
 		fs->seed = (uint64_t)time(NULL);
-	fs->nodes = nodes_new();
-	rc = fs->nodes ? commit_start(fs->db, o->commit_seconds, &fs->commit) :
-			 -ENOMEM;
+	rc = nodes_start(fs);
+	if (!rc)
+		rc = commit_start(fs->db, o->commit_seconds, &fs->commit);
 	if (!rc)
 		rc = views_new(fs, &fs->views);
 	if (!rc)
@@ -112,7 +112,6 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 	hidden_free(fs->hidden);
 	past_free(fs->past);
 	views_free(fs->views);
-	nodes_free(fs->nodes);
 	if (fs->db)
 		rc = banyan_close(fs->db);
 	if (rc)

@@ -1,211 +1,94 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A hash set in shards, so that threads seldom meet. Each shard is a table with
- * open addressing, linear probing and deletion by shifting back; it grows when
- * three quarters are in use and shrinks when less than an eighth is. A shard's
- * lock protects its table; no call is made under it.
- */
 #include "nodes.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdlib.h>
+#include <malloc.h>
+#include <string.h>
 
-#define SHARDS 16u
-#define SLOTS_MIN 64u /* a power of two */
+#include "hidden.h"
 
-#define PLAIN UINT64_C(1)
-#define ONE UINT64_C(2)
+/* After so many FORGETs it is looked at how many Data are held */
+#define FORGETS_A_LOOK 4096u
 
-struct slot {
-	banyan_data *data; /* NULL: free */
-	uint64_t state; /* the holds times ONE, and PLAIN */
-};
+/* Fewer are no matter: 7 MiB */
+#define TRIM_FROM 65536u
 
-struct shard {
-	pthread_mutex_t lock;
-	struct slot *slot;
-	size_t slots; /* a power of two, or 0 */
-	size_t used;
-};
-
-struct nodes {
-	struct shard shard[SHARDS];
-};
-
-/* Addresses differ in their middle bits; spread those over all */
-static uint64_t hash(const banyan_data *data)
+int nodes_start(struct fs *fs)
 {
-	uint64_t h = (uint64_t)(uintptr_t)data * UINT64_C(0x9e3779b97f4a7c15);
+	struct banyan_stat stat = { 0 };
+	int rc = banyan_get_stat(fs->db, &stat);
 
-	return h ^ (h >> 32);
-}
-
-static struct shard *shard_of(struct nodes *nodes, const banyan_data *data)
-{
-	return &nodes->shard[(hash(data) >> 28) % SHARDS];
-}
-
-/* The slot of data, or the free one where it belongs. There is a free one. */
-static size_t find(const struct shard *s, const banyan_data *data)
-{
-	size_t i = hash(data) & (s->slots - 1);
-
-	while (s->slot[i].data && s->slot[i].data != data)
-		i = (i + 1) & (s->slots - 1);
-	return i;
-}
-
-static struct slot *lookup(const struct shard *s, const banyan_data *data)
-{
-	size_t i;
-
-	if (!s->slots)
-		return NULL;
-	i = find(s, data);
-	return s->slot[i].data ? &s->slot[i] : NULL;
-}
-
-/* The slot of data, or NULL, in *s, whose lock the caller gives back */
-static struct slot *lock_slot(struct nodes *nodes, const banyan_data *data,
-			      struct shard **s)
-{
-	*s = shard_of(nodes, data);
-	pthread_mutex_lock(&(*s)->lock);
-	return lookup(*s, data);
-}
-
-static int resize(struct shard *s, size_t slots)
-{
-	struct shard old = *s;
-	struct slot *slot = calloc(slots, sizeof(*slot));
-
-	if (!slot)
-		return -ENOMEM;
-	s->slot = slot;
-	s->slots = slots;
-	for (size_t i = 0; i < old.slots; i++)
-		if (old.slot[i].data)
-			s->slot[find(s, old.slot[i].data)] = old.slot[i];
-	free(old.slot);
-	return 0;
-}
-
-/* Free slot i, moving up those behind it that belong before it */
-static void erase(struct shard *s, size_t i)
-{
-	size_t mask = s->slots - 1;
-
-	for (size_t j = (i + 1) & mask; s->slot[j].data; j = (j + 1) & mask) {
-		size_t home = hash(s->slot[j].data) & mask;
-
-		if (((j - home) & mask) >= ((j - i) & mask)) {
-			s->slot[i] = s->slot[j];
-			i = j;
-		}
-	}
-	s->slot[i] = (struct slot){ 0 };
-	s->used--;
-	if (s->slots > SLOTS_MIN && s->used < s->slots / 8)
-		(void)resize(s, s->slots / 2); /* staying large is no harm */
-}
-
-struct nodes *nodes_new(void)
-{
-	struct nodes *nodes = calloc(1, sizeof(*nodes));
-
-	if (!nodes)
-		return NULL;
-	for (unsigned i = 0; i < SHARDS; i++)
-		pthread_mutex_init(&nodes->shard[i].lock, NULL);
-	return nodes;
-}
-
-void nodes_free(struct nodes *nodes)
-{
-	if (!nodes)
-		return;
-	for (unsigned i = 0; i < SHARDS; i++) {
-		struct shard *s = &nodes->shard[i];
-
-		for (size_t j = 0; j < s->slots; j++)
-			if (s->slot[j].data)
-				banyan_release(s->slot[j].data,
-					       s->slot[j].state / ONE);
-		free(s->slot);
-		pthread_mutex_destroy(&s->lock);
-	}
-	free(nodes);
-}
-
-int nodes_add(struct nodes *nodes, banyan_data *data)
-{
-	struct shard *s = shard_of(nodes, data);
-	struct slot *slot;
-	int rc = 0;
-
-	pthread_mutex_lock(&s->lock);
-	if (!s->slots || s->used + 1 > s->slots - s->slots / 4)
-		rc = resize(s, s->slots ? s->slots * 2 : SLOTS_MIN);
-	if (!rc) {
-		slot = &s->slot[find(s, data)];
-		if (!slot->data) {
-			slot->data = data;
-			s->used++;
-		}
-		slot->state += ONE;
-	}
-	pthread_mutex_unlock(&s->lock);
+	if (!rc)
+		memcpy(&fs->generation, stat.uuid, sizeof(fs->generation));
 	return rc;
 }
 
-void nodes_drop(struct nodes *nodes, banyan_data *data, uint64_t times)
+/*
+ * malloc() keeps what is freed. So if half of the nodes have gone, as when the kernel
+ * drops its caches, it is told to give memory back. That takes up to 0.1 s where a
+ * million were held, hence not each time that some thousand go.
+ */
+static void trim(struct fs *fs)
 {
-	struct shard *s;
-	struct slot *slot = lock_slot(nodes, data, &s);
+	struct banyan_stat stat = { 0 };
+	uint64_t most = atomic_load(&fs->forget.most);
 
-	if (!slot)
-		times = 0; /* not ours to release */
-	else if (times > slot->state / ONE)
-		times = slot->state / ONE;
-	if (slot) {
-		slot->state -= times * ONE;
-		if (slot->state < ONE)
-			erase(s, (size_t)(slot - s->slot));
-	}
-	pthread_mutex_unlock(&s->lock);
-	if (times)
-		banyan_release(data, times);
+	if (banyan_get_stat(fs->db, &stat))
+		return;
+	if (stat.held > most)
+		atomic_store(&fs->forget.most, stat.held);
+	/* Of several threads that see it one does it */
+	else if (most >= TRIM_FROM && stat.held < most / 2 &&
+		 atomic_compare_exchange_strong(&fs->forget.most, &most,
+						stat.held))
+		malloc_trim(0);
 }
 
-bool nodes_plain(struct nodes *nodes, banyan_data *data)
+void nodes_forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
 {
-	struct shard *s;
-	struct slot *slot = lock_slot(nodes, data, &s);
-	bool plain = slot && (slot->state & PLAIN);
-
-	pthread_mutex_unlock(&s->lock);
-	return plain;
+	nodes_drop(fs, ino, times);
+	if (atomic_fetch_add(&fs->forget.served, 1) % FORGETS_A_LOOK == 0)
+		trim(fs);
 }
 
-void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain)
+/* The root, which the kernel does not count */
+static int root_entry(struct fs *fs, struct fuse_entry_param *e)
 {
-	struct shard *s;
-	struct slot *slot = lock_slot(nodes, data, &s);
+	struct banyan_attr attr;
+	int rc = banyan_get_attr(banyan_root(fs->db), &attr);
 
-	if (slot)
-		slot->state = (slot->state & ~PLAIN) | (plain ? PLAIN : 0);
-	pthread_mutex_unlock(&s->lock);
+	if (rc)
+		return rc;
+	fs_fill_entry(fs, &attr, e);
+	e->generation = 0;
+	return 0;
 }
 
-size_t nodes_count(struct nodes *nodes)
+static int find(struct fs *fs, fuse_ino_t ino, const char *name,
+		struct fuse_entry_param *e)
 {
-	size_t n = 0;
+	uint64_t id = ino;
+	banyan_data *data = NULL;
+	int rc = 0;
 
-	for (unsigned i = 0; i < SHARDS; i++) {
-		pthread_mutex_lock(&nodes->shard[i].lock);
-		n += nodes->shard[i].used;
-		pthread_mutex_unlock(&nodes->shard[i].lock);
-	}
-	return n;
+	if (hidden_is(ino))
+		return -ESTALE;
+	if (!strcmp(name, ".."))
+		rc = banyan_parent(fs_data(fs, ino), &id);
+	if (!rc && id == BANYAN_ROOT_ID)
+		return root_entry(fs, e);
+	if (!rc)
+		rc = banyan_find_id(fs->db, id, &data);
+	return rc ? rc : fs_make_entry(fs, data, NULL, e);
+}
+
+void nodes_lookup_handle(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct fuse_entry_param e;
+	int rc = find(fs_of(req), ino, name, &e);
+
+	if (rc)
+		fs_reply_error(req, rc);
+	else
+		fs_reply_entry(req, &e);
 }

@@ -1,49 +1,76 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nodes.h - the Data that the kernel remembers, and how often it was told.
+ * nodes.h - node ids: by which the kernel names Data.
  *
- * Each time an answer names a Data, the kernel's count of it grows by one; a
- * FORGET takes some back. The library's holds are that count, one for one. This
- * set only remembers it, because at an unmount the kernel forgets everything
- * without saying so, and because one fact about a Data is worth keeping for
- * as long as the kernel knows it. It takes 21 to 43 bytes a Data.
+ * The node id of a Data is its id (the root's is 1 in the protocol, too): it means the
+ * same Data in every mount of the database, and in any daemon. Ids of Data are below
+ * 2^63; node ids of what is not in the database are above (hidden.h).
  *
- * Safe to call from any thread.
+ * Each answer that names a Data adds one to the kernel's count of it, and a FORGET
+ * takes some back. The library's holds are that count: a hold is added before the
+ * answer is sent, and released if the kernel does not get it. So
+ *
+ * - a Data is held for as long as the kernel remembers it. The kernel does not forget
+ *   an inode while one of its requests is being served, hence fs_data() needs no hold
+ *   of its own. After the answer the Data may be gone.
+ * - it does not matter when a FORGET is served. With io_uring it comes by another way
+ *   than the requests, and may lag behind: behind a LOOKUP that has named the Data
+ *   again, it takes back no more than what the kernel had before, and one remains.
+ *   There is no FORGET of what the kernel has not been told.
+ *
+ * What is left at an unmount, when the kernel forgets everything without saying so,
+ * banyan_close() releases.
+ *
+ * A *file handle* (name_to_handle_at(2), NFS) is made by the kernel of a node id and a
+ * generation. If it remembers the node, it asks nothing. Otherwise it sends a LOOKUP
+ * of "." in the node, which exists nowhere else; and of ".." in a key space that it
+ * came to in this way.
+ *
+ * The generation is the same for all Data but the root (whose must be 0): it is made
+ * of the database's UUID, so that a handle from another database is stale.
  */
 #ifndef FS_NODES_H
 #define FS_NODES_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "fs.h"
 
-#include "banyan.h"
+/* Once, when the database has been opened. 0 or an error. */
+int nodes_start(struct fs *fs);
 
-struct nodes;
+/* The kernel gives back so many holds of a node of the database */
+void nodes_forget(struct fs *fs, fuse_ino_t ino, uint64_t times);
 
-/* NULL if there is no memory */
-struct nodes *nodes_new(void);
-
-/* Release every hold that is left, and free the set. NULL is fine. */
-void nodes_free(struct nodes *nodes);
-
-/*
- * One hold of the caller's becomes the kernel's. -ENOMEM: it is still the
- * caller's.
- */
-int nodes_add(struct nodes *nodes, banyan_data *data);
-
-/* The kernel gives back so many holds: release them */
-void nodes_drop(struct nodes *nodes, banyan_data *data, uint64_t times);
+/* Likewise those that an answer has added which the kernel did not get */
+static inline void nodes_drop(const struct fs *fs, fuse_ino_t ino,
+			      uint64_t times)
+{
+	banyan_release(banyan_held(fs->db, ino), times);
+}
 
 /*
  * Whether data is known to have no file capabilities and no set-id bits
  * (privileges.h). Forgotten, hence false, when the kernel forgets the Data.
  */
-bool nodes_plain(struct nodes *nodes, banyan_data *data);
-void nodes_set_plain(struct nodes *nodes, banyan_data *data, bool plain);
+#define NODES_PLAIN ((uint8_t)1)
 
-/* How many Data the kernel remembers */
-size_t nodes_count(struct nodes *nodes);
+static inline bool nodes_plain(const banyan_data *data)
+{
+	return banyan_tag(data) & NODES_PLAIN;
+}
+
+static inline void nodes_set_plain(banyan_data *data, bool plain)
+{
+	banyan_set_tag(data, NODES_PLAIN, plain);
+}
+
+/* Is it the name in a LOOKUP for a file handle? */
+static inline bool nodes_is_handle(const char *name)
+{
+	return name[0] == '.' &&
+	       (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+/* Serve it. ino may be any number: whoever may open file handles can make them up. */
+void nodes_lookup_handle(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 #endif

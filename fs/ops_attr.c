@@ -128,7 +128,7 @@ static int drop_set_id(fuse_req_t req, banyan_data *data, int to_set,
 	rc = banyan_get_attr(data, &old);
 	if (rc || S_ISDIR(old.mode) || is_copied_up(req, &old))
 		return rc;
-	rc = privileges_drop_capabilities(fs_of(req), data, old.mode);
+	rc = privileges_drop_capabilities(data, old.mode);
 	if (rc)
 		return rc;
 	if (!owner && !(to_set & FUSE_SET_ATTR_KILL_SUID))
@@ -160,7 +160,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		fs_reply_error(req, rc);
 		return;
 	}
-	privileges_note_mode(fs, data, after.mode);
+	privileges_note_mode(data, after.mode);
 	commit_note(fs->commit);
 	fs_reply_attr(req, &after);
 }

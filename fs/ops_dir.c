@@ -353,26 +353,23 @@ static int live_fill(const struct fs_space *space, banyan_cursor *cursor,
 		     struct fuse_entry_param *e)
 {
 	struct fs *fs = space->fs;
-	banyan_data *data = NULL;
-	int rc = 0;
+	banyan_data *data;
+	int rc;
 
 	if (cursor) {
 		rc = banyan_entry_data(cursor, &data);
 		if (rc)
 			return rc;
-		rc = data == banyan_root(fs->db) ? -EUCLEAN :
-						   nodes_add(fs->nodes, data);
+		if (data == banyan_root(fs->db))
+			return -EUCLEAN;
 	}
-	if (rc)
-		banyan_release(data, 1);
-	else
-		fs_fill_entry(fs, data, &entry->attr, e);
-	return rc;
+	fs_fill_entry(fs, &entry->attr, e);
+	return 0;
 }
 
 static void live_drop(const struct fs_space *space, fuse_ino_t ino)
 {
-	nodes_drop(space->fs->nodes, fs_data(space->fs, ino), 1);
+	nodes_drop(space->fs, ino, 1);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

@@ -9,7 +9,6 @@
 #include "acl.h"
 #include "commit.h"
 #include "fs.h"
-#include "nodes.h"
 #include "requests.h"
 
 /* The kernel hands over names that are too long as they are */
@@ -309,12 +308,6 @@ static void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (!rc)
 		commit_note(fs->commit);
 	fs_reply_error(req, rc);
-}
-
-void fs_forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
-{
-	if (ino != FUSE_ROOT_ID)
-		nodes_drop(fs->nodes, fs_data(fs, ino), times);
 }
 
 void fs_ops_name(struct fuse_lowlevel_ops *ops)

@@ -172,7 +172,7 @@ static int list_fill(const struct fs_space *space, banyan_cursor *cursor,
 	int rc;
 
 	if (!cursor) {
-		fs_fill_entry(space->fs, NULL, &entry->attr, e);
+		fs_fill_entry(space->fs, &entry->attr, e);
 		e->attr.st_ino = hidden_ino(&entry->attr);
 		return 0;
 	}

@@ -270,7 +270,7 @@ static int set_value(fuse_req_t req, banyan_data *data, const char *name,
 	if (flags & XATTR_REPLACE)
 		how |= BANYAN_XATTR_REPLACE;
 	if (!strcmp(name, FS_XATTR_CAPABILITY))
-		nodes_set_plain(fs->nodes, data, false);
+		nodes_set_plain(data, false);
 	return banyan_set_xattr(data, name, value, size, how);
 }
 

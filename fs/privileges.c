@@ -49,17 +49,16 @@ uint32_t privileges_less(fuse_req_t req, const struct banyan_attr *attr)
 	return attr->mode & ~drop;
 }
 
-int privileges_drop_capabilities(struct fs *fs, banyan_data *data,
-				 uint32_t mode)
+int privileges_drop_capabilities(banyan_data *data, uint32_t mode)
 {
 	int rc;
 
-	if (nodes_plain(fs->nodes, data))
+	if (nodes_plain(data))
 		return 0;
 	rc = banyan_remove_xattr(data, FS_XATTR_CAPABILITY);
 	if (rc && rc != -ENODATA)
 		return rc;
-	nodes_set_plain(fs->nodes, data, !(mode & SET_ID));
+	nodes_set_plain(data, !(mode & SET_ID));
 	return 0;
 }
 
@@ -78,32 +77,30 @@ static int drop_set_id(fuse_req_t req, banyan_data *data,
 	 * not cached the mode either. */
 	if (!rc)
 		fuse_lowlevel_notify_inval_inode(fs_of(req)->session,
-						 (fuse_ino_t)(uintptr_t)data,
-						 -1, 0);
+						 banyan_id(data), -1, 0);
 	return rc;
 }
 
 int privileges_drop(fuse_req_t req, banyan_data *data)
 {
-	struct fs *fs = fs_of(req);
 	struct banyan_attr attr;
 	int rc;
 
-	if (nodes_plain(fs->nodes, data))
+	if (nodes_plain(data))
 		return 0;
 	rc = banyan_get_attr(data, &attr);
 	if (!rc && fuse_req_ctx(req)->uid != 0)
 		rc = drop_set_id(req, data, &attr);
-	return rc ? rc : privileges_drop_capabilities(fs, data, attr.mode);
+	return rc ? rc : privileges_drop_capabilities(data, attr.mode);
 }
 
-void privileges_note_mode(struct fs *fs, banyan_data *data, uint32_t mode)
+void privileges_note_mode(banyan_data *data, uint32_t mode)
 {
 	if (mode & SET_ID)
-		nodes_set_plain(fs->nodes, data, false);
+		nodes_set_plain(data, false);
 }
 
-void privileges_note_new(struct fs *fs, banyan_data *data, uint32_t mode)
+void privileges_note_new(banyan_data *data, uint32_t mode)
 {
-	nodes_set_plain(fs->nodes, data, !(mode & SET_ID));
+	nodes_set_plain(data, !(mode & SET_ID));
 }

@@ -24,8 +24,7 @@
 int privileges_drop(fuse_req_t req, banyan_data *data);
 
 /* The capabilities only, of a Data with this mode */
-int privileges_drop_capabilities(struct fs *fs, banyan_data *data,
-				 uint32_t mode);
+int privileges_drop_capabilities(banyan_data *data, uint32_t mode);
 
 /* Is the caller privileged, or in the group of the file? */
 bool privileges_of_group(fuse_req_t req, const struct banyan_attr *attr);
@@ -38,7 +37,7 @@ bool privileges_of_group(fuse_req_t req, const struct banyan_attr *attr);
 uint32_t privileges_less(fuse_req_t req, const struct banyan_attr *attr);
 
 /* The Data has another mode now; or is new, and has this one */
-void privileges_note_mode(struct fs *fs, banyan_data *data, uint32_t mode);
-void privileges_note_new(struct fs *fs, banyan_data *data, uint32_t mode);
+void privileges_note_mode(banyan_data *data, uint32_t mode);
+void privileges_note_new(banyan_data *data, uint32_t mode);
 
 #endif

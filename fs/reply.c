@@ -47,14 +47,12 @@ void fs_fill_stat(const struct fs *fs, const struct banyan_attr *attr,
 	st->st_ctim = timespec_of(attr->ctime);
 }
 
-void fs_fill_entry(const struct fs *fs, banyan_data *data,
-		   const struct banyan_attr *attr, struct fuse_entry_param *e)
+void fs_fill_entry(const struct fs *fs, const struct banyan_attr *attr,
+		   struct fuse_entry_param *e)
 {
 	memset(e, 0, sizeof(*e));
-	e->ino = (fuse_ino_t)(uintptr_t)data;
-	/* The node id is an address, which another Data may have later: with its
-	 * id a file handle of the one does not open the other */
-	e->generation = attr->id;
+	e->ino = attr->id;
+	e->generation = fs->generation;
 	e->attr_timeout = FS_FOREVER;
 	e->entry_timeout = FS_FOREVER;
 	fs_fill_stat(fs, attr, &e->attr);
@@ -110,13 +108,11 @@ int fs_make_entry(struct fs *fs, banyan_data *data,
 
 	if (!rc && data == banyan_root(fs->db))
 		rc = -EUCLEAN; /* the root has no name; this would be a loop */
-	if (!rc)
-		rc = nodes_add(fs->nodes, data);
 	if (rc) {
 		banyan_release(data, 1);
 		return rc;
 	}
-	fs_fill_entry(fs, data, attr ? attr : &now, e);
+	fs_fill_entry(fs, attr ? attr : &now, e);
 	return 0;
 }
 
@@ -125,16 +121,15 @@ void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
 	struct fs *fs = fs_of(req);
 
 	if (fuse_reply_entry(req, e))
-		nodes_drop(fs->nodes, fs_data(fs, e->ino), 1);
+		nodes_drop(fs, e->ino, 1);
 }
 
 void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 		     struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	banyan_data *data = fs_data(fs, e->ino);
 
-	privileges_note_new(fs, data, e->attr.st_mode);
+	privileges_note_new(fs_data(fs, e->ino), e->attr.st_mode);
 	if (fuse_reply_create(req, e, fi))
-		nodes_drop(fs->nodes, data, 1);
+		nodes_drop(fs, e->ino, 1);
 }

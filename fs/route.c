@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "hidden.h"
+#include "nodes.h"
 
 static const struct fuse_lowlevel_ops *of_node(fuse_req_t req, fuse_ino_t ino)
 {
@@ -28,6 +29,14 @@ of_name(fuse_req_t req, fuse_ino_t parent, const char *name)
 				       of_node(req, parent);
 }
 
+static void route_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	if (nodes_is_handle(name))
+		nodes_lookup_handle(req, parent, name);
+	else
+		of_name(req, parent, name)->lookup(req, parent, name);
+}
+
 /* ---- by name ----------------------------------------------------------- */
 
 #define BY_NAME(call, parameters, ...)                         \
@@ -36,8 +45,6 @@ of_name(fuse_req_t req, fuse_ino_t parent, const char *name)
 		of_name(req, parent, name)->call(__VA_ARGS__); \
 	}
 
-BY_NAME(lookup, (fuse_req_t req, fuse_ino_t parent, const char *name), req,
-	parent, name)
 BY_NAME(mknod,
 	(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	 dev_t rdev),
@@ -168,7 +175,7 @@ static void route_copy_file_range(fuse_req_t req, fuse_ino_t from,
 static void forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
 {
 	if (!hidden_is(ino))
-		fs_forget(fs, ino, times);
+		nodes_forget(fs, ino, times);
 	else if (hidden_node(ino)->forget)
 		hidden_node(ino)->forget(hidden_node(ino), times);
 }

@@ -198,6 +198,7 @@ static void put_daemon(struct text *t, const struct fs *fs,
 	put_bytes(t, "cache limit", "cache_limit", stat->cache_limit);
 	put_number(t, "cache hits", "cache_hits", stat->cache_hits, "");
 	put_number(t, "cache misses", "cache_misses", stat->cache_misses, "");
+	put_number(t, "inodes", "inodes", stat->held, "");
 	put_word(t, "transport", "transport", transport_name(fs->transport));
 	put_number(t, "requests", "requests", transport_served(fs->transport),
 		   "");

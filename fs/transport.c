@@ -70,6 +70,8 @@ static void fs_init(void *arg, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_READDIRPLUS_AUTO, false);
 	want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
 	want(conn, FUSE_CAP_IOCTL_DIR, true);
+	/* File handles of what the kernel has forgotten: see nodes.h */
+	want(conn, FUSE_CAP_EXPORT_SUPPORT, true);
 	/* Without OPEN nobody would tell us of O_TRUNC; SETATTR does */
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, false);
 	/* One copy is cheaper than three system calls */

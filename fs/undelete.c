@@ -59,12 +59,6 @@ static void note_made(void *arg, const char *path)
 	made->size += n;
 }
 
-static fuse_ino_t node_of(const struct fs *fs, banyan_data *data)
-{
-	return data == banyan_root(fs->db) ? FUSE_ROOT_ID :
-					     (fuse_ino_t)(uintptr_t)data;
-}
-
 /*
  * The key space has one more key, and the Data maybe one more alias. What the
  * kernel does not know it has not cached: errors do not matter.
@@ -72,12 +66,12 @@ static fuse_ino_t node_of(const struct fs *fs, banyan_data *data)
 static void tell_key(const struct fs *fs, banyan_data *space, const char *name,
 		     banyan_data *data)
 {
-	fuse_ino_t parent = node_of(fs, space);
+	fuse_ino_t parent = banyan_id(space);
 
 	fuse_lowlevel_notify_inval_entry(fs->session, parent, name,
 					 strlen(name));
 	fuse_lowlevel_notify_inval_inode(fs->session, parent, 0, 0);
-	fuse_lowlevel_notify_inval_inode(fs->session, node_of(fs, data), -1, 0);
+	fuse_lowlevel_notify_inval_inode(fs->session, banyan_id(data), -1, 0);
 }
 
 static void tell_path(const struct fs *fs, char *path)

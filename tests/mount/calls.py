@@ -12,12 +12,13 @@ import traceback
 import calls_attrs
 import calls_data
 import calls_dirs
+import calls_handles
 import calls_names
 from calls_lib import Skip
 
 
 def tests():
-    for module in (calls_names, calls_attrs, calls_data, calls_dirs):
+    for module in (calls_names, calls_attrs, calls_data, calls_dirs, calls_handles):
         for f in list(vars(module).values()):
             code = getattr(f, "__code__", None)
             if code and code.co_varnames[:code.co_argcount] == ("d", "root"):

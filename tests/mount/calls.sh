@@ -22,6 +22,15 @@ caches_say_what_the_daemon_says() {
 	diff "$T/cached" "$T/fresh"
 }
 
+# Handles of all that is there: only root may open them
+save_handles() {
+	[ "$(id -u)" != 0 ] || python3 -B "$here/calls_handles.py" save "$DIR" "$T/handles"
+}
+
+file_handles_survive() {
+	[ "$(id -u)" != 0 ] || python3 -B "$here/calls_handles.py" check "$DIR" "$T/handles"
+}
+
 a_remount_shows_the_same() {
 	remount_db "$1"
 	listing "$DIR" >"$T/again"
@@ -38,6 +47,7 @@ round() {
 	rm -f "$DB"
 	mount_db "$2" || { not_ok "$1: mounts"; return; }
 	calls "$1"
+	save_handles
 	try caches_say_what_the_daemon_says
 	# not in a shell of its own: it changes $daemon
 	if a_remount_shows_the_same "$2" >"$T/output" 2>&1; then
@@ -45,6 +55,7 @@ round() {
 	else
 		not_ok_said "$1: a remount shows the same" "$T/output"
 	fi
+	try file_handles_survive
 	if the_file_is_sound >"$T/output" 2>&1; then
 		ok "$1: the file is sound"
 	else

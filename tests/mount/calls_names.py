@@ -321,40 +321,6 @@ def many_at_once_leave_a_sound_tree(d, root):
         assert set(links) == {len(links)}, f"seed {SEED}: {links}"
 
 
-def file_handle(path):
-    """name_to_handle_at(2): the bytes of struct file_handle"""
-    handle, mount_id = ctypes.create_string_buffer(struct.pack("Ii", 128, 0), 136), ctypes.c_int()
-    if libc.name_to_handle_at(AT_FDCWD, path.encode(), handle, ctypes.byref(mount_id), 0):
-        raise OSError(ctypes.get_errno(), "name_to_handle_at")
-    return handle
-
-
-def open_handle(root, handle):
-    at = os.open(root, os.O_RDONLY)
-    fd = libc.open_by_handle_at(at, handle, os.O_RDONLY)
-    error = ctypes.get_errno()
-    os.close(at)
-    if fd < 0:
-        raise OSError(error, "open_by_handle_at")
-    return fd
-
-
-def a_file_handle_opens_no_other_file(d, root):
-    need_root()
-    old = []
-    for i in range(100):
-        write(d + f"/old{i}", b"old")
-        old.append(file_handle(d + f"/old{i}"))
-    os.close(open_handle(root, old[7]))
-    for i in range(100):
-        os.unlink(d + f"/old{i}")
-    drop_caches()
-    for i in range(400):
-        write(d + f"/new{i}", b"new")
-    for handle in old:
-        fails(errno.ESTALE, open_handle, root, handle)
-
-
 def link_open_file(fd, path):
     if libc.linkat(AT_FDCWD, f"/proc/self/fd/{fd}".encode(), AT_FDCWD, path.encode(), AT_SYMLINK_FOLLOW):
         raise OSError(ctypes.get_errno(), "linkat")

@@ -105,6 +105,37 @@ it_can_be_removed() {
 	compare "$T/src" "$DIR/cp"
 }
 
+# Anonymous memory of the daemon in KiB
+memory() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$daemon/status"; }
+
+# 128 bytes for each inode that the kernel remembers, and few when it has forgotten
+# them. One thread, and a small cache: these are not what is measured.
+inodes_take_little_memory() {
+	local inodes=200000 before with after
+	if grep -qE '__(asan|tsan)_init' "$BANYANFS"; then
+		echo "not measured: a sanitizer has memory of its own"
+		return 0
+	fi
+	seq -f 'key%07g' $inodes | sed '1i name' >"$T/keys.csv"
+	"$BANYAN" create "$T/many.banyan"
+	"$BANYAN" import -f csv -k name -i many "$T/many.banyan" "$T/keys.csv"
+	DB=$T/many.banyan
+	mount_db threads=1,cache=1M || return 1
+	ls "$DIR" >/dev/null
+	before=$(memory)
+	same $inodes "$(find "$DIR/many" -type f -size -100k | wc -l)"
+	with=$(memory)
+	grep "^inodes" "$DIR/.banyan/status"
+	drop_caches || { umount_db; return 0; } # not root
+	sleep 1
+	after=$(memory)
+	umount_db
+	echo "$before KiB, with the inodes $with, after they were forgotten $after"
+	# The cache and the room for a request come to 3 MiB
+	[ $((with - before)) -le $((inodes / 8 + 3072)) ] || fail "too much for an inode"
+	[ $((after - before)) -le 12288 ] || fail "it does not give memory back"
+}
+
 mkdir "$T/src"
 mount_db || { not_ok_said "mounts" "$T/stderr"; finish; }
 try source_is_compared_with_itself
@@ -121,4 +152,6 @@ try it_comes_out_by_cp_rsync_and_tar
 try it_can_be_removed
 if umount_db; then ok "unmounts"; else not_ok_said "unmounts" "$T/stderr"; fi
 try "$BANYAN" check "$DB"
+try inodes_take_little_memory
+sed "s/^/# /" "$T/output"
 finish
