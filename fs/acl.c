@@ -133,7 +133,7 @@ static int note_acls(struct fs *fs)
 	if (atomic_load(&fs->may_have_acls))
 		return 0;
 	rc = banyan_set_xattr(banyan_root(fs->db), FS_XATTR_ACLS, "", 0, 0);
-	if (rc)
+	if (rc && rc != -EPERM) /* that is an immutable root */
 		return rc;
 	atomic_store(&fs->may_have_acls, true);
 	/* The ctime of the root; this waits for nobody */

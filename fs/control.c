@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What is asked of the file system as a whole, not of a file: FITRIM */
+/* IOCTL: FITRIM, which is asked of the file system as a whole; the flags of a file */
 #include <errno.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "flags.h"
 #include "fs.h"
+#include "hidden.h"
 #include "vacuum.h"
 
 bool fs_is_owner(fuse_req_t req)
@@ -54,12 +56,19 @@ static void fs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 		     void *arg, struct fuse_file_info *fi, unsigned flags,
 		     const void *in, size_t in_size, size_t out_size)
 {
-	(void)ino;
+	struct fs *fs = fs_of(req);
+
 	(void)arg;
 	(void)fi;
 	(void)flags;
 	if (cmd == FITRIM)
 		trim(req, in, in_size, out_size);
+	else if (flags_is_get(cmd) && !hidden_is(ino))
+		flags_reply(req, fs_data(fs, ino), cmd, out_size);
+	else if (flags_is_set(cmd) && hidden_is(ino))
+		fuse_reply_err(req, hidden_node(ino)->refusal);
+	else if (flags_is_set(cmd))
+		flags_set(req, fs_data(fs, ino), cmd, in, in_size);
 	else
 		fuse_reply_err(req, ENOTTY);
 }

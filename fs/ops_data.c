@@ -203,6 +203,8 @@ static int grow(banyan_data *data, uint64_t size)
 	struct banyan_attr attr;
 	int rc = banyan_get_attr(data, &attr);
 
+	if (!rc && (attr.flags & BANYAN_IMMUTABLE))
+		rc = -EPERM;
 	if (rc || attr.size >= size)
 		return rc;
 	attr.size = size;
@@ -215,7 +217,7 @@ static int allocate(banyan_data *data, int mode, uint64_t at, uint64_t size)
 	case 0:
 		return grow(data, at + size);
 	case FALLOC_FL_KEEP_SIZE:
-		return 0;
+		return grow(data, 0);
 	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
 	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
 		return banyan_punch(data, at, size, true);

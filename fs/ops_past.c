@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "flags.h"
 #include "past.h"
 
 /* Begin with the node of a request, or answer with the error. NULL: answered. */
@@ -132,6 +133,24 @@ static void list_xattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	end(ino);
 }
 
+static void ioctl_past(fuse_req_t req, fuse_ino_t ino, unsigned int command,
+		       void *arg, struct fuse_file_info *fi, unsigned flags,
+		       const void *in, size_t in_size, size_t out_size)
+{
+	banyan_data *data;
+
+	if (!flags_is_get(command)) {
+		fs_of(req)->live.ioctl(req, ino, command, arg, fi, flags, in,
+				       in_size, out_size);
+		return;
+	}
+	data = begin(req, ino);
+	if (!data)
+		return;
+	flags_reply(req, data, command, out_size);
+	end(ino);
+}
+
 /*
  * Into the database; the router has seen that the target is there. The kernel
  * copies by reading and writing where the library says that it cannot (EXDEV).
@@ -229,6 +248,7 @@ void past_ops(const struct fs *fs, struct fuse_lowlevel_ops *ops)
 	ops->getxattr = get_xattr;
 	ops->listxattr = list_xattr;
 	ops->copy_file_range = copy;
+	ops->ioctl = ioctl_past;
 	ops->readdir = read_dir;
 	ops->readdirplus = read_dir_plus;
 }

@@ -17,6 +17,7 @@
  *   -EUCLEAN    damaged structure: a record or a node that makes no sense
  *   -EBADMSG    checksum mismatch: bytes that are not those once written
  *   -EROFS      opened read-only
+ *   -EPERM      the flags of a Data forbid it; a key space can have no alias
  *   -EBUSY      open for writing elsewhere
  *   -EIO        a sync or a write failed, or another program has cut, deleted
  *               or replaced the file; nothing more is written
@@ -222,6 +223,7 @@ struct banyan_attr {
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t nlink; /* keys; of a key space 2 + key spaces in it */
+	uint32_t flags; /* BANYAN_IMMUTABLE, ... */
 	uint64_t size; /* bytes of the value; of a key space 0 */
 	uint64_t stored; /* bytes that are not holes */
 	uint64_t rdev; /* of a device, as in stat(2) */
@@ -229,6 +231,20 @@ struct banyan_attr {
 	struct banyan_time atime;
 	struct banyan_time mtime;
 	struct banyan_time ctime;
+};
+
+/*
+ * Flags of a Data, as chattr(1) sets them. What they forbid fails with -EPERM,
+ * whoever asks for it.
+ */
+enum {
+	/* Nothing of it changes, it gets and loses no key, and of a key space: nor do
+	 * keys in it */
+	BANYAN_IMMUTABLE = 1 << 0,
+	/* Likewise, but bytes may be written behind its end and keys made in it, and
+	 * its times may become those of now */
+	BANYAN_APPEND_ONLY = 1 << 1,
+	BANYAN_NO_DUMP = 1 << 2, /* forbids nothing */
 };
 
 /* Which attributes banyan_set_attr() sets */
@@ -242,6 +258,7 @@ enum {
 	BANYAN_SET_ATIME_NOW = 1 << 6,
 	BANYAN_SET_MTIME_NOW = 1 << 7,
 	BANYAN_SET_KEEP_MTIME = 1 << 8, /* SET_SIZE leaves mtime alone */
+	BANYAN_SET_FLAGS = 1 << 9,
 };
 
 /* An extended attribute; see banyan_set_xattr() */

@@ -70,6 +70,8 @@ static const char *key_text(int error)
 	switch (-error) {
 	case ENOENT:
 		return "not found";
+	case EPERM: /* immutable; in another's directory with the sticky bit */
+		return "not permitted";
 	case EISDIR:
 		return "is a key space";
 	case ENOTDIR:

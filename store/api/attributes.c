@@ -27,6 +27,7 @@ void fill_attr(const struct data *d, struct banyan_attr *attr)
 	attr->uid = d->uid;
 	attr->gid = d->gid;
 	attr->nlink = d->nlink;
+	attr->flags = d->flags;
 	attr->size = d->size;
 	attr->stored = d->stored;
 	attr->rdev = d->rdev;
@@ -71,6 +72,8 @@ static void apply_attr(struct data *d, const struct banyan_attr *a,
 {
 	if (which & BANYAN_SET_MODE)
 		d->mode = (d->mode & S_IFMT) | (a->mode & 07777);
+	if (which & BANYAN_SET_FLAGS)
+		d->flags = a->flags;
 	if (which & BANYAN_SET_UID)
 		d->uid = a->uid;
 	if (which & BANYAN_SET_GID)
@@ -86,6 +89,18 @@ static void apply_attr(struct data *d, const struct banyan_attr *a,
 		d->atime = timestamp_of(a->atime);
 }
 
+#define SET_NOW \
+	(BANYAN_SET_ATIME_NOW | BANYAN_SET_MTIME_NOW | BANYAN_SET_KEEP_MTIME)
+
+/* Do the flags that it has allow it? They can always be changed. */
+static int may_set(const struct data *d, unsigned which)
+{
+	unsigned rest = which & ~(unsigned)BANYAN_SET_FLAGS;
+	if (!(d->flags & BANYAN_IMMUTABLE))
+		rest &= ~(unsigned)SET_NOW;
+	return rest ? data_may_change(d) : 0;
+}
+
 static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after)
 {
@@ -97,6 +112,8 @@ static int set_attr(banyan_data *data, const struct banyan_attr *attr,
 	if (rc)
 		return rc;
 	rc = handle_write_data(txn, data, &l);
+	if (!rc)
+		rc = may_set(&l.d, which);
 	if (!rc && (which & BANYAN_SET_SIZE) && attr->size > l.d.size)
 		txn->makes_room = false;
 	if (!rc && (which & BANYAN_SET_SIZE))
@@ -138,19 +155,22 @@ static int cut_some(banyan_data *data, const struct banyan_attr *attr,
 	return handle_write_end(data->db, rc);
 }
 
-static bool times_valid(const struct banyan_attr *a, unsigned which)
+static bool is_valid(const struct banyan_attr *a, unsigned which)
 {
-	return !((which & BANYAN_SET_MTIME) && a->mtime.nsec >= NSEC_PER_SEC) &&
+	const uint32_t known = BANYAN_IMMUTABLE | BANYAN_APPEND_ONLY |
+			       BANYAN_NO_DUMP;
+	return !((which & BANYAN_SET_FLAGS) && (a->flags & ~known)) &&
+	       !((which & BANYAN_SET_MTIME) && a->mtime.nsec >= NSEC_PER_SEC) &&
 	       !((which & BANYAN_SET_ATIME) && a->atime.nsec >= NSEC_PER_SEC);
 }
 
-#define SET_ALL ((BANYAN_SET_KEEP_MTIME << 1) - 1u)
+#define SET_ALL ((BANYAN_SET_FLAGS << 1) - 1u)
 
 int banyan_set_attr(banyan_data *data, const struct banyan_attr *attr,
 		    unsigned which, struct banyan_attr *after)
 {
 	int rc = data_check(data);
-	if (rc || !attr || (which & ~SET_ALL) || !times_valid(attr, which))
+	if (rc || !attr || (which & ~SET_ALL) || !is_valid(attr, which))
 		return rc ? rc : -EINVAL;
 	rc = set_attr(data, attr, which, after);
 	bool more = (which & BANYAN_SET_SIZE) && handle_can_split(data->db);

@@ -77,8 +77,8 @@ static int look_up(const struct side *s, const struct name *n, struct found *f)
  * do who change its keys, which is no change of its own. */
 static bool is_changed(const struct data *a, const struct data *b)
 {
-	if (a->id != b->id || a->mode != b->mode || a->uid != b->uid ||
-	    a->gid != b->gid)
+	if (a->id != b->id || a->mode != b->mode || a->flags != b->flags ||
+	    a->uid != b->uid || a->gid != b->gid)
 		return true;
 	return !data_is_space(a) &&
 	       (a->ctime != b->ctime || a->mtime != b->mtime ||

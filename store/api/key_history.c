@@ -310,7 +310,8 @@ static bool same_contents(const struct data *a, const struct data *b,
 
 static bool same_attributes(const struct data *a, const struct data *b)
 {
-	if (a->mode != b->mode || a->uid != b->uid || a->gid != b->gid)
+	if (a->mode != b->mode || a->flags != b->flags || a->uid != b->uid ||
+	    a->gid != b->gid)
 		return false;
 	/* A key in it changes the rest of a key space */
 	return data_is_space(a) ||

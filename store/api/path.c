@@ -176,7 +176,9 @@ static int put_through(struct txn *txn, struct located *l, const void *value,
 	if (source && source->d.id == l->d.id)
 		return 0;
 	int64_t stored = (int64_t)l->d.stored;
-	int rc = fill(txn, l, value, size, source);
+	int rc = data_may_change(&l->d);
+	if (!rc)
+		rc = fill(txn, l, value, size, source);
 	if (rc)
 		return rc;
 	txn->op.live += (int64_t)l->d.stored - stored;

@@ -142,6 +142,8 @@ int banyan_write(banyan_data *data, const void *buffer, size_t size,
 		offset = l.d.size;
 	if (!rc && !range_fits(offset, size))
 		rc = -EFBIG;
+	if (!rc)
+		rc = data_may_write(&l.d, offset);
 	if (!rc && size) {
 		uint64_t stored = l.d.stored;
 		timestamp mtime = l.d.mtime;
@@ -172,6 +174,8 @@ static int punch(banyan_data *data, uint64_t offset, uint64_t size,
 	if (rc)
 		return rc;
 	rc = load_file(txn, data, &l);
+	if (!rc)
+		rc = data_may_change(&l.d);
 	if (!rc) {
 		uint64_t stored = l.d.stored;
 		rc = contents_punch(txn, &l.d, offset, size);
@@ -235,6 +239,8 @@ static int clone_some(banyan_data *source, uint64_t source_offset,
 	rc = load_file(txn, source, &from);
 	if (!rc)
 		rc = load_file(txn, target, &to);
+	if (!rc)
+		rc = data_may_write(&to.d, target_offset);
 	if (!rc && source_offset >= from.d.size)
 		*left = 0;
 	if (rc || !*left)

@@ -105,6 +105,7 @@ static void describe(const struct data *d, struct version *is)
 		.ctime = d->ctime,
 		.mtime = d->mtime,
 		.mode = d->mode,
+		.flags = d->flags,
 		.uid = d->uid,
 		.gid = d->gid,
 		.contents = sum_contents(d),
@@ -226,8 +227,8 @@ static int compare(struct pass *p, const struct version *was,
 	if (rc < 0)
 		return rc;
 	bool beside = rc > 0;
-	bool same = was->mode == is->mode && was->uid == is->uid &&
-		    was->gid == is->gid;
+	bool same = was->mode == is->mode && was->flags == is->flags &&
+		    was->uid == is->uid && was->gid == is->gid;
 	*event = BANYAN_ATTRIBUTES;
 	/* Keys in a key space change its times */
 	if (space)

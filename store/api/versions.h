@@ -42,7 +42,7 @@ struct version {
 	timestamp time; /* of the event */
 	uint64_t size;
 	timestamp ctime, mtime;
-	uint32_t mode, uid, gid;
+	uint32_t mode, flags, uid, gid;
 	uint32_t contents; /* checksum of what the row says about them */
 	uint32_t event; /* enum banyan_event */
 	bool embedded;

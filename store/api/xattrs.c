@@ -78,6 +78,8 @@ int banyan_set_xattr(banyan_data *data, const char *name, const void *value,
 		return (int)note_data(data, rc, __func__);
 	rc = handle_write_data(txn, data, &l);
 	if (!rc)
+		rc = data_may_change(&l.d);
+	if (!rc)
 		rc = xattr_set(txn, data->id, name, value, size, flags);
 	if (!rc)
 		rc = touch_data(txn, &l);
@@ -96,6 +98,10 @@ int banyan_remove_xattr(banyan_data *data, const char *name)
 	if (rc)
 		return (int)note_data(data, rc, __func__);
 	rc = handle_write_data(txn, data, &l);
+	if (!rc) /* before the flags: what is not there may be removed */
+		rc = xattr_has(&txn->state, data->id, name);
+	if (!rc)
+		rc = data_may_change(&l.d);
 	if (!rc)
 		rc = xattr_remove(txn, data->id, name);
 	if (!rc)

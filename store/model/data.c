@@ -28,7 +28,9 @@ enum {
 };
 
 #define MODE_TYPE 0170000u
-#define MODE_MAX 0177777u
+#define MODE_BITS 16
+#define FLAGS_KNOWN \
+	((uint32_t)(BANYAN_IMMUTABLE | BANYAN_APPEND_ONLY | BANYAN_NO_DUMP))
 
 /* Since the birth, modulo 2^64 (timestamp.h): few bytes if soon after it */
 static uint64_t time_since(timestamp birth, timestamp t)
@@ -136,7 +138,7 @@ int data_encode(const struct data *d, struct buf *value)
 	uint8_t *p = start;
 	*p++ = VALUE_DATA;
 	*p++ = flags;
-	p += put_varint(p, d->mode);
+	p += put_varint(p, d->mode | d->flags << MODE_BITS);
 	p += put_varint(p, d->uid);
 	p += put_varint(p, d->gid);
 	put_be64(p, d->birth);
@@ -237,11 +239,12 @@ static bool read_fields(struct data *d, uint8_t flags, struct reader *in)
 	uint64_t nlink = flags & DATA_NLINK ? read_varint(in) : 1;
 	d->rdev = flags & DATA_RDEV ? read_varint(in) : 0;
 	d->parent = flags & DATA_PARENT ? read_varint(in) : 0;
-	if (in->bad || mode > MODE_MAX || uid > UINT32_MAX ||
+	if (in->bad || mode >> MODE_BITS > FLAGS_KNOWN || uid > UINT32_MAX ||
 	    gid > UINT32_MAX || nlink > UINT32_MAX || d->id == 0 ||
 	    d->id > INT64_MAX || d->size > INT64_MAX || d->parent > INT64_MAX)
 		return false;
-	d->mode = (uint32_t)mode;
+	d->mode = (uint32_t)mode & ((1u << MODE_BITS) - 1);
+	d->flags = (uint32_t)(mode >> MODE_BITS);
 	d->uid = (uint32_t)uid;
 	d->gid = (uint32_t)gid;
 	d->nlink = (uint32_t)nlink;

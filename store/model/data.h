@@ -9,7 +9,8 @@
  *   Data:
  *     1 byte  01
  *     1 byte  flags, see below
- *     varint  mode, uid, gid
+ *     varint  mode, above its 16 bits the flags of banyan.h
+ *     varint  uid, gid
  *     8 bytes birth, a timestamp, big-endian (alike times share beginnings)
  *     zigzag  mtime - birth, if DATA_MTIME; else mtime is birth
  *     zigzag  ctime - birth, if DATA_CTIME; else ctime is mtime
@@ -35,6 +36,7 @@
 #ifndef STORE_MODEL_DATA_H
 #define STORE_MODEL_DATA_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +45,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/timestamp.h"
+#include "banyan.h"
 
 /*
  * Values up to this many bytes live in their row. Each freeze that touches the
@@ -74,6 +77,7 @@ struct data {
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t nlink;
+	uint32_t flags; /* BANYAN_IMMUTABLE, ... */
 	uint64_t size;
 	uint64_t rdev;
 	uint64_t parent; /* 0: not a key space */
@@ -106,6 +110,22 @@ static inline bool data_is_space(const struct data *d)
 static inline bool data_is_file(const struct data *d)
 {
 	return (d->mode & 0170000) == 0100000;
+}
+
+/* -EPERM if the flags forbid any change */
+static inline int data_may_change(const struct data *d)
+{
+	return d->flags & (BANYAN_IMMUTABLE | BANYAN_APPEND_ONLY) ? -EPERM : 0;
+}
+
+/* -EPERM if they forbid to write from this offset on, or to make keys */
+static inline int data_may_write(const struct data *d, uint64_t offset)
+{
+	return (d->flags & BANYAN_IMMUTABLE) ||
+			       ((d->flags & BANYAN_APPEND_ONLY) &&
+				offset < d->size) ?
+		       -EPERM :
+		       0;
 }
 
 /* The row's value replaces what is in *value: 0 or -ENOMEM */

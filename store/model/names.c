@@ -161,6 +161,8 @@ static int touch_space(struct txn *txn, uint64_t id, int spaces)
 			return rc;
 		space = &d;
 	}
+	if (space->flags & BANYAN_IMMUTABLE)
+		return -EPERM;
 	space->ctime = txn_time(txn, space->ctime);
 	space->mtime = txn->now;
 	if (spaces > 0 || space->nlink > 2)
@@ -179,15 +181,17 @@ int names_check_new(const struct txn *txn, const struct name *n)
 {
 	struct row_key key;
 	struct row_value value;
-	struct data space;
+	struct data loaded;
+	const struct data *space = &txn->space;
 	int rc = name_check(n->space, n->bytes, n->len);
 	if (!rc && !(txn->state.space && txn->space.id == n->space)) {
-		rc = names_space(&txn->state, n->space, &space);
-		if (!rc && space.nlink == 0)
-			rc = -ENOENT;
-	} else if (!rc && txn->space.nlink == 0) {
-		rc = -ENOENT;
+		space = &loaded;
+		rc = names_space(&txn->state, n->space, &loaded);
 	}
+	if (!rc && space->nlink == 0)
+		rc = -ENOENT;
+	if (!rc)
+		rc = data_may_write(space, 0);
 	if (rc)
 		return rc;
 	row_key_name(&key, n->space, n->bytes, n->len);
@@ -199,17 +203,16 @@ int names_check_new(const struct txn *txn, const struct name *n)
 
 int names_insert(struct txn *txn, const struct name *n, const struct data *d)
 {
-	int rc;
-	if (data_is_space(d)) {
-		rc = put_reference(txn, n, d);
-		if (!rc)
-			rc = put_data_row(txn, d);
-	} else {
-		rc = put_embedded(txn, n, d);
-	}
+	/* First the space, which may be immutable */
+	int rc = touch_space(txn, n->space, data_is_space(d));
+	if (rc)
+		return rc;
 	txn->op.keys++;
 	txn->op.live += (int64_t)d->stored;
-	return rc ? rc : touch_space(txn, n->space, data_is_space(d));
+	if (!data_is_space(d))
+		return put_embedded(txn, n, d);
+	rc = put_reference(txn, n, d);
+	return rc ? rc : put_data_row(txn, d);
 }
 
 int names_insert_unnamed(struct txn *txn, const struct data *d)
@@ -239,7 +242,9 @@ int names_alias(struct txn *txn, const struct name *n, struct located *l)
 		return -EPERM;
 	if (l->d.nlink == UINT32_MAX)
 		return -EMLINK;
-	int rc = names_check_new(txn, n);
+	int rc = data_may_change(&l->d);
+	if (!rc)
+		rc = names_check_new(txn, n);
 	if (rc)
 		return rc;
 	bool orphan = l->d.nlink == 0;
@@ -441,6 +446,11 @@ int names_delete(struct txn *txn, const struct name *n, unsigned flags,
 	if (rc)
 		return rc;
 	bool is_space = data_is_space(&l.d);
+	rc = data_may_change(&space);
+	if (!rc)
+		rc = data_may_change(&l.d);
+	if (rc)
+		return rc;
 	if (is_space && (flags & BANYAN_NOT_SPACE))
 		return -EISDIR;
 	if (!is_space && (flags & BANYAN_ONLY_SPACE))
@@ -580,11 +590,24 @@ static int replace(struct txn *txn, const struct name *from,
 			       a_space - (b && data_is_space(&b->d)));
 }
 
+/* Do the flags of all that are concerned let a become b (NULL: there is none)? */
+static int may_move(const struct data *from, const struct data *to,
+		    const struct data *a, const struct data *b)
+{
+	int rc = data_may_change(from);
+	if (!rc)
+		rc = b ? data_may_change(to) : data_may_write(to, 0);
+	if (!rc)
+		rc = data_may_change(a);
+	return rc || !b ? rc : data_may_change(b);
+}
+
 int names_move(struct txn *txn, const struct name *from, const struct name *to,
 	       unsigned flags)
 {
 	struct located a;
 	struct located b;
+	struct data from_space;
 	struct data space;
 	if (flags != 0 && flags != BANYAN_NO_REPLACE &&
 	    flags != BANYAN_EXCHANGE)
@@ -593,7 +616,7 @@ int names_move(struct txn *txn, const struct name *from, const struct name *to,
 	if (!rc)
 		rc = name_check(from->space, from->bytes, from->len);
 	if (!rc)
-		rc = names_space(&txn->state, from->space, &space);
+		rc = names_space(&txn->state, from->space, &from_space);
 	if (!rc)
 		rc = names_space(&txn->state, to->space, &space);
 	if (!rc && space.nlink == 0)
@@ -613,6 +636,9 @@ int names_move(struct txn *txn, const struct name *from, const struct name *to,
 	/* Two keys of one Data: rename(2) does nothing, and says success */
 	if (same_name(from, to) || (there && a.d.id == b.d.id))
 		return 0;
+	rc = may_move(&from_space, &space, &a.d, there ? &b.d : NULL);
+	if (rc)
+		return rc;
 	if (flags & BANYAN_EXCHANGE)
 		return exchange(txn, from, to, &a, &b);
 	return replace(txn, from, to, &a, there ? &b : NULL);

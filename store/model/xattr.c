@@ -115,14 +115,20 @@ static int encode(struct txn *txn, const void *value, size_t size,
 }
 
 /* 0: it is there; -ENODATA; an error */
-static int find(struct txn *txn, uint64_t id, const char *name,
+static int find(const struct state *s, uint64_t id, const char *name,
 		struct row_key *key)
 {
 	struct row_value row;
 	int rc = make_key(key, id, name);
 	if (!rc)
-		rc = state_get(&txn->state, key, &row);
+		rc = state_get(s, key, &row);
 	return rc == -ENOENT ? -ENODATA : rc;
+}
+
+int xattr_has(const struct state *s, uint64_t id, const char *name)
+{
+	struct row_key key;
+	return find(s, id, name, &key);
 }
 
 /*
@@ -189,7 +195,7 @@ int xattr_set(struct txn *txn, uint64_t id, const char *name, const void *value,
 	struct buf row = BUF_INIT;
 	if (size > BANYAN_XATTR_MAX)
 		return -E2BIG;
-	int rc = find(txn, id, name, &key);
+	int rc = find(&txn->state, id, name, &key);
 	if (rc == 0 && (flags & BANYAN_XATTR_CREATE))
 		return -EEXIST;
 	if (rc == -ENODATA && !(flags & BANYAN_XATTR_REPLACE))
@@ -205,6 +211,6 @@ int xattr_set(struct txn *txn, uint64_t id, const char *name, const void *value,
 int xattr_remove(struct txn *txn, uint64_t id, const char *name)
 {
 	struct row_key key;
-	int rc = find(txn, id, name, &key);
+	int rc = find(&txn->state, id, name, &key);
 	return rc ? rc : txn_delete(txn, &key);
 }

@@ -18,6 +18,8 @@ int xattr_get(const struct state *s, uint64_t id, const char *name,
  * listed any more. */
 int xattr_set(struct txn *txn, uint64_t id, const char *name, const void *value,
 	      size_t size, unsigned flags);
+/* 0, or -ENODATA */
+int xattr_has(const struct state *s, uint64_t id, const char *name);
 int xattr_remove(struct txn *txn, uint64_t id, const char *name);
 
 /* Names, each with a NUL behind it, replace what is in *names: no more than

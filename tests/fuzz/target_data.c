@@ -51,9 +51,10 @@ static void assert_same_extents(const struct data *a, const struct data *b)
 
 static void assert_same(const struct data *a, const struct data *b)
 {
-	assert(a->id == b->id && a->mode == b->mode && a->uid == b->uid &&
-	       a->gid == b->gid && a->nlink == b->nlink && a->size == b->size &&
-	       a->rdev == b->rdev && a->parent == b->parent);
+	assert(a->id == b->id && a->mode == b->mode && a->flags == b->flags &&
+	       a->uid == b->uid && a->gid == b->gid && a->nlink == b->nlink &&
+	       a->size == b->size && a->rdev == b->rdev &&
+	       a->parent == b->parent);
 	assert(a->birth == b->birth && a->atime == b->atime &&
 	       a->mtime == b->mtime && a->ctime == b->ctime);
 	assert(a->contents == b->contents && a->stored == b->stored &&

@@ -99,6 +99,8 @@ static int say_data(struct lister *l, banyan_data *d)
 	    a.id, a.mode, a.uid, a.gid, a.nlink, a.size, a.stored);
 	say_time(l, "birth", a.birth, NULL);
 	/* What is as usual is left out */
+	if (a.flags)
+		say(l->text, " flags %" PRIx32, a.flags);
 	if (a.rdev)
 		say(l->text, " rdev %" PRIx64, a.rdev);
 	say_time(l, "mtime", a.mtime, &a.birth);

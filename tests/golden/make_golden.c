@@ -265,6 +265,11 @@ static void set_attrs(banyan *db)
 				     BANYAN_SET_ATIME | BANYAN_SET_MTIME,
 			     NULL));
 	banyan_release(d, 1);
+	put(db, "append-only", 'a', 3);
+	d = find(db, "append-only");
+	a.flags = BANYAN_APPEND_ONLY | BANYAN_NO_DUMP;
+	MUST(banyan_set_attr(d, &a, BANYAN_SET_FLAGS, NULL));
+	banyan_release(d, 1);
 }
 
 static void move_about(banyan *db)

@@ -25,7 +25,7 @@ class Time(c.Structure):
 
 class Attr(c.Structure):
     _fields_ = [("id", c.c_uint64), ("mode", c.c_uint32), ("uid", c.c_uint32),
-                ("gid", c.c_uint32), ("nlink", c.c_uint32), ("size", c.c_uint64),
+                ("gid", c.c_uint32), ("nlink", c.c_uint32), ("flags", c.c_uint32), ("size", c.c_uint64),
                 ("stored", c.c_uint64), ("rdev", c.c_uint64), ("birth", Time),
                 ("atime", Time), ("mtime", Time), ("ctime", Time)]
 

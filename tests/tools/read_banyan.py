@@ -385,7 +385,8 @@ class Data:
         p = parser
         self.where = p.offset
         flags = p.u8()
-        self.mode = p.varint(0, 0o177777)
+        mode = p.varint(0, (7 << 16) + 0o177777)
+        self.mode, self.flags = mode & 0o177777, mode >> 16
         if self.mode >> 12 not in TYPES:
             p.fail("mode %o" % self.mode)
         self.type = TYPES[self.mode >> 12]

@@ -386,7 +386,7 @@ static void of_attributes(void **state)
 	SAYS(banyan_set_attr(NULL, &attr, BANYAN_SET_MODE, NULL), -EINVAL);
 	SAYS(banyan_set_attr(x->file, NULL, BANYAN_SET_MODE, NULL), -EINVAL);
 	SAYS(banyan_set_attr(x->file, &attr, UNKNOWN, NULL), -EINVAL);
-	SAYS(banyan_set_attr(x->file, &attr, BANYAN_SET_KEEP_MTIME << 1, NULL),
+	SAYS(banyan_set_attr(x->file, &attr, BANYAN_SET_FLAGS << 1, NULL),
 	     -EINVAL);
 	SAYS(banyan_set_attr(x->file, &attr, BANYAN_SET_SIZE, NULL), -EFBIG);
 	attr.size = 0;

@@ -104,6 +104,7 @@ static struct data any_data(uint64_t *random)
 			  .uid = (uint32_t)any_number(random, UINT32_MAX),
 			  .gid = (uint32_t)any_number(random, UINT32_MAX),
 			  .nlink = (uint32_t)any_number(random, UINT32_MAX),
+			  .flags = (uint32_t)any_number(random, 7),
 			  .rdev = any_number(random, UINT64_MAX),
 			  .id = 1 + any_number(random, INT64_MAX - 1) };
 	d.birth = any_time(random, 0);
@@ -131,7 +132,8 @@ static void assert_same(const struct data *a, const struct data *b)
 {
 	assert_true(a->id == b->id && a->size == b->size);
 	assert_true(a->mode == b->mode && a->uid == b->uid &&
-		    a->gid == b->gid && a->nlink == b->nlink);
+		    a->gid == b->gid && a->nlink == b->nlink &&
+		    a->flags == b->flags);
 	assert_true(a->rdev == b->rdev && a->parent == b->parent);
 	assert_true(a->birth == b->birth && a->mtime == b->mtime);
 	assert_true(a->ctime == b->ctime && a->atime == b->atime);
@@ -301,8 +303,12 @@ static void refuses_attributes_that_cannot_be(void **in)
 	d = plain_file;
 	d.mode = 0170644;
 	assert_int_equal(encode_and_decode(&d), -EUCLEAN);
-	d.mode = 0100644 | 1u << 16;
+	d.mode = 0100644;
+	d.flags = BANYAN_IMMUTABLE | BANYAN_APPEND_ONLY | BANYAN_NO_DUMP;
+	assert_int_equal(encode_and_decode(&d), 0);
+	d.flags = BANYAN_NO_DUMP << 1;
 	assert_int_equal(encode_and_decode(&d), -EUCLEAN);
+	d.flags = 0;
 	d.mode = 0644;
 	assert_int_equal(encode_and_decode(&d), -EUCLEAN);
 }
