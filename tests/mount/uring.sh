@@ -158,6 +158,7 @@ an_end_while_callers_wait() {
 		[ "$(find "$DIR" -name 'f*' -size +0 | wc -l)" = 8 ] && break
 		sleep 0.02
 	done
+	trap 'kill -9 "${writers[@]}" 2>/dev/null || true' EXIT
 	kill -TERM "$daemon"
 	for _ in $(seq 500); do kill -0 "$daemon" 2>/dev/null || break; sleep 0.02; done
 	wait "$daemon"
