@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# How many requests the kernel makes for what people do: a change that makes it ask
+# more often makes everything slower. Counted in what libfuse says of each (-d).
+# FORGET and INTERRUPT, for which nobody waits, do not count.
+. "$(dirname "$0")/lib.sh"
+need_fuse
+
+LOG=$T/log
+mount_counted() {
+	"$BANYANFS" "$DB" "$DIR" -d -o create${1:+,$1} 2>"$LOG" &
+	daemon=$!
+	for _ in $(seq 200); do
+		is_mounted "$DIR" && stat "$DIR" >/dev/null && return 0
+		sleep 0.02
+	done
+	fail "not mounted"
+}
+
+# requests COMMAND...: what the kernel asks meanwhile, sorted, a word each
+requests() {
+	local before
+	before=$(stat -c %s "$LOG")
+	"$@" >"$T/output" 2>&1 || fail "$(cat "$T/output")"
+	tail -c +$((before + 1)) "$LOG" |
+		sed -n 's/^unique: [0-9]*, opcode: \([A-Z0-9_]*\) .*/\1/p' |
+		grep -vE '^(BATCH_)?FORGET$|^INTERRUPT$' | sort
+}
+
+# asks WANTED COMMAND...: no other requests than those WANTED, and no more of each;
+# "LOOKUP*2" are two
+asks() {
+	local wanted=$1 asked
+	shift
+	asked=$(requests "$@" | uniq -c | awk '{ printf "%s%s", sep, $1 == 1 ? $2 : $2 "*" $1; sep = " " }')
+	awk -v wanted="$wanted" -v asked="$asked" 'BEGIN {
+		for (n = split(wanted, w, " "); n; n--) {
+			split(w[n], part, "[*]")
+			most[part[1]] = part[2] ? part[2] : 1
+		}
+		for (n = split(asked, a, " "); n; n--) {
+			split(a[n], part, "[*]")
+			if ((part[2] ? part[2] : 1) > most[part[1]])
+				exit 1
+		}
+	}' || fail "$*: asked $asked, wanted at most ${wanted:-nothing}"
+}
+
+# Programs ask more than they need: a program for each system call
+calls() {
+	python3 -B -c '
+import os, sys
+d = sys.argv[1]
+def write(name, flags, data):
+    fd = os.open(name, os.O_WRONLY | flags, 0o644)
+    os.write(fd, data)
+    os.close(fd)
+'"$1" "$DIR/dir"
+}
+
+start() {
+	rm -f "$DB"
+	mount_counted
+	mkdir "$DIR/dir"
+	stat "$DIR/dir" >"$T/output"
+}
+
+files_are_made_and_written() {
+	start
+	asks "LOOKUP CREATE WRITE GETATTR" calls 'write(d + "/a", os.O_CREAT, bytes(4096))'
+	# nothing was here: that is known
+	calls 'os.path.exists(d + "/b")'
+	asks "CREATE WRITE GETATTR" calls 'write(d + "/b", os.O_CREAT, bytes(4096))'
+	asks "WRITE" calls 'write(d + "/a", os.O_APPEND, bytes(100))'
+	asks "WRITE" calls 'write(d + "/a", 0, bytes(100))'
+	asks "SETATTR WRITE" calls 'write(d + "/a", os.O_TRUNC, bytes(100))'
+	umount_db
+}
+
+what_is_known_is_not_asked_again() {
+	start
+	calls 'write(d + "/a", os.O_CREAT, bytes(100))'
+	asks "GETATTR" calls 'os.stat(d + "/a")'
+	asks "" calls 'os.stat(d + "/a")'
+	drop_caches || fail "needs root"
+	asks "LOOKUP*2 READ" calls 'open(d + "/a").read()'
+	asks "" calls 'open(d + "/a").read()'
+	drop_caches
+	asks "LOOKUP*2" calls 'os.stat(d + "/a")'
+	asks "LOOKUP" calls 'os.path.exists(d + "/none")'
+	asks "" calls 'os.path.exists(d + "/none")'
+	umount_db
+}
+
+keys_move_and_go() {
+	start
+	calls 'write(d + "/a", os.O_CREAT, b"x")
+os.stat(d)'
+	asks "LOOKUP LINK GETATTR" calls 'os.link(d + "/a", d + "/b")'
+	asks "LOOKUP RENAME2 RENAME GETATTR" calls 'os.rename(d + "/b", d + "/c")'
+	asks "UNLINK GETATTR" calls 'os.unlink(d + "/c")'
+	asks "LOOKUP MKDIR GETATTR" calls 'os.mkdir(d + "/s")'
+	asks "RMDIR GETATTR" calls 'os.rmdir(d + "/s")'
+	asks "LOOKUP SYMLINK GETATTR" calls 'os.symlink("t", d + "/l")'
+	umount_db
+}
+
+listings_bring_the_attributes() {
+	start
+	(cd "$DIR/dir" && seq -f "file-%06g" 1000 | xargs touch)
+	drop_caches
+	asks "LOOKUP OPENDIR READDIRPLUS*7 RELEASEDIR GETXATTR" ls -l "$DIR/dir"
+	asks "OPENDIR RELEASEDIR GETATTR" ls -l "$DIR/dir"
+	drop_caches
+	asks "LOOKUP OPENDIR READDIRPLUS*7 RELEASEDIR" find "$DIR/dir" -size +0
+	umount_db
+}
+
+large_files_take_large_requests() {
+	start
+	asks "LOOKUP CREATE WRITE*32 GETATTR" dd if=/dev/zero of="$DIR/dir/large" bs=1M count=32 status=none
+	drop_caches
+	# the first request of a reader is a small one
+	asks "LOOKUP*2 READ*34" cat "$DIR/dir/large"
+	asks "LOOKUP CREATE COPY_FILE_RANGE LSEEK GETATTR*3" cp "$DIR/dir/large" "$DIR/dir/copy"
+	umount_db
+}
+
+archives_come_in() {
+	start
+	mkdir "$T/source"
+	for i in $(seq 100); do echo "$i" >"$T/source/$i"; done
+	tar -C "$T/source" -cf "$T/archive" .
+	asks "LOOKUP*101 CREATE*100 WRITE*100 SETATTR*302 GETATTR*202" tar -C "$DIR/dir" -xf "$T/archive"
+	asks "LOOKUP*102 MKDIR CREATE*100 WRITE*100 SETATTR*303 SETXATTR*101 GETATTR*202 GETXATTR*102" cp -a "$T/source" "$DIR/dir/"
+	drop_caches
+	asks "LOOKUP*3 OPENDIR*2 READDIRPLUS*4 RELEASEDIR*2 UNLINK*200 RMDIR GETATTR*202" find "$DIR/dir" -mindepth 1 -delete
+	umount_db
+}
+
+try files_are_made_and_written
+try what_is_known_is_not_asked_again
+try keys_move_and_go
+try listings_bring_the_attributes
+try large_files_take_large_requests
+try archives_come_in
+finish
