@@ -39,9 +39,9 @@ longest='tools/test_reader crash/test_powercut tools/import_test
 	crash/test_damage mount/past mount/calls tools/tools_test mount/start
 	unit/engine/test_replay crash/test_faults crash/test_no_memory
 	unit/repair/test_salvage_memory unit/repair/test_salvage'
-# Suites that fail if another one takes CPU time from them: they run at the end,
-# one at a time. None does so far.
-alone=
+# Suites that another one can make fail (by dropping the kernel's caches, by taking
+# CPU time): they run at the end, one at a time
+alone=mount/requests
 
 # ---- one suite --------------------------------------------------------------
 
