@@ -131,6 +131,8 @@ int banyan_get_stat(banyan *db, struct banyan_stat *out)
 	if (rc || !out)
 		return rc ? rc : -EINVAL;
 	struct store *store = db->store;
+	if (db->kind == HANDLE_STORE && !store->read_only)
+		store_sweep_waiting(store);
 	rc = stat_volume(db, &st);
 	if (!rc)
 		rc = handle_read(db, &rtxn);

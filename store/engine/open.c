@@ -80,6 +80,7 @@ static void free_store(struct store *store)
 	free_memory(store);
 	sem_destroy(&store->write_turn);
 	pthread_mutex_destroy(&store->batch_lock);
+	pthread_mutex_destroy(&store->released.lock);
 	pthread_mutex_destroy(&store->snapshot_lock);
 	pthread_mutex_destroy(&store->kept_lock);
 	pthread_mutex_destroy(&store->freeze_lock);
@@ -110,6 +111,7 @@ int store_new(const struct banyan_options *o, struct store *host,
 		return -ENOMEM;
 	sem_init(&store->write_turn, 0, 1);
 	pthread_mutex_init(&store->batch_lock, NULL);
+	pthread_mutex_init(&store->released.lock, NULL);
 	pthread_mutex_init(&store->snapshot_lock, NULL);
 	pthread_mutex_init(&store->kept_lock, NULL);
 	pthread_mutex_init(&store->freeze_lock, NULL);

@@ -79,6 +79,14 @@ struct freezer {
 	int64_t again; /* then, after some: not before; a steady clock, in ns */
 };
 
+/* Orphans that were released and are swept by one operation: see sweep.h */
+#define RELEASED_MAX 32u
+struct released {
+	pthread_mutex_t lock; /* protects all of it; nests inside of the others */
+	unsigned count;
+	uint64_t id[RELEASED_MAX];
+};
+
 struct store {
 	struct cache *cache;
 	/* What is written to; changed under freeze_lock and write_turn. Who has
@@ -123,6 +131,7 @@ struct store {
 	struct view *retired; /* under write_turn: those that are to go */
 
 	struct held_table held; /* of the handle that banyan_open() gave */
+	struct released released;
 
 	pthread_mutex_t snapshot_lock;
 	/* Taken while a vacuum runs, oldest first; under snapshot_lock */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/sweep.h"
 
+#include <string.h>
+
 #include "engine/read_txn.h"
 #include "engine/write.h"
 #include "model/names.h"
@@ -51,20 +53,78 @@ int store_sweep_data(struct store *store, uint64_t id)
 	return rc ? rc : sweep(store, txn, id);
 }
 
-void store_sweep_released(struct store *store, uint64_t id)
+/* So much in the record that an orphan with very many rows still has room */
+#define GROUP_BYTES (64u << 10)
+
+/* In the operation that was begun: 0, 1 if some are left, or an error */
+static int remove_group(struct txn *txn, const struct released *group)
+{
+	int left = 0;
+	for (unsigned i = 0; i < group->count; i++) {
+		if (txn->encoded > GROUP_BYTES)
+			return 1;
+		int rc = txn_remove(txn, group->id[i]);
+		if (rc > 0)
+			rc = names_sweep(txn, group->id[i]);
+		if (rc < 0)
+			return rc;
+		left |= rc;
+	}
+	return left;
+}
+
+static void sweep_group(struct store *store, const struct released *group)
 {
 	struct txn *txn = NULL;
+	if (!group->count)
+		return;
 	int rc = store_write_begin_soon(store, OPERATION_SWEEP, true, &txn);
-	if (!rc)
-		rc = sweep(store, txn, id);
+	if (!rc) {
+		int left = remove_group(txn, group);
+		rc = store_write_end(store, left < 0 ? left : 0);
+		rc = rc ? rc : left;
+	}
 	if (rc)
 		atomic_store(&store->orphans, true);
+}
+
+/* Those that wait, if there are so many; now there are none */
+static void take_group(struct store *store, unsigned least,
+		       struct released *group)
+{
+	struct released *r = &store->released;
+	group->count = 0;
+	if (r->count < least)
+		return;
+	group->count = r->count;
+	memcpy(group->id, r->id, r->count * sizeof(r->id[0]));
+	r->count = 0;
+}
+
+void store_sweep_released(struct store *store, uint64_t id)
+{
+	struct released group;
+	pthread_mutex_lock(&store->released.lock);
+	store->released.id[store->released.count++] = id;
+	take_group(store, RELEASED_MAX, &group);
+	pthread_mutex_unlock(&store->released.lock);
+	sweep_group(store, &group);
+}
+
+void store_sweep_waiting(struct store *store)
+{
+	struct released group;
+	pthread_mutex_lock(&store->released.lock);
+	take_group(store, 1, &group);
+	pthread_mutex_unlock(&store->released.lock);
+	sweep_group(store, &group);
 }
 
 int store_sweep(struct store *store)
 {
 	uint64_t id = 0;
 	int rc = 0;
+	store_sweep_waiting(store);
 	if (!atomic_exchange(&store->orphans, false))
 		return 0;
 	while (rc == 0 && (rc = next_orphan(store, &id)) == 0) {
