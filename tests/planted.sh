@@ -258,7 +258,8 @@ change store/model/held_data.c 'atomic_store(&p->seq, UINT64_MAX);' '(void)0;'
 caught_by test_held_data
 
 bug 'what goes with its key goes though somebody holds it'
-change store/model/held_data.c '} else if (d->holds == 0) {' '} else {'
+change store/model/held_data.c '} else if (d->holds || d->closed == UINT16_MAX) {' \
+	'} else if (d->closed == UINT16_MAX) {'
 caught_by test_batch
 
 bug 'a batch is seen before it is committed'
