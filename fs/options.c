@@ -262,34 +262,53 @@ static const struct {
 
 /* In these lists what ends with '=' or '-' is the beginning of an option */
 
-static const char *const handed_on[] = { "exec", "noexec", "noatime", NULL };
+static const char *const handed_on[] = { "exec", "noexec", NULL };
 
 /* Handed on where the kernel has SELinux; it refuses them elsewhere */
 static const char *const contexts[] = {
 	"context=", "fscontext=", "defcontext=", "rootcontext=", NULL,
 };
 
-/* Reading never changes the time of access: so norelatime and strictatime are
- * not among these */
+/* Reading never changes the time of access, and each mount says so (noatime):
+ * norelatime and strictatime are not among these */
 static const char *const passed_over[] = {
-	"defaults", "auto",
-	"noauto",   "user",
-	"nouser",   "users",
-	"nousers",  "owner",
-	"noowner",  "group",
-	"nogroup",  "nofail",
-	"_netdev",  "dev",
-	"nodev",    "suid",
-	"nosuid",   "atime",
-	"diratime", "nodiratime",
-	"relatime", "nostrictatime",
-	"lazytime", "nolazytime",
-	"async",    "silent",
-	"loud",	    "noiversion",
-	"nomand",   "default_permissions",
-	"x-",	    "X-",
-	"comment=", "user=",
-	"helper=",  "uhelper=",
+	"defaults",
+	"auto",
+	"noauto",
+	"user",
+	"nouser",
+	"users",
+	"nousers",
+	"owner",
+	"noowner",
+	"group",
+	"nogroup",
+	"nofail",
+	"_netdev",
+	"dev",
+	"nodev",
+	"suid",
+	"nosuid",
+	"atime",
+	"diratime",
+	"nodiratime",
+	"relatime",
+	"nostrictatime",
+	"noatime",
+	"lazytime",
+	"nolazytime",
+	"async",
+	"silent",
+	"loud",
+	"noiversion",
+	"nomand",
+	"default_permissions",
+	"x-",
+	"X-",
+	"comment=",
+	"user=",
+	"helper=",
+	"uhelper=",
 	NULL,
 };
 
@@ -451,6 +470,7 @@ int options_complete(struct options *o, const char *source)
 
 	if (fuse_opt_add_opt(&list, "subtype=banyanfs") ||
 	    fuse_opt_add_opt(&list, "default_permissions") ||
+	    fuse_opt_add_opt(&list, "noatime") ||
 	    fuse_opt_add_opt(&list, o->read_only ? "ro" : "rw") ||
 	    fuse_opt_add_opt(&list, o->allow_suid ? "suid" : "nosuid") ||
 	    fuse_opt_add_opt(&list, o->allow_dev ? "dev" : "nodev"))

@@ -24,7 +24,7 @@ it_starts_in_the_background_and_serves_at_once() {
 	echo hi >"$DIR/a"
 	same hi "$(cat "$DIR/a")"
 	grep -F " $DIR " /proc/self/mountinfo | grep -qF " fuse.banyanfs $(realpath "$DB") "
-	grep -F " $DIR " /proc/self/mountinfo | grep -q 'nosuid,nodev'
+	grep -F " $DIR " /proc/self/mountinfo | grep -q 'nosuid,nodev,noatime'
 	umount "$DIR"
 	wait_closed
 	same hi "$("$BANYAN" get "$DB" a)"
