@@ -263,7 +263,7 @@ bench-kill: ## Kill loads half-way: is every batch there that had returned, how 
 		$(BUILD)/tests/bench/bench_kill "$$dir" $(or $(KEYS),10000000) \
 		$(or $(CACHE),256) $(or $(ROUNDS),3)
 
-bench-mount: ## Make and read 20 000 files: the mount, the disk below, passthrough_ll
+bench-mount: ## What people do with files: the mount over each transport, the disk below, others: make bench-mount ARGS='-f 10000 -r 3 -c out.csv'
 	@tools/setup.sh build bench
 	@$(SUBMAKE) all bench-programs
 	@BUILD=$(BUILD) CC=$(CC) tests/bench/bench_mount.sh $(ARGS)

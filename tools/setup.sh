@@ -59,6 +59,8 @@ for_bench()
 	what libsqlite3-dev has_library sqlite3
 	what librocksdb-dev has_file /usr/include/rocksdb/c.h
 	what libdb5.3-dev has_file /usr/include/db.h
+	what fuse2fs has_program fuse2fs
+	what bc has_program bc
 }
 
 for_valgrind()

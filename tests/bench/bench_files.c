@@ -3,9 +3,11 @@
  * bench_files TASK DIR FILES SIZE DIRECTORIES - time file system calls
  *
  * TASK is create (make the directories, then the files, round robin: open,
- * write, close), read (open, read, close; what is read is compared), stat, or
- * remove. Prints the seconds that it took. No shell loop between the calls: what
- * is timed is the file system.
+ * write, close), read (open, read, close; what is read is compared), stat, append
+ * (100 bytes), link (a second name for each), rename (that name), unlink (it), or
+ * remove. random reads FILES blocks of SIZE bytes of the file DIR/large, at random.
+ * Prints the seconds that it took. No shell loop between the calls: what is timed is
+ * the file system.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -73,8 +75,78 @@ static void stat_file(const struct job *job, unsigned i, const char *path)
 	struct stat st;
 
 	(void)i;
-	if (stat(path, &st) < 0 || (size_t)st.st_size != job->size)
+	if (stat(path, &st) < 0 || (size_t)st.st_size < job->size)
 		fail(path);
+}
+
+static void append_to_file(const struct job *job, unsigned i, const char *path)
+{
+	static const char more[100] = "more";
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	(void)job;
+	(void)i;
+	if (fd < 0 || write(fd, more, sizeof(more)) != sizeof(more) ||
+	    close(fd) < 0)
+		fail(path);
+}
+
+static void second_name(const char *path, const char *end, char name[80])
+{
+	snprintf(name, 80, "%s.%s", path, end);
+}
+
+static void link_file(const struct job *job, unsigned i, const char *path)
+{
+	char name[80];
+
+	(void)job;
+	(void)i;
+	second_name(path, "link", name);
+	if (link(path, name) < 0)
+		fail(name);
+}
+
+static void rename_link(const struct job *job, unsigned i, const char *path)
+{
+	char from[80], to[80];
+
+	(void)job;
+	(void)i;
+	second_name(path, "link", from);
+	second_name(path, "moved", to);
+	if (rename(from, to) < 0)
+		fail(to);
+}
+
+static void unlink_link(const struct job *job, unsigned i, const char *path)
+{
+	char name[80];
+
+	(void)job;
+	(void)i;
+	second_name(path, "moved", name);
+	if (unlink(name) < 0)
+		fail(name);
+}
+
+/* Twice the same places are asked for in every file system */
+static void read_block(const struct job *job, unsigned i, const char *path)
+{
+	static int fd = -1;
+	static off_t blocks;
+
+	(void)path;
+	if (fd < 0) {
+		fd = open("large", O_RDONLY | O_CLOEXEC);
+		blocks = lseek(fd, 0, SEEK_END) / (off_t)job->size;
+		srandom(1);
+	}
+	(void)i;
+	if (blocks < 1 ||
+	    pread(fd, job->found, job->size,
+		  random() % blocks * (off_t)job->size) != (ssize_t)job->size)
+		fail("large");
 }
 
 static void remove_file(const struct job *job, unsigned i, const char *path)
@@ -110,7 +182,12 @@ static const struct task {
 	{ "create", make_directory, create_file, NULL },
 	{ "read", NULL, read_file, NULL },
 	{ "stat", NULL, stat_file, NULL },
+	{ "append", NULL, append_to_file, NULL },
+	{ "link", NULL, link_file, NULL },
+	{ "rename", NULL, rename_link, NULL },
+	{ "unlink", NULL, unlink_link, NULL },
 	{ "remove", NULL, remove_file, rmdir },
+	{ "random", NULL, read_block, NULL },
 };
 
 static double run(const struct job *job, const struct task *task)
@@ -157,8 +234,7 @@ int main(int argc, char **argv)
 	const struct task *task;
 
 	if (argc != 6) {
-		fputs("usage: bench_files create|read|stat|remove DIR FILES "
-		      "SIZE DIRECTORIES\n",
+		fputs("usage: bench_files TASK DIR FILES SIZE DIRECTORIES\n",
 		      stderr);
 		return 2;
 	}

@@ -1,41 +1,57 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# bench_mount.sh [FILES [ROUNDS [SIZE [DIRECTORIES]]]] - make, read and remove
-# small files on the mount, on the file system below it, and on passthrough_ll,
-# libfuse's example of a daemon that hands every call on to that file system:
-# what FUSE costs with no store behind. All in turns, in one run; the figures
-# are medians.
+# bench_mount.sh [-f FILES] [-r ROUNDS] [-s MIB] [-c CSV] [PLACE...] - what people do
+# with files, on the mount over each transport, on the file system below it (disk),
+# and on others that go through FUSE:
 #
-# Nothing is synced in between: on all three a file survives the death of the
-# process that wrote it, and on none a power loss. BENCH_DIR says where to work;
-# it is to be on a real disk.
+#   uring, workers   Banyan over io_uring, over threads that read /dev/fuse
+#   disk             the file system below
+#   passthrough      libfuse's example of a daemon that hands every call on to that
+#   fuse2fs          ext4 in an image, served by a daemon
+#
+# All in turns, in one run; the figures are medians of ROUNDS (3). First FILES (10000)
+# files of 4 KiB are made, looked at and changed one by one; then whole trees go in and
+# out; at last one file of MIB (512). The CSV has every single figure.
+#
+# Nothing is synced in between but where it says fsync: on all but fuse2fs a file
+# survives the death of the process that wrote it, and on none a power loss. BENCH_DIR
+# says where to work; it is to be on a real disk. For "cold" and io_uring it has to be
+# root; what the kernel offers is put back at the end.
 
 set -u
 export LC_ALL=C
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=$top/${BUILD:-build}
-files=${1:-20000}
-rounds=${2:-5}
-size=${3:-4096}
-directories=${4:-20}
-places=(banyan disk passthrough)
-tasks=(create "read, cached" stat "read, cold" "stat, cold" remove)
+files=10000
+rounds=3
+mib=512
+csv=
+while getopts f:r:s:c: option; do
+	case $option in
+	f) files=$OPTARG ;;
+	r) rounds=$OPTARG ;;
+	s) mib=$OPTARG ;;
+	c) csv=$OPTARG ;;
+	*) exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+directories=20
+size=4096
+OFFER=/sys/module/fuse/parameters/enable_uring
+examples=/usr/share/doc/libfuse3-dev/examples
+
+places=("$@")
+if ((${#places[@]} == 0)); then
+	places=(workers disk passthrough)
+	[ ! -w $OFFER ] || places=(uring "${places[@]}")
+	! command -v fuse2fs >/dev/null || places+=(fuse2fs)
+fi
 
 work=$(mktemp -d "${BENCH_DIR:-$build}/bench.XXXXXX") || exit 1
 daemon=
-
-cleanup()
-{
-	cd /
-	for point in "$work"/banyan "$work"/passthrough; do
-		! mountpoint -q "$point" || fusermount3 -u -z "$point"
-	done
-	[ -z "$daemon" ] || wait "$daemon"
-	rm -rf --one-file-system "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+offered=
 
 fail()
 {
@@ -43,7 +59,24 @@ fail()
 	exit 1
 }
 
-examples=/usr/share/doc/libfuse3-dev/examples
+offer_as_before()
+{
+	[ -z "$offered" ] || echo "$offered" >$OFFER
+	offered=
+}
+
+cleanup()
+{
+	cd /
+	offer_as_before
+	for place in "${places[@]}"; do
+		! mountpoint -q "$work/$place" || fusermount3 -u -z "$work/$place"
+	done
+	[ -z "$daemon" ] || wait "$daemon"
+	rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
 
 build_passthrough()
 {
@@ -61,7 +94,7 @@ wait_mounted()
 		! mountpoint -q "$1" || return 0
 		sleep 0.05
 	done
-	cat "$work/passthrough.log" >&2
+	cat "$work/log" >&2
 	fail "$1 is not mounted"
 }
 
@@ -69,19 +102,30 @@ wait_mounted()
 begin()
 {
 	case $1 in
-	banyan)
+	uring | workers)
 		rm -f "$work/bench.banyan"
-		"$build/banyanfs" "$work/bench.banyan" "$work/banyan" -f \
-			-o create &
+		if [ "$1" = uring ]; then
+			offered=$(cat $OFFER)
+			echo Y >$OFFER
+		fi
+		"$build/banyanfs" "$work/bench.banyan" "$work/$1" -f \
+			-o create,transport="$1" &
 		;;
 	passthrough)
 		"$work/passthrough_ll" -f -o "source=$work/below" \
-			"$work/passthrough" 2>"$work/passthrough.log" &
+			"$work/passthrough" 2>"$work/log" &
 		;;
-	disk) return ;;
+	fuse2fs)
+		rm -f "$work/image"
+		truncate -s $((mib * 4 + 2048))M "$work/image"
+		mkfs.ext4 -q -N 200000 "$work/image"
+		fuse2fs -f "$work/image" "$work/fuse2fs" -o rw >"$work/log" 2>&1 &
+		;;
+	*) return ;;
 	esac
 	daemon=$!
 	wait_mounted "$work/$1"
+	offer_as_before
 }
 
 end()
@@ -98,41 +142,88 @@ drop_caches()
 	{ echo 3 >/proc/sys/vm/drop_caches; } 2>/dev/null
 }
 
-# passthrough_ll keeps a descriptor of every file that the kernel knows: where
-# no more are allowed it is measured with fewer files
+# passthrough_ll keeps a descriptor of every file that the kernel knows: where no
+# more are allowed all are measured with fewer files
 ulimit -n "$(ulimit -Hn)"
 few=$(ulimit -n)
-if [ "$few" = unlimited ] || [ "$few" -ge $((files + 1000)) ]; then
-	few=$files
-else
-	few=$((few - 1000))
-fi
+[ "$few" = unlimited ] || [ "$few" -ge $((files + 10000)) ] ||
+	fail "give fewer files with -f: only $few may be open"
 
-files_at() { if [ "$1" = passthrough ]; then echo "$few"; else echo "$files"; fi; }
+round=0
+tasks=() # in the order in which they are first measured
 
-# time_task TASK PLACE: appends microseconds a file to the times of the two
-time_task()
+# took TASK PLACE SECONDS
+took()
 {
-	local seconds name=$1
-	seconds=$("$build/tests/bench/bench_files" "${1%%,*}" "$work/$2" \
-		"$(files_at "$2")" "$size" "$directories") || exit 1
-	awk -v s="$seconds" -v n="$(files_at "$2")" \
-		'BEGIN { print s / n * 1e6 }' >>"$work/${name// /_}.$2.times"
+	local task known
+	for task in "${tasks[@]}"; do
+		[ "$task" != "$1" ] || known=1
+	done
+	[ -n "${known-}" ] || tasks+=("$1")
+	echo "$3" >>"$work/$1.$2.times"
+	[ -z "$csv" ] || echo "$round,$1,$2,$3" >>"$csv"
+}
+
+# files_task TASK PLACE: for each file; TASK is that of bench_files, and words behind
+files_task()
+{
+	local seconds
+	seconds=$("$build/tests/bench/bench_files" "${1%% *}" "$work/$2/files" \
+		"$files" "$size" "$directories") || exit 1
+	took "$1" "$2" "$seconds"
+}
+
+# tree_task TASK PLACE COMMAND...: in the place
+tree_task()
+{
+	local task=$1 place=$2 began ended
+	shift 2
+	began=$(date +%s.%N)
+	(cd "$work/$place" && "$@") >"$work/output" 2>&1 ||
+		fail "$task on $place: $(tail -n 3 "$work/output")"
+	ended=$(date +%s.%N)
+	took "$task" "$place" "$(echo "$ended - $began" | bc)"
 }
 
 measure()
 {
-	begin "$1"
-	time_task create "$1"
-	time_task "read, cached" "$1"
-	time_task stat "$1"
-	if drop_caches; then
-		time_task "read, cold" "$1"
+	local place=$1 cold=1
+	begin "$place"
+	mkdir "$work/$place/files"
+	files_task create "$place"
+	files_task "stat first" "$place"
+	files_task stat "$place"
+	files_task read "$place"
+	drop_caches || cold=
+	if [ -n "$cold" ]; then
+		files_task "stat cold" "$place"
 		drop_caches
-		time_task "stat, cold" "$1"
+		tree_task "ls -lR cold" "$place" ls -lR files
+		files_task "read cold" "$place"
+		files_task "read again" "$place"
 	fi
-	time_task remove "$1"
-	end "$1"
+	for task in append link rename unlink remove; do
+		files_task $task "$place"
+	done
+	mkdir "$work/$place/tree"
+	tree_task "tar x" "$place" tar -xf "$work/tree.tar" -C tree
+	tree_task "cp -a inside" "$place" cp -a tree copy
+	[ -z "$cold" ] || drop_caches
+	tree_task "find" "$place" find . -type f -size +1M
+	tree_task "grep -r" "$place" bash -c "! grep -r no-such-word-at-all ."
+	tree_task "du" "$place" du -s .
+	tree_task "rm -rf" "$place" rm -rf tree copy
+	tree_task "write+fsync" "$place" dd if=/dev/zero of=files/large bs=1M \
+		count="$mib" conv=fsync
+	if [ -n "$cold" ]; then
+		drop_caches
+		tree_task "sequential cold" "$place" dd if=files/large of=/dev/null bs=1M
+		drop_caches
+		files_task "random cold" "$place"
+	fi
+	tree_task "cp of it" "$place" cp files/large files/copy
+	rm -rf "$work/$place/files"
+	end "$place"
 	sync # what is left to write is not the next one's
 }
 
@@ -143,42 +234,52 @@ median()
 	}'
 }
 
+# Behind each figure of another: how many times faster the first place is
 report()
 {
-	local task name of=()
-	echo "$files files of $size bytes in $directories directories," \
-		"median of $rounds, microseconds a file;" \
-		"disk: $(findmnt -n -o FSTYPE -T "$work"), Linux $(uname -r)," \
-		"$(nproc) CPUs"
-	printf '\n%-14s %9s %9s %12s %13s %20s\n' task "${places[@]}" \
-		banyan/disk banyan/passthrough
+	local task place first seconds
+	echo "$files files of $size bytes in $directories directories; a tree of" \
+		"$entries entries; a file of $mib MiB; seconds, median of $rounds;" \
+		"(how many times as long as on ${places[0]});" \
+		"$(findmnt -n -o FSTYPE -T "$work"), Linux $(uname -r), $(nproc) CPUs"
+	printf '\n%-16s' task
+	printf ' %16s' "${places[@]}"
+	echo
 	for task in "${tasks[@]}"; do
-		name=$work/${task// /_}
-		[ -e "$name.disk.times" ] || continue
-		of=()
+		printf '%-16s' "$task"
+		first=
 		for place in "${places[@]}"; do
-			of+=("$(median "$name.$place.times")")
+			seconds=$(median "$work/$task.$place.times")
+			: "${first:=$seconds}"
+			awk -v s="$seconds" -v f="$first" 'BEGIN {
+				printf " %9.3f (%4.2f)", s, s / f }'
 		done
-		awk -v task="$task" -v a="${of[0]}" -v b="${of[1]}" \
-			-v c="${of[2]}" 'BEGIN {
-			printf "%-14s %9.1f %9.1f %12.1f %13.2f %20.2f\n", task,
-				a, b, c, a / b, a / c
-		}'
+		echo
 	done
-	[ "$few" = "$files" ] || echo "(passthrough with $few files: it keeps" \
-		"each open, and no more are allowed here)"
-	[ -e "$work/read,_cold.disk.times" ] ||
+	[[ " ${tasks[*]} " == *cold* ]] ||
 		echo "(nothing cold: only root can drop caches)"
 }
 
 [ -e /dev/fuse ] || fail "there is no /dev/fuse"
-mkdir "$work"/{banyan,disk,passthrough,below}
-: >"$work/passthrough.log"
-build_passthrough
-for ((round = 0; round < rounds; round++)); do
-	echo "round $((round + 1)) of $rounds" >&2
-	for ((i = 0; i < 3; i++)); do
-		measure "${places[(round + i) % 3]}"
+mkdir "$work/below" || exit 1
+for place in "${places[@]}"; do
+	case $place in
+	uring) [ -w $OFFER ] || fail "no FUSE over io_uring here, or not root" ;;
+	passthrough) build_passthrough ;;
+	fuse2fs) command -v fuse2fs >/dev/null || fail "fuse2fs is not installed" ;;
+	workers | disk) ;;
+	*) fail "$place: no such place; see the head of this script" ;;
+	esac
+	mkdir "$work/$place"
+done
+tar -C /usr/include -cf "$work/tree.tar" . || exit 1
+entries=$(tar -tf "$work/tree.tar" | wc -l)
+: >"$work/log"
+[ -z "$csv" ] || echo "round,task,place,seconds" >"$csv"
+for ((round = 1; round <= rounds; round++)); do
+	echo "round $round of $rounds" >&2
+	for ((i = 0; i < ${#places[@]}; i++)); do
+		measure "${places[(round + i) % ${#places[@]}]}"
 	done
 done
 report
