@@ -102,6 +102,8 @@ bool mounted_has_source(const struct mounts *mounts, const struct mount *mount)
 {
 	const struct mount *end = mounts->list + mounts->count;
 
+	if (mount->source[0] != '/') /* mounted with fsname= */
+		return false;
 	if (mount->read_only)
 		return access(mount->source, F_OK) == 0;
 	if (!is_held(mount->source))

@@ -23,7 +23,8 @@
  */
 const struct mount *mounted_find(const struct mounts *mounts, const char *file);
 
-/* Is the file that was mounted there still at the source of the mount? */
+/* Is the file that was mounted there still at the source of the mount? Not if the
+ * mount was given another name. */
 bool mounted_has_source(const struct mounts *mounts, const struct mount *mount);
 
 /*

@@ -58,6 +58,8 @@ static const char help[] =
 	"                  let vacuums keep the freezes of the last time: 30s, "
 	"5m, 2h,\n"
 	"                  7d, 1w (default: none but those of snapshots)\n"
+	"  -o fsname=NAME  show this instead of FILE as the source (df, "
+	"mount)\n"
 	"  -o uid=N,gid=N  show one owner, one group for everything\n"
 	"  -o allow_other, -o noallow_other\n"
 	"                  let all users in, or only the one who mounts "
@@ -204,6 +206,13 @@ static bool set_keep(struct options *o, const char *value)
 	return options_duration(value, &o->keep_seconds);
 }
 
+static bool set_fsname(struct options *o, const char *value)
+{
+	free(o->fsname);
+	o->fsname = *value && *value != '/' ? strdup(value) : NULL;
+	return o->fsname;
+}
+
 static bool set_uid(struct options *o, const char *value)
 {
 	uint64_t n;
@@ -238,6 +247,7 @@ static const struct {
 	{ "trim=", set_trim, "a percentage from 1 to 100, or punch" },
 	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
 	{ "keep=", set_keep, "a duration such as 30s, 5m, 2h, 7d or 1w" },
+	{ "fsname=", set_fsname, "a name that does not begin with /" },
 	{ "uid=", set_uid, "a user's number" },
 	{ "gid=", set_gid, "a group's number" },
 };
@@ -477,7 +487,7 @@ int options_complete(struct options *o, const char *source)
 		goto out;
 	if (o->allow_other && fuse_opt_add_opt(&list, "allow_other"))
 		goto out;
-	if (asprintf(&name, "fsname=%s", source) < 0) {
+	if (asprintf(&name, "fsname=%s", o->fsname ? o->fsname : source) < 0) {
 		name = NULL;
 		goto out;
 	}
@@ -495,4 +505,5 @@ out:
 void options_free(struct options *o)
 {
 	fuse_opt_free_args(&o->args);
+	free(o->fsname);
 }

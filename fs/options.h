@@ -17,6 +17,7 @@ enum transport_wish { TRANSPORT_ANY, TRANSPORT_URING, TRANSPORT_WORKERS };
 struct options {
 	const char *file; /* as given */
 	const char *dir;
+	char *fsname; /* of malloc: shown as the source; NULL: the file */
 	bool foreground;
 	bool debug;
 	bool read_only;

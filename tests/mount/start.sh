@@ -247,7 +247,7 @@ options_that_cannot_be_had_are_refused_in_one_line() {
 	new_db
 	local option
 	for option in max_read=4096 blkdev blksize=4096 auto_unmount allow_root \
-		fsname=a subtype=a sync dirsync strictatime norelatime mand \
+		subtype=a sync dirsync strictatime norelatime mand \
 		iversion io_uring clone_fd fd=5 user_id=5 rootmode=40000; do
 		says 2 "$option: not supported" timeout 20 "$BANYANFS" "$DB" "$DIR" -o ro,$option
 		says 2 "$option: not supported" timeout 20 "$BANYAN" mount "$DB" "$DIR" -o "$option"
@@ -256,6 +256,29 @@ options_that_cannot_be_had_are_refused_in_one_line() {
 		says 2 "$option=a: not supported" "$BANYANFS" "$DB" "$DIR" -o $option=a
 	done
 	says 2 "-n: not supported" "$BANYANFS" "$DB" "$DIR" -n
+}
+
+a_mount_can_be_given_another_name() {
+	new_db
+	says 2 "option fsname=/x: give a name" "$BANYANFS" "$DB" "$DIR" -o fsname=/x
+	"$BANYANFS" "$DB" "$DIR" -o "fsname=scratch"
+	same scratch "$(df --output=source "$DIR" | tail -n 1)"
+	echo misleading >"$T/scratch"
+	(
+		cd "$T"
+		"$BANYAN" put "$DB" key value
+		same value "$(cat "$DIR/key")"
+		same value "$("$BANYAN" get "$DB" key)"
+		same value "$("$BANYAN" get "$DIR" key)"
+		mkdir other
+		refuses "$BANYANFS" "$DB" "$T/other" 2>"$T/said"
+		grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
+	)
+	"$BANYAN" umount "$DB"
+	wait_closed
+	"$BANYANFS" "$DB" "$DIR" -o "ro,fsname=scratch"
+	same value "$("$BANYAN" get "$DIR" key)"
+	"$BANYAN" umount "$DIR"
 }
 
 read_only_mounts_refuse_changes() {
@@ -525,6 +548,7 @@ alone a_daemon_that_still_closes_is_waited_for
 alone a_file_that_is_moved_while_mounted_is_found
 alone the_options_of_mount_and_fstab_are_accepted
 alone options_that_cannot_be_had_are_refused_in_one_line
+alone a_mount_can_be_given_another_name
 alone read_only_mounts_refuse_changes
 alone read_only_mounts_tell_of_holes
 alone one_owner_can_be_shown
