@@ -195,7 +195,39 @@ static bool in_range(const struct banyan_cursor *c, const uint8_t *key,
 	return c->after ? order > 0 : order >= 0;
 }
 
-/* What the row at the position says */
+/*
+ * A batch may be changed by other threads while it is scanned, and a scan sees their
+ * rows at once. So a step is not made in the middle of an operation, which would have
+ * half of its rows, nor while the last row is still to be put into the table.
+ */
+static int lock_batch(struct banyan_cursor *c)
+{
+	banyan *db = c->space->db;
+	if (db->kind != HANDLE_BATCH)
+		return 0;
+	pthread_mutex_lock(&db->lock);
+	return db->txn ? txn_put_pending(db->txn) : 0;
+}
+
+static void unlock_batch(struct banyan_cursor *c)
+{
+	if (c->space->db->kind == HANDLE_BATCH)
+		pthread_mutex_unlock(&c->space->db->lock);
+}
+
+/* In a batch: has the key at the position gone since the cursor came to it? */
+static bool deleted_since(const struct banyan_cursor *c)
+{
+	const struct name n = { c->space->id, c->name, c->len };
+	struct name_row row;
+	struct located l;
+	if (c->space->db->kind != HANDLE_BATCH)
+		return false;
+	int rc = names_row(&c->rtxn.state, &n, &row, &l);
+	return rc == -ENOENT || (rc == 0 && row.id != c->row.id);
+}
+
+/* What the row at the position says; -EAGAIN: it has gone meanwhile */
 static int decode(struct banyan_cursor *c)
 {
 	size_t len = 0;
@@ -211,7 +243,9 @@ static int decode(struct banyan_cursor *c)
 	if (c->row.embedded || c->names_only)
 		return 0;
 	rc = names_data(&c->rtxn.state, c->row.id, &c->l);
-	return rc == -ENOENT ? -EUCLEAN : rc;
+	if (rc == -ENOENT)
+		rc = deleted_since(c) ? -EAGAIN : -EUCLEAN;
+	return rc;
 }
 
 /* The whole value at the position; *value is NULL if it is not to be had */
@@ -262,9 +296,14 @@ int banyan_next(banyan_cursor *c, struct banyan_entry *entry)
 		return rc ? rc : -EINVAL;
 	if (c->ended)
 		return 1;
-	rc = step(c);
-	if (rc == 0)
-		rc = take_row(c, &value);
+	rc = lock_batch(c);
+	if (!rc)
+		do {
+			rc = step(c);
+			if (rc == 0)
+				rc = take_row(c, &value);
+		} while (rc == -EAGAIN);
+	unlock_batch(c);
 	c->ended = rc != 0;
 	if (is_damage(rc))
 		store_report(c->space->db->store,
