@@ -32,6 +32,7 @@
 #include "kernel.h"
 #include "message.h"
 #include "requests.h"
+#include "session.h"
 #include "transport.h"
 
 /* Threads of a queue, however many CPUs share those that are asked for: while
@@ -321,21 +322,21 @@ static void commit_late(struct ring *r)
 	}
 }
 
-/* Take one result. False: the kernel lets go of an entry, as it does of all when
- * the mount ends. */
-static bool take(struct ring *r, struct entry *e, int res)
+/* Take one result. 0, or the error with which the kernel lets go of an entry, as it
+ * does of all when the mount ends. */
+static int take(struct ring *r, struct entry *e, int res)
 {
 	if (!e) {
 		await_event(r);
 		commit_late(r);
-		return true;
+		return 0;
 	}
 	r->waiting--;
 	if (res < 0)
-		return false;
+		return res;
 	if (!atomic_load(&r->all->stopping))
 		serve(e);
-	return true;
+	return 0;
 }
 
 /* Does a caller still wait for a late answer from here? */
@@ -367,22 +368,22 @@ static int enter(struct ring *r)
 static int loop(struct ring *r)
 {
 	struct io_uring_cqe *cqe;
-	bool connected = true;
+	int failed = 0;
 
-	while (connected && !(atomic_load(&r->all->stopping) && !owes(r))) {
+	while (!failed && !(atomic_load(&r->all->stopping) && !owes(r))) {
 		int rc = enter(r);
 
 		if (rc < 0)
 			return rc;
-		while (connected && !io_uring_peek_cqe(&r->uring, &cqe)) {
+		while (!failed && !io_uring_peek_cqe(&r->uring, &cqe)) {
 			struct entry *e = io_uring_cqe_get_data(cqe);
 			int res = cqe->res;
 
 			io_uring_cqe_seen(&r->uring, cqe);
-			connected = take(r, e, res);
+			failed = take(r, e, res);
 		}
 	}
-	return 0;
+	return session_is_unmounted(r->all->fs) ? 0 : failed;
 }
 
 /* ---- threads ----------------------------------------------------------- */
