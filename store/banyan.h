@@ -224,6 +224,7 @@ struct banyan_attr {
 	uint32_t gid;
 	uint32_t nlink; /* keys; of a key space 2 + key spaces in it */
 	uint32_t flags; /* BANYAN_IMMUTABLE, ... */
+	uint32_t reserved; /* 0 */
 	uint64_t size; /* bytes of the value; of a key space 0 */
 	uint64_t stored; /* bytes that are not holes */
 	uint64_t rdev; /* of a device, as in stat(2) */

@@ -28,6 +28,7 @@ void fill_attr(const struct data *d, struct banyan_attr *attr)
 	attr->gid = d->gid;
 	attr->nlink = d->nlink;
 	attr->flags = d->flags;
+	attr->reserved = 0;
 	attr->size = d->size;
 	attr->stored = d->stored;
 	attr->rdev = d->rdev;
