@@ -6,7 +6,6 @@
 #include <linux/posix_acl.h>
 #include <string.h>
 
-#include "options.h"
 #include "privileges.h"
 
 #define PERMISSIONS 0777u
@@ -150,11 +149,9 @@ static bool is_space(banyan_data *data)
 
 static bool is_owner(fuse_req_t req, banyan_data *data)
 {
-	const struct options *o = fs_of(req)->options;
 	struct banyan_attr attr;
 
-	return !banyan_get_attr(data, &attr) &&
-	       (o->has_uid ? o->uid : attr.uid) == fuse_req_ctx(req)->uid;
+	return !banyan_get_attr(data, &attr) && privileges_of_owner(req, &attr);
 }
 
 ssize_t acl_get(fuse_req_t req, banyan_data *data, const char *name,

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "commit.h"
-#include "options.h"
+#include "privileges.h"
 
 static const struct {
 	uint32_t ours;
@@ -120,11 +120,7 @@ static bool has_capability(fuse_req_t req, unsigned which)
 static int may_set(fuse_req_t req, const struct banyan_attr *attr,
 		   uint32_t flags)
 {
-	const struct options *o = fs_of(req)->options;
-	uint32_t owner = o->has_uid ? o->uid : attr->uid;
-	uint32_t caller = fuse_req_ctx(req)->uid;
-
-	if (caller != 0 && caller != owner)
+	if (fuse_req_ctx(req)->uid != 0 && !privileges_of_owner(req, attr))
 		return -EPERM;
 	if (((attr->flags ^ flags) & (BANYAN_IMMUTABLE | BANYAN_APPEND_ONLY)) &&
 	    !has_capability(req, CAP_LINUX_IMMUTABLE))

@@ -39,6 +39,13 @@ bool privileges_of_group(fuse_req_t req, const struct banyan_attr *attr)
 	       is_in_group(req, o->has_gid ? o->gid : attr->gid);
 }
 
+bool privileges_of_owner(fuse_req_t req, const struct banyan_attr *attr)
+{
+	const struct options *o = fs_of(req)->options;
+
+	return fuse_req_ctx(req)->uid == (o->has_uid ? o->uid : attr->uid);
+}
+
 uint32_t privileges_less(fuse_req_t req, const struct banyan_attr *attr)
 {
 	uint32_t drop = attr->mode & SET_ID;

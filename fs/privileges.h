@@ -26,6 +26,9 @@ int privileges_drop(fuse_req_t req, banyan_data *data);
 /* The capabilities only, of a Data with this mode */
 int privileges_drop_capabilities(banyan_data *data, uint32_t mode);
 
+/* Is the caller the owner that is shown of the file? */
+bool privileges_of_owner(fuse_req_t req, const struct banyan_attr *attr);
+
 /* Is the caller privileged, or in the group of the file? */
 bool privileges_of_group(fuse_req_t req, const struct banyan_attr *attr);
 

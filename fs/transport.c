@@ -35,8 +35,6 @@ struct transport {
 	struct workers *workers;
 	struct uring *uring; /* NULL: all comes by /dev/fuse */
 	int uring_error; /* why not, if the kernel offers it */
-	void (*ended)(void *arg);
-	void *arg;
 	bool negotiated;
 	bool refused; /* by libfuse: its answer to INIT was an error */
 	uint64_t init_unique; /* of the INIT request that is being answered */
@@ -119,20 +117,13 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *arg)
 	return n;
 }
 
-static void rings_failed(void *arg)
-{
-	struct transport *t = arg;
-
-	t->ended(t->arg);
-}
-
 /* Make the rings, if the kernel can and the options let us use them */
 static bool want_rings(struct transport *t)
 {
 	if (t->wish == TRANSPORT_WORKERS)
 		return false;
 	t->uring_error = (t->init_flags2 & KERNEL_OVER_IO_URING) ?
-				 uring_new(t->fs, rings_failed, t, &t->uring) :
+				 uring_new(t->fs, &t->uring) :
 				 -EOPNOTSUPP;
 	return !t->uring_error;
 }
@@ -220,10 +211,8 @@ int transport_negotiate(struct transport *t)
 int transport_start(struct transport *t, unsigned threads,
 		    void (*ended)(void *arg), void *arg)
 {
-	t->ended = ended;
-	t->arg = arg;
 	if (t->uring) {
-		t->uring_error = uring_start(t->uring);
+		t->uring_error = uring_start(t->uring, ended, arg);
 		if (t->uring_error)
 			return -ESTALE;
 		threads = WORKERS_BESIDE_RINGS;

@@ -428,15 +428,11 @@ static int register_ring(struct ring *r)
 /* It may fail: where the CPU is offline, or not for us. Go on without. */
 static void bind_to_cpu(unsigned cpu)
 {
-	size_t size = CPU_ALLOC_SIZE(cpu + 1);
-	cpu_set_t *set = CPU_ALLOC(cpu + 1);
+	cpu_set_t set;
 
-	if (!set)
-		return;
-	CPU_ZERO_S(size, set);
-	CPU_SET_S(cpu, size, set);
-	sched_setaffinity(0, size, set);
-	CPU_FREE(set);
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set); /* read_cpus() knows none beyond CPU_SETSIZE */
+	sched_setaffinity(0, sizeof(set), &set);
 }
 
 static void await(sem_t *semaphore)
@@ -553,8 +549,7 @@ static int start_threads(struct uring *u, const uint16_t *queue)
 	return rc;
 }
 
-int uring_new(struct fs *fs, void (*failed)(void *arg), void *arg,
-	      struct uring **out)
+int uring_new(struct fs *fs, struct uring **out)
 {
 	uint16_t *queue;
 	unsigned rings = plan_threads(fs->options->threads, &queue);
@@ -567,8 +562,6 @@ int uring_new(struct fs *fs, void (*failed)(void *arg), void *arg,
 		goto out;
 	allow_descriptors();
 	u->fs = fs;
-	u->failed = failed;
-	u->arg = arg;
 	u->rings = rings;
 	sem_init(&u->made, 0, 0);
 	sem_init(&u->go, 0, 0);
@@ -583,10 +576,12 @@ out:
 	return rc;
 }
 
-int uring_start(struct uring *u)
+int uring_start(struct uring *u, void (*failed)(void *arg), void *arg)
 {
 	int rc = 0;
 
+	u->failed = failed;
+	u->arg = arg;
 	for (unsigned i = 0; i < u->started; i++)
 		sem_post(&u->go);
 	for (unsigned i = 0; i < u->started; i++)

@@ -23,17 +23,17 @@ struct uring;
 /*
  * Make the rings and the threads, which wait. A negative errno if that is not
  * possible here: no io_uring, too few descriptors, not known how many CPUs there
- * can be. failed(arg) is called, from one of the threads, if a ring fails later
- * while the mount stands.
+ * can be.
  */
-int uring_new(struct fs *fs, void (*failed)(void *arg), void *arg,
-	      struct uring **out);
+int uring_new(struct fs *fs, struct uring **out);
 
 /*
  * The kernel has agreed: register with every queue, and serve. After an error
  * the kernel may hold all requests for ever: the session is of no use any more.
+ * failed(arg) is called, from one of the threads, if a ring fails later while the
+ * mount stands.
  */
-int uring_start(struct uring *u);
+int uring_start(struct uring *u, void (*failed)(void *arg), void *arg);
 
 /*
  * If this is the answer to a request that came by a ring, give it to the kernel.

@@ -20,6 +20,7 @@
 set -u
 export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
+. tests/support/rings.sh
 
 BUILD=${BUILD:-build}
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 1)}
@@ -346,19 +347,6 @@ report()
 	((failed == 0))
 }
 
-OFFER=/sys/module/fuse/parameters/enable_uring
-offered=
-
-offer_rings()
-{
-	[[ -n $RINGS && -w $OFFER ]] || return
-	exec 8>"${TMPDIR:-/tmp}/banyan-tests-rings.lock"
-	flock 8
-	offered=$(<$OFFER)
-	trap '[[ -z $offered ]] || echo "$offered" >$OFFER' EXIT
-	echo Y >$OFFER
-}
-
 # A function, so that bash has read all of this file before suites run
 main()
 {
@@ -371,7 +359,10 @@ main()
 	done
 	ordered
 	trap end_workers INT TERM HUP
-	offer_rings
+	if [[ -n $RINGS && -w $OFFER ]]; then
+		trap offer_as_before EXIT
+		offer_rings Y
+	fi
 	run_together "$JOBS" "${together[@]}"
 	run_together 1 "${last[@]}"
 	report

@@ -33,24 +33,25 @@ static int next_orphan(struct store *store, uint64_t *id)
 	return rc;
 }
 
-/* Sweep in the operation that was begun, and end it */
-static int sweep(struct store *store, struct txn *txn, uint64_t id)
+/* In the operation that was begun: 0, 1 if some of its rows are left, or an error */
+static int remove_orphan(struct txn *txn, uint64_t id)
 {
-	int more = 0;
-	int removed = txn_remove(txn, id);
-	if (removed > 0)
-		more = names_sweep(txn, id);
-	else if (removed < 0)
-		more = removed;
-	int rc = store_write_end(store, more < 0 ? more : 0);
-	return rc ? rc : more;
+	int rc = txn_remove(txn, id);
+	return rc > 0 ? names_sweep(txn, id) : rc;
+}
+
+/* End the operation in which that was the result */
+static int end(struct store *store, int left)
+{
+	int rc = store_write_end(store, left < 0 ? left : 0);
+	return rc ? rc : left;
 }
 
 int store_sweep_data(struct store *store, uint64_t id)
 {
 	struct txn *txn = NULL;
 	int rc = store_write_begin(store, OPERATION_SWEEP, true, &txn);
-	return rc ? rc : sweep(store, txn, id);
+	return rc ? rc : end(store, remove_orphan(txn, id));
 }
 
 /* So much in the record that an orphan with very many rows still has room */
@@ -63,9 +64,7 @@ static int remove_group(struct txn *txn, const struct released *group)
 	for (unsigned i = 0; i < group->count; i++) {
 		if (txn->encoded > GROUP_BYTES)
 			return 1;
-		int rc = txn_remove(txn, group->id[i]);
-		if (rc > 0)
-			rc = names_sweep(txn, group->id[i]);
+		int rc = remove_orphan(txn, group->id[i]);
 		if (rc < 0)
 			return rc;
 		left |= rc;
@@ -79,11 +78,8 @@ static void sweep_group(struct store *store, const struct released *group)
 	if (!group->count)
 		return;
 	int rc = store_write_begin_soon(store, OPERATION_SWEEP, true, &txn);
-	if (!rc) {
-		int left = remove_group(txn, group);
-		rc = store_write_end(store, left < 0 ? left : 0);
-		rc = rc ? rc : left;
-	}
+	if (!rc)
+		rc = end(store, remove_group(txn, group));
 	if (rc)
 		atomic_store(&store->orphans, true);
 }

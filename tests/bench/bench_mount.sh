@@ -39,7 +39,7 @@ done
 shift $((OPTIND - 1))
 directories=20
 size=4096
-OFFER=/sys/module/fuse/parameters/enable_uring
+. "$top/tests/support/rings.sh"
 examples=/usr/share/doc/libfuse3-dev/examples
 
 places=("$@")
@@ -51,18 +51,11 @@ fi
 
 work=$(mktemp -d "${BENCH_DIR:-$build}/bench.XXXXXX") || exit 1
 daemon=
-offered=
 
 fail()
 {
 	echo "bench_mount: $*" >&2
 	exit 1
-}
-
-offer_as_before()
-{
-	[ -z "$offered" ] || echo "$offered" >$OFFER
-	offered=
 }
 
 cleanup()
@@ -104,10 +97,7 @@ begin()
 	case $1 in
 	uring | workers)
 		rm -f "$work/bench.banyan"
-		if [ "$1" = uring ]; then
-			offered=$(cat $OFFER)
-			echo Y >$OFFER
-		fi
+		[ "$1" = workers ] || offer_rings Y
 		"$build/banyanfs" "$work/bench.banyan" "$work/$1" -f \
 			-o create,transport="$1" &
 		;;

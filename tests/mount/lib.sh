@@ -11,6 +11,7 @@ top=$(cd "$here/../.." && pwd)
 BANYANFS=${BANYANFS:-$top/build/banyanfs}
 BANYAN=${BANYAN:-$top/build/banyan}
 . "$top/tests/support/lib.sh"
+. "$top/tests/support/rings.sh"
 
 T=$(new_work) || exit 1
 DB=$T/test.banyan
@@ -41,8 +42,6 @@ trap 'exit 130' INT TERM
 # ---- FUSE over io_uring -------------------------------------------------------
 # RINGS=1: the kernel offers it during the whole run, and each mount is to use it
 
-OFFER=/sys/module/fuse/parameters/enable_uring
-
 came_by_rings() {
 	[ -z "${RINGS-}" ] || grep -q '^transport  *io_uring$' "$DIR/.banyan/status"
 }
@@ -53,23 +52,6 @@ need_rings() {
 		echo "0 passed, 0 failed"
 		exit 0
 	fi
-}
-
-# Y or N: what the kernel offers to mounts that come until offer_as_before. Runs
-# of several tests at a time do this one after the other.
-offer_rings() {
-	exec 8>"${TMPDIR:-/tmp}/banyan-tests-rings.lock"
-	flock 8
-	offered=$(cat $OFFER)
-	echo "$1" >$OFFER
-}
-
-offered=
-offer_as_before() {
-	[ -n "$offered" ] || return 0
-	echo "$offered" >$OFFER
-	offered=
-	exec 8>&-
 }
 
 # Mount in the foreground, so that the daemon's end can be waited for

@@ -10,16 +10,7 @@
 . "$(dirname "$0")/lib.sh"
 need_fuse
 
-LOG=$T/log
-mount_counted() {
-	"$BANYANFS" "$DB" "$DIR" -d -o create${1:+,$1} 2>"$LOG" &
-	daemon=$!
-	for _ in $(seq 200); do
-		is_mounted "$DIR" && stat "$DIR" >/dev/null && return 0
-		sleep 0.02
-	done
-	fail "not mounted"
-}
+LOG=$T/stderr # of the daemon, see mount_db
 
 # requests COMMAND...: what the kernel asks meanwhile, sorted, a word each
 requests() {
@@ -66,7 +57,7 @@ def write(name, flags, data):
 start() {
 	unmount_below "$T"
 	rm -f "$DB"
-	mount_counted
+	mount_db debug
 	mkdir "$DIR/dir"
 	echo >"$DIR/first"
 	ls -l "$DIR" >"$T/output"

@@ -28,7 +28,11 @@ mount_offered() {
 transport() { sed -n 's/^transport  *//p' "$DIR/.banyan/status"; }
 order() { setfattr -n $STATE -v "$1" "$DIR"; }
 
-# Callers on one CPU: in the background with COMMAND..., pinned
+# ends PID [SECONDS]: it does, within so many (4)
+ends() {
+	timeout "${2:-4}" tail -s 0.02 --pid="$1" -f /dev/null || fail "process $1 goes on"
+}
+
 on_cpu_0() { taskset -c 0 "$@"; }
 
 a_kernel_that_does_not_offer_it() {
@@ -131,8 +135,7 @@ callers_of_one_cpu_wait_for_a_vacuum() {
 	# one of them by itself
 	pid=${waiting[0]}
 	kill "$pid"
-	for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
-	refuses kill -0 "$pid" 2>/dev/null
+	ends "$pid"
 	[[ $(getfattr --only-values -n $STATE "$DIR") == running* ]]
 	order cancel
 	for pid in "${waiting[@]}"; do wait "$pid" || true; done
@@ -160,12 +163,11 @@ an_end_while_callers_wait() {
 	done
 	trap 'kill -9 "${writers[@]}" 2>/dev/null || true' EXIT
 	kill -TERM "$daemon"
-	for _ in $(seq 500); do kill -0 "$daemon" 2>/dev/null || break; sleep 0.02; done
+	ends "$daemon" 10
 	wait "$daemon"
 	daemon=
 	for pid in "${writers[@]}"; do
-		for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
-		refuses kill -0 "$pid" 2>/dev/null
+		ends "$pid"
 	done
 	"$BANYAN" check "$DB" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
 }
@@ -183,8 +185,7 @@ a_daemon_that_is_killed_leaves_nobody_waiting() {
 	{ wait "$daemon"; } 2>/dev/null || true
 	daemon=
 	for pid in "${writers[@]}"; do
-		for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null || break; sleep 0.02; done
-		refuses kill -0 "$pid" 2>/dev/null
+		ends "$pid"
 	done
 	umount -l "$DIR"
 	mount_offered Y transport=uring
@@ -258,7 +259,7 @@ a_ring_that_fails_for_good_ends_the_mount() {
 	new_db
 	mount_failing io_uring_enter:error=ENOMEM:when=6+
 	for i in $(seq 20); do timeout 20 touch "$DIR/f$i" 2>/dev/null || break; done
-	for _ in $(seq 1000); do kill -0 "$daemon" 2>/dev/null || break; sleep 0.02; done
+	ends "$daemon" 20
 	wait "$daemon"
 	daemon=
 	grep -q "io_uring failed: Cannot allocate memory" "$T/said"

@@ -159,6 +159,39 @@ static inline struct shape shape_of(banyan_data *d)
 	return shape;
 }
 
+/* The first run of the value that ends behind this offset */
+static inline struct run run_at(banyan_data *d, uint64_t at)
+{
+	struct read_txn s;
+	struct located l;
+	struct extent_iter it;
+	struct run run;
+	assert_int_equal(handle_read_data(d, &s, &l), 0);
+	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, at, UINT64_MAX),
+			 0);
+	assert_int_equal(extent_iter_next(&it, &run), 0);
+	extent_iter_close(&it);
+	handle_read_end(d->db, &s);
+	return run;
+}
+
+/* The file as it is after a close, with the byte there changed */
+static inline void growing_damage(struct growing *g, uint64_t place)
+{
+	growing_reopen(g);
+	uint64_t size = fault_file_size(g->f);
+	uint8_t *bytes = malloc(size);
+	assert_non_null(bytes);
+	assert_int_equal(file_read(g->f, bytes, size, 0), 0);
+	bytes[place] ^= 1;
+	banyan_release(g->d, 1);
+	assert_int_equal(banyan_close(g->db), 0);
+	fault_file_free(g->f);
+	assert_int_equal(fault_file_new(bytes, size, &g->f), 0);
+	free(bytes);
+	growing_open(g, false);
+}
+
 static inline void assert_bytes(banyan_data *d, const uint8_t *want,
 				size_t size)
 {

@@ -406,38 +406,11 @@ static void an_append_goes_on_if_old_bytes_cannot_be_read(void **state)
 	growing_end(&g);
 }
 
-/* Where the small extents of the value lie in the file */
-static uint64_t place_of(banyan_data *d, uint64_t at)
-{
-	struct read_txn s;
-	struct located l;
-	struct extent_iter it;
-	struct run run;
-	assert_int_equal(handle_read_data(d, &s, &l), 0);
-	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, at, UINT64_MAX),
-			 0);
-	assert_int_equal(extent_iter_next(&it, &run), 0);
-	extent_iter_close(&it);
-	handle_read_end(d->db, &s);
-	return run.e.payload + run.e.start + (at - run.at);
-}
-
 /* The file, with a byte of the value changed where it lies */
 static void damage(struct growing *g, uint64_t at)
 {
-	uint64_t place = place_of(g->d, at);
-	growing_reopen(g);
-	uint64_t size = fault_file_size(g->f);
-	uint8_t *bytes = malloc(size);
-	assert_non_null(bytes);
-	assert_int_equal(file_read(g->f, bytes, size, 0), 0);
-	bytes[place] ^= 1;
-	banyan_release(g->d, 1);
-	assert_int_equal(banyan_close(g->db), 0);
-	fault_file_free(g->f);
-	assert_int_equal(fault_file_new(bytes, size, &g->f), 0);
-	free(bytes);
-	growing_open(g, false);
+	struct run run = run_at(g->d, at);
+	growing_damage(g, run.e.payload + run.e.start + (at - run.at));
 }
 
 /* A new checksum would make damaged bytes look sound */

@@ -103,38 +103,6 @@ static void values_that_grow_in_turn_are_not_mixed_up(void **state)
 
 /* ---- trouble ---------------------------------------------------------- */
 
-static struct extent extent_at(banyan_data *d, uint64_t at)
-{
-	struct read_txn s;
-	struct located l;
-	struct extent_iter it;
-	struct run run;
-	assert_int_equal(handle_read_data(d, &s, &l), 0);
-	assert_int_equal(extent_iter_open(&it, &s.state, &l.d, at, UINT64_MAX),
-			 0);
-	assert_int_equal(extent_iter_next(&it, &run), 0);
-	extent_iter_close(&it);
-	handle_read_end(d->db, &s);
-	return run.e;
-}
-
-/* The file as it is after a close, with a byte changed */
-static void damage(struct growing *g, uint64_t place)
-{
-	growing_reopen(g);
-	uint64_t size = fault_file_size(g->f);
-	uint8_t *bytes = malloc(size);
-	assert_non_null(bytes);
-	assert_int_equal(file_read(g->f, bytes, size, 0), 0);
-	bytes[place] ^= 1;
-	banyan_release(g->d, 1);
-	assert_int_equal(banyan_close(g->db), 0);
-	fault_file_free(g->f);
-	assert_int_equal(fault_file_new(bytes, size, &g->f), 0);
-	free(bytes);
-	growing_open(g, false);
-}
-
 /* A read fails if, and only if, it wants a byte of the damaged piece */
 static void assert_only_a_piece_is_damaged(struct growing *g, size_t from,
 					   size_t to)
@@ -162,9 +130,9 @@ static void damage_in_one_piece_is_an_error_of_that_piece(void **state)
 		growing_start(&g);
 		growing_to(&g, 100000, 1000);
 		size_t piece = places[i] / 1000 * 1000;
-		struct extent e = extent_at(g.d, piece);
+		struct extent e = run_at(g.d, piece).e;
 		assert_int_equal(e.payload_len, 1000);
-		damage(&g, e.payload + places[i] - piece);
+		growing_damage(&g, e.payload + places[i] - piece);
 		assert_only_a_piece_is_damaged(&g, piece, piece + 1000);
 		growing_end(&g);
 	}
@@ -182,8 +150,8 @@ static void damage_between_pieces_is_not_noticed(void **state)
 	assert_non_null(large);
 	assert_int_equal(banyan_put(g.db, "b", large, SEGMENT_SIZE, 0), 0);
 	assert_int_equal(banyan_freeze(g.db), 0);
-	struct extent e = extent_at(g.d, 50000);
-	damage(&g, e.payload + e.payload_len + 40);
+	struct extent e = run_at(g.d, 50000).e;
+	growing_damage(&g, e.payload + e.payload_len + 40);
 	growing_check(&g);
 	assert_all_reads(&g);
 	free(large);
