@@ -32,7 +32,7 @@
 struct transport {
 	struct fs *fs;
 	enum transport_wish wish;
-	struct workers *workers;
+	struct workers *_Atomic workers; /* set when rings may serve already */
 	struct uring *uring; /* NULL: all comes by /dev/fuse */
 	int uring_error; /* why not, if the kernel offers it */
 	bool negotiated;
@@ -233,7 +233,9 @@ const char *transport_name(const struct transport *t)
 
 uint64_t transport_served(const struct transport *t)
 {
-	return (t->workers ? workers_served(t->workers) : 0) +
+	const struct workers *workers = t->workers;
+
+	return (workers ? workers_served(workers) : 0) +
 	       (t->uring ? uring_served(t->uring) : 0);
 }
 

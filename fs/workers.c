@@ -89,7 +89,8 @@ static void *run(void *arg)
 }
 
 int workers_start(struct fuse_session *session, unsigned threads,
-		  void (*ended)(void *arg), void *arg, struct workers **out)
+		  void (*ended)(void *arg), void *arg,
+		  struct workers *_Atomic *out)
 {
 	struct sigaction action = { .sa_handler = nothing };
 	struct workers *w =
