@@ -97,6 +97,10 @@ int session_serve(struct fs *fs, const char *dir, void (*ended)(void *arg),
 
 	if (rc != -ESTALE)
 		return rc;
+	if (session_is_unmounted(fs)) { /* that is why */
+		ended(arg);
+		return 0;
+	}
 	message("io_uring failed: %s%s",
 		strerror(-transport_uring_error(fs->transport)),
 		wish == TRANSPORT_URING ? "; leave transport=uring out" :

@@ -244,6 +244,26 @@ rings_that_cannot_be_registered() {
 	refuses is_mounted "$DIR"
 }
 
+# It is not undone by mounting again
+an_unmount_while_rings_are_registered() {
+	new_db
+	offer_rings Y
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o "$T/strace" -e trace=io_uring_enter \
+		-e inject=io_uring_enter:delay_enter=1000000:when=1 \
+		"$BANYANFS" "$DB" "$DIR" -f 2>"$T/said" &
+	daemon=$!
+	for _ in $(seq 500); do is_mounted "$DIR" && break; sleep 0.01; done
+	sleep 0.3
+	offer_as_before
+	# umount(8) asks the file system something first, and would wait
+	python3 -B -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 0))' "$DIR"
+	ends "$daemon" 20
+	wait "$daemon"
+	daemon=
+	same "" "$(cat "$T/said")"
+	refuses is_mounted "$DIR"
+}
+
 # For lack of memory, say
 a_ring_that_fails_for_a_while() {
 	new_db
@@ -321,6 +341,7 @@ try an_end_while_callers_wait
 try a_daemon_that_is_killed_leaves_nobody_waiting
 try rings_that_cannot_be_made
 try rings_that_cannot_be_registered
+try an_unmount_while_rings_are_registered
 try a_ring_that_fails_for_a_while
 try a_ring_that_fails_for_good_ends_the_mount
 if [ -w $CPUSETS/cpuset.cpus ]; then
