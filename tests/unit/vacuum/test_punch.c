@@ -91,6 +91,35 @@ static void dead_blocks_go_and_live_data_stays(void **state)
 	assert_int_equal(generation_of(p->db), generation + 1);
 }
 
+/*
+ * The checksums in front of 1 MB are 248 bytes. They are alone in their part of
+ * a block where a block ends among them and what is before them is dead: the
+ * values begin at places in their blocks that are some 200 bytes apart.
+ */
+static void checksums_alone_in_a_block_stay(void **state)
+{
+	struct place *p = *state;
+	struct banyan_vacuum_result r = { .struct_size = sizeof(r) };
+	const uint32_t live = 1000000;
+	const uint32_t dead = 3 * 4096 - 364 - live % 4096;
+	char key[40];
+	open_at(p, 0);
+	for (unsigned i = 0; i < 24; i++) {
+		snprintf(key, sizeof(key), "dead%u", i);
+		put_random(p->db, key, dead, i);
+		snprintf(key, sizeof(key), "live%u", i);
+		put_random(p->db, key, live, i);
+	}
+	for (unsigned i = 0; i < 24; i++) {
+		snprintf(key, sizeof(key), "dead%u", i);
+		OK(banyan_remove(p->db, key));
+	}
+	uint64_t print = print_of(p->db);
+	OK(banyan_vacuum_punch(p->db, NULL, &r));
+	reopen(p);
+	assert_true(print == print_of(p->db));
+}
+
 static void writing_goes_on_behind_it(void **state)
 {
 	struct place *p = *state;
@@ -290,6 +319,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(dead_blocks_go_and_live_data_stays),
+		TEST(checksums_alone_in_a_block_stay),
 		TEST(writing_goes_on_behind_it),
 		TEST(the_past_begins_with_it),
 		TEST(nothing_is_punched_under_who_reads),
