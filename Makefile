@@ -128,7 +128,8 @@ GOLDEN_OBJS := $(filter-out %/make_golden.o $(TEST_OBJS),\
 HELPER_OBJS := $(filter-out $(TEST_OBJS) %/driver.o %/make_seeds.o \
 	%/make_golden.o,$(call objects,$(TEST_DIRS:%=%*.c)))
 BENCH_OBJS := $(call objects,tests/bench/bench_*.c)
-BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS),$(call objects,tests/bench/*.c))
+BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS) %/memory_fs.o,\
+	$(call objects,tests/bench/*.c))
 
 LIB_A = $(BUILD)/libbanyan.a
 LIB_SO = $(BUILD)/libbanyan.so
@@ -309,7 +310,7 @@ run-tests: all tests
 tests: $(TESTS) examples
 examples: $(EXAMPLES) ## Build the programs in examples/
 fuzzers: $(FUZZERS) $(BUILD)/tests/fuzz/make_seeds
-bench-programs: $(BENCHES)
+bench-programs: $(BENCHES) $(BUILD)/tests/bench/memory_fs
 
 # Say "CC store/base/buf.c" rather than the whole command, unless V=1
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
@@ -318,7 +319,7 @@ $(BUILD)/common/%.o: EXTRA_CFLAGS = -iquote .
 $(BUILD)/fs/%.o: EXTRA_CFLAGS = -iquote . $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . $(CMOCKA_CFLAGS)
-$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS)
+$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS) $(FUSE_CFLAGS)
 $(BUILD)/store/%.o: EXTRA_CFLAGS = $(LTO_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = -iquote . $(JANSSON_CFLAGS) \
 	-DBANYANFS_PATH='"$(BINDIR)/banyanfs"'
@@ -420,6 +421,9 @@ $(EXAMPLES): %: %.o $(LIB_A)
 
 $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 	$(link) $^ $(PEER_LIBS)
+
+$(BUILD)/tests/bench/memory_fs: %: %.o $(BUILD)/bench.a
+	$(link) $^ $(FUSE_LIBS)
 
 # clang-tidy, a file at a time so that -j helps. Not of the tests: what it says
 # about fixtures and assertions is nearly always wrong.

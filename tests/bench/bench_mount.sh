@@ -7,6 +7,7 @@
 #
 #   uring, workers   Banyan over io_uring, over threads that read /dev/fuse
 #   disk             the file system below
+#   memory           a daemon on /dev/fuse that keeps files in memory: the bound there
 #   passthrough      libfuse's example of a daemon that hands every call on to that
 #   fuse2fs          ext4 in an image, served by a daemon
 #
@@ -44,7 +45,7 @@ examples=/usr/share/doc/libfuse3-dev/examples
 
 places=("$@")
 if ((${#places[@]} == 0)); then
-	places=(workers disk passthrough)
+	places=(workers disk memory passthrough)
 	[ ! -w $OFFER ] || places=(uring "${places[@]}")
 	! command -v fuse2fs >/dev/null || places+=(fuse2fs)
 fi
@@ -101,6 +102,7 @@ begin()
 		"$build/banyanfs" "$work/bench.banyan" "$work/$1" -f \
 			-o create,transport="$1" &
 		;;
+	memory) "$build/tests/bench/memory_fs" "$work/memory" 2>"$work/log" & ;;
 	passthrough)
 		"$work/passthrough_ll" -f -o "source=$work/below" \
 			"$work/passthrough" 2>"$work/log" &
@@ -257,7 +259,7 @@ for place in "${places[@]}"; do
 	uring) [ -w $OFFER ] || fail "no FUSE over io_uring here, or not root" ;;
 	passthrough) build_passthrough ;;
 	fuse2fs) command -v fuse2fs >/dev/null || fail "fuse2fs is not installed" ;;
-	workers | disk) ;;
+	workers | disk | memory) ;;
 	*) fail "$place: no such place; see the head of this script" ;;
 	esac
 	mkdir "$work/$place"
