@@ -488,6 +488,8 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 		rc = -EINVAL;
 	else if (v->stop)
 		rc = -ECANCELED;
+	else if (v->state == RUNNING)
+		rc = -EBUSY;
 	else
 		begin(v, &job);
 	pthread_mutex_unlock(&v->lock);

@@ -2,9 +2,10 @@
 /*
  * vacuum.h - vacuums of the mounted database, in a thread of their own.
  *
- * One runs at a time; who asks for one while it runs gets the result of that
- * one. Nobody waits here but the thread: a FITRIM is put into its queue and
- * answered from there.
+ * One runs at a time. A FITRIM that comes while one runs gets the result of that
+ * one; an order does not, since what was deleted after a vacuum has begun is still
+ * there behind it. Nobody waits here but the thread: a FITRIM is put into its queue
+ * and answered from there.
  */
 #ifndef FS_VACUUM_H
 #define FS_VACUUM_H
@@ -45,7 +46,7 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent);
 /*
  * An order by extended attribute: "start [RATE] [keep=DURATION]", the rate in
  * bytes a second, "punch", or "cancel". Without a duration that of the mount
- * counts. 0, -EINVAL.
+ * counts. 0, -EINVAL; -EBUSY: one runs already, and this is not "cancel".
  */
 int vacuum_order(struct vacuum *vacuum, const char *order, size_t size);
 

@@ -26,6 +26,9 @@
 #define ATTRIBUTE "system.banyan.vacuum"
 #define KEEP_ATTRIBUTE "system.banyan.keep"
 #define POLL_MS 100
+/* Between the end of a vacuum and the beginning of the next one: others who wait for
+ * the first one see how it has ended */
+#define NEXT_MS (3 * POLL_MS)
 
 struct choices {
 	uint64_t rate; /* bytes a second; 0: no limit */
@@ -269,6 +272,37 @@ static void write_order(const struct choices *choices, char *order, size_t size)
 		snprintf(order, size, "start%s%s", rate, keep);
 }
 
+/* Until the vacuum that runs has ended. 0, or an error. */
+static int await_other(const struct store *store)
+{
+	struct outcome o = { 0 };
+	struct progress progress;
+	int rc = 1;
+
+	progress_begin(&progress, "waiting for another vacuum", 0);
+	progress.bytes = true;
+	while (rc == 1 && !interrupted()) {
+		rc = ask_state(store, &progress, &o);
+		poll(NULL, 0, rc == 1 ? POLL_MS : NEXT_MS);
+	}
+	progress_clear(&progress);
+	return interrupted() ? -ECANCELED : rc;
+}
+
+/* One that runs already may have begun before the last deletion, or not be what is
+ * wanted: so it is no substitute for this one. 0, or an error. */
+static int begin_there(const struct store *store, const char *order)
+{
+	int rc = give_order(store, order);
+
+	while (rc == -EBUSY) {
+		rc = await_other(store);
+		if (!rc)
+			rc = give_order(store, order);
+	}
+	return rc;
+}
+
 /* 0, or an error of the talk with the daemon */
 static int vacuum_there(const struct store *store,
 			const struct choices *choices,
@@ -279,7 +313,11 @@ static int vacuum_there(const struct store *store,
 	int rc;
 
 	write_order(choices, order, sizeof(order));
-	rc = give_order(store, order);
+	rc = begin_there(store, order);
+	if (rc == -ECANCELED) {
+		o->error = rc;
+		return 0;
+	}
 	if (!rc)
 		rc = ask_state(store, progress, o);
 	while (rc == 1) {

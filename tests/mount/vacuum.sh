@@ -206,6 +206,37 @@ a_signal_ends_the_wait_and_not_the_vacuum() {
 	umount_db
 }
 
+# The one that runs has begun before the deletion
+what_is_deleted_while_one_runs_goes_with_the_next() {
+	new_db
+	mount_db
+	fill a 8 2
+	echo "marker-$$-of-what-is-secret" >"$DIR/b"
+	order "start 8000000"
+	await_state "running [1-9]*"
+	rm "$DIR/b"
+	refuses order start 2>"$T/said"
+	grep -q "busy" "$T/said" || fail "$(cat "$T/said")"
+	"$BANYAN" vacuum "$DIR" >"$T/said"
+	refuses grep -q "marker-$$-of-what" "$DB"
+	same 3 "$(generation)"
+	# a punch and a copy are no substitutes for each other
+	order "start 8000000"
+	await_state "running [1-9]*"
+	"$BANYAN" vacuum --punch "$DIR" >"$T/said"
+	grep -q "^Its size stays" "$T/said" || fail "$(cat "$T/said")"
+	same 5 "$(generation)"
+	# Ctrl-C ends the wait, and not what somebody else has begun
+	order "start 8000000"
+	await_state "running [1-9]*"
+	timeout -s INT 0.3 "$BANYAN" vacuum "$DIR" 2>"$T/said" && fail "$(cat "$T/said")"
+	grep -q "interrupted; nothing was changed" "$T/said" || fail "$(cat "$T/said")"
+	await_state "done *"
+	same 6 "$(generation)"
+	umount_db
+	is_sound "$DB"
+}
+
 a_share_that_is_dead_is_vacuumed_by_itself() {
 	new_db
 	mount_db
@@ -565,6 +596,7 @@ try only_its_owner_may_vacuum
 try percentages_are_checked
 try what_is_young_enough_is_kept
 try a_signal_ends_the_wait_and_not_the_vacuum
+try what_is_deleted_while_one_runs_goes_with_the_next
 try a_share_that_is_dead_is_vacuumed_by_itself
 try df_says_what_a_vacuum_would_give_back
 try the_mount_goes_on_meanwhile
