@@ -73,13 +73,10 @@ struct removal {
 	uint64_t of; /* the key space that is to come back */
 };
 
-static int note_change(struct removal *r, uint64_t id)
+static void note_change(struct removal *r, uint64_t offset)
 {
-	uint64_t offset = 0;
-	int rc = deletions_changed(r->d, id, &offset);
 	if (offset > r->changed)
 		r->changed = offset;
-	return rc;
 }
 
 /* 1: for the first time in this search, 0: not, or an error. A damaged file may
@@ -104,8 +101,10 @@ static int look_at(void *arg, const struct name *n, const struct deletion *key)
 {
 	struct removal *r = arg;
 	(void)n;
+	/* What became of the Data later under another key is nothing to this one */
+	note_change(r, key->changed);
 	if (!deletion_is_space(key))
-		return key->embedded ? 0 : note_change(r, key->id);
+		return 0;
 	int rc = see(r, key->id);
 	if (rc <= 0)
 		return rc;
@@ -117,9 +116,11 @@ static int look_at(void *arg, const struct name *n, const struct deletion *key)
 static int find_change(struct deletions *d, uint64_t space, uint64_t *offset)
 {
 	struct removal r = { .d = d, .of = space };
+	uint64_t changed = 0;
 	int rc;
 	for (;;) {
-		rc = note_change(&r, space);
+		rc = deletions_changed(d, space, &changed);
+		note_change(&r, changed);
 		if (!rc)
 			rc = deletions_each(d, space, look_at, &r);
 		if (rc || !r.spaces.len)

@@ -260,7 +260,9 @@ static int take_delete(struct deletions *d, const struct name *n)
 	key.until = history_cut(&d->h);
 	key.time = d->h.time;
 	key.gone = true;
-	rc = put_key(d, n, &key);
+	rc = key.embedded ? 0 : deletions_changed(d, key.id, &key.changed);
+	if (!rc)
+		rc = put_key(d, n, &key);
 	if (!rc && key.type == 0040000)
 		rc = put_home(d, key.id, n);
 	if (!rc)

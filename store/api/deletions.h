@@ -36,6 +36,9 @@ struct deletion {
 	/* If it was deleted: between which positions of the log the Data was as
 	 * the deletion has found it, see history_cut() */
 	uint64_t since, until;
+	/* The last step before that which has changed the Data, if its key does not
+	 * have it and CHANGE rows are wanted; else 0 */
+	uint64_t changed;
 	uint32_t type; /* as in the mode */
 	bool embedded;
 	bool gone; /* deleted, and not moved away */

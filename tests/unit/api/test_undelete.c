@@ -280,6 +280,34 @@ static void a_tree_as_after_its_last_change(void **state)
 	OK(banyan_close(db));
 }
 
+/* What becomes of a Data under another key after the removal, or after the key here
+ * was removed, is no change of the tree */
+static void a_tree_of_which_something_lives_on(void **state)
+{
+	banyan *db = open_memory();
+	(void)state;
+	put(db, "s/a", "1");
+	put(db, "s/b", "1");
+	put(db, "s/t/x", "1");
+	OK(banyan_alias(db, "s/t/x", "out"));
+	remove_tree(db, "s");
+	put(db, "out", "22");
+	undelete(db, "s");
+	assert_key(db, "s/a", "1");
+	assert_key(db, "s/b", "1");
+	assert_key(db, "s/t/x", "22");
+	OK(banyan_remove(db, "s/t/x"));
+	OK(banyan_remove(db, "s/a"));
+	put(db, "out", "333");
+	remove_tree(db, "s");
+	put(db, "out", "4444");
+	undelete(db, "s");
+	assert_key(db, "s/a", "1");
+	assert_key(db, "s/b", "1");
+	assert_key(db, "s/t/x", "4444");
+	OK(banyan_close(db));
+}
+
 static void a_tree_that_was_kept_by_a_vacuum(void **state)
 {
 	banyan *db = open_memory();
@@ -518,6 +546,7 @@ int main(void)
 		cmocka_unit_test(a_held_one_gets_a_new_id),
 		cmocka_unit_test(a_tree),
 		cmocka_unit_test(a_tree_as_after_its_last_change),
+		cmocka_unit_test(a_tree_of_which_something_lives_on),
 		cmocka_unit_test(a_tree_that_was_kept_by_a_vacuum),
 		cmocka_unit_test(an_empty_key_space),
 		cmocka_unit_test(a_large_tree),
