@@ -55,13 +55,15 @@ struct outcome {
 static int fail_busy(const struct store *store)
 {
 	pid_t holder = banyan_holder(store->target.file);
-	char *users = users_of(store->target.file, holder);
+	char *file = realpath(store->target.file, NULL);
+	char *users = file ? users_of(file, holder) : NULL;
 
 	complain("%s: an earlier state of it is being read%s%s; nothing was "
 		 "punched",
 		 quote(store->name), users ? ": in use by " : "",
 		 users ? users : "");
 	free(users);
+	free(file);
 	return EXIT_FAILURE;
 }
 

@@ -1028,6 +1028,20 @@ test_punch()
 	holds "which is no smaller" test "$(stat -c %s notes.banyan)" -ge "$size"
 	holds "the value is there" cmp value <(banyan get notes.banyan kept)
 	sound "what was punched is sound" notes.banyan
+	mkfifo pipe
+	"$BANYAN" get notes.banyan kept >pipe &
+	exec 7<pipe
+	for _ in $(seq 500); do
+		banyan vacuum --punch notes.banyan 2>&1 | grep -q "being read" && break
+		sleep 0.01
+	done
+	ln -s notes.banyan link
+	refuses "nothing is punched under a reader, who is named" 1 \
+		"banyan: link: an earlier state of it is being read: in use by process $! \(banyan\); nothing was punched" \
+		vacuum --punch link
+	exec 7<&-
+	wait $!
+	rm link pipe
 	refuses "a punch copies nothing, so it has no rate" 2 \
 		"banyan: vacuum: --punch copies nothing: .*" \
 		vacuum --punch --rate 1M notes.banyan
