@@ -20,10 +20,10 @@
  *
  * A new file starts as a hidden temporary in the same directory,
  * ".NAME.banyan-" and eight hex digits, locked at once. So a temporary that is
- * not locked was left by a crash, and the next writable open of NAME removes
- * it. That open may come between creating and locking a temporary: so the
- * creator checks that its file still has its name, and takes another name if
- * not.
+ * not locked was left by a crash, and the next writable open of NAME, or the next
+ * that makes a temporary for it, removes it. That may come between creating and
+ * locking a temporary: so the creator checks that its file still has its name, and
+ * takes another name if not.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -265,7 +265,7 @@ static void remove_if_stale(struct posix_file *p, const char *entry)
 	bool ours = false;
 	int fd = -1;
 	/* A crash between link and unlink leaves a second name of our file */
-	if (is_still_named(p->dir, entry, p->fd, &ours))
+	if (p->fd >= 0 && is_still_named(p->dir, entry, p->fd, &ours))
 		return;
 	if (!ours && open_regular(p->dir, entry, true, &fd))
 		return;
@@ -480,6 +480,8 @@ int file_create(const char *path, mode_t mode, struct file **f)
 	int rc = locate(path, true, &p);
 	if (rc)
 		return rc;
+	/* Of a file that was never made nobody else will */
+	remove_stale_temporaries(p);
 	rc = make_temporary(p);
 	/* Not through open(): the umask would have its say */
 	if (!rc && fchmod(p->fd, mode & 07777))

@@ -107,6 +107,31 @@ static void nothing_is_written_over(void **state)
 	assert_key(p->db, "a", "b");
 }
 
+static void make_empty(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	OK(close(fd));
+}
+
+static void what_a_killed_one_has_left_goes_with_the_next(void **state)
+{
+	static const char stale[] = ".other.banyan-0123abcd";
+	static const char others[] = ".others.banyan-0123abcd";
+	struct place *p = *state;
+	int dir = open(p->dir, O_PATH | O_DIRECTORY);
+	assert_true(dir >= 0);
+	open_at(p, 0);
+	put(p->db, "a", "b");
+	make_empty(dir, stale);
+	make_empty(dir, others);
+	OK(banyan_backup(p->db, other(p), NULL, NULL));
+	assert_int_equal(faccessat(dir, stale, F_OK, 0), -1);
+	OK(unlinkat(dir, others, 0));
+	OK(close(dir));
+	expect_copy(p, print_of(p->db));
+}
+
 static int end_it(void *arg, uint64_t done, uint64_t total)
 {
 	(void)arg;
@@ -176,6 +201,7 @@ int main(void)
 		TEST(each_handle_can_be_copied),
 		TEST(snapshots_are_copied_and_the_deleted_is_not),
 		TEST(nothing_is_written_over),
+		TEST(what_a_killed_one_has_left_goes_with_the_next),
 		TEST(nothing_is_left_of_one_that_is_cancelled),
 		TEST(vacuums_run_beside_it),
 		TEST(one_in_memory_can_be_saved),
