@@ -153,7 +153,7 @@ SOURCES = $(wildcard store/banyan.h store/*/*.[ch] \
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help tests examples mount check check-long check-planted check-asan \
+.PHONY: all help tests examples mount check check-long check-mount-long check-planted check-asan \
 	check-tsan check-valgrind run-tests cov fuzz fuzzers golden check-layers lint \
 	format bench bench-store bench-kill bench-mount bench-programs install uninstall \
 	clean
@@ -182,12 +182,17 @@ check: ## Install what is missing, build, run all tests: under 4 minutes
 	@tools/setup.sh build check
 	@$(SUBMAKE) BUILD=build/check WERROR=1 run-tests
 
-check-long: ## The same tests with many more rounds: 300 000 power cuts, 20 kills in mid-copy and the like
-	@tools/setup.sh build check
+check-long: ## The same tests with many more rounds: 300 000 power cuts, 20 kills in mid-copy and the like; check-mount-long
+	@tools/setup.sh build check long
 	@BANYAN_LONG=1 BANYAN_ROUNDS=20 TIME_LIMIT=3600 \
 		$(SUBMAKE) BUILD=build/check WERROR=1 \
-		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) tools mount planted)" \
+		KINDS="$(or $(strip $(KINDS)),layers $(C_KINDS) tools mount mount/long planted)" \
 		run-tests
+
+check-mount-long: ## Large odd trees, programs, kills, limits and millions of keys in a mount, over each transport: about 20 minutes
+	@tools/setup.sh build check long
+	@$(SUBMAKE) BUILD=build/check WERROR=1 all
+	@BUILD=build/check TIME_LIMIT=1800 JOBS=$(JOBS) V=$(V) tests/run.sh mount/long
 
 check-planted: ## Plant bugs in a copy of the sources: a test must fail with each
 	@tools/setup.sh build check

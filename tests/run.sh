@@ -15,7 +15,7 @@
 #   UNDER       a command that runs the tests in C: valgrind and its options
 #   V           1: print the logs, too
 #   RINGS       1: mounts use FUSE over io_uring, which the kernel is told to offer
-#               while this runs
+#               while this runs. Suites of mount/long ask for one transport each.
 
 set -u
 export LC_ALL=C
@@ -191,6 +191,11 @@ skip()
 obstacle()
 {
 	case $1 in
+	mount/long/*.uring)
+		if [[ ! -w $OFFER ]]; then
+			echo "no FUSE over io_uring in this kernel, or not root"
+		fi
+		;;
 	mount/*)
 		if ! { : <>/dev/fuse; } 2>/dev/null; then
 			echo "/dev/fuse cannot be opened"
@@ -210,24 +215,38 @@ obstacle()
 # not run
 add_folder()
 {
-	local source name why
+	local source name transport
 	for source in tests/"$1"/test_*.c tests/"$1"/*/test_*.c; do
 		name=${source#tests/}
 		name=${name%.c}
 		add "$name" count_cmocka "$UNDER $BUILD/tests/$name"
 	done
-	[[ $1 == mount || $1 == tools ]] || return
+	[[ $1 == mount || $1 == mount/long || $1 == tools ]] || return
 	for source in tests/"$1"/*.sh; do
 		name=${source#tests/}
 		name=${name%.sh}
 		[[ $name != */lib ]] || continue
-		why=$(obstacle "$name")
-		if [[ -z $why ]]; then
-			add "$name" count_shell "bash $source"
+		if [[ $1 == mount/long ]]; then
+			for transport in workers uring; do
+				add_shell "$name.$transport" \
+					"env TRANSPORT=$transport bash $source"
+			done
 		else
-			skip "$name" "$why"
+			add_shell "$name" "bash $source"
 		fi
 	done
+}
+
+# add_shell NAME COMMAND: unless it cannot be run here
+add_shell()
+{
+	local why
+	why=$(obstacle "$1")
+	if [[ -z $why ]]; then
+		add "$1" count_shell "$2"
+	else
+		skip "$1" "$why"
+	fi
 }
 
 add_kind()

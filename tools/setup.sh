@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# setup.sh PURPOSE... - install what is missing for: build, check, bench,
+# setup.sh PURPOSE... - install what is missing for: build, check, long, bench,
 # valgrind, lint, fuzz. What is there is found by looking for it, not by asking
 # apt: with nothing missing this is quick and silent, and right where programs
 # came another way. Without apt-get it prints the Debian names and ends with 1.
@@ -51,6 +51,19 @@ for_check()
 	what util-linux has_program mountpoint
 	what jq has_program jq
 	what strace has_program strace
+}
+
+# Whom check-mount-long lets work in a mount; what is missing all the same is skipped
+for_long()
+{
+	what borgbackup has_program borg
+	what e2fsprogs has_program mkfs.ext4
+	what fio has_program fio
+	what git has_program git
+	what python3-venv python3 -c 'import ensurepip'
+	what sqlite3 has_program sqlite3
+	what stress-ng has_program stress-ng
+	what vim has_program vim
 }
 
 for_bench()
