@@ -32,6 +32,7 @@ die()
 	exit 2
 }
 
+arguments=("$@")
 options=
 group=generic/quick
 results=$build/xfstests
@@ -52,32 +53,56 @@ shift
 [ -x "$suite/ltp/fsstress" ] || die "$suite has not been built"
 can_mount || die "/dev/fuse cannot be opened, or $BANYANFS is not there"
 
+# xfstests often asks all that is mounted (df), and what does not answer would stop it
+if [ -z "${XFSTESTS_PRIVATE-}" ]; then
+	XFSTESTS_PRIVATE=1 exec unshare --mount "$0" "${arguments[@]}"
+fi
+while read -r other; do
+	umount -l "$(printf '%b' "${other//\\/\\0}")"
+done < <(awk '/ - fuse/ { print $5 }' /proc/self/mountinfo)
+
 T=$(new_work) || exit 1
 chmod 755 "$T"
 bin=$(mktemp -d /tmp/banyan-xfstests-XXXXXX) || exit 1 # mount(8) forbids a dot
-trap 'cd /; remove_work "$T"; rm -r "$bin"' EXIT
+keeper=
+cleanup()
+{
+	cd /
+	[ -z "$keeper" ] || { kill "$keeper" && wait "$keeper"; } 2>/dev/null
+	remove_work "$T"
+	rm -r "$bin"
+}
+trap cleanup EXIT
 trap 'exit 130' INT TERM
 mkdir -p "$T/test" "$T/scratch" "$T/tmp" "$results" || exit 1
 chmod 1777 "$T/tmp"
 results=$(realpath "$results")
 
-# What xfstests finds instead of banyanfs, below mount(8). It makes no file system anew
-# but deletes what is in it: so a database is vacuumed when it is large.
+# What mount(8) runs: root may not have allowed rings for all mounts
 mount_helper()
 {
 	cat <<-END
 		#!/bin/bash
 		. "$top/tests/support/rings.sh"
-		size=\$(du -k "\$1" 2>/dev/null | cut -f 1)
-		if ((\${size:-0} > 512 * 1024)); then
-			"$BANYAN" vacuum --wait=30 "\$1" >/dev/null
-		fi
 		case \$4 in *transport=uring*) offer_rings Y ;; esac
 		"$BANYANFS" "\$@" 8>&-
 		status=\$?
 		offer_as_before
 		exit \$status
 	END
+}
+
+# xfstests deletes the files of a file system instead of making it anew, and some tests
+# overwrite a file as often as they can: a vacuum, as soon as there is 1 GiB
+vacuum_when_large()
+{
+	local db
+	while sleep 1; do
+		for db in "$T"/*.banyan; do
+			[ ! -e "$db" ] || (($(du -k "$db" | cut -f 1) < 1024 * 1024)) ||
+				"$BANYAN" vacuum "$db" >/dev/null 2>&1
+		done
+	done
 }
 
 # xfstests takes the type that df shows for FSTYP
@@ -115,6 +140,8 @@ done
 ((${#tests[@]} > 0)) || tests=(-g "$group")
 
 rm -rf "$results/generic" "$results"/check.*
+vacuum_when_large &
+keeper=$!
 cd "$suite" || exit 1
 PATH=$bin:$PATH TMPDIR=$T/tmp HOST_OPTIONS=$T/config \
 	./check "${tests[@]}" 2>&1 | tee "$results/check.out"
