@@ -31,25 +31,42 @@ int fs_host(const struct fs *fs, struct statvfs *host)
 	return rc;
 }
 
+/* As other file systems see it: does the range lie in this one, and is it a block? */
+static int check_range(const struct fs *fs, const struct fstrim_range *range)
+{
+	struct statvfs host;
+	int rc = fs_host(fs, &host);
+
+	if (rc)
+		return rc == -EOPNOTSUPP ? 0 : rc; /* in memory */
+	return range->len < host.f_frsize ||
+			       range->start / host.f_frsize >= host.f_blocks ?
+		       -EINVAL :
+		       0;
+}
+
 /*
- * fstrim(8): start and len of the range are ignored, as a vacuum is of all. It
- * reaches us on whatever directory of the mount was opened, from anybody who
- * can open it, so the caller is checked here.
+ * fstrim(8): a vacuum is of all, whatever the range. It reaches us on whatever
+ * directory of the mount was opened, from anybody who can open it, so the
+ * caller is checked here.
  */
 static void trim(fuse_req_t req, const void *in, size_t in_size,
 		 size_t out_size)
 {
-	struct vacuum *vacuum = fs_of(req)->vacuum;
+	const struct fs *fs = fs_of(req);
+	int rc;
 
 	if (in_size != sizeof(struct fstrim_range) ||
 	    out_size != sizeof(struct fstrim_range))
 		fuse_reply_err(req, EINVAL);
 	else if (!fs_is_owner(req))
 		fuse_reply_err(req, EPERM);
-	else if (!vacuum)
+	else if (!fs->vacuum)
 		fuse_reply_err(req, EROFS);
+	else if ((rc = check_range(fs, in)))
+		fs_reply_error(req, rc);
 	else
-		vacuum_trim(vacuum, req, in);
+		vacuum_trim(fs->vacuum, req, in);
 }
 
 static void fs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,

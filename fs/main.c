@@ -33,6 +33,7 @@
 #include "nodes.h"
 #include "options.h"
 #include "past.h"
+#include "remount.h"
 #include "session.h"
 #include "transport.h"
 #include "undelete.h"
@@ -191,6 +192,10 @@ int main(int argc, char **argv)
 	status = options_parse(&o, argc, argv);
 	if (status != OPTIONS_RUN)
 		goto out;
+	if (o.remount) {
+		status = remount(&o);
+		goto out;
+	}
 	status = 1;
 	file = database_resolve(&o);
 	if (!file)

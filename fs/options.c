@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options come in three kinds: ours, in a table; those that are handed on to
- * mount(2), by libfuse; and those that mount(8) and fstab add, which are for
+ * Options come in three kinds: ours, in a table; those of SELinux, which libfuse
+ * hands on to mount(2); and those that mount(8) and fstab add, which are for
  * others or ask for what is so anyway, and are passed over. All others are
  * refused, also those that libfuse would take: each of them would be ignored,
  * or stop the mount from working.
@@ -73,7 +73,11 @@ static const char help[] =
 	"  -o allow_suid, -o allow_dev\n"
 	"                  let set-id bits, device nodes work (mount(8) adds "
 	"suid\n"
-	"                  and dev by itself, so these two mean nothing here)\n"
+	"                  and dev by itself, so these two mean nothing here;\n"
+	"                  nosuid and nodev take precedence)\n"
+	"  -o remount      change ro or rw of what is mounted on DIR, add "
+	"noexec,\n"
+	"                  nosuid or nodev to it (root only)\n"
 	"      --help      show this\n"
 	"      --version   show the version\n"
 	"\n"
@@ -266,13 +270,16 @@ static const struct {
 	{ "noacl", offsetof(struct options, acl), false },
 	{ "allow_suid", offsetof(struct options, allow_suid), true },
 	{ "allow_dev", offsetof(struct options, allow_dev), true },
+	{ "nosuid", offsetof(struct options, no_suid), true },
+	{ "nodev", offsetof(struct options, no_dev), true },
+	{ "noexec", offsetof(struct options, no_exec), true },
+	{ "exec", offsetof(struct options, no_exec), false },
+	{ "remount", offsetof(struct options, remount), true },
 };
 
 /* ---- those of others -------------------------------------------------- */
 
 /* In these lists what ends with '=' or '-' is the beginning of an option */
-
-static const char *const handed_on[] = { "exec", "noexec", NULL };
 
 /* Handed on where the kernel has SELinux; it refuses them elsewhere */
 static const char *const contexts[] = {
@@ -296,9 +303,7 @@ static const char *const passed_over[] = {
 	"nofail",
 	"_netdev",
 	"dev",
-	"nodev",
 	"suid",
-	"nosuid",
 	"atime",
 	"diratime",
 	"nodiratime",
@@ -322,6 +327,11 @@ static const char *const passed_over[] = {
 	NULL,
 };
 
+/* mount(8) has these from the kernel's list when it asks for a remount */
+static const char *const of_kernel[] = {
+	"user_id=", "group_id=", "max_read=", "blksize=", NULL,
+};
+
 static bool is_among(const char *arg, const char *const *names)
 {
 	for (; *names; names++) {
@@ -334,17 +344,26 @@ static bool is_among(const char *arg, const char *const *names)
 	return false;
 }
 
-/* 1: left for libfuse, 0: passed over, -1: refused, and said so */
-static int take_others(const char *arg)
+static int refuse(const char *arg)
 {
-	if (is_among(arg, handed_on) ||
-	    (is_among(arg, contexts) && !access(SELINUX, F_OK)))
-		return 1;
-	if (!*arg || is_among(arg, passed_over))
-		return 0;
 	message_about(NULL, "option %s: not supported; see banyanfs --help",
 		      arg);
 	return -1;
+}
+
+/* 1: left for libfuse, 0: passed over, -1: refused, and said so */
+static int take_others(struct options *o, const char *arg)
+{
+	if (is_among(arg, contexts) && !access(SELINUX, F_OK))
+		return 1;
+	if (is_among(arg, of_kernel)) {
+		free(o->of_kernel);
+		o->of_kernel = strdup(arg);
+		return o->of_kernel ? 0 : refuse(arg);
+	}
+	if (*arg && !is_among(arg, passed_over))
+		return refuse(arg);
+	return 0;
 }
 
 /* ---- parsing ---------------------------------------------------------- */
@@ -368,7 +387,7 @@ static int take_option(struct options *o, const char *arg)
 		message_about(NULL, "option %s: give %s", arg, valued[i].form);
 		return -1;
 	}
-	return take_others(arg);
+	return take_others(o, arg);
 }
 
 static int take_argument(struct options *o, const char *arg)
@@ -464,6 +483,10 @@ int options_parse(struct options *o, int argc, char **argv)
 		printf("banyanfs %s\n", BANYAN_VERSION);
 		return fflush(stdout) ? 1 : 0;
 	}
+	if (o->of_kernel && !o->remount) {
+		refuse(o->of_kernel);
+		return 2;
+	}
 	if (!o->file || !o->dir) {
 		message_about(NULL, "give FILE and DIR; see banyanfs --help");
 		return 2;
@@ -475,6 +498,8 @@ int options_parse(struct options *o, int argc, char **argv)
 
 int options_complete(struct options *o, const char *source)
 {
+	bool suid = o->allow_suid && !o->no_suid;
+	bool dev = o->allow_dev && !o->no_dev;
 	char *list = NULL, *name = NULL;
 	int rc = -ENOMEM;
 
@@ -482,8 +507,9 @@ int options_complete(struct options *o, const char *source)
 	    fuse_opt_add_opt(&list, "default_permissions") ||
 	    fuse_opt_add_opt(&list, "noatime") ||
 	    fuse_opt_add_opt(&list, o->read_only ? "ro" : "rw") ||
-	    fuse_opt_add_opt(&list, o->allow_suid ? "suid" : "nosuid") ||
-	    fuse_opt_add_opt(&list, o->allow_dev ? "dev" : "nodev"))
+	    fuse_opt_add_opt(&list, suid ? "suid" : "nosuid") ||
+	    fuse_opt_add_opt(&list, dev ? "dev" : "nodev") ||
+	    fuse_opt_add_opt(&list, o->no_exec ? "noexec" : "exec"))
 		goto out;
 	if (o->allow_other && fuse_opt_add_opt(&list, "allow_other"))
 		goto out;
@@ -506,4 +532,5 @@ void options_free(struct options *o)
 {
 	fuse_opt_free_args(&o->args);
 	free(o->fsname);
+	free(o->of_kernel);
 }

@@ -26,6 +26,10 @@ struct options {
 	bool acl; /* access control lists */
 	bool allow_suid;
 	bool allow_dev;
+	bool no_suid, no_dev; /* whatever is allowed */
+	bool no_exec;
+	bool remount; /* change the flags of what is mounted on dir */
+	char *of_kernel; /* of malloc: an option that only a remount may have */
 	bool has_uid, has_gid; /* show one owner for all */
 	uint32_t uid, gid;
 	uint64_t cache_bytes; /* 0: the library's default */

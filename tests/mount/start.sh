@@ -242,6 +242,46 @@ the_options_of_mount_and_fstab_are_accepted() {
 	wait_closed
 }
 
+what_is_not_allowed_wins_over_what_is() {
+	new_db
+	"$BANYANFS" "$DB" "$DIR" -o nosuid,nodev,allow_suid,allow_dev
+	grep -F " $DIR " /proc/self/mountinfo | grep -q 'nosuid,nodev'
+	umount "$DIR"
+	wait_closed
+}
+
+# remount OPTIONS: as mount(8) has it done, with what the kernel's list says
+remount() {
+	"$BANYANFS" "$DB" "$DIR" -o "$1,noatime,remount,user_id=0,group_id=0,default_permissions,allow_other,dev,suid"
+}
+
+a_remount_changes_the_flags_of_a_mount() {
+	new_db
+	refuses "$BANYANFS" "$DB" "$DIR" -o user_id=0 2>"$T/said"
+	refuses remount ro 2>"$T/said"
+	grep -qF "no database is mounted here" "$T/said" || fail "$(cat "$T/said")"
+	"$BANYANFS" "$DB" "$DIR" -o allow_suid
+	echo one >"$DIR/a"
+	remount ro
+	refuses touch "$DIR/b" 2>/dev/null
+	same one "$(cat "$DIR/a")"
+	remount rw,noexec
+	grep -F " $DIR " /proc/self/mountinfo | grep -q 'rw,nodev,noexec,noatime'
+	(
+		exec 9>"$DIR/b" # as with any other file system
+		refuses remount ro 2>"$T/said"
+	)
+	grep -q "cannot remount: .* busy" "$T/said" || fail "$(cat "$T/said")"
+	remount ro,nosuid
+	grep -F " $DIR " /proc/self/mountinfo | grep -q 'ro,nosuid,nodev,noexec,noatime'
+	umount "$DIR"
+	wait_closed
+	"$BANYANFS" "$DB" "$DIR" -o ro
+	refuses remount rw 2>"$T/said"
+	grep -qF "it was mounted with -o ro" "$T/said" || fail "$(cat "$T/said")"
+	umount "$DIR"
+}
+
 # libfuse takes these, and each would be ignored or stop the mount from working
 options_that_cannot_be_had_are_refused_in_one_line() {
 	new_db
@@ -547,6 +587,7 @@ alone a_daemon_that_hangs_holds_up_no_other
 alone a_daemon_that_still_closes_is_waited_for
 alone a_file_that_is_moved_while_mounted_is_found
 alone the_options_of_mount_and_fstab_are_accepted
+alone what_is_not_allowed_wins_over_what_is
 alone options_that_cannot_be_had_are_refused_in_one_line
 alone a_mount_can_be_given_another_name
 alone read_only_mounts_refuse_changes
@@ -563,11 +604,13 @@ alone changes_are_committed_by_a_timer
 if [ "$(id -u)" = 0 ]; then
 	alone a_user_mounts_for_himself_only
 	alone files_of_others_are_refused_in_one_line
+	alone a_remount_changes_the_flags_of_a_mount
 	alone a_full_disk_is_an_error_and_no_loss
 	alone space_is_promised_only_if_it_is_there
 else
 	skip "a user mounts for himself only" "needs root to make a device"
 	skip "files of others are refused in one line" "needs root to be another"
+	skip "a remount changes the flags of a mount" "needs root"
 	skip "a full disk is an error and no loss" "needs root to make a small one"
 	skip "space is promised only if it is there" "needs root to make a small disk"
 fi

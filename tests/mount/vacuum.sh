@@ -45,9 +45,10 @@ await_state() {
 	fail "state: $(state), expected: $1"
 }
 
-# By ioctl, as fstrim(8) is not for users: prints the bytes or the error's name
+# trim [MINLEN [USER [START [LEN]]]]: by ioctl, as fstrim(8) is not for users; prints
+# the bytes or the error's name
 trim() {
-	python3 -B - "$DIR" "${1:-0}" "${2:-0}" <<-'END'
+	python3 -B - "$DIR" "${1:-0}" "${2:-0}" "${3:-0}" "${4:-$((-1))}" <<-'END'
 		import errno, fcntl, os, struct, sys
 		fd = os.open(sys.argv[1], os.O_RDONLY)
 		if int(sys.argv[3]):
@@ -55,7 +56,7 @@ trim() {
 		    os.setgid(int(sys.argv[3]))
 		    os.setuid(int(sys.argv[3]))
 		try:
-		    arg = struct.pack("QQQ", 0, 2 ** 64 - 1, int(sys.argv[2]))
+		    arg = struct.pack("QQQ", int(sys.argv[4]), int(sys.argv[5]) % 2 ** 64, int(sys.argv[2]))
 		    print(struct.unpack("QQQ", fcntl.ioctl(fd, 0xC0185879, arg))[1])
 		except OSError as e:
 		    print(errno.errorcode[e.errno])
@@ -91,6 +92,19 @@ fstrim_gives_back_what_is_dead_and_says_how_much() {
 	umount_db
 	is_sound "$DB"
 	no_temporary
+}
+
+a_trim_of_a_range_that_is_none_is_refused() {
+	new_db
+	mount_db
+	fill a 4 2
+	same EINVAL "$(trim 0 0 0 0)"
+	same EINVAL "$(trim 0 0 0 100)"
+	same EINVAL "$(trim 0 0 $((1 << 60)))"
+	same EINVAL "$(trim 0 0 $((1 << 60)) $MIB)"
+	same idle "$(state)"
+	[ "$(trim 0 0 0 $MIB)" -gt $MIB ] || fail "$(state)"
+	umount_db
 }
 
 a_trim_may_ask_for_a_least_size() {
@@ -590,6 +604,7 @@ nothing_is_punched_under_a_reader() {
 }
 
 try fstrim_gives_back_what_is_dead_and_says_how_much
+try a_trim_of_a_range_that_is_none_is_refused
 try a_trim_may_ask_for_a_least_size
 try fstrim_finds_the_mount_in_fstab
 try only_its_owner_may_vacuum

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "remount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+#include "banyan.h"
+#include "common/mounted.h"
+#include "message.h"
+
+/* The kernel replaces all flags: those that are not to be changed have to be said again */
+static unsigned long flags_of(const struct options *o,
+			      const struct statvfs *now)
+{
+	unsigned long flags = MS_REMOUNT | MS_NOATIME;
+
+	if (o->read_only)
+		flags |= MS_RDONLY;
+	if (o->no_suid || (now->f_flag & ST_NOSUID))
+		flags |= MS_NOSUID;
+	if (o->no_dev || (now->f_flag & ST_NODEV))
+		flags |= MS_NODEV;
+	if (o->no_exec || (now->f_flag & ST_NOEXEC))
+		flags |= MS_NOEXEC;
+	return flags;
+}
+
+/* Is there a Banyan mount on this directory, on top of whatever else? */
+static const struct mount *find(const struct mounts *mounts, const char *dir)
+{
+	for (size_t i = mounts->count; i-- > 0;)
+		if (!strcmp(mounts->list[i].point, dir))
+			return mounts->list[i].database ? &mounts->list[i] :
+							  NULL;
+	return NULL;
+}
+
+/* A daemon that was started with -o ro does not have the file locked */
+static bool can_write(const struct mount *at)
+{
+	char *file = mounted_ask(at);
+	bool can = !file || banyan_holder(file) != 0;
+
+	free(file);
+	return can;
+}
+
+static int change(const struct options *o, const struct mount *at)
+{
+	struct statvfs now;
+
+	if (!o->read_only && at->read_only && !can_write(at)) {
+		message_about(o->dir, "it was mounted with -o ro; unmount it, "
+				      "then mount it for writing");
+		return -EROFS;
+	}
+	if (statvfs(o->dir, &now) ||
+	    mount(NULL, o->dir, NULL, flags_of(o, &now), NULL)) {
+		message_about(o->dir, "cannot remount: %s", strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+int remount(const struct options *o)
+{
+	char *dir = realpath(o->dir, NULL);
+	const struct mount *at = NULL;
+	struct mounts mounts = { 0 };
+	int rc = dir ? mounts_read(&mounts) : -errno;
+
+	if (!rc)
+		at = find(&mounts, dir);
+	if (rc)
+		message_about(o->dir, "cannot remount: %s", strerror(-rc));
+	else if (!at)
+		message_about(o->dir, "no database is mounted here");
+	else
+		rc = change(o, at);
+	free(dir);
+	mounts_free(&mounts);
+	return rc || !at;
+}
