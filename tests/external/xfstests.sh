@@ -61,20 +61,20 @@ while read -r other; do
 	umount -l "$(printf '%b' "${other//\\/\\0}")"
 done < <(awk '/ - fuse/ { print $5 }' /proc/self/mountinfo)
 
-T=$(new_work) || exit 1
+# mount(8) and filters of xfstests take what is behind a dot for something else
+T=$(mktemp -d "$(realpath "${TMPDIR:-/tmp}")/banyan-xfstests-XXXXXX") || exit 1
+[[ $T != *.* ]] || die "choose a TMPDIR without a dot in its name"
 chmod 755 "$T"
-bin=$(mktemp -d /tmp/banyan-xfstests-XXXXXX) || exit 1 # mount(8) forbids a dot
 keeper=
 cleanup()
 {
 	cd /
 	[ -z "$keeper" ] || { kill "$keeper" && wait "$keeper"; } 2>/dev/null
 	remove_work "$T"
-	rm -r "$bin"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-mkdir -p "$T/test" "$T/scratch" "$T/tmp" "$results" || exit 1
+mkdir -p "$T/bin" "$T/test" "$T/scratch" "$T/tmp" "$results" || exit 1
 chmod 1777 "$T/tmp"
 results=$(realpath "$results")
 
@@ -115,15 +115,15 @@ df_helper()
 	END
 }
 
-mount_helper >"$bin/banyanfs"
-df_helper >"$bin/df"
-chmod 755 "$bin"/*
+mount_helper >"$T/bin/banyanfs"
+df_helper >"$T/bin/df"
+chmod 755 "$T"/bin/*
 
 # mount(8) has a PATH of its own, so the type contains the path of the program. mount(8)
 # adds suid and dev, too, which banyanfs passes over.
 cat >"$T/config" <<END
 export FSTYP=fuse
-export FUSE_SUBTYP=.$bin/banyanfs
+export FUSE_SUBTYP=.$T/bin/banyanfs
 export TEST_DEV=$T/test.banyan
 export TEST_DIR=$T/test
 export SCRATCH_DEV=$T/scratch.banyan
@@ -143,7 +143,7 @@ rm -rf "$results/generic" "$results"/check.*
 vacuum_when_large &
 keeper=$!
 cd "$suite" || exit 1
-PATH=$bin:$PATH TMPDIR=$T/tmp HOST_OPTIONS=$T/config \
+PATH=$T/bin:$PATH TMPDIR=$T/tmp HOST_OPTIONS=$T/config \
 	./check "${tests[@]}" 2>&1 | tee "$results/check.out"
 
 # named WORD: the tests of which check has said so at last
