@@ -123,15 +123,22 @@ bool segment_header_decode(struct segment_header *h, uint64_t salt,
 	return true;
 }
 
+uint32_t chunk_size(uint32_t payload_len)
+{
+	return payload_len > CHUNK_MAX ? CHUNK_SIZE : CHUNK_MAX;
+}
+
 uint32_t chunk_count(uint32_t payload_len)
 {
-	return payload_len / CHUNK_SIZE + (payload_len % CHUNK_SIZE != 0);
+	uint32_t size = chunk_size(payload_len);
+	return payload_len / size + (payload_len % size != 0);
 }
 
 uint32_t chunk_length(uint32_t payload_len, uint32_t chunk)
 {
-	uint32_t rest = payload_len - chunk * CHUNK_SIZE;
-	return rest < CHUNK_SIZE ? rest : CHUNK_SIZE;
+	uint32_t size = chunk_size(payload_len);
+	uint32_t rest = payload_len - chunk * size;
+	return rest < size ? rest : size;
 }
 
 uint64_t record_payload_start(uint32_t body_len, uint32_t payload_len)

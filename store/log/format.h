@@ -40,11 +40,13 @@ static inline bool is_damage(int rc)
 #define RECORD_HEADER_SIZE 24u
 #define RECORD_ALIGN 8u
 /*
- * The payload of a record is checked in pieces of this size. 16 KiB: a random
- * read of 4 KiB then costs four times the bytes in checksumming, 1 to 2 us, and
- * the checksums of a MiB are 256 bytes.
+ * A payload is verified in chunks. One of up to 16 KiB is a single chunk, whose
+ * checksum is in the reference to it: it is read with one call. Longer ones have
+ * chunks of 4 KiB, as programs read so much at random places and overwrite it; the
+ * checksums of a MiB are then 1 KiB.
  */
-#define CHUNK_SIZE (16u << 10)
+#define CHUNK_MAX (16u << 10)
+#define CHUNK_SIZE (4u << 10)
 /* No body is larger: what is left of a segment must do for any record */
 #define BODY_MAX (3u << 20)
 
@@ -157,6 +159,8 @@ struct record_header {
 	uint32_t payload_len;
 };
 
+/* Bytes in the chunks of a payload; the last one may be shorter */
+uint32_t chunk_size(uint32_t payload_len);
 uint32_t chunk_count(uint32_t payload_len);
 uint32_t chunk_length(uint32_t payload_len, uint32_t chunk);
 

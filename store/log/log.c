@@ -264,6 +264,9 @@ static uint32_t payload_room(uint64_t room, uint32_t body_len, size_t size)
 		uint64_t over = record_size(body_len, (uint32_t)n) - room;
 		n = over < n ? n - over : 0;
 	}
+	/* So that chunks stay where blocks of the value are */
+	if (n < size && n > CHUNK_MAX)
+		n -= n % CHUNK_SIZE;
 	return (uint32_t)n;
 }
 
@@ -569,75 +572,4 @@ int log_continue(struct file *file, const struct log_state *st,
 	else
 		*out = log;
 	return rc;
-}
-
-/* ---- reading payloads back -------------------------------------------- */
-
-static int read_array(struct file *file, uint64_t offset, uint32_t chunks,
-		      uint32_t sum, uint8_t *array)
-{
-	size_t size = 4 * (size_t)chunks;
-	int rc = file_read(file, array, size, offset - size);
-	if (rc)
-		return rc;
-	return crc32c(0, array, size) == sum ? 0 : -EBADMSG;
-}
-
-/* One chunk, of which [start, start + size) goes to buffer */
-static int read_chunk(struct file *file, uint64_t offset, uint32_t chunk_len,
-		      uint32_t sum, uint32_t start, uint32_t size,
-		      uint8_t *buffer)
-{
-	uint8_t edge[CHUNK_SIZE];
-	uint8_t *to = size == chunk_len ? buffer : edge;
-	int rc = file_read(file, to, chunk_len, offset);
-	if (rc)
-		return rc;
-	if (crc32c(0, to, chunk_len) != sum)
-		return -EBADMSG;
-	if (to == edge)
-		memcpy(buffer, edge + start, size);
-	return 0;
-}
-
-static int read_payload(struct file *file, uint64_t offset, uint32_t length,
-			uint32_t sum, uint32_t start, uint32_t size,
-			uint8_t *buffer)
-{
-	uint8_t array[4 * (SEGMENT_SIZE / CHUNK_SIZE)];
-	uint32_t chunks = chunk_count(length);
-	if (length > SEGMENT_SIZE || size > length || start > length - size)
-		return -EUCLEAN;
-	if (chunks == 1) {
-		put_le32(array, sum);
-	} else {
-		int rc = read_array(file, offset, chunks, sum, array);
-		if (rc)
-			return rc;
-	}
-	while (size) {
-		uint32_t chunk = start / CHUNK_SIZE;
-		uint32_t skip = start % CHUNK_SIZE;
-		uint32_t chunk_len = chunk_length(length, chunk);
-		uint32_t n = chunk_len - skip < size ? chunk_len - skip : size;
-		int rc = read_chunk(file, offset + (uint64_t)chunk * CHUNK_SIZE,
-				    chunk_len,
-				    get_le32(array + 4 * (size_t)chunk), skip,
-				    n, buffer);
-		if (rc)
-			return rc;
-		start += n;
-		size -= n;
-		buffer += n;
-	}
-	return 0;
-}
-
-int log_read_payload(struct file *file, uint64_t offset, uint32_t length,
-		     uint32_t sum, uint32_t start, uint32_t size,
-		     uint8_t *buffer)
-{
-	int rc = read_payload(file, offset, length, sum, start, size, buffer);
-	/* A reference to what lies behind the end of the file */
-	return rc == -ENODATA ? -EUCLEAN : rc;
 }

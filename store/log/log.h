@@ -113,12 +113,4 @@ int log_mark(struct log *log);
 int log_poisoned(const struct log *log);
 void log_poison(struct log *log);
 
-/*
- * Read size bytes at start of a payload that lies at offset and has length
- * bytes, verified against sum (see struct log_place). -EBADMSG if they differ.
- */
-int log_read_payload(struct file *file, uint64_t offset, uint32_t length,
-		     uint32_t sum, uint32_t start, uint32_t size,
-		     uint8_t *buffer);
-
 #endif

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "log/log_scan.h"
+#include "log/payload.h"
 
 /* Most segments (4 TiB) to look through behind the last one that a freeze
  * knows: a hostile file could be one large hole */
@@ -288,7 +289,7 @@ static int verify_tail(struct recovery *r)
 			break;
 		if (!rec.header.payload_len || rec.offset < st->durable_to)
 			continue;
-		rc = log_verify_payload(r->file, &rec);
+		rc = payload_verify(r->file, &rec);
 		if (rc == -EBADMSG) {
 			before.offset = rec.offset;
 			st->end = before;

@@ -262,25 +262,3 @@ int log_scan_next(struct log_scan *s, struct log_record *record)
 	*record = r;
 	return 0;
 }
-
-int log_verify_payload(struct file *file, const struct log_record *record)
-{
-	static const uint8_t zeros[RECORD_ALIGN];
-	uint8_t chunk[CHUNK_SIZE];
-	uint64_t at = record->payload;
-	uint32_t size = record->header.payload_len;
-	for (uint32_t i = 0; i < chunk_count(size); i++) {
-		uint32_t n = chunk_length(size, i);
-		int rc = file_read(file, chunk, n, at);
-		if (rc)
-			return rc;
-		if (crc32c(0, chunk, n) != get_le32(record->array + 4 * i))
-			return -EBADMSG;
-		at += n;
-	}
-	size_t pad = record->offset + record->size - at;
-	int rc = file_read(file, chunk, pad, at);
-	if (rc)
-		return rc;
-	return memcmp(chunk, zeros, pad) == 0 ? 0 : -EBADMSG;
-}

@@ -54,9 +54,6 @@ int log_scan_next(struct log_scan *s, struct log_record *record);
 bool log_scan_leads_to(const struct log_scan *s, uint64_t number,
 		       const struct segment_header *h);
 
-/* Read the payload and compare: 0, -EBADMSG, or an error of reading */
-int log_verify_payload(struct file *file, const struct log_record *record);
-
 /*
  * Read the record at offset, wherever it stands in the chain: 0, 1 if there is
  * no valid one, or an error. body is filled with its body.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "log/payload.h"
 
 /* Longer payloads are read for themselves, without a copy */
 #define PAYLOAD_MAX 8192u
@@ -17,7 +18,7 @@
 int extent_read_bytes(const struct state *s, const struct extent *e,
 		      uint32_t skip, uint32_t size, uint8_t *buffer)
 {
-	return log_read_payload(s->merged.tree.file, e->payload, e->payload_len,
+	return payload_read(s->merged.tree.file, e->payload, e->payload_len,
 				e->sum, e->start + skip, size, buffer);
 }
 

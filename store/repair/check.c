@@ -19,6 +19,7 @@
 #include "engine/past.h"
 #include "engine/read_txn.h"
 #include "file/file_overlay.h"
+#include "log/payload.h"
 #include "repair/survey.h"
 
 static void report_bad(void *arg, const char *line)
@@ -50,7 +51,7 @@ static bool is_verdict(int rc)
 static int check_payload(void *arg, const struct log_record *rec)
 {
 	const struct survey *v = arg;
-	int rc = log_verify_payload(v->file, rec);
+	int rc = payload_verify(v->file, rec);
 	if (rc == -EBADMSG) {
 		tell_bad(v->tell,
 			 "record at offset %" PRIu64

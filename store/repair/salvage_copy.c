@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "log/payload.h"
 #include "repair/salvage.h"
 #include "model/xattr.h"
 
@@ -201,9 +202,8 @@ static int copy_shared(struct salvage *s, const struct extent *e,
 	if (!p->payload) {
 		if (e->payload_len > s->src.size - s->copied_shared)
 			return 0;
-		int rc = log_read_payload(s->src.file, e->payload,
-					  e->payload_len, e->sum, 0,
-					  e->payload_len, s->buffer);
+		int rc = payload_read(s->src.file, e->payload, e->payload_len,
+				      e->sum, 0, e->payload_len, s->buffer);
 		if (rc)
 			return is_damage(rc) ? 0 : rc;
 		rc = rebuild_stage(&s->out, s->buffer, e->payload_len, 0,
@@ -245,10 +245,11 @@ static int refer(struct copy *c, const struct run *run,
 static int copy_bytes(struct copy *c, const struct run *run)
 {
 	struct salvage *s = c->s;
+	uint32_t size = chunk_size(run->e.payload_len);
 	uint32_t at = 0;
 	while (at < run->e.length) {
 		uint64_t to = run->at + at;
-		uint32_t n = CHUNK_SIZE - (run->e.start + at) % CHUNK_SIZE;
+		uint32_t n = size - (run->e.start + at) % size;
 		if (!c->zeros)
 			n = JOIN_MAX;
 		if (n > run->e.length - at)
@@ -259,10 +260,10 @@ static int copy_bytes(struct copy *c, const struct run *run)
 			if (rc)
 				return rc;
 		}
-		int rc = log_read_payload(s->src.file, run->e.payload,
-					  run->e.payload_len, run->e.sum,
-					  run->e.start + at, n,
-					  s->buffer + c->buffered);
+		int rc = payload_read(s->src.file, run->e.payload,
+				      run->e.payload_len, run->e.sum,
+				      run->e.start + at, n,
+				      s->buffer + c->buffered);
 		if (rc && !(c->zeros && is_damage(rc)))
 			return rc;
 		if (!rc) {
@@ -340,9 +341,9 @@ static int gather(struct salvage *s, const struct extent *e, int count,
 		uint8_t *to = buf_reserve(bytes, e[i].length);
 		if (!to)
 			return -ENOMEM;
-		int rc = log_read_payload(s->src.file, e[i].payload,
-					  e[i].payload_len, e[i].sum,
-					  e[i].start, e[i].length, to);
+		int rc = payload_read(s->src.file, e[i].payload,
+				      e[i].payload_len, e[i].sum, e[i].start,
+				      e[i].length, to);
 		if (rc)
 			return is_damage(rc) ? 1 : rc;
 		bytes->len += e[i].length;

@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "log/payload.h"
 #include "repair/salvage.h"
 
 /* Trees that are looked into for damaged ranges, before the log is read from
@@ -301,7 +302,7 @@ static int replay_record(void *arg, const struct log_record *rec)
 	 * in front of it */
 	if (p->last && rec->header.payload_len &&
 	    rec->offset >= s->src.walk.durable_to)
-		rc = log_verify_payload(s->src.file, rec);
+		rc = payload_verify(s->src.file, rec);
 	if (rc == -EBADMSG) {
 		p->stopped_at = rec->offset;
 		return 1;

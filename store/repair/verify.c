@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "log/payload.h"
 #include "model/extents.h"
 
 #define STEP (256u << 10)
@@ -18,7 +19,7 @@ void verifier_free(struct verifier *v)
 static int verify_chunk(struct verifier *v, const struct extent *e,
 			uint32_t from, uint32_t size)
 {
-	uint32_t chunk = from / CHUNK_SIZE;
+	uint32_t chunk = from / chunk_size(e->payload_len);
 	uint64_t hash = (e->payload + chunk * UINT64_C(0x10001)) *
 			UINT64_C(0x9e3779b97f4a7c15);
 	size_t i = (size_t)(hash >> 40) % VERIFIED_MAX;
@@ -26,8 +27,8 @@ static int verify_chunk(struct verifier *v, const struct extent *e,
 	    v->seen[i].sum == e->sum &&
 	    v->seen[i].payload_len == e->payload_len)
 		return !v->seen[i].sound;
-	int rc = log_read_payload(v->file, e->payload, e->payload_len, e->sum,
-				  from, size, v->buffer);
+	int rc = payload_read(v->file, e->payload, e->payload_len, e->sum, from,
+			      size, v->buffer);
 	if (rc && !is_damage(rc))
 		return rc;
 	v->seen[i].payload = e->payload;
@@ -44,9 +45,10 @@ static int find_damage(struct verifier *v, const struct extent *e,
 		       int (*bad)(void *arg, uint32_t start, uint32_t end),
 		       void *arg)
 {
+	uint32_t size = chunk_size(e->payload_len);
 	int rc = 0;
 	while (rc == 0 && from < to) {
-		uint32_t n = CHUNK_SIZE - from % CHUNK_SIZE;
+		uint32_t n = size - from % size;
 		if (n > to - from)
 			n = to - from;
 		rc = verify_chunk(v, e, from, n);
@@ -72,10 +74,9 @@ int verify_extent(struct verifier *v, const struct extent *e,
 		int rc = -EBADMSG;
 		if (n > to - from)
 			n = to - from;
-		if (n > CHUNK_SIZE)
-			rc = log_read_payload(v->file, e->payload,
-					      e->payload_len, e->sum, from, n,
-					      v->buffer);
+		if (n > chunk_size(e->payload_len))
+			rc = payload_read(v->file, e->payload, e->payload_len,
+					  e->sum, from, n, v->buffer);
 		if (is_damage(rc))
 			rc = find_damage(v, e, from, from + n, bad, arg);
 		if (rc)

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "log/payload.h"
+
 /* No payload is longer */
 #define BUFFER_SIZE SEGMENT_SIZE
 /* The longest piece: in any segment, also in the first, there is room for it with
  * all that belongs to it */
-#define PIECE_MAX (SEGMENT_SIZE - CHUNK_SIZE)
+#define PIECE_MAX (SEGMENT_SIZE - (16u << 10))
 /* A block of very small extents ends with so many of them */
 #define BLOCK_EXTENTS 1024u
 
@@ -61,8 +63,8 @@ static int make_room(struct layout *l, uint64_t size)
 
 static int read_extent(struct layout *l, const struct extent *e, size_t at)
 {
-	return log_read_payload(l->from, e->payload, e->payload_len, e->sum,
-				e->start, e->length, l->buffer + l->used + at);
+	return payload_read(l->from, e->payload, e->payload_len, e->sum,
+			    e->start, e->length, l->buffer + l->used + at);
 }
 
 /* The bytes behind those that are staged: an extent that nobody shares yet */

@@ -115,9 +115,10 @@ static int mark_extent(void *arg, const struct extent *e)
 {
 	struct punch *p = arg;
 	uint32_t chunks = chunk_count(e->payload_len);
-	uint64_t from = e->start - e->start % CHUNK_SIZE;
-	uint64_t to = e->start + e->length + CHUNK_SIZE - 1;
-	to -= to % CHUNK_SIZE;
+	uint32_t chunk = chunk_size(e->payload_len);
+	uint64_t from = e->start - e->start % chunk;
+	uint64_t to = (uint64_t)e->start + e->length + chunk - 1;
+	to -= to % chunk;
 	if (to > e->payload_len)
 		to = e->payload_len;
 	mark(p, e->payload + from, e->payload + to);

@@ -29,7 +29,8 @@ import sys
 from bisect import bisect_left
 
 SEGMENT = 4 << 20
-CHUNK = 16384
+CHUNK_MAX = 16384  # a payload up to this is one chunk
+CHUNK = 4096  # of a longer one
 BODY_MAX = 3 << 20
 PAYLOAD_MAX = 4 << 20
 SEGMENTS_MAX = 1 << 20
@@ -157,6 +158,11 @@ def since_1970(time):
 
 def be64(value):
     return value.to_bytes(8, "big")
+
+
+def chunk_size(length):
+    """Bytes in the chunks of a payload; the last one may be shorter."""
+    return CHUNK if length > CHUNK_MAX else CHUNK_MAX
 
 
 def segment_of(position):
@@ -316,7 +322,7 @@ class Log:
         kind, body_length = word & 255, word >> 8
         if position and position[1:] != (sequence, chain):
             return None
-        chunks = (length + CHUNK - 1) // CHUNK
+        chunks = -(-length // chunk_size(length))
         head = 24 + body_length + 4 * chunks
         end = offset + head + length + 7 & ~7
         if not 1 <= kind <= 5 or body_length > BODY_MAX or \
@@ -368,9 +374,10 @@ class Log:
     def check_payload(self, record):
         """Raises if a chunk is wrong, or the zeros behind them."""
         end = record.payload + record.length
+        size = chunk_size(record.length)
         for i, crc in enumerate(record.sums):
-            at = record.payload + i * CHUNK
-            self.chunk(at, min(CHUNK, end - at), crc)
+            at = record.payload + i * size
+            self.chunk(at, min(size, end - at), crc)
         zeros = record.after[0] - end
         if self.read(end, zeros) != bytes(zeros):
             raise Damage(end, "no zeros behind a record")
@@ -794,19 +801,20 @@ class State:
 
     def extent_bytes(self, extent):
         log = self.log
-        if extent.whole <= CHUNK:
+        size = chunk_size(extent.whole)
+        if extent.whole <= size:
             sums = [extent.sum]
         else:
-            length = (extent.whole + CHUNK - 1) // CHUNK * 4
+            length = -(-extent.whole // size) * 4
             if length > extent.payload:
                 raise Damage(extent.where, "no room for an array")
             array = log.chunk(extent.payload - length, length, extent.sum)
             sums = struct.unpack("<%dI" % (length // 4), array)
         stop = extent.start + extent.length
-        for i in range(extent.start // CHUNK, (stop - 1) // CHUNK + 1):
-            begin = i * CHUNK
+        for i in range(extent.start // size, (stop - 1) // size + 1):
+            begin = i * size
             chunk = log.chunk(extent.payload + begin,
-                              min(CHUNK, extent.whole - begin), sums[i])
+                              min(size, extent.whole - begin), sums[i])
             yield chunk[max(0, extent.start - begin):stop - begin]
 
     # -- snapshots
@@ -916,11 +924,12 @@ class Verifier:
     def check_nodes(self, record):
         """A crash may have torn them: then no freeze refers to them, and all
         that any does refer to has been found sound already."""
+        size = chunk_size(record.length)
         try:
-            for begin in range(0, record.length, CHUNK):
+            for begin in range(0, record.length, size):
                 self.log.chunk(record.payload + begin,
-                               min(CHUNK, record.length - begin),
-                               record.sums[begin // CHUNK])
+                               min(size, record.length - begin),
+                               record.sums[begin // size])
         except Damage:
             self.torn += 1
         else:

@@ -1386,7 +1386,7 @@ test_salvage()
 		status=none
 	cp hurt.banyan before
 	gives "what is lost is listed, by key and bytes: exit 1" 1 \
-		"hurt.banyan: lost: key large: bytes 131072 to 147455 of \
+		"hurt.banyan: lost: key large: bytes 143360 to 147455 of \
 300000 are damaged
 hurt.banyan: 1 loss, the rest is in rescued.banyan" \
 		check -s rescued.banyan hurt.banyan
@@ -1397,10 +1397,10 @@ hurt.banyan: 1 loss, the rest is in rescued.banyan" \
 	rm rescued.banyan
 	banyan check --zeros --salvage rescued.banyan hurt.banyan >out
 	banyan get rescued.banyan large >got
-	is "or the rest of the value, too" "131072 147456 300000" \
+	is "or the rest of the value, too" "143360 147456 300000" \
 		"$(cmp -l large got | awk 'NR == 1 { a = $1 - 1 }
-			{ b = $1 } END { print a - a % 16384,
-			b + (16384 - b % 16384) % 16384 }') $(wc -c <got)"
+			{ b = $1 } END { print a - a % 4096,
+			b + (4096 - b % 4096) % 4096 }') $(wc -c <got)"
 	rm rescued.banyan
 
 	dd if=/dev/zero of=hurt.banyan bs=4096 count=1 conv=notrunc status=none

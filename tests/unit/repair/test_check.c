@@ -194,7 +194,7 @@ static void a_damaged_value_is_told_by_key_and_bytes(void **in)
 	bytes[s->record[i].payload + 20000] ^= 1;
 	assert_int_equal(check_bytes(s, bytes, s->size), 2);
 	assert_found(s, "damaged value of key space/redo-long: bytes 16384 to "
-			"32767 of 60000");
+			"20479 of 60000");
 	free(bytes);
 }
 

@@ -6,7 +6,7 @@
  */
 #include "vacuum_fixture.h"
 
-#define CHUNK 16384u /* bytes that have a checksum together */
+#define CHUNK 4096u /* bytes that have a checksum together */
 #define BIG 100000u
 #define LIVE "c0ffee-this-is-live"
 
