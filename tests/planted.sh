@@ -222,19 +222,23 @@ change store/log/log_scan.c 'array_len) != h.crc)' \
 	'array_len) == 0 && h.crc == 0)'
 caught_by test_damage
 
-bug 'checksum of a chunk not verified by who reads a value'
-change store/log/log.c 'if (crc32c(0, to, chunk_len) != sum)' \
-	'if (chunk_len == sum + 1)'
+bug 'checksums of chunks not verified'
+change store/log/payload.c 'if (crc32c(0, buffer + done, n) !=' \
+	'if (0 * crc32c(0, buffer + done, n) >'
 caught_by test_damage
 
+bug 'checksum of a chunk that is wanted in part not verified'
+change store/log/payload.c \
+	'if (crc32c(0, chunk, n) != get_le32(p->sums + 4 * (size_t)i))' 'if (0)'
+caught_by test_payload
+
 bug 'checksum of the array of chunks not verified'
-change store/log/log.c 'return crc32c(0, array, size) == sum ? 0 : -EBADMSG;' \
+change store/log/payload.c 'return crc32c(0, sums, size) == sum ? 0 : -EBADMSG;' \
 	'return size ? 0 : (int)sum;'
 caught_by test_damage
 
-bug 'checksum of a chunk not verified by recovery'
-change store/log/log_scan.c \
-	'if (crc32c(0, chunk, n) != get_le32(record->array + 4 * i))' 'if (0)'
+bug 'payloads not verified by recovery'
+change store/log/log_recover.c 'rc = payload_verify(r->file, &rec);' 'rc = 0;'
 caught_by test_powercut
 
 bug 'checksum of a node not verified'
