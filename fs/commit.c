@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The thread sleeps until somebody waits for a sync, or the oldest change that
- * is not durable is old enough, or the end. `dirty` is set by the first change
- * after a sync began; only that one takes the lock. The lock protects the
- * queue, `since` and `stop`; it is never held over a sync or an answer.
+ * is not durable is old enough, or so much has been written that the disk had
+ * better begin, or the end. `dirty` is set by the first change after a sync began;
+ * only that one takes the lock. The lock protects the queue, `since`, `early` and
+ * `stop`; it is never held over a sync or an answer.
  */
 #include "commit.h"
 
@@ -14,6 +15,13 @@
 #include <time.h>
 
 #include "message.h"
+
+/*
+ * Contents that are written before they are made durable. Who writes a large file
+ * and then fsync()s it would otherwise wait for all of the disk's work at the end,
+ * which now goes on beside the writing.
+ */
+#define EARLY_BYTES (16u << 20)
 
 struct waiter {
 	struct waiter *next;
@@ -29,7 +37,9 @@ struct commit {
 	struct waiter *waiters;
 	struct timespec since; /* of the oldest change, if dirty */
 	atomic_bool dirty;
+	_Atomic uint64_t bytes; /* of contents since a sync began */
 	bool timer; /* since counts */
+	bool early; /* do not wait until then */
 	bool stop;
 	bool failed; /* said so already */
 };
@@ -65,7 +75,7 @@ static void answer(struct waiter *waiters, int rc)
 /* With the lock held, sleep until there is something to do */
 static void wait_for_work(struct commit *c)
 {
-	while (!c->stop && !c->waiters) {
+	while (!c->stop && !c->waiters && !c->early) {
 		struct timespec due = c->since;
 
 		if (!c->timer) {
@@ -93,8 +103,10 @@ static void *run(void *arg)
 		waiters = c->waiters;
 		c->waiters = NULL;
 		c->timer = false;
+		c->early = false;
 		stop = c->stop;
 		pthread_mutex_unlock(&c->lock);
+		atomic_store(&c->bytes, 0);
 
 		/* First: what is changed from here on is not covered */
 		if (atomic_exchange(&c->dirty, false) || waiters)
@@ -157,6 +169,19 @@ void commit_note(struct commit *c)
 		c->timer = true;
 		pthread_cond_signal(&c->wake);
 	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+void commit_note_bytes(struct commit *c, size_t size)
+{
+	uint64_t before = atomic_fetch_add(&c->bytes, size);
+
+	commit_note(c);
+	if (!c->seconds || before >= EARLY_BYTES || before + size < EARLY_BYTES)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->early = true;
+	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -108,7 +108,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 		fs_reply_error(req, rc);
 		return;
 	}
-	commit_note(fs->commit);
+	commit_note_bytes(fs->commit, size);
 	fuse_reply_write(req, size);
 }
 
