@@ -23,7 +23,6 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/tests/support/lib.sh"
 . "$top/tests/support/rings.sh"
 build=$top/${BUILD:-build}
-BANYAN=${BANYAN:-$build/banyan}
 BANYANFS=${BANYANFS:-$build/banyanfs}
 
 die()
@@ -93,14 +92,16 @@ mount_helper()
 }
 
 # xfstests deletes the files of a file system instead of making it anew, and some tests
-# overwrite a file as often as they can: a vacuum, as soon as there is 1 GiB
+# overwrite a file as often as they can. So order a vacuum when a database has 1 GiB; by
+# its attribute, since `banyan vacuum` would keep a test from unmounting meanwhile.
 vacuum_when_large()
 {
-	local db
+	local name
 	while sleep 1; do
-		for db in "$T"/*.banyan; do
-			[ ! -e "$db" ] || (($(du -k "$db" | cut -f 1) < 1024 * 1024)) ||
-				"$BANYAN" vacuum "$db" >/dev/null 2>&1
+		for name in test scratch; do
+			[ ! -e "$T/$name.banyan" ] ||
+				(($(du -k "$T/$name.banyan" | cut -f 1) < 1024 * 1024)) ||
+				setfattr -n system.banyan.vacuum -v start "$T/$name" 2>/dev/null
 		done
 	done
 }
