@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # rings.sh - whether the kernel offers FUSE over io_uring to mounts; to be sourced.
 #
-# It is one switch for the whole machine: those who turn it take a lock, and put it back
-# when they are done.
+# It is one switch for the whole machine: those who turn it take a lock, which is not in
+# $TMPDIR, and put it back when they are done.
 
 OFFER=/sys/module/fuse/parameters/enable_uring
 offered=
@@ -10,7 +10,7 @@ offered=
 # offer_rings Y|N: until offer_as_before
 offer_rings()
 {
-	exec 8>"${TMPDIR:-/tmp}/banyan-tests-rings.lock"
+	exec 8>/tmp/banyan-tests-rings.lock
 	flock 8
 	offered=$(cat $OFFER)
 	echo "$1" >$OFFER
