@@ -16,7 +16,7 @@ struct mount {
 	dev_t device; /* of the files there */
 	uid_t owner; /* the user who has mounted it; -1: unknown */
 	bool database; /* all of one: banyanfs has mounted it */
-	bool read_only;
+	bool read_only; /* its daemon, whatever a remount has made of it */
 };
 
 struct mounts {

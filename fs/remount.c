@@ -7,15 +7,18 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
-#include "banyan.h"
-#include "common/mounted.h"
+#include "common/mounts.h"
 #include "message.h"
 
-/* The kernel replaces all flags: those that are not to be changed have to be said again */
+/*
+ * The kernel replaces all flags: those that are not to be changed have to be said again.
+ * MS_BIND: of this mount, not of the file system, since what tells whether the daemon
+ * has the file for writing is whether the file system is read-only (common/mounts.h).
+ */
 static unsigned long flags_of(const struct options *o,
 			      const struct statvfs *now)
 {
-	unsigned long flags = MS_REMOUNT | MS_NOATIME;
+	unsigned long flags = MS_REMOUNT | MS_BIND | MS_NOATIME;
 
 	if (o->read_only)
 		flags |= MS_RDONLY;
@@ -38,21 +41,11 @@ static const struct mount *find(const struct mounts *mounts, const char *dir)
 	return NULL;
 }
 
-/* A daemon that was started with -o ro does not have the file locked */
-static bool can_write(const struct mount *at)
-{
-	char *file = mounted_ask(at);
-	bool can = !file || banyan_holder(file) != 0;
-
-	free(file);
-	return can;
-}
-
 static int change(const struct options *o, const struct mount *at)
 {
 	struct statvfs now;
 
-	if (!o->read_only && at->read_only && !can_write(at)) {
+	if (!o->read_only && at->read_only) {
 		message_about(o->dir, "it was mounted with -o ro; unmount it, "
 				      "then mount it for writing");
 		return -EROFS;

@@ -265,6 +265,10 @@ a_remount_changes_the_flags_of_a_mount() {
 	remount ro
 	refuses touch "$DIR/b" 2>/dev/null
 	same one "$(cat "$DIR/a")"
+	# the daemon still has the file
+	mkdir -p "$T/dir2"
+	refuses timeout 10 "$BANYANFS" "$DB" "$T/dir2" 2>"$T/said"
+	grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
 	remount rw,noexec
 	grep -F " $DIR " /proc/self/mountinfo | grep -q 'rw,nodev,noexec,noatime'
 	(
@@ -274,8 +278,8 @@ a_remount_changes_the_flags_of_a_mount() {
 	grep -q "cannot remount: .* busy" "$T/said" || fail "$(cat "$T/said")"
 	remount ro,nosuid
 	grep -F " $DIR " /proc/self/mountinfo | grep -q 'ro,nosuid,nodev,noexec,noatime'
-	umount "$DIR"
-	wait_closed
+	"$BANYAN" umount "$DIR"
+	"$BANYAN" freeze --wait=0 "$DB"
 	"$BANYANFS" "$DB" "$DIR" -o ro
 	refuses remount rw 2>"$T/said"
 	grep -qF "it was mounted with -o ro" "$T/said" || fail "$(cat "$T/said")"
