@@ -135,7 +135,8 @@ int merged_cursor_open(const struct merged *l, const void *prefix, size_t len,
 	int rc = merged_cursor_new(l, out);
 	if (!rc)
 		rc = merged_cursor_within(*out, prefix, len);
-	return rc ? rc : merged_cursor_seek(*out, prefix, len);
+	/* NULL would be behind all keys */
+	return rc ? rc : merged_cursor_seek(*out, len ? prefix : "", len);
 }
 
 void merged_cursor_free(struct merged_cursor *c)

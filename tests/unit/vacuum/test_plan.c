@@ -173,6 +173,24 @@ static void of_a_punch(void **state)
 	assert_int_equal(plan.freezes_dropped, r.freezes_dropped);
 }
 
+/* All that is live only the operations have */
+static void of_a_punch_before_anything_is_frozen(void **state)
+{
+	struct place *p = *state;
+	struct banyan_vacuum_plan plan = { .struct_size = sizeof(plan) };
+	struct banyan_vacuum_result r = { .struct_size = sizeof(r) };
+	int rc;
+	open_at(p, 0);
+	put_many(p->db, 0, 100, 20000, 1);
+	put_many(p->db, 0, 50, 20000, 2);
+	OK(banyan_vacuum_punch_plan(p->db, NULL, &plan));
+	rc = banyan_vacuum_punch(p->db, NULL, &r);
+	if (rc == -EOPNOTSUPP)
+		skip();
+	OK(rc);
+	assert_near(plan.bytes_after, r.bytes_after, 200000, 1);
+}
+
 /* What a read-only handle tells beside the writer */
 static void of_another_process(void **state)
 {
@@ -195,9 +213,13 @@ static void of_another_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(without_snapshots),  TEST(what_was_between_snapshots),
-		TEST(what_states_share),  TEST(freezes_that_keep_asks_for),
-		TEST(of_a_backup),	  TEST(of_a_punch),
+		TEST(without_snapshots),
+		TEST(what_was_between_snapshots),
+		TEST(what_states_share),
+		TEST(freezes_that_keep_asks_for),
+		TEST(of_a_backup),
+		TEST(of_a_punch),
+		TEST(of_a_punch_before_anything_is_frozen),
 		TEST(of_another_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
