@@ -256,6 +256,11 @@ void transport_free(struct transport *t)
 	free(t);
 }
 
+bool transport_may_wait(void)
+{
+	return !uring_is_last();
+}
+
 /* ---- room for answers ------------------------------------------------- */
 
 static _Thread_local struct {

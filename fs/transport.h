@@ -46,6 +46,13 @@ void transport_stop(struct transport *t);
 void transport_free(struct transport *t); /* NULL is fine */
 
 /*
+ * May the request that the calling thread serves stay without an answer for as long
+ * as it takes? If not, other callers could have to wait for it. (A sync ends soon, and
+ * need not ask.)
+ */
+bool transport_may_wait(void);
+
+/*
  * Room for an answer of so many bytes, valid until the handler returns; the
  * next call in the same handler may give the same. NULL: no memory.
  */

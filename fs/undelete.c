@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "commit.h"
+#include "transport.h"
 
 struct order {
 	struct order *next;
@@ -249,7 +250,7 @@ void undelete_order(struct undelete *u, fuse_req_t req, const char *text,
 	if (!rc) {
 		order->req = req;
 		pthread_mutex_lock(&u->lock);
-		rc = u->stop ? -ECANCELED : 0;
+		rc = u->stop ? -ECANCELED : transport_may_wait() ? 0 : -EBUSY;
 		if (!rc) {
 			*u->last = order;
 			u->last = &order->next;

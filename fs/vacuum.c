@@ -27,6 +27,7 @@
 #include "message.h"
 #include "options.h"
 #include "steady.h"
+#include "transport.h"
 #include "views.h"
 
 /* A FITRIM vacuums a database with no more live bytes than this whatever share
@@ -395,6 +396,10 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 		*error = -EINTR;
 	else
 		in = worth || v->state == RUNNING;
+	if (in && !transport_may_wait()) {
+		*error = -EBUSY;
+		in = false;
+	}
 	if (in) {
 		w->next = v->waiters;
 		v->waiters = w;

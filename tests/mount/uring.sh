@@ -117,24 +117,99 @@ many_callers_of_one_cpu_wait_for_fsync() {
 	umount_db
 }
 
-# Those who wait for a vacuum hold no thread, and can be interrupted
+# On a disk where each read takes 0.1 s, one reads and one asks for something else, both on
+# one CPU. Before, many have called fsync at once: each of them needed an entry.
+a_read_of_a_slow_disk_stops_no_other_caller() {
+	new_db
+	mount_db
+	head -c 30000000 /dev/urandom >"$DIR/large"
+	umount_db
+	mount_failing pread64:delay_enter=100000 transport=uring
+	on_cpu_0 python3 -B - "$DIR" <<-'END'
+		import os, sys, threading, time
+		dir = sys.argv[1]
+		def sync(i):
+		    fd = os.open("%s/f%d" % (dir, i), os.O_WRONLY | os.O_CREAT)
+		    for j in range(3):
+		        os.pwrite(fd, b"text", 0)
+		        os.fsync(fd)
+		def read():
+		    fd = os.open(dir + "/large", os.O_RDONLY)
+		    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+		    for j in range(30):
+		        os.pread(fd, 4096, j * 65536)
+		burst = [threading.Thread(target=sync, args=(i,)) for i in range(60)]
+		for thread in burst:
+		    thread.start()
+		for thread in burst:
+		    thread.join()
+		reader = threading.Thread(target=read)
+		reader.start()
+		slow = asked = 0
+		while reader.is_alive():
+		    began = time.monotonic()
+		    try:
+		        os.getxattr(dir, "user.none")
+		    except OSError:
+		        pass
+		    slow += time.monotonic() - began > 0.08
+		    asked += 1
+		    time.sleep(0.001)
+		print("%d of %d waited" % (slow, asked))
+		assert asked > 200 and slow < 3
+	END
+	[ "$(grep -c DELAYED "$T/strace")" -ge 30 ]
+	umount_db
+}
+
+# Of the daemon, in KiB
+memory() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$daemon/status"; }
+
+memory_of_large_requests_is_given_back() {
+	new_db
+	mount_offered Y transport=uring,cache=1M
+	on_cpu_0 python3 -B - "$DIR" <<-'END'
+		import os, sys, threading
+		def write(i):
+		    fd = os.open("%s/f%d" % (sys.argv[1], i), os.O_WRONLY | os.O_CREAT)
+		    for j in range(4):
+		        os.pwrite(fd, bytes(1 << 20), 0)
+		        os.fsync(fd)
+		for i in range(60):
+		    threading.Thread(target=write, args=(i,)).start()
+	END
+	local most
+	most=$(memory)
+	for _ in $(seq 40); do
+		[ "$(memory)" -lt $((most - 20000)) ] && break
+		sleep 0.1
+	done
+	echo "$most KiB, then $(memory) KiB"
+	[ "$(memory)" -lt $((most - 20000)) ]
+	umount_db
+}
+
+# Those who wait for a vacuum stop nobody, and can be interrupted
 callers_of_one_cpu_wait_for_a_vacuum() {
 	new_db
 	mount_offered Y transport=uring
 	for _ in 1 2; do head -c 8000000 /dev/urandom >"$DIR/large"; done
 	order "start 200000"
 	local waiting=() pid
-	for _ in $(seq 25); do
+	# of so many at once some are told that the daemon is busy
+	for _ in $(seq 80); do
 		on_cpu_0 fstrim "$DIR" 2>/dev/null &
 		waiting+=($!)
 	done
-	sleep 0.5
+	sleep 1
 	echo text >"$DIR/a"
-	drop_caches
-	same text "$(on_cpu_0 timeout 10 cat "$DIR/a")"
+	for _ in $(seq 20); do
+		drop_caches
+		same text "$(on_cpu_0 timeout 10 cat "$DIR/a")"
+		on_cpu_0 timeout 10 sync "$DIR/a"
+	done
 	# one of them by itself
-	pid=${waiting[0]}
-	kill "$pid"
+	for pid in "${waiting[@]}"; do kill "$pid" 2>/dev/null && break; done
 	ends "$pid"
 	[[ $(getfattr --only-values -n $STATE "$DIR") == running* ]]
 	order cancel
@@ -193,12 +268,12 @@ a_daemon_that_is_killed_leaves_nobody_waiting() {
 	umount_db
 }
 
-# mount_failing OFFER INJECTION OPTIONS: with system calls that fail
+# mount_failing INJECTION OPTIONS: with system calls that fail, or take long
 mount_failing() {
 	local injection=$1
 	shift
 	offer_rings Y
-	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o "$T/strace" -e trace=io_uring_setup,io_uring_enter \
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o "$T/strace" -e trace="${injection%%:*}" \
 		-e inject="$injection" "$BANYANFS" "$DB" "$DIR" -f ${1:+-o "$1"} 2>"$T/said" &
 	daemon=$!
 	for _ in $(seq 500); do
@@ -287,6 +362,26 @@ a_ring_that_fails_for_good_ends_the_mount() {
 	"$BANYAN" check "$DB" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
 }
 
+# More than a set of CPUs has: each queue would have to be served
+more_cpus_than_can_be_told_apart() {
+	new_db
+	echo 0-1500 >"$T/possible"
+	offer_rings Y
+	T=$T DB=$DB DIR=$DIR unshare -m --propagation private bash -c '
+		set -e
+		mount --bind "$T/possible" /sys/devices/system/cpu/possible
+		"$BANYANFS" "$DB" "$DIR" -f 2>"$T/said" & daemon=$!
+		for _ in $(seq 200); do [ -e "$DIR/.banyan/status" ] && break; sleep 0.02; done
+		grep -o "/dev/fuse\|io_uring" "$DIR/.banyan/status"
+		umount "$DIR"
+		wait $daemon
+		! "$BANYANFS" "$DB" "$DIR" -o transport=uring' >"$T/output.cpus" 2>"$T/refused"
+	offer_as_before
+	same /dev/fuse "$(cat "$T/output.cpus")"
+	same "" "$(cat "$T/said")"
+	grep -q "io_uring cannot be used: " "$T/refused" || fail "$(cat "$T/refused")"
+}
+
 a_daemon_that_may_not_use_all_cpus() {
 	local set=$CPUSETS/banyan.$$
 	mkdir "$set"
@@ -337,11 +432,14 @@ try it_is_used_where_it_is_offered
 try requests_of_all_sizes
 try many_callers_of_one_cpu_wait_for_fsync
 try callers_of_one_cpu_wait_for_a_vacuum
+try a_read_of_a_slow_disk_stops_no_other_caller
+try memory_of_large_requests_is_given_back
 try an_end_while_callers_wait
 try a_daemon_that_is_killed_leaves_nobody_waiting
 try rings_that_cannot_be_made
 try rings_that_cannot_be_registered
 try an_unmount_while_rings_are_registered
+try more_cpus_than_can_be_told_apart
 try a_ring_that_fails_for_a_while
 try a_ring_that_fails_for_good_ends_the_mount
 if [ -w $CPUSETS/cpuset.cpus ]; then
