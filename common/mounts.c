@@ -2,14 +2,21 @@
 #include "common/mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define MOUNT_LIST "/proc/self/mountinfo"
 #define MOUNT_TYPE "fuse.banyanfs"
+#define FUSE_TYPE "fuse."
+
+/* How each database begins: see docs/FORMAT.md */
+#define MAGIC "\211BANYAN\n"
 
 /* Blanks, newlines and backslashes are written there as \ooo */
 static void unescape(char *text)
@@ -41,6 +48,28 @@ static uid_t owner_of(char *options)
 	return (uid_t)-1;
 }
 
+/* With subtype= a database looks like another file system whose source is a file */
+static bool is_database(const char *type, const char *source)
+{
+	char begin[sizeof(MAGIC) - 1];
+	struct stat st;
+	bool is;
+	int fd;
+
+	if (strcmp(type, MOUNT_TYPE) == 0)
+		return true;
+	if (strncmp(type, FUSE_TYPE, strlen(FUSE_TYPE)) != 0 ||
+	    source[0] != '/' || stat(source, &st) || !S_ISREG(st.st_mode))
+		return false;
+	fd = open(source, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	is = read(fd, begin, sizeof(begin)) == sizeof(begin) &&
+	     memcmp(begin, MAGIC, sizeof(begin)) == 0;
+	close(fd);
+	return is;
+}
+
 /*
  * "36 35 98:0 /root /point rw,nodev shared:1 - type source rw,...": a field of
  * a single '-' ends a list of optional ones. /root is what of the mounted tree:
@@ -69,12 +98,12 @@ static bool cut_line(char *line, struct mount *mount)
 	minor = strtoul(end + (*end == ':'), NULL, 10);
 	mount->device = makedev((unsigned)major, (unsigned)minor);
 	mount->point = fields[4];
-	mount->database = strcmp(type, MOUNT_TYPE) == 0 &&
-			  strcmp(fields[3], "/") == 0;
 	mount->read_only = strcmp(options, "ro") == 0;
 	mount->owner = owner_of(rest);
 	unescape(mount->point);
 	unescape(mount->source);
+	mount->database = strcmp(fields[3], "/") == 0 &&
+			  is_database(type, mount->source);
 	return true;
 }
 

@@ -60,6 +60,8 @@ static const char help[] =
 	"                  7d, 1w (default: none but those of snapshots)\n"
 	"  -o fsname=NAME  show this instead of FILE as the source (df, "
 	"mount)\n"
+	"  -o subtype=NAME show fuse.NAME as the type (default "
+	"fuse.banyanfs)\n"
 	"  -o uid=N,gid=N  show one owner, one group for everything\n"
 	"  -o allow_other, -o noallow_other\n"
 	"                  let all users in, or only the one who mounts "
@@ -217,6 +219,13 @@ static bool set_fsname(struct options *o, const char *value)
 	return o->fsname;
 }
 
+static bool set_subtype(struct options *o, const char *value)
+{
+	free(o->subtype);
+	o->subtype = *value ? strdup(value) : NULL;
+	return o->subtype;
+}
+
 static bool set_uid(struct options *o, const char *value)
 {
 	uint64_t n;
@@ -252,6 +261,7 @@ static const struct {
 	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
 	{ "keep=", set_keep, "a duration such as 30s, 5m, 2h, 7d or 1w" },
 	{ "fsname=", set_fsname, "a name that does not begin with /" },
+	{ "subtype=", set_subtype, "a name" },
 	{ "uid=", set_uid, "a user's number" },
 	{ "gid=", set_gid, "a group's number" },
 };
@@ -500,10 +510,15 @@ int options_complete(struct options *o, const char *source)
 {
 	bool suid = o->allow_suid && !o->no_suid;
 	bool dev = o->allow_dev && !o->no_dev;
-	char *list = NULL, *name = NULL;
+	char *list = NULL, *name = NULL, *type = NULL;
 	int rc = -ENOMEM;
 
-	if (fuse_opt_add_opt(&list, "subtype=banyanfs") ||
+	if (asprintf(&type, "subtype=%s",
+		     o->subtype ? o->subtype : "banyanfs") < 0) {
+		type = NULL;
+		goto out;
+	}
+	if (fuse_opt_add_opt_escaped(&list, type) ||
 	    fuse_opt_add_opt(&list, "default_permissions") ||
 	    fuse_opt_add_opt(&list, "noatime") ||
 	    fuse_opt_add_opt(&list, o->read_only ? "ro" : "rw") ||
@@ -525,6 +540,7 @@ int options_complete(struct options *o, const char *source)
 out:
 	free(list);
 	free(name);
+	free(type);
 	return rc;
 }
 
@@ -532,5 +548,6 @@ void options_free(struct options *o)
 {
 	fuse_opt_free_args(&o->args);
 	free(o->fsname);
+	free(o->subtype);
 	free(o->of_kernel);
 }

@@ -18,6 +18,7 @@ struct options {
 	const char *file; /* as given */
 	const char *dir;
 	char *fsname; /* of malloc: shown as the source; NULL: the file */
+	char *subtype; /* of malloc: the type is fuse.NAME; NULL: banyanfs */
 	bool foreground;
 	bool debug;
 	bool read_only;

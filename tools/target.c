@@ -83,6 +83,16 @@ static void adopt(struct target *target, const struct mount *mount,
 	target->read_only = mount->read_only;
 }
 
+/* The table of mounts need not tell, if subtype= and fsname= were given */
+static bool is_database(const struct mount *mount)
+{
+	char *file = mount->database ? NULL : mounted_ask(mount);
+	bool is = mount->database || file;
+
+	free(file);
+	return is;
+}
+
 /*
  * The mount on a directory, if it is one of a database. Of several on one
  * directory the last is the one that is seen.
@@ -95,7 +105,7 @@ static const struct mount *find_point(const struct mounts *mounts,
 	for (size_t i = 0; i < mounts->count; i++)
 		if (strcmp(mounts->list[i].point, real) == 0)
 			found = &mounts->list[i];
-	return found && found->database ? found : NULL;
+	return found && is_database(found) ? found : NULL;
 }
 
 static void take_point(struct target *target, const struct mounts *mounts,

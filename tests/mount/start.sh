@@ -291,7 +291,7 @@ options_that_cannot_be_had_are_refused_in_one_line() {
 	new_db
 	local option
 	for option in max_read=4096 blkdev blksize=4096 auto_unmount allow_root \
-		subtype=a sync dirsync strictatime norelatime mand \
+		sync dirsync strictatime norelatime mand \
 		iversion io_uring clone_fd fd=5 user_id=5 rootmode=40000; do
 		says 2 "$option: not supported" timeout 20 "$BANYANFS" "$DB" "$DIR" -o ro,$option
 		says 2 "$option: not supported" timeout 20 "$BANYAN" mount "$DB" "$DIR" -o "$option"
@@ -321,6 +321,24 @@ a_mount_can_be_given_another_name() {
 	"$BANYAN" umount "$DB"
 	wait_closed
 	"$BANYANFS" "$DB" "$DIR" -o "ro,fsname=scratch"
+	same value "$("$BANYAN" get "$DIR" key)"
+	"$BANYAN" umount "$DIR"
+}
+
+a_mount_can_be_given_another_type() {
+	new_db
+	says 2 "option subtype=: give a name" "$BANYANFS" "$DB" "$DIR" -o subtype=
+	"$BANYANFS" "$DB" "$DIR" -o "subtype=scratch"
+	same fuse.scratch "$(df --output=fstype "$DIR" | tail -n 1)"
+	same fuse.scratch "$(findmnt -n -o FSTYPE "$DIR")"
+	"$BANYAN" put "$DB" key value
+	same value "$(cat "$DIR/key")"
+	mkdir -p "$T/other"
+	refuses timeout 20 "$BANYANFS" "$DB" "$T/other" 2>"$T/said"
+	grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
+	"$BANYAN" umount "$DB"
+	"$BANYANFS" "$DB" "$DIR" -o "subtype=a,ro,fsname=b"
+	same "fuse.a b" "$(findmnt -n -o FSTYPE,SOURCE "$DIR" | tr -s " ")"
 	same value "$("$BANYAN" get "$DIR" key)"
 	"$BANYAN" umount "$DIR"
 }
@@ -594,6 +612,7 @@ alone the_options_of_mount_and_fstab_are_accepted
 alone what_is_not_allowed_wins_over_what_is
 alone options_that_cannot_be_had_are_refused_in_one_line
 alone a_mount_can_be_given_another_name
+alone a_mount_can_be_given_another_type
 alone read_only_mounts_refuse_changes
 alone read_only_mounts_tell_of_holes
 alone one_owner_can_be_shown
