@@ -1102,7 +1102,7 @@ struct banyan_stat {
 	uint64_t reclaimable_bytes;
 	uint64_t keys; /* names, those of key spaces included */
 	uint64_t next_id;
-	uint64_t freezes;
+	uint64_t freezes; /* that were made, be they still there or not */
 	uint64_t durable_to; /* offset up to which all is known durable */
 	uint64_t redo_bytes; /* log since the last freeze */
 	uint64_t redo_rows;

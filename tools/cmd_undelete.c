@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -130,7 +131,9 @@ static int fail_order(const struct store *store, const char *key,
 {
 	const char *mount = quote(store->target.mount);
 
-	if (error == -EPERM)
+	/* To those two it says that the key space is immutable */
+	if (error == -EPERM && geteuid() != 0 &&
+	    geteuid() != store->target.owner)
 		complain("%s is mounted on %s: only root and the user who has "
 			 "mounted it can undelete",
 			 quote(store->name), mount);

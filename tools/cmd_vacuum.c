@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -525,6 +526,22 @@ static int do_it(const struct store *store, struct choices *choices)
 			       vacuum(store, choices);
 }
 
+/*
+ * To look ahead. The daemon of a mount removes what was deleted last when it is asked
+ * for figures; a reader beside it would take that for live.
+ */
+static int open_to_look(struct store *store, const char *operand)
+{
+	struct statvfs figures;
+	int status = store_open_reading(store, operand, NULL);
+
+	if (status || !store->target.point ||
+	    statvfs(store->target.point, &figures))
+		return status;
+	status = store_close(store, EXIT_SUCCESS);
+	return status ? status : store_open_reading(store, operand, NULL);
+}
+
 static int run(int argc, char **argv)
 {
 	struct choices choices = { 0 };
@@ -539,9 +556,12 @@ static int run(int argc, char **argv)
 		return EXIT_MISUSE;
 	if (!choices.dry_run || choices.punch)
 		catch_interrupts();
-	status = choices.into || choices.dry_run ?
-			 store_open_reading(&store, operands[0], NULL) :
-			 store_open_writing(&store, operands[0], 0);
+	if (choices.dry_run)
+		status = open_to_look(&store, operands[0]);
+	else if (choices.into)
+		status = store_open_reading(&store, operands[0], NULL);
+	else
+		status = store_open_writing(&store, operands[0], 0);
 	if (!status)
 		status = store_close(&store, do_it(&store, &choices));
 	end_if_interrupted();

@@ -72,16 +72,18 @@ static int remove_group(struct txn *txn, const struct released *group)
 	return left;
 }
 
-static void sweep_group(struct store *store, const struct released *group)
+/* As remove_group(), by one operation */
+static int sweep_group(struct store *store, const struct released *group)
 {
 	struct txn *txn = NULL;
 	if (!group->count)
-		return;
+		return 0;
 	int rc = store_write_begin_soon(store, OPERATION_SWEEP, true, &txn);
 	if (!rc)
 		rc = end(store, remove_group(txn, group));
 	if (rc)
 		atomic_store(&store->orphans, true);
+	return rc;
 }
 
 /* Those that wait, if there are so many; now there are none */
@@ -113,7 +115,8 @@ void store_sweep_waiting(struct store *store)
 	pthread_mutex_lock(&store->released.lock);
 	take_group(store, 1, &group);
 	pthread_mutex_unlock(&store->released.lock);
-	sweep_group(store, &group);
+	while (sweep_group(store, &group) > 0)
+		;
 }
 
 int store_sweep(struct store *store)

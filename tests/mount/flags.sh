@@ -140,6 +140,17 @@ a_vacuum_keeps_them() {
 	they_are_as_they_were_made "$DIR/.banyan/snapshots/then"
 }
 
+nor_does_undelete() {
+	mkdir "$DIR/still"
+	echo x >"$DIR/still/gone"
+	rm "$DIR/still/gone"
+	chattr +i "$DIR/still"
+	says "key 'still/gone': not permitted" "$BANYAN" undelete "$DB" still/gone
+	chattr -i "$DIR/still"
+	"$BANYAN" undelete "$DB" still/gone
+	same x "$(cat "$DIR/still/gone")"
+}
+
 the_command_does_not_pass_them_by() {
 	says "key 'kept/i': not permitted" "$BANYAN" rm "$DB" kept/i
 	says "key 'kept/i': not permitted" "$BANYAN" put "$DB" kept/i new
@@ -158,6 +169,7 @@ try other_flags_are_refused
 if [ "$(id -u)" = 0 ]; then
 	try make_kept
 	try a_snapshot_shows_them_and_does_not_let_them_be_set
+	try nor_does_undelete
 	try a_vacuum_keeps_them
 	if remount_db; then ok "remounts"; else not_ok_said "remounts" "$T/stderr"; fi
 	try they_are_as_they_were_made "$DIR"

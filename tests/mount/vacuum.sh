@@ -583,6 +583,18 @@ fstrim_punches_if_it_is_told_to() {
 	umount "$T/small"
 }
 
+a_look_ahead_at_a_punch_sees_what_was_just_removed() {
+	new_db
+	mount_db
+	local i told
+	# in small pieces: what refers to them is more than one operation removes
+	for i in $(seq 7); do head -c 4M /dev/urandom >"$DIR/$i"; done
+	rm "$DIR"/*
+	told=$("$BANYAN" vacuum --punch --dry-run "$DIR" | sed -n 's/^reclaimable *\([0-9]*\) bytes.*/\1/p')
+	[ "${told:-0}" -gt $((28 * MIB)) ] || fail "told ${told:-nothing}"
+	umount_db
+}
+
 nothing_is_punched_under_a_reader() {
 	new_db
 	mount_db
@@ -625,5 +637,6 @@ try what_was_between_snapshots_needs_no_room
 try a_bind_mount_is_refused_before_anything_is_copied
 try a_full_disk_is_emptied_in_place
 try fstrim_punches_if_it_is_told_to
+try a_look_ahead_at_a_punch_sees_what_was_just_removed
 try nothing_is_punched_under_a_reader
 finish
