@@ -42,7 +42,7 @@ longest='tools/test_reader crash/test_powercut tools/import_test
 	unit/repair/test_salvage_memory unit/repair/test_salvage'
 # Suites that another one can make fail (by dropping the kernel's caches, by taking
 # CPU time): they run at the end, one at a time
-alone=mount/requests
+alone="mount/requests mount/long/scale.workers mount/long/scale.uring"
 
 # ---- one suite --------------------------------------------------------------
 

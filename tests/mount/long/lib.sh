@@ -51,3 +51,26 @@ end() {
 	if umount_db; then ok "unmounts"; else not_ok_said "unmounts" "$T/stderr"; fi
 	try "$BANYAN" check "$DB"
 }
+
+# insert_rows DB ACKS JOURNAL: until it is killed or fails; ACKS has the number of each
+# row that is committed
+insert_rows() {
+	{
+		echo "pragma journal_mode=$3; pragma synchronous=full;"
+		echo "create table if not exists t(n integer primary key, v text);"
+		seq 1000000 | awk '{
+			print "insert into t select count(*) + 1, hex(randomblob(300)) from t;"
+			print "select max(n) from t;"
+		}'
+	} | exec stdbuf -oL sqlite3 -bail "$1" >"$2" 2>/dev/null
+}
+
+# rows_are_there DB ACKS: the database is sound and has all rows that were committed
+rows_are_there() {
+	local last
+	last=$(sed '$d' "$2" | tail -n 1) # the last line may be cut short
+	[[ $last =~ ^[0-9]+$ ]] || last=0
+	same ok "$(sqlite3 "$1" 'pragma integrity_check')"
+	same 1 "$(sqlite3 "$1" "select count(*) >= $last and count(*) = coalesce(max(n), 0) from t")"
+	echo "$last rows were committed"
+}

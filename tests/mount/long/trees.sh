@@ -17,6 +17,16 @@ without_links_of_special_files() {
 	awk -F '\t' -v OFS='\t' 'length($2) == 5 && $2 !~ /^4/ { $5 = $9 = "-" } { print }'
 }
 
+# borg keeps times from 1970 to 2038, no hard links of symlinks, and nothing of the top
+compare_borg() { compare_as as_borg_keeps_it "$@"; }
+as_borg_keeps_it() {
+	sed 1d | awk -F '\t' -v OFS='\t' -v most=2147310847000000000 '
+		$2 ~ /^12/ { $5 = $9 = "-" }
+		$7 ~ /^-/ { $7 = 0 }
+		$7 > most + 0 { $7 = most }
+		{ print }'
+}
+
 compare_as() {
 	local where
 	for where in "${@:2}"; do
@@ -86,6 +96,32 @@ it_comes_out_by_cp_rsync_and_tar() {
 	rm -rf "$T/out"
 }
 
+# ---- borg ---------------------------------------------------------------------
+
+backup() {
+	(cd "$DIR/cp" && borg create --list "$@" "$T/repository::{now:%s.%f}" .) 2>&1
+}
+
+borg_backs_it_up() {
+	borg init -e none "$T/repository"
+	backup >"$T/first"
+	mkdir "$T/out"
+	(cd "$T/out" && borg extract "$T/repository::$(borg list --short "$T/repository")")
+	compare_borg "$T/out"
+	rm -rf "$T/out"
+	mkdir "$DIR/borg"
+	(cd "$DIR/borg" && borg extract "$T/repository::$(borg list --short "$T/repository")")
+	compare_borg "$DIR/borg"
+	rm -rf "$DIR/borg"
+}
+
+# By inode number, ctime and size. It always reads what has the latest ctime of all.
+borg_reads_no_unchanged_file() {
+	grep -c '^[AM] ' "$T/first"
+	backup --filter AM >"$T/second"
+	[ "$(wc -l <"$T/second")" -le 3 ] || fail "$(head "$T/second")"
+}
+
 # As on the disk: rsync leaves a fifo as it is that had another name before
 rsync_follows_changes() {
 	sync_tree "$SRC" "$T/out"
@@ -114,6 +150,15 @@ lasts it_is_the_same_from_the_daemon
 again
 lasts all_are_the_same_after_a_remount
 lasts it_comes_out_by_cp_rsync_and_tar
+if command -v borg >/dev/null; then
+	export BORG_BASE_DIR=$T/borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
+	lasts borg_backs_it_up
+	lasts borg_reads_no_unchanged_file
+	again
+	lasts borg_reads_no_unchanged_file
+else
+	skip "borg backs it up" "there is no borg"
+fi
 lasts rsync_follows_changes
 lasts it_can_be_removed
 end
