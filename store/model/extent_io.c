@@ -19,7 +19,7 @@ int extent_read_bytes(const struct state *s, const struct extent *e,
 		      uint32_t skip, uint32_t size, uint8_t *buffer)
 {
 	return payload_read(s->merged.tree.file, e->payload, e->payload_len,
-				e->sum, e->start + skip, size, buffer);
+			    e->sum, e->start + skip, size, buffer);
 }
 
 static int read_part(const struct state *s, const struct extent_part *p)
