@@ -47,6 +47,7 @@ static void end(struct fixture *x)
 	commit_stop(x->commit);
 	fault_file_at_sync(x->file, NULL, NULL);
 	assert_int_equal(banyan_close(x->db), 0);
+	fault_file_free(x->file);
 }
 
 static void write_some(struct fixture *x, unsigned mib)

@@ -87,7 +87,7 @@ static int read_range(const struct written *w, uint32_t start, uint32_t end)
 			      end - start, to);
 	if (!rc)
 		assert_memory_equal(to, w->payload + start, end - start);
-	file_close(f);
+	fault_file_free(f);
 	free(to);
 	return rc;
 }
