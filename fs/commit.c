@@ -19,9 +19,11 @@
 /*
  * Contents that are written before they are made durable. Who writes a large file
  * and then fsync()s it would otherwise wait for all of the disk's work at the end,
- * which now goes on beside the writing.
+ * which now goes on beside the writing. Small writes do not count: a commit makes
+ * others wait, which for many small files is worth nothing.
  */
 #define EARLY_BYTES (16u << 20)
+#define LARGE (64u << 10)
 
 struct waiter {
 	struct waiter *next;
@@ -174,9 +176,12 @@ void commit_note(struct commit *c)
 
 void commit_note_bytes(struct commit *c, size_t size)
 {
-	uint64_t before = atomic_fetch_add(&c->bytes, size);
+	uint64_t before;
 
 	commit_note(c);
+	if (size < LARGE)
+		return;
+	before = atomic_fetch_add(&c->bytes, size);
 	if (!c->seconds || before >= EARLY_BYTES || before + size < EARLY_BYTES)
 		return;
 	pthread_mutex_lock(&c->lock);

@@ -22,7 +22,8 @@ void commit_stop(struct commit *commit);
 
 /* Something was changed */
 void commit_note(struct commit *commit);
-/* Contents were written. Of many bytes the commit begins at once. */
+/* Contents were written. When many bytes came by large writes the commit begins at
+ * once. */
 void commit_note_bytes(struct commit *commit, size_t size);
 
 /* Answer req when everything that has returned is durable */

@@ -79,6 +79,8 @@ static void many_bytes_are_committed_at_once(void **state)
 
 	(void)state;
 	start(&x, 600);
+	for (unsigned i = 0; i < 1000; i++)
+		commit_note_bytes(x.commit, 65535);
 	write_some(&x, 15);
 	assert_false(soon(&x, 1, 1));
 	write_some(&x, 1);
