@@ -160,3 +160,12 @@ bool mount_is_dead(const char *point)
 	return statfs(point, &info) != 0 &&
 	       (errno == ENOTCONN || errno == ECONNABORTED);
 }
+
+const struct mount *mounts_at(const struct mounts *mounts,
+			      const char *directory)
+{
+	for (size_t i = mounts->count; i-- > 0;)
+		if (strcmp(mounts->list[i].point, directory) == 0)
+			return &mounts->list[i];
+	return NULL;
+}

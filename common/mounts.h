@@ -30,6 +30,11 @@ int mounts_read(struct mounts *mounts);
 
 void mounts_free(struct mounts *mounts);
 
+/* The mount on a directory, of several the last, which is the one that is seen; or
+ * NULL. The directory's path is as realpath(3) gives it. */
+const struct mount *mounts_at(const struct mounts *mounts,
+			      const char *directory);
+
 /* Has the daemon died, so that nobody serves this directory? */
 bool mount_is_dead(const char *point);
 

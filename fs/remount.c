@@ -31,16 +31,6 @@ static unsigned long flags_of(const struct options *o,
 	return flags;
 }
 
-/* Is there a Banyan mount on this directory, on top of whatever else? */
-static const struct mount *find(const struct mounts *mounts, const char *dir)
-{
-	for (size_t i = mounts->count; i-- > 0;)
-		if (!strcmp(mounts->list[i].point, dir))
-			return mounts->list[i].database ? &mounts->list[i] :
-							  NULL;
-	return NULL;
-}
-
 static int change(const struct options *o, const struct mount *at)
 {
 	struct statvfs now;
@@ -64,16 +54,17 @@ int remount(const struct options *o)
 	const struct mount *at = NULL;
 	struct mounts mounts = { 0 };
 	int rc = dir ? mounts_read(&mounts) : -errno;
+	int status = 1;
 
 	if (!rc)
-		at = find(&mounts, dir);
+		at = mounts_at(&mounts, dir);
 	if (rc)
 		message_about(o->dir, "cannot remount: %s", strerror(-rc));
-	else if (!at)
+	else if (!at || !at->database)
 		message_about(o->dir, "no database is mounted here");
 	else
-		rc = change(o, at);
+		status = change(o, at) != 0;
 	free(dir);
 	mounts_free(&mounts);
-	return rc || !at;
+	return status;
 }

@@ -93,21 +93,6 @@ static bool is_database(const struct mount *mount)
 	return is;
 }
 
-/*
- * The mount on a directory, if it is one of a database. Of several on one
- * directory the last is the one that is seen.
- */
-static const struct mount *find_point(const struct mounts *mounts,
-				      const char *real)
-{
-	const struct mount *found = NULL;
-
-	for (size_t i = 0; i < mounts->count; i++)
-		if (strcmp(mounts->list[i].point, real) == 0)
-			found = &mounts->list[i];
-	return found && is_database(found) ? found : NULL;
-}
-
 static void take_point(struct target *target, const struct mounts *mounts,
 		       const struct mount *mount, const char *argument)
 {
@@ -159,7 +144,9 @@ int target_find(struct target *target, const char *argument)
 		complain("the name of the database is empty");
 		goto out;
 	}
-	mount = find_point(&mounts, real);
+	mount = mounts_at(&mounts, real);
+	if (mount && !is_database(mount))
+		mount = NULL;
 	if (!mount && is_directory(argument)) {
 		complain("%s is a directory, not a database (none is mounted "
 			 "there)",
