@@ -3,8 +3,8 @@
  * The thread sleeps until somebody waits for a sync, or the oldest change that
  * is not durable is old enough, or so much has been written that the disk had
  * better begin, or the end. `dirty` is set by the first change after a sync began;
- * only that one takes the lock. The lock protects the queue, `since`, `early` and
- * `stop`; it is never held over a sync or an answer.
+ * only that one takes the lock. The lock protects the queue, `since` and `stop`; it
+ * is never held over a sync or an answer.
  */
 #include "commit.h"
 
@@ -41,7 +41,6 @@ struct commit {
 	atomic_bool dirty;
 	_Atomic uint64_t bytes; /* of contents since a sync began */
 	bool timer; /* since counts */
-	bool early; /* do not wait until then */
 	bool stop;
 	bool failed; /* said so already */
 };
@@ -77,7 +76,8 @@ static void answer(struct waiter *waiters, int rc)
 /* With the lock held, sleep until there is something to do */
 static void wait_for_work(struct commit *c)
 {
-	while (!c->stop && !c->waiters && !c->early) {
+	while (!c->stop && !c->waiters &&
+	       atomic_load(&c->bytes) < EARLY_BYTES) {
 		struct timespec due = c->since;
 
 		if (!c->timer) {
@@ -105,10 +105,9 @@ static void *run(void *arg)
 		waiters = c->waiters;
 		c->waiters = NULL;
 		c->timer = false;
-		c->early = false;
+		atomic_store(&c->bytes, 0);
 		stop = c->stop;
 		pthread_mutex_unlock(&c->lock);
-		atomic_store(&c->bytes, 0);
 
 		/* First: what is changed from here on is not covered */
 		if (atomic_exchange(&c->dirty, false) || waiters)
@@ -179,13 +178,12 @@ void commit_note_bytes(struct commit *c, size_t size)
 	uint64_t before;
 
 	commit_note(c);
-	if (size < LARGE)
+	if (size < LARGE || !c->seconds)
 		return;
 	before = atomic_fetch_add(&c->bytes, size);
-	if (!c->seconds || before >= EARLY_BYTES || before + size < EARLY_BYTES)
+	if (before >= EARLY_BYTES || before + size < EARLY_BYTES)
 		return;
 	pthread_mutex_lock(&c->lock);
-	c->early = true;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 }
