@@ -346,7 +346,7 @@ static int stage(struct log *log, enum record_type type, const void *body,
 	uint8_t *array = head + RECORD_HEADER_SIZE + body_len;
 	for (uint32_t i = 0; i < chunks; i++)
 		put_le32(array + 4 * (size_t)i,
-			 crc32c(0, payload + (size_t)i * CHUNK_SIZE,
+			 crc32c(0, payload + (size_t)i * chunk_size(size),
 				chunk_length(size, i)));
 	h.crc = record_crc(log->sb.salt, log->at.offset, head,
 			   head + RECORD_HEADER_SIZE, body_len, array,
