@@ -99,6 +99,18 @@ try() {
 	if [ $status = 0 ]; then ok "${*//_/ }"; else not_ok_said "${*//_/ }" "$T/output"; fi
 }
 
+# As try, for what counts requests: another process may make the kernel drop its caches
+# meanwhile
+try_thrice() {
+	local i status
+	for i in 1 2 3; do
+		(set -e; "$1") >"$T/output.$i" 2>&1
+		status=$?
+		[ $status != 0 ] || break
+	done
+	if [ $status = 0 ]; then ok "${1//_/ }"; else not_ok_said "${1//_/ }" "$T/output.$i"; fi
+}
+
 # In a test: say what is wrong and end it
 fail() { echo "$*"; exit 1; }
 same() { [ "$1" = "$2" ] || fail "expected: $1, found: $2"; }

@@ -141,18 +141,6 @@ archives_come_in() {
 	umount_db
 }
 
-# Another process may make the kernel drop its caches meanwhile
-try_thrice() {
-	local sentence=${1//_/ } i
-	for i in 1 2 3; do
-		if (set -e; "$1") >"$T/output.$i" 2>&1; then
-			ok "$sentence"
-			return
-		fi
-	done
-	not_ok_said "$sentence" "$T/output.3"
-}
-
 try_thrice files_are_made_and_written
 try_thrice what_is_known_is_not_asked_again
 try_thrice keys_move_and_go
