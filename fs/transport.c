@@ -258,7 +258,7 @@ void transport_free(struct transport *t)
 
 bool transport_may_wait(void)
 {
-	return !uring_is_last();
+	return uring_may_wait();
 }
 
 /* ---- room for answers ------------------------------------------------- */

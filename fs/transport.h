@@ -47,8 +47,9 @@ void transport_free(struct transport *t); /* NULL is fine */
 
 /*
  * May the request that the calling thread serves stay without an answer for as long
- * as it takes? If not, other callers could have to wait for it. (A sync ends soon, and
- * need not ask.)
+ * as it takes? If not, other callers would have to wait for it. (A sync ends soon, and
+ * need not ask.) This call itself may sleep for seconds until the answer is yes: call
+ * it with no lock held.
  */
 bool transport_may_wait(void);
 

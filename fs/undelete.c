@@ -246,11 +246,12 @@ void undelete_order(struct undelete *u, fuse_req_t req, const char *text,
 {
 	int rc;
 	struct order *order = new_order(text, size, &rc);
+	bool may_wait = transport_may_wait();
 
 	if (!rc) {
 		order->req = req;
 		pthread_mutex_lock(&u->lock);
-		rc = u->stop ? -ECANCELED : transport_may_wait() ? 0 : -EBUSY;
+		rc = u->stop ? -ECANCELED : may_wait ? 0 : -EBUSY;
 		if (!rc) {
 			*u->last = order;
 			u->last = &order->next;

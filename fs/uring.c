@@ -13,6 +13,13 @@
  *
  * A late answer (of an fsync, from the thread that commits) is written into its
  * entry by the thread that gives it. The entry's own thread sleeps until then.
+ *
+ * A request that finds no free entry waits in the kernel until a thread of its queue
+ * answers: an entry that is registered later does not fetch it. So a request that may
+ * stay unanswered for minutes (a FITRIM, behind a vacuum) must not hold the entry of
+ * the only thread that could answer. The thread that serves such a request asks
+ * uring_may_wait(), which sleeps until another thread of the queue is free and nothing
+ * waits in the kernel, and gives up where all other threads hold such requests, too.
  */
 #include "uring.h"
 
@@ -60,12 +67,18 @@
 #define TRIES 500
 #define PAUSE_NS 10000000
 
+/* uring_may_wait() looks once a millisecond, for at most 10 seconds */
+#define LOOKS 10000
+#define LOOK_NS 1000000
+
 struct queue {
 	unsigned threads; /* protected by the lock */
-	atomic_uint idle; /* threads of which the kernel has the entry */
+	atomic_uint registered; /* threads, each with one entry */
+	atomic_uint idle; /* of these: the kernel has the entry */
+	atomic_uint waiting; /* of these: in uring_may_wait(), or were let wait */
 	atomic_uint starting;
-	/* Requests may wait in the kernel for an entry since the number `dry`; since
-	 * `drained` none did. The same if none does now. */
+	/* Entries were registered that did not fetch what waits in the kernel. When
+	 * nothing waited there last, `drained` were. */
 	atomic_uint dry, drained;
 	atomic_bool full; /* or one could not be started, and none will be */
 };
@@ -81,6 +94,7 @@ struct ring {
 	struct iovec iov[2];
 	_Atomic uint64_t unique; /* of the request that is served; 0: none */
 	bool answered; /* by the thread itself */
+	bool waiting; /* counted in the queue */
 	sem_t late; /* answered by another one */
 	bool room; /* the payload holds nothing of the request */
 	bool large; /* the payload was, since memory was given back */
@@ -196,12 +210,46 @@ bool uring_answer(struct uring *u, const struct iovec *iov, int count)
 	return r;
 }
 
-bool uring_is_last(void)
+/* May other requests of the queue have to wait until the calling thread answers? */
+static bool is_needed(const struct queue *q)
 {
+	return !atomic_load(&q->idle) ||
+	       atomic_load(&q->dry) != atomic_load(&q->drained);
+}
+
+/* Does no other thread serve a request that it will soon answer? */
+static bool is_alone(const struct queue *q)
+{
+	return !atomic_load(&q->starting) &&
+	       atomic_load(&q->idle) + atomic_load(&q->waiting) >=
+		       atomic_load(&q->registered);
+}
+
+static void count_waiting(struct ring *r, bool waiting)
+{
+	struct queue *q = &r->all->queue[r->queue];
+
+	if (waiting && !r->waiting)
+		atomic_fetch_add(&q->waiting, 1);
+	else if (!waiting && r->waiting)
+		atomic_fetch_sub(&q->waiting, 1);
+	r->waiting = waiting;
+}
+
+bool uring_may_wait(void)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
 	const struct queue *q = own ? &own->all->queue[own->queue] : NULL;
 
-	return q && (!atomic_load(&q->idle) ||
-		     atomic_load(&q->dry) != atomic_load(&q->drained));
+	if (!q)
+		return true;
+	count_waiting(own, true);
+	for (int i = 0; i < LOOKS && is_needed(q) && !is_alone(q) &&
+			!atomic_load(&own->all->stopping);
+	     i++)
+		nanosleep(&pause, NULL);
+	count_waiting(own, !is_needed(q));
+	return own->waiting;
 }
 
 void *uring_room(size_t size)
@@ -258,6 +306,7 @@ static void process(struct ring *r)
 	r->room = false;
 	if (!r->answered)
 		await(&r->late);
+	count_waiting(r, false);
 }
 
 static void grow(struct uring *u, unsigned queue);
@@ -268,8 +317,6 @@ static void serve(struct ring *r)
 	unsigned idle = atomic_fetch_sub(&q->idle, 1) - 1;
 
 	atomic_store_explicit(&r->served, r->served + 1, memory_order_relaxed);
-	if (!idle)
-		atomic_fetch_add(&q->dry, 1);
 	if (idle + atomic_load(&q->starting) < SPARE && !atomic_load(&q->full))
 		grow(r->all, r->queue);
 	r->large |= r->header->payload_size > SMALL;
@@ -386,18 +433,27 @@ static int register_ring(struct ring *r)
 	return rc < 0 ? rc : 0;
 }
 
+/* It has its entry, or r->rc says why not */
+static void count_started(struct ring *r)
+{
+	struct queue *q = &r->all->queue[r->queue];
+
+	if (r->rc) {
+		atomic_store(&q->full, true);
+	} else {
+		atomic_fetch_add(&q->registered, 1);
+		atomic_fetch_add(&q->idle, 1);
+	}
+	atomic_fetch_sub(&q->starting, 1);
+}
+
 static void register_and_serve(struct ring *r)
 {
 	struct uring *u = r->all;
-	struct queue *q = &u->queue[r->queue];
 	int rc;
 
 	r->rc = register_ring(r);
-	if (r->rc)
-		atomic_store(&q->full, true);
-	else
-		atomic_fetch_add(&q->idle, 1);
-	atomic_fetch_sub(&q->starting, 1);
+	count_started(r);
 	if (!r->added)
 		sem_post(&u->registered);
 	rc = r->rc ? 0 : loop(r);
@@ -418,7 +474,7 @@ static void *run(void *arg)
 	if (!r->added)
 		sem_post(&u->made);
 	if (r->rc) {
-		atomic_store(&u->queue[r->queue].full, true);
+		count_started(r);
 		return NULL;
 	}
 	if (!r->added)

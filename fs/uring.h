@@ -48,9 +48,8 @@ bool uring_answer(struct uring *u, const struct iovec *iov, int count);
  */
 void *uring_room(size_t size);
 
-/* Is the calling thread at work, and may other requests of its queue wait until it has
- * answered? */
-bool uring_is_last(void);
+/* See transport_may_wait() */
+bool uring_may_wait(void);
 
 /* How many requests came in */
 uint64_t uring_served(const struct uring *u);

@@ -385,6 +385,7 @@ static void forget_waiter(fuse_req_t req, void *arg)
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
 	struct job job = usual(v);
+	bool may_wait = transport_may_wait();
 	bool in = false;
 
 	job.punch = v->fs->options->trim_punch;
@@ -396,7 +397,7 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 		*error = -EINTR;
 	else
 		in = worth || v->state == RUNNING;
-	if (in && !transport_may_wait()) {
+	if (in && !may_wait) {
 		*error = -EBUSY;
 		in = false;
 	}

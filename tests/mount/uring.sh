@@ -217,6 +217,49 @@ callers_of_one_cpu_wait_for_a_vacuum() {
 	umount_db
 }
 
+# When it comes, all threads of its CPU wait for the disk. It is not told to come again, and
+# stops nobody while the vacuum runs.
+a_single_trim_on_a_busy_cpu_waits_for_the_vacuum() {
+	new_db
+	mount_db
+	for _ in 1 2; do head -c 8000000 /dev/urandom >"$DIR/large"; done
+	umount_db
+	mount_offered Y transport=uring
+	order "start 200000"
+	strace -f -qq -o "$T/strace" -e trace=pread64 -e inject=pread64:delay_enter=100000 \
+		-p "$daemon" &
+	local tracer=$! caller
+	for _ in $(seq 200); do
+		grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$daemon/status" && break
+		sleep 0.02
+	done
+	sleep 0.1
+	on_cpu_0 python3 -B - "$DIR" 2>"$T/refused" <<-'END' &
+		import fcntl, os, struct, sys, threading, time
+		def read(i):
+		    fd = os.open(sys.argv[1] + "/large", os.O_RDONLY)
+		    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+		    for j in range(5):
+		        os.pread(fd, 4096, (i * 5 + j) * 65536)
+		root = os.open(sys.argv[1], os.O_RDONLY)
+		for i in range(20):
+		    threading.Thread(target=read, args=(i,)).start()
+		time.sleep(0.02)
+		fcntl.ioctl(root, 0xC0185879, struct.pack("QQQ", 0, 2 ** 64 - 1, 0))
+	END
+	caller=$!
+	sleep 1.5
+	kill $tracer
+	wait $tracer || true
+	for _ in $(seq 5); do on_cpu_0 timeout 10 sync "$DIR"; done
+	[[ $(getfattr --only-values -n $STATE "$DIR") == running* ]]
+	kill -0 $caller || fail "$(cat "$T/refused")"
+	order cancel
+	refuses wait $caller
+	grep -q "Operation canceled" "$T/refused" || fail "$(cat "$T/refused")"
+	umount_db
+}
+
 an_end_while_callers_wait() {
 	new_db
 	mount_offered Y transport=uring
@@ -432,6 +475,7 @@ try it_is_used_where_it_is_offered
 try requests_of_all_sizes
 try many_callers_of_one_cpu_wait_for_fsync
 try callers_of_one_cpu_wait_for_a_vacuum
+try a_single_trim_on_a_busy_cpu_waits_for_the_vacuum
 try a_read_of_a_slow_disk_stops_no_other_caller
 try memory_of_large_requests_is_given_back
 try an_end_while_callers_wait
