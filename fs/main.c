@@ -34,6 +34,7 @@
 #include "options.h"
 #include "past.h"
 #include "remount.h"
+#include "rlimits.h"
 #include "session.h"
 #include "transport.h"
 #include "undelete.h"
@@ -202,7 +203,7 @@ int main(int argc, char **argv)
 		goto out;
 	message_start(o.file);
 	dir = mountpoint_prepare(o.dir, file);
-	if (!dir)
+	if (!dir || rlimits_start(&o))
 		goto out;
 	status = session_new(&fs, &o, file);
 	if (!status)

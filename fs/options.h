@@ -36,6 +36,7 @@ struct options {
 	uint64_t cache_bytes; /* 0: the library's default */
 	unsigned commit_seconds;
 	unsigned threads;
+	unsigned threads_most; /* of the transport, by the limits of memory */
 	enum transport_wish transport;
 	/* Of the file that has to be reclaimable: for FITRIM to vacuum a large
 	 * database; for the daemon to do so by itself, 0: never */

@@ -26,9 +26,6 @@
 #include "uring.h"
 #include "workers.h"
 
-/* Where requests come by rings, /dev/fuse brings only what nobody waits for */
-#define WORKERS_BESIDE_RINGS 2u
-
 struct transport {
 	struct fs *fs;
 	enum transport_wish wish;

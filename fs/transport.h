@@ -12,6 +12,9 @@
 #include "fs.h"
 #include "options.h"
 
+/* Where requests come by rings, /dev/fuse brings only what nobody waits for */
+#define WORKERS_BESIDE_RINGS 2u
+
 struct transport;
 
 /* Handlers of the transport's own: the negotiation with the kernel */

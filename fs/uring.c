@@ -533,17 +533,20 @@ static void grow(struct uring *u, unsigned queue)
 
 /* ---- life -------------------------------------------------------------- */
 
-/* A thread takes one descriptor. Half of them are for all else. */
-static unsigned count_descriptors(void)
+/* A thread takes one descriptor, and half of them are for all else. The workers, too,
+ * need memory. */
+static unsigned count_affordable(const struct options *o, unsigned most)
 {
+	unsigned by_memory = o->threads_most - WORKERS_BESIDE_RINGS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return 0;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_cur > UINT32_MAX ? UINT32_MAX :
-					     (unsigned)limit.rlim_cur;
+	if (most > limit.rlim_cur / 2)
+		most = (unsigned)limit.rlim_cur / 2;
+	return most > by_memory ? by_memory : most;
 }
 
 /* Of each queue as many as the CPU's share, and wait until each has its ring */
@@ -572,15 +575,12 @@ static int start_threads(struct uring *u, unsigned queues, unsigned wanted)
 int uring_new(struct fs *fs, struct uring **out)
 {
 	unsigned queues = cpus_possible();
-	unsigned most = queues * THREADS_MAX;
-	unsigned descriptors = count_descriptors();
+	unsigned most = count_affordable(fs->options, queues * THREADS_MAX);
 	struct uring *u;
 	int rc;
 
 	if (!queues)
 		return -ERANGE;
-	if (most > descriptors / 2)
-		most = descriptors / 2;
 	u = calloc(1, sizeof(*u) + most * sizeof(struct ring *));
 	if (!u)
 		return -ENOMEM;

@@ -116,6 +116,20 @@ fail() { echo "$*"; exit 1; }
 same() { [ "$1" = "$2" ] || fail "expected: $1, found: $2"; }
 refuses() { if "$@"; then fail "was let through: $*"; fi; }
 
+# Not if a sanitizer needs more than any limit
+can_be_limited() { (ulimit -v 60000 && "$BANYANFS" --version >/dev/null 2>&1); }
+
+# four_copies_fit TREE: as many writers at a time bring it into the mount, whole
+four_copies_fit() {
+	local i pids=()
+	for i in 1 2 3 4; do
+		cp -a "$1" "$DIR/copy$i" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i"; done
+	for i in 1 2 3 4; do diff -r "$1" "$DIR/copy$i"; done
+}
+
 # All that can be seen of a tree but its contents. Names of links are counted by
 # their group: the smallest name with the same inode.
 listing() {

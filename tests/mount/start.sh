@@ -90,6 +90,30 @@ a_limit_of_the_file_size_is_an_error() {
 	"$BANYAN" check "$DB"
 }
 
+# A limit that is too small is told before anything is mounted. With one that is not, the
+# daemon has fewer threads, a smaller cache, and memory for all that is asked of it.
+a_limit_of_memory_is_kept_or_refused() {
+	new_db
+	local limit
+	for limit in v d; do
+		(ulimit -$limit 40000 && exec "$BANYANFS" "$DB" "$DIR" 2>"$T/said") && fail "mounted"
+		same 1 "$(wc -l <"$T/said")"
+		grep -q "too little memory: .* KiB are needed with cache=1024K" "$T/said" || fail "$(cat "$T/said")"
+		! is_mounted "$DIR" || fail "mounted"
+		(ulimit -$limit 100000 && exec "$BANYANFS" "$DB" "$DIR" -o cache=100M 2>"$T/said") && fail "mounted"
+		grep -q "with cache=102400K" "$T/said" || fail "$(cat "$T/said")"
+	done
+	(ulimit -v 80000 && exec "$BANYANFS" "$DB" "$DIR")
+	four_copies_fit /usr/include/linux
+	umount "$DIR"
+	wait_closed
+	# a small stack, too; the kernel itself needs some for the arguments
+	(ulimit -s 128 && exec "$BANYANFS" "$DB" "$DIR")
+	touch "$DIR/a"
+	umount "$DIR"
+	wait_closed
+}
+
 help_and_version_go_to_standard_output() {
 	"$BANYANFS" --help 2>&1 >/dev/null | diff /dev/null -
 	"$BANYANFS" --help | grep -q 'commit=N'
@@ -601,6 +625,11 @@ alone it_starts_with_closed_streams_too
 alone it_keeps_no_files_of_its_caller
 alone it_asks_nothing_of_its_own_mount
 alone a_limit_of_the_file_size_is_an_error
+if can_be_limited; then
+	alone a_limit_of_memory_is_kept_or_refused
+else
+	skip "a limit of memory is kept or refused" "a sanitizer needs more"
+fi
 alone bad_files_are_refused_in_one_line
 alone newer_and_damaged_files_are_refused_in_one_line
 alone bad_mountpoints_are_refused_in_one_line

@@ -337,11 +337,33 @@ rings_that_cannot_be_made() {
 	refuses wait "$daemon"
 	daemon=
 	same "banyanfs: $DB: io_uring cannot be used: Operation not permitted; leave transport=uring out" "$(cat "$T/said")"
-	# too few descriptors
-	offer_rings Y
-	(ulimit -n 19 && "$BANYANFS" "$DB" "$DIR")
-	offer_as_before
+	mount_limited -n 19 # too few descriptors
 	same /dev/fuse "$(transport)"
+	umount "$DIR"
+	wait_closed
+}
+
+# mount_limited ULIMIT...
+mount_limited() {
+	offer_rings Y
+	(ulimit "$@" && exec "$BANYANFS" "$DB" "$DIR")
+	offer_as_before
+}
+
+# There are rings if they leave enough for all else
+a_limit_of_memory_counts_threads() {
+	new_db
+	mount_limited -v 60000
+	same /dev/fuse "$(transport)"
+	umount "$DIR"
+	wait_closed
+	mount_limited -v 300000
+	same io_uring "$(transport)"
+	four_copies_fit /usr/include/linux
+	umount "$DIR"
+	wait_closed
+	mount_limited -l 0
+	same io_uring "$(transport)"
 	umount "$DIR"
 	wait_closed
 }
@@ -481,6 +503,11 @@ try memory_of_large_requests_is_given_back
 try an_end_while_callers_wait
 try a_daemon_that_is_killed_leaves_nobody_waiting
 try rings_that_cannot_be_made
+if can_be_limited; then
+	try a_limit_of_memory_counts_threads
+else
+	skip "a limit of memory counts threads" "a sanitizer needs more"
+fi
 try rings_that_cannot_be_registered
 try an_unmount_while_rings_are_registered
 try more_cpus_than_can_be_told_apart

@@ -141,6 +141,5 @@ limited -n 64 many_files_are_open_at_once
 DB=$T/size.banyan
 limited -f 40000 it_has_no_larger_a_file_than_it_may
 DB=$T/memory.banyan
-# In KiB, most of it for the stacks of threads, of which io_uring has more
-limited -v "$([ -n "$RINGS" ] && echo 2000000 || echo 400000)" it_does_with_little_memory
+limited -v 120000 it_does_with_little_memory # KiB
 finish
