@@ -19,11 +19,15 @@ within() {
 
 memory() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$daemon/status"; }
 
-# at_most INODES
-memory_is_right_with() {
-	local is most=$(((CACHE + 64) * 1024 + $1 / 8))
+# So many inodes the kernel remembers, as the daemon has counted them
+remembered() { awk '$1 == "inodes" { print $2 }' "$DIR/.banyan/status"; }
+
+memory_is_right() {
+	local is most inodes
+	inodes=$(remembered)
 	is=$(memory)
-	echo "memory $is KiB of $most, $1 inodes"
+	most=$(((CACHE + 64) * 1024 + inodes / 8))
+	echo "memory $is KiB of $most, $inodes inodes"
 	[ "$is" -le $most ] || fail "too much memory"
 }
 
@@ -46,7 +50,7 @@ some() {
 all_are_listed_and_looked_up() {
 	within 20 list "$DIR/many"
 	within 60 stat_all "$DIR/many"
-	memory_is_right_with "$KEYS"
+	memory_is_right
 	drop_caches
 	within 30 some lookup "$DIR/many"
 	within 30 some create "$DIR/many"
@@ -56,7 +60,8 @@ all_are_listed_and_looked_up() {
 memory_comes_back() {
 	drop_caches
 	sleep 2
-	memory_is_right_with 0
+	memory_is_right
+	[ "$(remembered)" -lt 1000 ] || fail "$(remembered) inodes are remembered"
 }
 
 all_are_deleted() {
@@ -65,7 +70,7 @@ all_are_deleted() {
 	within 5 some create "$DIR/many"
 	within 5 some delete "$DIR/many"
 	same "" "$(ls -A "$DIR/many")"
-	memory_is_right_with "$KEYS"
+	memory_is_right
 }
 
 what_was_deleted_does_not_slow_a_directory() {
