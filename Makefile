@@ -149,6 +149,9 @@ PROGRAMS = $(BUILD)/banyan $(BUILD)/banyanfs
 SOURCES = $(wildcard store/banyan.h store/*/*.[ch] \
 	$(foreach dir,common/ fs/ tools/ examples/ tests/bench/ $(TEST_DIRS),$(dir)*.c $(dir)*.h))
 
+SCRIPTS = $(wildcard .ci/run tools/*.sh tools/*.bash \
+	tests/*.sh tests/*/*.sh tests/*/*/*.sh)
+
 # ---- what people ask for ----------------------------------------------------
 
 .DEFAULT_GOAL := all
@@ -242,10 +245,10 @@ golden: $(BUILD)/tests/golden/make_golden ## Make tests/golden/ anew: only while
 check-layers: ## Do the sources include only what lies below them?
 	@tests/check_layers.sh
 
-lint: check-layers ## clang-format and clang-tidy have nothing to say; check-layers
+lint: check-layers ## clang-format, clang-tidy and shellcheck have nothing to say; check-layers
 	@tools/setup.sh build lint
 	@clang-format --dry-run -Werror $(SOURCES)
-	@$(SUBMAKE) BUILD=build/lint tidy
+	@$(SUBMAKE) BUILD=build/lint tidy shellcheck
 
 format: ## Format the sources with clang-format
 	@tools/setup.sh lint
@@ -446,6 +449,18 @@ $(BUILD)/%.tidy: %.c .clang-tidy $(filter %.h,$(SOURCES))
 	$(call quiet,TIDY,$<)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE \
 		-D_FILE_OFFSET_BITS=64 -iquote store $(WARNINGS) $(EXTRA_CFLAGS) \
 		2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
+# A script at a time, too: each sources some lib.sh
+CHECKED = $(SCRIPTS:%=$(BUILD)/%.checked)
+.PHONY: shellcheck
+shellcheck: $(CHECKED)
+	@:
+
+$(CHECKED): $(BUILD)/%.checked: % .shellcheckrc \
+		$(filter %/lib.sh tests/support/%,$(SCRIPTS))
+	@mkdir -p $(@D)
+	$(call quiet,SH,$<)shellcheck --severity=warning $<
 	@touch $@
 
 -include $(patsubst %.o,%.d,$(STORE_OBJS) $(COMMON_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \

@@ -31,14 +31,14 @@ _banyan()
 	local -a operands=()
 
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "$(banyan help 2>/dev/null |
-			sed -n 's/^  \([a-z]*\)  *.*/\1/p')" -- "$word"))
+		mapfile -t COMPREPLY < <(compgen -W "$(banyan help 2>/dev/null |
+			sed -n 's/^  \([a-z]*\)  *.*/\1/p')" -- "$word")
 		return
 	fi
 	if [[ $word == -* ]]; then
-		COMPREPLY=($(compgen -W "$(banyan help "$command" 2>/dev/null |
-			grep -oE -- '(^|[ ,])--[a-z]+' | tr -d ' ,')" \
-			-- "$word"))
+		mapfile -t COMPREPLY < <(compgen -W "$(banyan help "$command" \
+			2>/dev/null | grep -oE -- '(^|[ ,])--[a-z]+' |
+			tr -d ' ,')" -- "$word")
 		return
 	fi
 	valued=" $(_banyan_valued "$command") "
@@ -63,8 +63,8 @@ _banyan()
 		fi
 		;;
 	help)
-		COMPREPLY=($(compgen -W "$(banyan help 2>/dev/null |
-			sed -n 's/^  \([a-z]*\)  *.*/\1/p')" -- "$word"))
+		mapfile -t COMPREPLY < <(compgen -W "$(banyan help 2>/dev/null |
+			sed -n 's/^  \([a-z]*\)  *.*/\1/p')" -- "$word")
 		return
 		;;
 	esac

@@ -85,6 +85,7 @@ for_lint()
 {
 	what clang-format has_program "${CLANG_FORMAT:-clang-format}"
 	what clang-tidy has_program "${CLANG_TIDY:-clang-tidy}"
+	what shellcheck has_program shellcheck
 }
 
 # Of clang's runtime libraries the name has a version; this one follows clang

@@ -68,11 +68,11 @@ random_changes_match_those_elsewhere() {
 	local names=(. a a/b a/c a/b/d e e/f g h) masks=(000 022 027 077)
 	local modes=(000 400 640 664 711 755 770 777 2750 2775)
 	local entries=(u:1000:rwx u:1000:r u:7:- g:100:rw g:8:x m::r m::rwx m::- u::rw g::rx o::- o::r)
-	local n name
+	local name
 	echo "BANYAN_SEED=$SEED"
 	RANDOM=$SEED
 	mkdir "$MODEL/random" "$DIR/model/random"
-	for n in $(seq "${BANYAN_ROUNDS:-1}00"); do
+	for _ in $(seq "${BANYAN_ROUNDS:-1}00"); do
 		name=random/${names[RANDOM % ${#names[@]}]}
 		case $((RANDOM % 12)) in
 		0 | 1) both "umask ${masks[RANDOM % 4]}; mkdir $name 2>/dev/null || :" ;;

@@ -70,12 +70,12 @@ directories_have_them_too() {
 	forbidden mv dir dir2
 	forbidden rmdir dir
 	echo y >>dir/in
-	chattr = dir
+	chattr '=' dir
 	chattr +a dir
 	touch dir/new
 	forbidden rm -f dir/new
 	forbidden mv dir/in dir/in2
-	chattr = dir
+	chattr '=' dir
 	rm -r dir
 }
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # lib.sh - what the mount tests share, besides ../support/lib.sh; to be sourced.
 #
 # A test is a function whose name is a sentence; `try name` runs it with set -e

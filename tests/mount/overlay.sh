@@ -42,7 +42,7 @@ it_can_be_mounted_to_write_with_all_that_it_wants() {
 	fi
 }
 
-capability() { getfattr -e hex -n security.capability "$1" 2>/dev/null | grep =; }
+capability() { getfattr -e hex -n security.capability "$1" 2>/dev/null | grep '='; }
 
 changes_go_to_the_upper_directory() {
 	echo new >"$OVER/new"

@@ -16,8 +16,8 @@ new_db() {
 	"$BANYAN" create "$DB"
 }
 
-# A freeze, as each end of a mount makes one. $1: options of the next mount
-freeze() { remount_db "$@"; }
+# A freeze, as each end of a mount makes one
+freeze() { remount_db; }
 newest() { "$BANYAN" freezes "$DB" | awk 'NR == 2 { print $1 }'; }
 now() { date +%FT%T.%N; }
 fact() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$STATUS" "$1"; }
@@ -50,11 +50,11 @@ make_tree() {
 # A freeze with make_tree's, of which $T/then is a copy, and other things since
 old_tree() {
 	new_db
-	mount_db "$1"
+	mount_db
 	make_tree
 	rm -rf "$T/then"
 	cp -a "$DIR/." "$T/then"
-	freeze "$1"
+	freeze
 	F=$(newest)
 	echo two >"$DIR/f"
 	setfattr -n user.note -v now "$DIR/f"
@@ -80,7 +80,7 @@ it_is_there_and_not_listed() {
 	find "$DIR" -name .banyan | refuses grep -q .
 	same "at snapshots status status.json" "$(ls -A "$DIR/.banyan" | xargs)"
 	same "$(stat -c %i "$DIR")" "$(stat -c %i "$DIR/.banyan/..")"
-	rm -rf "$DIR"/*
+	rm -rf "${DIR:?}"/*
 	test -f "$AT/$F/f"
 	umount_db
 }
@@ -543,7 +543,7 @@ a_snapshot_outlives_vacuums() {
 	rm -rf "$T/then"
 	cp -a "$DIR/." "$T/then"
 	mkdir "$s/x"
-	rm -rf "$DIR"/*
+	rm -rf "${DIR:?}"/*
 	cd "$s/x/d"
 	exec 5<"$s/x/large"
 	for _ in 1 2; do
@@ -587,7 +587,7 @@ rm_does_not_drop_what_has_files() {
 	echo one >"$DIR/f"
 	mkdir "$DIR/.banyan/snapshots/x"
 	rm -rf "$DIR/.banyan" 2>/dev/null || true
-	rm -rf "$DIR"/* "$DIR/.banyan/snapshots/x" 2>/dev/null || true
+	rm -rf "${DIR:?}"/* "$DIR/.banyan/snapshots/x" 2>/dev/null || true
 	same one "$(cat "$DIR/.banyan/snapshots/x/f")"
 	umount_db
 }

@@ -37,8 +37,10 @@ fill() {
 	done
 }
 
+# await_state PATTERN
 await_state() {
 	for _ in $(seq 500); do
+		# shellcheck disable=SC2053 # a pattern
 		[[ $(state) == $1 ]] && return 0
 		sleep 0.02
 	done

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # lib.sh - what the suites in bash share; to be sourced.
 #
 # A suite prints "ok" or "not ok" and a sentence for each test and at last how

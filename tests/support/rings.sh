@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # rings.sh - whether the kernel offers FUSE over io_uring to mounts; to be sourced.
 #
 # It is one switch for the whole machine: those who turn it take a lock, which is not in

@@ -353,7 +353,7 @@ same_times()
 {
 	local path
 	for path in d d/e/fifo d/symlink copy sparse far; do
-		is "times of $path are the same" "$(sed "s|^$path ||;t;d" times)" \
+		is "times of $path are the same" "$(sed "s|^$path ||;t;d" moments)" \
 			"$(reader_times "$1" "$path")"
 		is "banyan stat has them as well" "$(reader_times "$1" "$path")" \
 			"$(banyan_times "$1" "$path")"
@@ -369,7 +369,7 @@ test_mount()
 	describe mnt >described
 	for path in d d/e/fifo d/symlink copy sparse far; do
 		echo "$path $(stat_times "mnt/$path")"
-	done >times
+	done >moments
 	getfattr -d -e hex mnt/copy | sed -n 's/=0x/ /p' >attributes
 	holds "beside a mount: the lists are the same" same_list $f
 	banyan umount mnt
@@ -377,7 +377,7 @@ test_mount()
 	same_times $f
 	is "times out of range became the nearest" \
 		"far 16299260425709551615 -2147483648000000000" \
-		"$(grep ^far times)"
+		"$(grep ^far moments)"
 	is "ls and stat show them" "2486-07-02 20:20 1901-12-13 20:45:52.000000000" \
 		"$(banyan ls -l $f | sed -n 's/ far$//p' |
 			grep -o '[^ ]* [^ ]*$') $(banyan stat $f far |

@@ -1658,6 +1658,7 @@ test_mount()
 		"banyan: notes/dir is a directory, not a database .*" \
 		ls notes/dir
 
+	# shellcheck disable=SC2217 # not to read it, but to have it open
 	sleep 100 <notes/now &
 	until [ "$(cat /proc/$!/comm 2>/dev/null)" = sleep ]; do
 		sleep 0.01

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # lib.sh - what the long tests of the mount share, besides ../lib.sh; to be sourced.
 #
 # A test runs over one transport, which the environment names: TRANSPORT=workers
@@ -6,10 +7,10 @@
 # io_uring no longer than a mount takes.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-long=$here/long
 TRANSPORT=${TRANSPORT:-workers}
 RINGS=
 [ "$TRANSPORT" != uring ] || RINGS=1
+# shellcheck disable=SC2034 # suites use it
 NOBODY="setpriv --reuid=65534 --regid=65534 --clear-groups"
 
 need_fuse

@@ -7,7 +7,7 @@ FILES=${BANYAN_FILES:-20000}
 SEED=${BANYAN_SEED:-$RANDOM}
 SRC=$T/src
 
-tree() { python3 -B "$long/odd_tree.py" "$@"; }
+tree() { python3 -B "$here/long/odd_tree.py" "$@"; }
 
 # compare TREE...: with the list of the source
 compare() { compare_as cat "$@"; }
