@@ -699,14 +699,14 @@ int banyan_deleted(banyan *db, const char *path,
  * key, but not with what was deleted before that change.
  *
  * All is done in one batch, or in several if it does not fit into one (or if a
- * value has tens of thousands of extents). Then,
- * when an error comes back, a part may be there. made, if not NULL, is told the
+ * value has tens of thousands of extents). Then, when an error comes back, a part
+ * may be there. made, if not NULL, is told the
  * paths of the keys that have come back when all is committed, but for those in
  * a key space that has. -EEXIST: there is such a key (give another one as `to`:
  * then the last deletion of the key at path counts, even if it exists again).
- * -ENOENT, -ENOTDIR: there is no key space for it. -ENODATA: it was not deleted,
- * as far as the file knows. -ESTALE: a vacuum has ended between two batches.
- * -EROFS, -EINVAL (a batch).
+ * -ENOENT, -ENOTDIR: there is no key space for it. -EPERM: that, or the Data that
+ * lives on, is immutable. -ENODATA: it was not deleted, as far as the file knows.
+ * -ESTALE: a vacuum has ended between two batches. -EROFS, -EINVAL (a batch).
  */
 int banyan_undelete(banyan *db, const char *path, const char *to,
 		    void (*made)(void *arg, const char *path), void *arg);
@@ -716,8 +716,8 @@ int banyan_undelete(banyan *db, const char *path, const char *to,
  * order: the log is read twice, however many there are. A key that exists by its
  * turn is passed by, since a key space that is among them may have brought it
  * back. What cannot come back is left out; if nothing worse happens, the reason
- * for one of them comes back when all others are there: -ENODATA, -ENOENT or
- * -ENOTDIR.
+ * for one of them comes back when all others are there: -ENODATA, -ENOENT,
+ * -ENOTDIR or -EPERM.
  */
 int banyan_undelete_keys(banyan *db, const char *const *paths, size_t count,
 			 void (*made)(void *arg, const char *path), void *arg);

@@ -113,9 +113,12 @@ static int undelete_there(const struct store *store, const char *key,
 			  const char *to)
 {
 	size_t len = strlen(key), size = len + (to ? 1 + strlen(to) : 0);
-	char *order = malloc(size + 1);
+	char *order;
 	int rc;
 
+	if (size > ORDER_MAX)
+		return -ENAMETOOLONG;
+	order = malloc(size + 1);
 	if (!order)
 		return -ENOMEM;
 	memcpy(order, key, len + 1);
@@ -126,14 +129,18 @@ static int undelete_there(const struct store *store, const char *key,
 	return rc;
 }
 
+static bool may_order(const struct store *store)
+{
+	return geteuid() == 0 || geteuid() == store->target.owner;
+}
+
 static int fail_order(const struct store *store, const char *key,
 		      const char *to, int error)
 {
 	const char *mount = quote(store->target.mount);
 
 	/* To those two it says that the key space is immutable */
-	if (error == -EPERM && geteuid() != 0 &&
-	    geteuid() != store->target.owner)
+	if (error == -EPERM && !may_order(store))
 		complain("%s is mounted on %s: only root and the user who has "
 			 "mounted it can undelete",
 			 quote(store->name), mount);
@@ -163,18 +170,21 @@ static int undelete(const struct store *store, const char *key, const char *to)
 
 /* ---- several keys --------------------------------------------------------- */
 
-/* Of several one may be missing, and the others are there */
-static bool is_missing(int error)
+/* The error is that of one key of several, and the others are there */
+static bool is_of_one(const struct store *store, int error)
 {
+	if (error == -EPERM)
+		return store->db || may_order(store);
 	return error == -ENODATA || error == -ENOENT || error == -ENOTDIR;
 }
 
-/* As many as fit into an order: how many, or an error */
+/* As many as fit into an order: how many, or an error. A key that is too long for any
+ * order is passed by. */
 static int order_some(const struct store *store, char *const *keys, int count)
 {
 	char *order = malloc(ORDER_MAX);
 	size_t size = 0;
-	int n = 0, rc;
+	int n = 0, rc = 0;
 
 	if (!order)
 		return -ENOMEM;
@@ -187,10 +197,12 @@ static int order_some(const struct store *store, char *const *keys, int count)
 		memcpy(order + size + 1, keys[n], len - 1);
 		size += len;
 	}
-	/* One that is longer than all paths that there can be */
-	rc = n ? give_order(store, order, size) : -ENAMETOOLONG;
+	if (n)
+		rc = give_order(store, order, size);
 	free(order);
-	return rc && !is_missing(rc) ? rc : n;
+	if (rc && !is_of_one(store, rc))
+		return rc;
+	return n ? n : 1;
 }
 
 static int undelete_all(const struct store *store, char *const *keys, int count)
@@ -200,7 +212,7 @@ static int undelete_all(const struct store *store, char *const *keys, int count)
 	if (store->db) {
 		rc = banyan_undelete_keys(store->db, (const char *const *)keys,
 					  (size_t)count, NULL, NULL);
-		return is_missing(rc) ? 0 : rc;
+		return is_of_one(store, rc) ? 0 : rc;
 	}
 	for (int i = 0; i < count && rc >= 0; i += rc)
 		rc = order_some(store, keys + i, count - i);
@@ -208,15 +220,17 @@ static int undelete_all(const struct store *store, char *const *keys, int count)
 }
 
 /* What is not there then is tried by itself, to say why */
-static int undelete_several(const struct store *store, char *const *keys,
-			    int count)
+static int undelete_several(const struct store *store, char **keys, int given)
 {
 	int status = EXIT_SUCCESS;
-	int rc;
+	int count = 0, rc;
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < given; i++) {
 		if (check_key(store->name, keys[i], false))
-			return EXIT_FAILURE;
+			status = EXIT_FAILURE;
+		else
+			keys[count++] = keys[i];
+	}
 	rc = undelete_all(store, keys, count);
 	if (rc)
 		return store->db ? fail_undelete(store, keys[0], NULL, rc) :
@@ -277,7 +291,9 @@ const struct command command_undelete = {
 		"back with all that was deleted from it since the last change "
 		"in it that was no deletion, so with what an 'rm -r' has "
 		"removed, and also with what was removed shortly before. Of "
-		"several keys those that exist are left as they are.",
+		"several keys those that exist are left as they are. After "
+		"an error the other KEYs are still brought back, and the "
+		"exit status is 1.",
 	.more = "  banyan undelete notes.banyan todo\n"
 		"  banyan deleted -0 notes.banyan plans | xargs -0 "
 		"banyan undelete notes.banyan\n"

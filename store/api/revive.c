@@ -215,7 +215,8 @@ static int revive_link(void *arg, const uint8_t *link, size_t len,
 	    compare_bytes(n.bytes, n.len, from->bytes, from->len) == 0)
 		return 0;
 	int rc = names_check_new(l->txn, &n);
-	if (rc == -EEXIST || rc == -ENOENT || rc == -ENOTDIR || rc == -EINVAL)
+	if (rc == -EEXIST || rc == -ENOENT || rc == -ENOTDIR || rc == -EINVAL ||
+	    rc == -EPERM)
 		return 0;
 	if (!rc)
 		rc = names_lookup(&l->txn->state, l->to, &now);

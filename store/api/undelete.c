@@ -150,14 +150,9 @@ struct target {
 static int find_target(struct reviver *u, struct txn *txn, void *arg)
 {
 	struct target *t = arg;
-	struct located l;
 	(void)u;
 	int rc = resolve_last(txn, t->path, false, &t->n);
-	if (!rc)
-		rc = names_lookup(&txn->state, &t->n, &l);
-	if (rc == 0)
-		return -EEXIST;
-	return rc == -ENOENT && t->n.space ? 0 : rc;
+	return rc ? rc : names_check_new(txn, &t->n);
 }
 
 /* Begin with the state in which this version is */
@@ -258,8 +253,14 @@ static int by_state(const void *a, const void *b)
 	return (x->state > y->state) - (x->state < y->state);
 }
 
+/* There is no place for it, or flags forbid to change that */
+static bool is_refusal(int rc)
+{
+	return rc == -ENOENT || rc == -ENOTDIR || rc == -EPERM;
+}
+
 /*
- * Those whose key spaces exist, in the order of their states: the log is read
+ * Those for which there is a place, in the order of their states: the log is read
  * once. They are NULL then, and so are those that exist. *missing: of the first
  * of the others, why not. How many have come back, or an error.
  */
@@ -270,16 +271,18 @@ static int revive_some(struct undelete *u, struct deleted_version **v,
 	*missing = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct target t = { 0 };
+		size_t noted = u->r.made.len;
 		if (!v[i])
 			continue;
 		t.path = v[i]->path;
 		int rc = revive_run(&u->r, find_target, &t);
-		if (rc == -ENOENT || rc == -ENOTDIR) {
+		if (!rc)
+			rc = revive_all(u, v[i], &t.n);
+		/* Of a key space a part would be there */
+		if (is_refusal(rc) && u->r.made.len == noted) {
 			*missing = *missing ? *missing : rc;
 			continue;
 		}
-		if (!rc)
-			rc = revive_all(u, v[i], &t.n);
 		if (rc && rc != -EEXIST)
 			return rc;
 		made += !rc;

@@ -752,6 +752,11 @@ test_history()
 		"banyan: notes.banyan: key 'none': was not deleted since .*" \
 		undelete notes.banyan none k
 	gives "and the others are there" 0 22 get notes.banyan k
+	banyan rm notes.banyan k
+	refuses "so are those that are no keys" 1 \
+		"banyan: notes.banyan: key '.banyan/x': the name is reserved" \
+		undelete notes.banyan .banyan/x k
+	gives "and the others are there, too" 0 22 get notes.banyan k
 	refuses "to is for one key" 2 \
 		"banyan: undelete: --to goes with one key only" \
 		undelete --to x notes.banyan a b
@@ -819,6 +824,23 @@ test_undelete_mounted()
 				2>&1 | sed 's/.*: //')"
 	done
 	if ((EUID == 0)); then
+		mkdir mnt/locked
+		for got in locked/first locked/last free other; do
+			echo $got >mnt/$got
+			rm mnt/$got
+		done
+		chattr +i mnt/locked
+		got=$(banyan undelete mnt locked/first free locked/last 2>&1)
+		is "of several each that may not come back is named" "1 2" \
+			"$? $(grep -c "key 'locked/.*': .*not permitted" <<<"$got")"
+		gives "and the others are there" 0 free get notes.banyan free
+		banyan umount mnt
+		got=$(banyan undelete notes.banyan locked/first other 2>&1)
+		is "without a mount, too" "1 1 other" "$? $(grep -c \
+			"key 'locked/.*': .*not permitted" <<<"$got") $(
+			banyan get notes.banyan other)"
+		banyan mount notes.banyan mnt
+		chattr -i mnt/locked
 		chmod 0755 .
 		chmod 0666 notes.banyan
 		got=$(setpriv --reuid 65534 --clear-groups \

@@ -204,6 +204,48 @@ static void a_held_one_gets_a_new_id(void **state)
 
 /* ---- key spaces ------------------------------------------------------- */
 
+static void set_flags(banyan *db, const char *path, uint32_t flags)
+{
+	const struct banyan_attr attr = { .flags = flags };
+	banyan_data *data = find(db, path);
+	OK(banyan_set_attr(data, &attr, BANYAN_SET_FLAGS, NULL));
+	banyan_release(data, 1);
+}
+
+/* Of many the others come back, and aliases elsewhere do not hinder */
+static void not_what_is_immutable(void **state)
+{
+	const char *const keys[] = { "i/a", "a", "b", "alias" };
+	unsigned made = 0;
+	banyan *db = open_memory();
+	(void)state;
+	put(db, "i/a", "1");
+	put(db, "a", "2");
+	put(db, "b", "3");
+	put(db, "c", "4");
+	OK(banyan_alias(db, "b", "i/b"));
+	OK(banyan_alias(db, "c", "alias"));
+	OK(banyan_remove(db, "alias"));
+	OK(banyan_remove(db, "i/a"));
+	OK(banyan_remove(db, "a"));
+	OK(banyan_remove(db, "b"));
+	OK(banyan_remove(db, "i/b"));
+	set_flags(db, "i", BANYAN_IMMUTABLE);
+	set_flags(db, "c", BANYAN_IMMUTABLE);
+	for (unsigned i = 0; i < 4; i += 3)
+		assert_int_equal(banyan_undelete(db, keys[i], NULL, NULL, NULL),
+				 -EPERM);
+	assert_int_equal(banyan_undelete_keys(db, keys, 4, count_made, &made),
+			 -EPERM);
+	assert_int_equal(made, 2);
+	assert_key(db, "a", "2");
+	assert_key(db, "b", "3");
+	assert_key(db, "i/a", NULL);
+	assert_key(db, "i/b", NULL);
+	assert_key(db, "alias", NULL);
+	OK(banyan_close(db));
+}
+
 static void a_tree(void **state)
 {
 	banyan *db = open_memory();
@@ -544,6 +586,7 @@ int main(void)
 		cmocka_unit_test(with_its_aliases),
 		cmocka_unit_test(as_an_alias_of_what_lives_on),
 		cmocka_unit_test(a_held_one_gets_a_new_id),
+		cmocka_unit_test(not_what_is_immutable),
 		cmocka_unit_test(a_tree),
 		cmocka_unit_test(a_tree_as_after_its_last_change),
 		cmocka_unit_test(a_tree_of_which_something_lives_on),
