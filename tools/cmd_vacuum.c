@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -526,22 +525,6 @@ static int do_it(const struct store *store, struct choices *choices)
 			       vacuum(store, choices);
 }
 
-/*
- * To look ahead. The daemon of a mount removes what was deleted last when it is asked
- * for figures; a reader beside it would take that for live.
- */
-static int open_to_look(struct store *store, const char *operand)
-{
-	struct statvfs figures;
-	int status = store_open_reading(store, operand, NULL);
-
-	if (status || !store->target.point ||
-	    statvfs(store->target.point, &figures))
-		return status;
-	status = store_close(store, EXIT_SUCCESS);
-	return status ? status : store_open_reading(store, operand, NULL);
-}
-
 static int run(int argc, char **argv)
 {
 	struct choices choices = { 0 };
@@ -557,7 +540,7 @@ static int run(int argc, char **argv)
 	if (!choices.dry_run || choices.punch)
 		catch_interrupts();
 	if (choices.dry_run)
-		status = open_to_look(&store, operands[0]);
+		status = store_open_swept(&store, operands[0]);
 	else if (choices.into)
 		status = store_open_reading(&store, operands[0], NULL);
 	else

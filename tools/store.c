@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -18,6 +19,7 @@ struct opening {
 	const char *argument;
 	unsigned flags; /* of banyan_open() */
 	struct when when;
+	bool swept; /* a daemon is asked for figures first */
 	bool unmounted; /* what is done does not go through a mount */
 	uint64_t waits; /* seconds at most */
 };
@@ -68,6 +70,10 @@ static int open_library(struct store *store, const struct opening *opening)
 /* 0 or a negative errno value */
 static int open_target(struct store *store, const struct opening *opening)
 {
+	struct statvfs figures;
+
+	if (opening->swept && store->target.point)
+		(void)statvfs(store->target.point, &figures);
 	if ((opening->flags & BANYAN_READ_ONLY) || !store->target.mount)
 		return open_library(store, opening);
 	if (opening->flags & BANYAN_EXCLUSIVE)
@@ -200,6 +206,15 @@ int store_open_reading(struct store *store, const char *argument,
 
 	if (when)
 		opening.when = *when;
+
+	return open_store(store, &opening);
+}
+
+int store_open_swept(struct store *store, const char *argument)
+{
+	const struct opening opening = { .argument = argument,
+					 .flags = BANYAN_READ_ONLY,
+					 .swept = true };
 
 	return open_store(store, &opening);
 }

@@ -130,6 +130,12 @@ int store_open_reading(struct store *store, const char *argument,
 		       const struct when *when);
 
 /*
+ * The same, of the present. What was deleted last the daemon of a mount removes when it
+ * is asked for figures, so it is asked first: a reader beside it would take that for live.
+ */
+int store_open_swept(struct store *store, const char *argument);
+
+/*
  * For writing. flags: BANYAN_CREATE, BANYAN_EXCLUSIVE. Waits for another process
  * to close it, for as long as store_wait() said.
  */

@@ -1253,6 +1253,14 @@ test_vacuum_refused()
 	rm pipe
 }
 
+# opens COMMAND...: how often it opens the database
+opens()
+{
+	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -qq -o trace \
+		-e trace=open,openat "$BANYAN" "$@" >/dev/null
+	grep -c 'notes\.banyan"' trace
+}
+
 test_vacuum_mounted()
 {
 	local got
@@ -1269,6 +1277,10 @@ test_vacuum_mounted()
 	like "by its file as well" "notes\.banyan: .* reclaimed; freezes: .*" \
 		"$(banyan vacuum notes.banyan 2>&1)"
 	put_random big 4
+	! command -v strace >/dev/null ||
+		is "a look ahead opens it as often as stat" \
+			"$(opens stat notes.banyan)" \
+			"$(opens vacuum --dry-run notes.banyan)"
 	(
 		trap - INT
 		exec "$BANYAN" vacuum --rate 500K mnt
