@@ -141,6 +141,14 @@ uint32_t chunk_length(uint32_t payload_len, uint32_t chunk)
 	return rest < size ? rest : size;
 }
 
+struct chunk chunk_at(uint32_t payload_len, uint32_t offset)
+{
+	uint32_t number = offset / chunk_size(payload_len);
+	uint32_t start = number * chunk_size(payload_len);
+	return (struct chunk){ number, start,
+			       start + chunk_length(payload_len, number) };
+}
+
 uint64_t record_payload_start(uint32_t body_len, uint32_t payload_len)
 {
 	return RECORD_HEADER_SIZE + (uint64_t)body_len +

@@ -164,6 +164,14 @@ uint32_t chunk_size(uint32_t payload_len);
 uint32_t chunk_count(uint32_t payload_len);
 uint32_t chunk_length(uint32_t payload_len, uint32_t chunk);
 
+/* The chunk of a payload that has the byte at an offset */
+struct chunk {
+	uint32_t number;
+	uint32_t start, end; /* in the payload */
+};
+
+struct chunk chunk_at(uint32_t payload_len, uint32_t offset);
+
 /* Bytes from the start of the record to that of its payload */
 uint64_t record_payload_start(uint32_t body_len, uint32_t payload_len);
 /* Bytes in the whole record, padding included */

@@ -23,16 +23,15 @@ struct payload {
 static int read_part(const struct payload *p, uint32_t start, uint32_t size,
 		     uint8_t *buffer)
 {
-	uint8_t chunk[CHUNK_MAX];
-	uint32_t i = start / chunk_size(p->length);
-	uint32_t begin = i * chunk_size(p->length);
-	uint32_t n = chunk_length(p->length, i);
-	int rc = file_read(p->file, chunk, n, p->offset + begin);
+	uint8_t bytes[CHUNK_MAX];
+	struct chunk c = chunk_at(p->length, start);
+	uint32_t n = c.end - c.start;
+	int rc = file_read(p->file, bytes, n, p->offset + c.start);
 	if (rc)
 		return rc;
-	if (crc32c(0, chunk, n) != get_le32(p->sums + 4 * (size_t)i))
+	if (crc32c(0, bytes, n) != get_le32(p->sums + 4 * (size_t)c.number))
 		return -EBADMSG;
-	memcpy(buffer, chunk + (start - begin), size);
+	memcpy(buffer, bytes + (start - c.start), size);
 	return 0;
 }
 
@@ -60,17 +59,16 @@ static uint32_t min32(uint32_t a, uint32_t b)
 static int read_range(const struct payload *p, uint32_t start, uint32_t end,
 		      uint8_t *buffer)
 {
-	uint32_t chunk = chunk_size(p->length);
 	int rc = 0;
 	while (!rc && start < end) {
-		uint32_t skip = start % chunk;
+		struct chunk c = chunk_at(p->length, start);
 		uint32_t n = min32(end - start, READ_MAX);
-		if (skip || n < chunk_length(p->length, start / chunk)) {
-			n = min32(end - start, chunk - skip);
+		if (start != c.start || n < c.end - c.start) {
+			n = min32(end, c.end) - start;
 			rc = read_part(p, start, n, buffer);
 		} else {
 			if (start + n < p->length)
-				n -= n % chunk;
+				n -= n % chunk_size(p->length);
 			rc = read_chunks(p, start, n, buffer);
 		}
 		start += n;

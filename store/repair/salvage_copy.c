@@ -245,13 +245,13 @@ static int refer(struct copy *c, const struct run *run,
 static int copy_bytes(struct copy *c, const struct run *run)
 {
 	struct salvage *s = c->s;
-	uint32_t size = chunk_size(run->e.payload_len);
 	uint32_t at = 0;
 	while (at < run->e.length) {
 		uint64_t to = run->at + at;
-		uint32_t n = size - (run->e.start + at) % size;
-		if (!c->zeros)
-			n = JOIN_MAX;
+		uint32_t from = run->e.start + at;
+		uint32_t n = JOIN_MAX;
+		if (c->zeros)
+			n = chunk_at(run->e.payload_len, from).end - from;
 		if (n > run->e.length - at)
 			n = run->e.length - at;
 		if (c->buffered &&
@@ -261,8 +261,7 @@ static int copy_bytes(struct copy *c, const struct run *run)
 				return rc;
 		}
 		int rc = payload_read(s->src.file, run->e.payload,
-				      run->e.payload_len, run->e.sum,
-				      run->e.start + at, n,
+				      run->e.payload_len, run->e.sum, from, n,
 				      s->buffer + c->buffered);
 		if (rc && !(c->zeros && is_damage(rc)))
 			return rc;

@@ -19,7 +19,7 @@ void verifier_free(struct verifier *v)
 static int verify_chunk(struct verifier *v, const struct extent *e,
 			uint32_t from, uint32_t size)
 {
-	uint32_t chunk = from / chunk_size(e->payload_len);
+	uint32_t chunk = chunk_at(e->payload_len, from).number;
 	uint64_t hash = (e->payload + chunk * UINT64_C(0x10001)) *
 			UINT64_C(0x9e3779b97f4a7c15);
 	size_t i = (size_t)(hash >> 40) % VERIFIED_MAX;
@@ -45,10 +45,9 @@ static int find_damage(struct verifier *v, const struct extent *e,
 		       int (*bad)(void *arg, uint32_t start, uint32_t end),
 		       void *arg)
 {
-	uint32_t size = chunk_size(e->payload_len);
 	int rc = 0;
 	while (rc == 0 && from < to) {
-		uint32_t n = size - from % size;
+		uint32_t n = chunk_at(e->payload_len, from).end - from;
 		if (n > to - from)
 			n = to - from;
 		rc = verify_chunk(v, e, from, n);

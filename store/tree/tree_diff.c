@@ -22,7 +22,7 @@ struct side {
 	} path[TREE_HEIGHT_MAX]; /* by level */
 	unsigned level; /* the lowest that is in use; TREE_HEIGHT_MAX: none */
 	uint64_t nodes;
-	void (*visit)(void *arg, const struct node_ref *ref); /* may be NULL */
+	tree_diff_node *visit; /* may be NULL */
 	void *arg;
 	/* The item */
 	bool ended;
@@ -108,13 +108,13 @@ static int enter(struct side *s)
 	if (rc)
 		return rc;
 	s->nodes++;
-	if (s->visit)
-		s->visit(s->arg, &s->ref);
 	s->level = level;
 	s->path[level].node = node;
 	s->path[level].at = 0;
+	if (s->visit)
+		rc = s->visit(s->arg, &s->ref);
 	take_item(s);
-	return 0;
+	return rc;
 }
 
 static int begin(struct side *s, struct cache *cache, const struct tree *tree)
@@ -166,9 +166,7 @@ void tree_diff_free(struct tree_diff *d)
 	free(d);
 }
 
-void tree_diff_watch(struct tree_diff *d,
-		     void (*visit)(void *arg, const struct node_ref *ref),
-		     void *arg)
+void tree_diff_watch(struct tree_diff *d, tree_diff_node *visit, void *arg)
 {
 	d->after.visit = visit;
 	d->after.arg = arg;
@@ -261,4 +259,18 @@ int tree_diff_next(struct tree_diff *d, struct tree_difference *out)
 		out->after_len = d->after.value_len;
 	}
 	return 0;
+}
+
+int tree_diff_visit(struct cache *cache, const struct tree *before,
+		    const struct tree *after, tree_diff_node *visit, void *arg)
+{
+	struct tree_diff *diff = NULL;
+	struct tree_difference d;
+	int rc = tree_diff_new(cache, before, after, &diff);
+	if (!rc)
+		tree_diff_watch(diff, visit, arg);
+	while (!rc)
+		rc = tree_diff_next(diff, &d);
+	tree_diff_free(diff);
+	return rc < 0 ? rc : 0;
 }

@@ -33,11 +33,16 @@ void tree_diff_free(struct tree_diff *diff); /* NULL is fine */
  * no more; or an error */
 int tree_diff_next(struct tree_diff *diff, struct tree_difference *d);
 
+/* 0, or an error, which comes back */
+typedef int tree_diff_node(void *arg, const struct node_ref *ref);
+
 /* Call visit for each node of `after` that is looked into: all those that `before`
  * does not have, and perhaps some that it has. From the beginning on. */
-void tree_diff_watch(struct tree_diff *diff,
-		     void (*visit)(void *arg, const struct node_ref *ref),
-		     void *arg);
+void tree_diff_watch(struct tree_diff *diff, tree_diff_node *visit, void *arg);
+
+/* Only that */
+int tree_diff_visit(struct cache *cache, const struct tree *before,
+		    const struct tree *after, tree_diff_node *visit, void *arg);
 
 /* Nodes that were looked into so far */
 uint64_t tree_diff_nodes(const struct tree_diff *diff);

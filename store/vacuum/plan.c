@@ -123,10 +123,11 @@ struct step {
 	uint64_t bytes;
 };
 
-static void add_node(void *arg, const struct node_ref *ref)
+static int add_node(void *arg, const struct node_ref *ref)
 {
 	struct step *s = arg;
 	s->bytes += ref->length;
+	return 0;
 }
 
 /* What was written earlier the state before has as well: it was moved, or cloned */
@@ -136,20 +137,6 @@ static int add_extent(void *arg, const struct extent *e)
 	if (e->payload > s->from)
 		s->bytes += e->length + EXTENT_OVERHEAD;
 	return 0;
-}
-
-static int add_nodes(struct cache *cache, const struct tree *before,
-		     const struct tree *after, struct step *s)
-{
-	struct tree_diff *diff = NULL;
-	struct tree_difference d;
-	int rc = tree_diff_new(cache, before, after, &diff);
-	if (!rc)
-		tree_diff_watch(diff, add_node, s);
-	while (!rc && (rc = tree_diff_next(diff, &d)) == 0)
-		;
-	tree_diff_free(diff);
-	return rc < 0 ? rc : 0;
 }
 
 static int add_rows(const struct merged *before, const struct merged *after,
@@ -174,8 +161,8 @@ static int add_step(struct store *store, const struct view_state *before,
 	read_txn_pin(&from);
 	read_txn_begin_at(store, after->view, after->seq, &to);
 	read_txn_pin(&to);
-	int rc = add_nodes(store->cache, &before->view->tree,
-			   &after->view->tree, s);
+	int rc = tree_diff_visit(store->cache, &before->view->tree,
+				 &after->view->tree, add_node, s);
 	if (!rc)
 		rc = add_rows(&from.state.merged, &to.state.merged, s);
 	read_txn_end(&to);

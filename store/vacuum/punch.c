@@ -103,11 +103,11 @@ static bool is_live(const struct punch *p, uint64_t block)
 	return p->live[block / 8] & 1u << block % 8;
 }
 
-static void mark_node(void *arg, const struct node_ref *ref)
+static int mark_node(void *arg, const struct node_ref *ref)
 {
 	struct punch *p = arg;
 	mark(p, ref->offset, ref->offset + ref->length);
-	p->done += ref->length;
+	return go_on(p, ref->length);
 }
 
 /* Its chunks, and the array of their checksums in front of the payload */
@@ -115,13 +115,9 @@ static int mark_extent(void *arg, const struct extent *e)
 {
 	struct punch *p = arg;
 	uint32_t chunks = chunk_count(e->payload_len);
-	uint32_t chunk = chunk_size(e->payload_len);
-	uint64_t from = e->start - e->start % chunk;
-	uint64_t to = (uint64_t)e->start + e->length + chunk - 1;
-	to -= to % chunk;
-	if (to > e->payload_len)
-		to = e->payload_len;
-	mark(p, e->payload + from, e->payload + to);
+	uint32_t last = e->start + e->length - 1;
+	mark(p, e->payload + chunk_at(e->payload_len, e->start).start,
+	     e->payload + chunk_at(e->payload_len, last).end);
 	if (chunks > 1)
 		mark(p, e->payload - 4 * (uint64_t)chunks, e->payload);
 	return go_on(p, e->length);
@@ -149,12 +145,8 @@ static int mark_tree(struct punch *p, const struct tree *before,
 	int rc = tree_diff_new(p->store->cache, before, tree, &diff);
 	if (!rc)
 		tree_diff_watch(diff, mark_node, p);
-	while (!rc && (rc = tree_diff_next(diff, &d)) == 0) {
-		if (d.after)
-			rc = mark_row(p, &d);
-		if (!rc)
-			rc = go_on(p, 0);
-	}
+	while (!rc && (rc = tree_diff_next(diff, &d)) == 0)
+		rc = d.after ? mark_row(p, &d) : 0;
 	tree_diff_free(diff);
 	return rc < 0 ? rc : 0;
 }
@@ -343,39 +335,25 @@ static int mark_merged(void *arg, const uint8_t *key, size_t len,
 					   .key_len = len,
 					   .after = value,
 					   .after_len = value_len };
-	struct punch *p = arg;
-	int rc = mark_row(p, &d);
-	return rc ? rc : go_on(p, 0);
-}
-
-static int mark_nodes(struct punch *p, const struct tree *tree)
-{
-	const struct tree nothing = { .file = tree->file };
-	struct tree_diff *diff = NULL;
-	struct tree_difference d;
-	int rc = tree_diff_new(p->store->cache, &nothing, tree, &diff);
-	if (!rc)
-		tree_diff_watch(diff, mark_node, p);
-	while (!rc && (rc = tree_diff_next(diff, &d)) == 0)
-		rc = go_on(p, 0);
-	tree_diff_free(diff);
-	return rc < 0 ? rc : 0;
+	return mark_row(arg, &d);
 }
 
 /* Operations that no tree has yet count: rows as they will be frozen. The nodes
  * that this replaces are taken for live. */
 static int mark_now(struct punch *p, const struct view_state *now)
 {
+	const struct tree *tree = &now->view->tree;
+	const struct tree nothing = { .file = tree->file };
 	struct read_txn rtxn;
 	read_txn_begin_at(p->store, now->view, now->seq, &rtxn);
 	read_txn_pin(&rtxn);
 	mark_headers(p);
-	int rc = mark_nodes(p, &now->view->tree);
+	int rc = tree_diff_visit(p->store->cache, &nothing, tree, mark_node, p);
 	if (!rc)
 		rc = rows_visit(&rtxn.state, NULL, 0, mark_merged, p);
 	read_txn_end(&rtxn);
 	p->noted = true;
-	return rc ? rc : mark_snapshots(p, now->view->tree);
+	return rc ? rc : mark_snapshots(p, *tree);
 }
 
 static uint64_t live_bytes(const struct punch *p)

@@ -289,6 +289,9 @@ static void the_sizes_of_a_record_add_up(void **in)
 			uint32_t n = chunk_length(payload, k);
 			assert_true(n > 0 && n <= chunk_size(payload));
 			sum += n;
+			struct chunk c = chunk_at(payload, (uint32_t)sum - 1);
+			assert_true(c.number == k && c.start == sum - n &&
+				    c.end == sum);
 		}
 		assert_true(sum == payload);
 		uint64_t start = record_payload_start(body, payload);
