@@ -55,15 +55,23 @@ need_rings() {
 	fi
 }
 
+# await COMMAND...: until it succeeds. A machine that is busy may take its time.
+await() {
+	local until=$((SECONDS + 30))
+	until "$@"; do
+		[ $SECONDS -lt $until ] || return 1
+		sleep 0.02
+	done
+}
+
+serves() { is_mounted "$DIR" && stat "$DIR" >/dev/null && came_by_rings; }
+serves_or_ended() { serves || ! kill -0 "$daemon" 2>/dev/null; }
+
 # Mount in the foreground, so that the daemon's end can be waited for
 mount_db() {
 	"$BANYANFS" "$DB" "$DIR" -f -o create${1:+,$1} 2>>"$T/stderr" &
 	daemon=$!
-	for _ in $(seq 200); do
-		is_mounted "$DIR" && stat "$DIR" >/dev/null && came_by_rings && return 0
-		kill -0 "$daemon" 2>/dev/null || break
-		sleep 0.02
-	done
+	await serves_or_ended && serves && return 0
 	echo "# cannot mount: $(cat "$T/stderr")"
 	return 1
 }
@@ -80,13 +88,7 @@ umount_db() {
 }
 
 # An unmount returns before the daemon has closed the file
-wait_closed() {
-	for _ in $(seq 50); do
-		"$BANYAN" freeze "$DB" 2>/dev/null && return 0
-		sleep 0.1
-	done
-	"$BANYAN" freeze "$DB"
-}
+wait_closed() { "$BANYAN" freeze --wait=30 "$DB"; }
 
 remount_db() { umount_db && mount_db "$@"; }
 
