@@ -8,9 +8,9 @@
 # A bug is a change of lines that must be there exactly once; where they are not,
 # because the code has moved on, that is a failure, and the table below wants a
 # new line. A line for each bug: its name, the test that has caught it, and what
-# that said first. At last "N passed, N failed". NAME: only bugs whose names
-# contain it. BANYAN_SEED goes to the tests. --look: only see whether each can
-# still be planted, which takes seconds.
+# that said first; then one for each of these tests, which must pass without a bug.
+# At last "N passed, N failed". NAME: only bugs whose names contain it. BANYAN_SEED goes
+# to the tests. --look: only see whether each can still be planted, which takes seconds.
 
 set -u
 export LC_ALL=C
@@ -21,14 +21,17 @@ trap 'remove_work "$tree"' EXIT
 # So that no file that a failing test keeps is left behind
 export TMPDIR=$tree/tmp
 mkdir "$TMPDIR"
+chmod 755 "$tree" # tests of the mount have other users
 look=0
 if [[ ${1-} == --look ]]; then
 	look=1
 	shift
 fi
 only=("$@")
-limit=300 # seconds a test may take
+limit=900 # seconds a test may take
 unset BANYAN_LONG BANYAN_EVENTS BANYAN_CUTS
+# Tests of the mount take the programs that they find beside them
+unset BANYAN BANYANFS RINGS TRANSPORT
 # This may be run by a make that makes another variant
 unset MAKEFLAGS MFLAGS WERROR SANITIZE COVERAGE
 
@@ -38,6 +41,7 @@ name=
 wanted=
 trouble=
 changed=()
+tests=() # that were run
 
 bug()
 {
@@ -68,10 +72,14 @@ change()
 	fi
 }
 
-# source_of TEST: the path of its source, below the tree
+# source_of TEST: the path of its source, below the tree. mount/NAME is a suite of
+# the mount.
 source_of()
 {
-	(cd "$top" && find tests -path "*/$1.c")
+	case $1 in
+	mount/*) echo "tests/$1.sh" ;;
+	*) (cd "$top" && find tests -path "*/$1.c") ;;
+	esac
 }
 
 # binary TEST: the path of its program, below the tree
@@ -85,22 +93,31 @@ binary()
 # build TEST; what the compiler says goes to a log
 build()
 {
+	local -a what=(build/banyan build/banyanfs)
+	[[ $1 == mount/* ]] || what=("$(binary "$1")")
 	nice make -C "$tree" --no-print-directory -j"$(nproc)" BUILD=build \
-		"$(binary "$1")" >"$tree/log.build" 2>&1
+		"${what[@]}" >"$tree/log.build" 2>&1
 }
 
-# run TEST: its status, what it says in a log
+# run TEST [VARIABLE=VALUE...]: its status, what it says in a log
 run()
 {
+	local -a program=("$tree/$(binary "$1")")
+	[[ $1 != mount/* ]] || program=(bash "$tree/$(source_of "$1")")
 	# The braces: bash need not say that one was aborted
-	{ timeout -k 10 "$limit" "$tree/$(binary "$1")" >"$tree/log.run" 2>&1 \
-		</dev/null; } 2>/dev/null
+	{ timeout -k 10 "$limit" env "${@:2}" "${program[@]}" \
+		>"$tree/log.run" 2>&1 </dev/null; } 2>/dev/null
 }
 
 # What a failing test says first
 first_words()
 {
 	local test line
+	if grep -q '^not ok ' "$tree/log.run"; then
+		grep -a -A 1 -m 1 '^not ok ' "$tree/log.run" |
+			sed 's/^not ok //; s/^ *//' | paste -sd :
+		return
+	fi
 	test=$(sed -n 's/^\[ RUN  *\] //p' "$tree/log.run" | tail -n 1)
 	line=$(sed -n 's/^\[  FAILED  \] \([a-z].*\)/\1/p' "$tree/log.run" |
 		head -n 1)
@@ -112,7 +129,7 @@ first_words()
 	echo "$test: ${line#*--- }"
 }
 
-# caught_by TEST: it fails
+# caught_by TEST [VARIABLE=VALUE...]: it fails
 caught_by()
 {
 	local test=$1 status file
@@ -123,12 +140,15 @@ caught_by()
 		not_ok "$name" "there is no test $test"
 	elif ((look)); then
 		ok "$name" "can be planted"
+	elif [[ $test == mount/* ]] && ! can_plant_mounts; then
+		skip "$name" "not root, or no /dev/fuse"
 	elif ! build "$test"; then
 		not_ok "$name" "does not compile: $(grep -m 1 error: \
 			"$tree/log.build")"
 	else
-		run "$test"
+		run "$@"
 		status=$?
+		[[ " ${tests[*]} " == *" $* "* ]] || tests+=("$*")
 		if ((status == 124 || status == 137)); then
 			not_ok "$name" "$test ran out of time ($limit s)"
 		elif ((status == 0)); then
@@ -142,16 +162,20 @@ caught_by()
 	done
 }
 
-# As they are the tests pass: or else their failures would mean nothing
+# Without root a suite of the mount skips what a bug is to be caught by
+can_plant_mounts() { ((EUID == 0)) && [[ -r /dev/fuse && -w /dev/fuse ]]; }
+
+# As they are the tests pass that have caught bugs: or else that would mean nothing
 passes()
 {
+	local -a words
 	local test
-	((look)) && return
-	for test in "$@"; do
-		if ! build "$test"; then
+	for test in "${tests[@]}"; do
+		read -ra words <<<"$test"
+		if ! build "${words[0]}"; then
 			not_ok "$test without a bug" \
 				"$(grep -m 1 error: "$tree/log.build")"
-		elif ! run "$test"; then
+		elif ! run "${words[@]}"; then
 			not_ok "$test without a bug" "$(first_words)"
 		else
 			ok "$test without a bug" "passes"
@@ -163,7 +187,6 @@ passes()
 
 cp -r "$top/Makefile" "$top/common" "$top/store" "$top/fs" "$top/tests" "$top/tools" \
 	"$tree" || exit 1
-passes test_powercut test_crash_chain test_damage
 
 # ---- syncs that are left out ------------------------------------------------
 
@@ -486,4 +509,96 @@ bug 'holes are punched before the last segment names the freeze'
 change store/vacuum/punch.c 'rc = begin_segment(p);' 'rc = 0 * !begin_segment;'
 caught_by test_powercut
 
+# ---- the mount --------------------------------------------------------------
+# mount/long: as short as the bug can still be seen
+
+bug 'the kernel asks for attributes each time'
+change fs/reply.c 'fuse_reply_attr(req, st, FS_FOREVER);' \
+	'fuse_reply_attr(req, st, 0);'
+change fs/reply.c 'e->attr_timeout = FS_FOREVER;' 'e->attr_timeout = 0;'
+caught_by mount/requests
+
+bug 'the kernel asks for names each time'
+change fs/reply.c 'e->entry_timeout = FS_FOREVER;' 'e->entry_timeout = 0;'
+caught_by mount/requests
+
+answered_first()
+{
+	change fs/ops_data.c $'\tif (!rc)
+\t\trc = banyan_write(data, buffer, size, (uint64_t)offset, 0,
+\t\t\t\t  NULL);
+\tif (rc) {' $'\tif (rc) {'
+	change fs/ops_data.c $'\tfuse_reply_write(req, size);' \
+		$'\tfuse_reply_write(req, size);
+\tusleep(20000);
+\t(void)banyan_write(data, buffer, size, (uint64_t)offset, 0, NULL);'
+}
+
+bug 'a write is answered before it is in the file'
+answered_first
+caught_by mount/crash BANYAN_ROUNDS=2
+
+bug 'a write is answered before it is in the file (a long test)'
+answered_first
+caught_by mount/long/crash BANYAN_ROUNDS=2
+
+bug 'an fsync is answered before the sync'
+change fs/ops_data.c 'commit_request(fs_of(req)->commit, req);' \
+	'fuse_reply_err(req, 0);'
+caught_by mount/start
+
+bug 'what the kernel forgets stays'
+change fs/nodes.c $'nodes_drop(fs, ino, times);\n\tif' \
+	$'nodes_drop(fs, ino, times - 1);\n\tif'
+caught_by mount/long/scale BANYAN_KEYS=20000
+
+bug 'what the kernel forgets once goes though it was told twice'
+change fs/nodes.c $'nodes_drop(fs, ino, times);\n\tif' \
+	$'nodes_drop(fs, ino, times + 1);\n\tif'
+caught_by mount/calls
+
+bug 'what the kernel remembers takes much memory'
+change fs/reply.c 'memset(e, 0, sizeof(*e));' \
+	'static void *volatile lost;
+	lost = memset(malloc(8192), 1, 8192);
+	memset(e, 0, sizeof(*e));'
+change fs/reply.c '#include <string.h>' $'#include <stdlib.h>\n#include <string.h>'
+caught_by mount/long/scale BANYAN_KEYS=20000
+
+bug 'the past says that it may not be changed by this user'
+change fs/past.c 'n->head.refusal = EROFS;' 'n->head.refusal = EACCES;'
+caught_by mount/past
+
+bug 'set-id bits stay when another user writes'
+change fs/privileges.c 'if (!rc && fuse_req_ctx(req)->uid != 0)' \
+	'if (!rc && drop_set_id && fuse_req_ctx(req)->uid == UINT32_MAX)'
+caught_by mount/calls
+
+bug 'set-id bits stay in the cache of the kernel'
+change fs/privileges.c $'\tif (!rc)
+\t\tfuse_lowlevel_notify_inval_inode(' $'\tif (rc == 1)
+\t\tfuse_lowlevel_notify_inval_inode('
+caught_by mount/calls
+
+bug 'a byte of what is written is another'
+change fs/ops_data.c $'\tif (!rc)
+\t\trc = banyan_write(data, buffer,' $'\tif (!rc && size > 8192)
+\t\t((char *)(uintptr_t)buffer)[100] ^= 1;
+\tif (!rc)
+\t\trc = banyan_write(data, buffer,'
+caught_by mount/long/programs
+
+bug 'a write to a full disk succeeds'
+change fs/ops_data.c $'\tif (rc) {
+\t\tfs_reply_error(req, rc);
+\t\treturn;
+\t}
+\tcommit_note_bytes' $'\tif (rc && rc != -ENOSPC) {
+\t\tfs_reply_error(req, rc);
+\t\treturn;
+\t}
+\tcommit_note_bytes'
+caught_by mount/long/limits
+
+passes
 finish
