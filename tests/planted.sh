@@ -287,7 +287,7 @@ caught_by test_held_data
 bug 'what goes with its key goes though somebody holds it'
 change store/model/held_data.c '} else if (d->holds || d->closed == UINT16_MAX) {' \
 	'} else if (d->closed == UINT16_MAX) {'
-caught_by test_batch
+caught_by test_batch_held
 
 bug 'a batch is seen before it is committed'
 change store/engine/read_txn.c \

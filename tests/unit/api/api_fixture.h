@@ -61,6 +61,17 @@ static inline void assert_key(banyan *db, const char *path, const char *value)
 	banyan_free(bytes);
 }
 
+static inline void assert_value(banyan *db, const char *path, const void *bytes,
+				size_t size)
+{
+	void *value = NULL;
+	size_t n = 0;
+	OK(banyan_get(db, path, &value, &n));
+	assert_int_equal(n, size);
+	assert_memory_equal(value, bytes, size);
+	banyan_free(value);
+}
+
 static inline void assert_data(banyan_data *data, const char *value)
 {
 	char bytes[256];

@@ -4,33 +4,16 @@
  * for it in no call, also in the thread that has it open; when it is committed
  * they see all of it, and when it is aborted nothing.
  */
-#include "api_fixture.h"
+#include "batch_fixture.h"
 #include "observe.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "api/handle.h"
-#include "repair/check.h"
 #include "tests/support/clock.h"
 #include "tests/support/random.h"
 #include "tests/support/slow_file.h"
-
-static void print_found(void *arg, const char *line)
-{
-	(void)arg;
-	print_error("%s\n", line);
-}
-
-static void assert_sound(banyan *db)
-{
-	struct banyan_check options = { .found = print_found };
-	struct checker k;
-	checker_init(&k, &options);
-	OK(check_now(&k, db->store));
-	assert_int_equal(k.tell.count, 0);
-}
 
 /* ---- what batches do -------------------------------------------------- */
 

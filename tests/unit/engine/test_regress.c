@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Bugs that were found by reading the code: one case each, so that they stay
  * away. */
+#include "tests/unit/api/api_fixture.h"
+
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/bytes.h"
-#include "repair/check.h"
 #include "api/handle.h"
 #include "engine/write.h"
-#include "model/extents.h"
 #include "tests/support/clock.h"
 #include "tests/support/encode_table.h"
 #include "tests/support/fault_file.h"
-#include "tests/support/plant.h"
 #include "tests/support/temp.h"
 #include "model/rows.h"
 
@@ -39,40 +30,6 @@ static void drop(struct file *f, banyan *db)
 {
 	fault_file_fail(f, FAULT_APPEND, 1, -EIO, true);
 	(void)banyan_close(db);
-}
-
-static banyan_data *find(banyan *db, const char *path)
-{
-	banyan_data *d = NULL;
-	assert_int_equal(banyan_find(db, path, &d), 0);
-	return d;
-}
-
-static void assert_value(banyan *db, const char *path, const void *bytes,
-			 size_t size)
-{
-	void *value = NULL;
-	size_t n = 0;
-	assert_int_equal(banyan_get(db, path, &value, &n), 0);
-	assert_int_equal(n, size);
-	assert_memory_equal(value, bytes, size);
-	free(value);
-}
-
-static void tell(void *arg, const char *line)
-{
-	(void)arg;
-	printf("%s\n", line);
-}
-
-/* What banyan_check() would find among the rows */
-static int64_t damages(banyan *db)
-{
-	struct banyan_check options = { .found = tell };
-	struct checker k;
-	checker_init(&k, &options);
-	assert_int_equal(check_now(&k, db->store), 0);
-	return k.tell.count;
 }
 
 /* ---- opening ---------------------------------------------------------- */
@@ -413,188 +370,6 @@ static void close_syncs_even_if_it_cannot_freeze(void **state)
 	fault_file_free(f);
 }
 
-/* ---- deleting --------------------------------------------------------- */
-
-/* A long one is swept in several operations; check took one that was swept in
- * part for damaged */
-static void a_half_swept_orphan_is_no_damage(void **state)
-{
-	banyan *db = NULL;
-	char bytes[INLINE_MAX + 1] = { 1 };
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_put(db, "a", "", 0, 0), 0);
-	banyan_data *d = find(db, "a");
-	for (uint64_t i = 0; i < 12000; i++)
-		assert_int_equal(banyan_write(d, bytes, sizeof(bytes), i * 4096,
-					      0, NULL),
-				 0);
-	assert_int_equal(damages(db), 0);
-	assert_int_equal(banyan_remove(db, "a"), 0);
-	assert_int_equal(damages(db), 0);
-	banyan_release(d, 1);
-	assert_int_equal(damages(db), 0);
-	assert_int_equal(banyan_freeze(db), 0);
-	assert_int_equal(damages(db), 0);
-	struct banyan_stat st = { 0 };
-	assert_int_equal(banyan_get_stat(db, &st), 0);
-	assert_int_equal(st.live_bytes, 0);
-	assert_int_equal(banyan_close(db), 0);
-}
-
-/* All at once they did not fit a record: it could not be deleted at all */
-static void a_data_with_very_many_attributes_can_be_deleted(void **state)
-{
-	banyan *db = NULL;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
-	banyan_data *d = find(db, "a");
-	plant_attributes(db, banyan_id(d), 14000);
-	banyan_release(d, 1);
-	assert_int_equal(banyan_remove(db, "a"), 0);
-	assert_int_equal(damages(db), 0);
-	assert_int_equal(banyan_freeze(db), 0);
-	assert_int_equal(damages(db), 0);
-	assert_int_equal(banyan_close(db), 0);
-}
-
-/* Names of more than 64 KiB in all: the kernel lists none of them */
-static void attributes_that_could_not_be_listed_are_refused(void **state)
-{
-	static char names[BANYAN_XATTR_LIST_MAX];
-	char name[BANYAN_NAME_MAX + 1];
-	banyan *db = NULL;
-	banyan *batch = NULL;
-	unsigned n = 0;
-	int rc = 0;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
-	banyan_data *d = find(db, "a");
-	for (; !rc && n < 300; n++) {
-		plant_name(name, n);
-		rc = banyan_set_xattr(d, name, "v", 1, 0);
-	}
-	assert_int_equal(rc, -ENOSPC);
-	assert_int_equal(n, sizeof(names) / (BANYAN_NAME_MAX + 1) + 1);
-	assert_int_equal(banyan_list_xattr(d, NULL, 0), sizeof(names));
-	assert_int_equal(banyan_list_xattr(d, names, sizeof(names)),
-			 sizeof(names));
-	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
-	/* What is there can be changed, and makes room when it goes */
-	assert_int_equal(banyan_set_xattr(d, names, "longer", 6, 0), 0);
-	assert_int_equal(banyan_remove_xattr(d, names), 0);
-	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
-	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
-	banyan_release(d, 1);
-	/* In a batch what it has changed counts */
-	assert_int_equal(banyan_begin(db, &batch), 0);
-	d = find(batch, "a");
-	assert_int_equal(banyan_remove_xattr(d, name), 0);
-	assert_int_equal(banyan_set_xattr(d, name, "v", 1, 0), 0);
-	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
-	banyan_release(d, 1);
-	assert_int_equal(banyan_commit(batch), 0);
-	assert_int_equal(banyan_close(db), 0);
-}
-
-static void as_many_as_fit_are_listed(void **state)
-{
-	static char names[BANYAN_XATTR_LIST_MAX];
-	unsigned removed = 0;
-	ssize_t n = 0;
-	banyan *db = NULL;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_put(db, "a", "value", 5, 0), 0);
-	banyan_data *d = find(db, "a");
-	plant_attributes(db, banyan_id(d), 1000);
-	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), -ENOSPC);
-	while ((n = banyan_list_xattr(d, names, sizeof(names))) > 0)
-		for (ssize_t at = 0; at < n; at += BANYAN_NAME_MAX + 1) {
-			assert_int_equal(banyan_remove_xattr(d, names + at), 0);
-			removed++;
-		}
-	assert_int_equal(n, 0);
-	assert_int_equal(removed, 1000);
-	assert_int_equal(banyan_set_xattr(d, "a", "v", 1, 0), 0);
-	banyan_release(d, 1);
-	assert_int_equal(banyan_close(db), 0);
-}
-
-/* A value of so many extents, with a hole behind each */
-static banyan_data *put_extents(banyan *db, uint64_t count)
-{
-	char bytes[INLINE_MAX + 1] = { 1 };
-	assert_int_equal(banyan_put(db, "a", "", 0, 0), 0);
-	banyan_data *d = find(db, "a");
-	for (uint64_t i = 0; i < count; i++)
-		assert_int_equal(banyan_write(d, bytes, sizeof(bytes), i * 512,
-					      0, NULL),
-				 0);
-	return d;
-}
-
-/* More extents than one operation may change: "too large", for a log file to
- * which somebody had appended often enough */
-static void a_value_of_very_many_extents_can_be_cut(void **state)
-{
-	const uint64_t count = 2 * EXTENTS_PER_OPERATION + 1000;
-	struct banyan_stat st = { 0 };
-	struct banyan_attr attr;
-	char bytes[INLINE_MAX + 1] = { 1 };
-	banyan *db = NULL;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	banyan_data *d = put_extents(db, count);
-	assert_int_equal(banyan_get_attr(d, &attr), 0);
-	struct banyan_time mtime = attr.mtime;
-	/* What the caller says about times holds for each operation that it
-	 * takes */
-	attr.size = 100;
-	assert_int_equal(
-		banyan_set_attr(d, &attr,
-				BANYAN_SET_SIZE | BANYAN_SET_KEEP_MTIME, NULL),
-		0);
-	assert_int_equal(banyan_get_attr(d, &attr), 0);
-	assert_int_equal(attr.size, 100);
-	assert_int_equal(attr.mtime.sec, mtime.sec);
-	assert_int_equal(attr.mtime.nsec, mtime.nsec);
-	assert_int_equal(attr.stored, 100);
-	assert_value(db, "a", bytes, 100);
-	assert_int_equal(damages(db), 0);
-	assert_int_equal(banyan_get_stat(db, &st), 0);
-	assert_int_equal(st.live_bytes, 100);
-	banyan_release(d, 1);
-	assert_int_equal(banyan_close(db), 0);
-}
-
-/* The same for a hole in it */
-static void a_hole_may_take_very_many_extents(void **state)
-{
-	const uint64_t count = 2 * EXTENTS_PER_OPERATION + 1000;
-	struct banyan_attr attr;
-	struct banyan_stat st = { 0 };
-	banyan *db = NULL;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	banyan_data *d = put_extents(db, count);
-	assert_int_equal(banyan_get_attr(d, &attr), 0);
-	uint64_t size = attr.size;
-	assert_int_equal(banyan_punch(d, 512, size - 1024, true), 0);
-	assert_int_equal(banyan_seek_data(d, 257), (int64_t)size - 257);
-	assert_int_equal(banyan_get_stat(db, &st), 0);
-	assert_int_equal(st.live_bytes, 2 * (INLINE_MAX + 1));
-	assert_int_equal(banyan_punch(d, 0, size + 1000, false), 0);
-	assert_int_equal(banyan_get_attr(d, &attr), 0);
-	assert_int_equal(attr.size, size + 1000);
-	assert_int_equal(attr.stored, 0);
-	assert_int_equal(damages(db), 0);
-	banyan_release(d, 1);
-	assert_int_equal(banyan_close(db), 0);
-}
-
 /* ---- attributes ------------------------------------------------------- */
 
 /* Bits beyond the type made a row that could not be read back */
@@ -638,158 +413,6 @@ static void a_value_can_be_cut_shorter_on_a_full_disk(void **state)
 	fault_file_free(f);
 }
 
-static int count_visits(void *arg, const char *path,
-			const struct banyan_entry *entry)
-{
-	unsigned *visits = arg;
-	(void)path;
-	(void)entry;
-	return ++*visits > 10000 ? 1 : 0;
-}
-
-/* A second key, with its way back, that leads to the space `id` */
-static void add_second_key(banyan *db, uint64_t space, uint64_t id)
-{
-	struct row_key key;
-	struct buf value = BUF_INIT;
-	struct txn *c = NULL;
-	assert_int_equal(
-		store_write_begin(db->store, OPERATION_BATCH, true, &c), 0);
-	row_key_name(&key, space, "zz", 2);
-	assert_int_equal(reference_encode(id, S_IFDIR, &value), 0);
-	assert_int_equal(txn_put(c, &key, &value), 0);
-	row_key_link(&key, id, space, "zz", 2);
-	assert_int_equal(txn_put_empty(c, &key), 0);
-	assert_int_equal(store_write_end(db->store, 0), 0);
-	buf_free(&value);
-}
-
-/* Forty levels with two ways down each would be 2^40 visits */
-static void a_walk_ends_where_a_space_has_two_keys(void **state)
-{
-	banyan *db = NULL;
-	char path[200] = "";
-	uint64_t space = BANYAN_ROOT_ID;
-	unsigned visits = 0;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	for (unsigned i = 0; i < 40; i++) {
-		strcat(path, "/aa");
-		assert_int_equal(banyan_make_space(db, path, 0), 0);
-		banyan_data *d = find(db, path);
-		add_second_key(db, space, banyan_id(d));
-		space = banyan_id(d);
-		banyan_release(d, 1);
-	}
-	assert_int_equal(banyan_walk(db, "", NULL, true, count_visits, &visits),
-			 -EUCLEAN);
-	assert_int_equal(banyan_close(db), 0);
-}
-
-/* ---- deep trees ------------------------------------------------------- */
-
-#define LEVELS 10000u
-
-/* In each key space "a", "m" and "z", where m is the next key space */
-static void make_deep(banyan *db)
-{
-	struct banyan_new file = { .mode = S_IFREG | 0644 };
-	struct banyan_new space = { .mode = S_IFDIR | 0755 };
-	banyan_data *at = banyan_root(db);
-	banyan_data *below = NULL;
-	for (unsigned i = 0; i < LEVELS; i++) {
-		assert_int_equal(banyan_insert(at, "a", 1, &file, NULL, NULL),
-				 0);
-		assert_int_equal(banyan_insert(at, "z", 1, &file, NULL, NULL),
-				 0);
-		assert_int_equal(
-			banyan_insert(at, "m", 1, &space, &below, NULL), 0);
-		banyan_release(at, 1);
-		at = below;
-	}
-	banyan_release(at, 1);
-}
-
-/* The keys in the order in which a walk comes to them */
-struct deep_walk {
-	bool reverse;
-	bool up; /* it is on its way up again */
-	unsigned level;
-	uint64_t visits;
-};
-
-static int visit_deep(void *arg, const char *path,
-		      const struct banyan_entry *entry)
-{
-	struct deep_walk *w = arg;
-	char name = w->reverse == w->up ? 'a' : 'z';
-	bool space = entry->name[0] == 'm';
-	if (space) {
-		assert_true(w->visits % 2 && !w->up);
-		w->level++;
-		w->up = w->level == LEVELS;
-	} else {
-		assert_int_equal(entry->name[0], name);
-		w->level -= w->up;
-	}
-	w->visits++;
-	assert_int_equal(strlen(path), 2 * (w->level - space) + 1);
-	return 0;
-}
-
-static void a_walk_goes_as_deep_as_the_tree(void **state)
-{
-	banyan *db = NULL;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	make_deep(db);
-	for (unsigned i = 0; i < 2; i++) {
-		struct deep_walk w = { .reverse = i };
-		struct banyan_range r = { .reverse = i, .names_only = true };
-		assert_int_equal(banyan_walk(db, "", &r, true, visit_deep, &w),
-				 0);
-		assert_int_equal(w.visits, 3 * LEVELS);
-		assert_int_equal(w.level, 0);
-	}
-	/* What of the first level is wanted holds when it is come back to */
-	struct deep_walk w = { 0 };
-	struct banyan_range r = {
-		.from = "m", .from_len = 1, .to = "n", .to_len = 1
-	};
-	w.visits = 1;
-	assert_int_equal(banyan_walk(db, "", &r, true, visit_deep, &w), 0);
-	assert_int_equal(w.visits, 1 + 3 * LEVELS - 2);
-	assert_int_equal(banyan_close(db), 0);
-}
-
-/* A hostile file: the key space with which a walk begins lies below itself, and
- * each key space on the way has one key */
-static void a_walk_ends_where_it_comes_back_to_its_beginning(void **state)
-{
-	struct row_key link;
-	struct txn *txn = NULL;
-	banyan *db = NULL;
-	unsigned visits = 0;
-	(void)state;
-	assert_int_equal(banyan_open(":memory:", NULL, &db), 0);
-	assert_int_equal(banyan_make_space(db, "a/b/c", BANYAN_PARENTS), 0);
-	banyan_data *a = find(db, "a");
-	banyan_data *c = find(db, "a/b/c");
-	add_second_key(db, banyan_id(c), banyan_id(a));
-	assert_int_equal(
-		store_write_begin(db->store, OPERATION_BATCH, true, &txn), 0);
-	row_key_link(&link, banyan_id(a), BANYAN_ROOT_ID, "a", 1);
-	assert_int_equal(txn_delete(txn, &link), 0);
-	assert_int_equal(store_write_end(db->store, 0), 0);
-	assert_int_equal(banyan_walk(db, "a", NULL, true, count_visits,
-				     &visits),
-			 -ELOOP);
-	assert_int_equal(visits, 3);
-	banyan_release(a, 1);
-	banyan_release(c, 1);
-	assert_int_equal(banyan_close(db), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -804,22 +427,10 @@ int main(void)
 		cmocka_unit_test(a_tail_full_of_headers_does_not_take_for_ever),
 		cmocka_unit_test(rows_of_one_operation_have_a_limit),
 		cmocka_unit_test(close_syncs_even_if_it_cannot_freeze),
-		cmocka_unit_test(a_half_swept_orphan_is_no_damage),
-		cmocka_unit_test(
-			a_data_with_very_many_attributes_can_be_deleted),
-		cmocka_unit_test(
-			attributes_that_could_not_be_listed_are_refused),
-		cmocka_unit_test(as_many_as_fit_are_listed),
-		cmocka_unit_test(a_value_of_very_many_extents_can_be_cut),
-		cmocka_unit_test(a_hole_may_take_very_many_extents),
 		cmocka_unit_test(bits_that_no_mode_has_are_not_kept),
 		cmocka_unit_test(a_value_can_be_cut_shorter_on_a_full_disk),
 		cmocka_unit_test(
 			figures_can_be_asked_for_in_a_batch_beside_a_freeze),
-		cmocka_unit_test(a_walk_ends_where_a_space_has_two_keys),
-		cmocka_unit_test(a_walk_goes_as_deep_as_the_tree),
-		cmocka_unit_test(
-			a_walk_ends_where_it_comes_back_to_its_beginning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
