@@ -2,10 +2,6 @@
 /*
  * store_mount.c - the operations of store.h with file calls through a mount.
  *
- * A key is looked up name by name from the root directory, so that it may be
- * longer than a path can be, no symlink is followed, and nothing is reached
- * that is mounted on a directory of the mount.
- *
  * How a value is put. A single write(2) of up to PUT_MAX bytes, and a single
  * copy_file_range(2), is one operation of the daemon: readers, and a crash, see
  * all of it or nothing. A new key gets its value under a temporary name first.
@@ -14,7 +10,6 @@
  * a second call: there is none that does both. In this order a full disk
  * changes nothing.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,105 +20,9 @@
 #include <unistd.h>
 
 #include "keys.h"
-#include "store.h"
+#include "place.h"
 
-#define DIRECTORY (O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define TRIES 10 /* at a key that others make and remove meanwhile */
-
-/* The error of the last call. EBUSY: another file system is mounted there. */
-static int last_error(void)
-{
-	return errno == EBUSY ? -EXDEV : -errno;
-}
-
-/* ---- the way to a key ------------------------------------------------- */
-
-/* The directory that a key lies in, to be closed, and the key's last name */
-struct place {
-	int dir;
-	char name[BANYAN_NAME_MAX + 1];
-};
-
-static void copy_name(char *to, const char *name, size_t len)
-{
-	if (len > BANYAN_NAME_MAX)
-		len = BANYAN_NAME_MAX; /* check_key() has seen to that */
-	memcpy(to, name, len);
-	to[len] = '\0';
-}
-
-static int check_device(const struct store *store, int fd)
-{
-	struct stat info;
-
-	if (fstat(fd, &info) != 0)
-		return last_error();
-	return info.st_dev == store->target.device ? 0 : -EXDEV;
-}
-
-/* A directory in another, made if it is to be. Closes the other. */
-static int enter(const struct store *store, int dir, const char *name,
-		 bool make)
-{
-	int below = openat(dir, name, O_PATH | DIRECTORY), rc = 0;
-
-	if (below < 0 && errno == ENOENT && make) {
-		if (mkdirat(dir, name, 0777) != 0 && errno != EEXIST)
-			rc = last_error();
-		else
-			below = openat(dir, name, O_PATH | DIRECTORY);
-	}
-	if (below < 0 && !rc)
-		rc = last_error();
-	if (!rc)
-		rc = check_device(store, below);
-	if (rc && below >= 0)
-		close(below);
-	close(dir);
-	return rc ? rc : below;
-}
-
-static int open_root(const struct store *store)
-{
-	int dir = fcntl(store->root, F_DUPFD_CLOEXEC, 0);
-
-	return dir < 0 ? last_error() : dir;
-}
-
-/* The place of a key that is not the root; make: the key spaces that it lacks */
-static int locate(const struct store *store, const char *key, bool make,
-		  struct place *place)
-{
-	const char *path = key, *name;
-	int dir = open_root(store);
-	size_t len;
-
-	next_name(&path, &name, &len);
-	copy_name(place->name, name, len);
-	while (dir >= 0 && next_name(&path, &name, &len)) {
-		dir = enter(store, dir, place->name, make);
-		copy_name(place->name, name, len);
-	}
-	place->dir = dir;
-	return dir < 0 ? dir : 0;
-}
-
-static bool is_root(const char *key)
-{
-	return key[strspn(key, "/")] == '\0';
-}
-
-/* The directory that a key points to, which may be the root */
-static int open_space(const struct store *store, const char *key)
-{
-	struct place place;
-	int rc;
-
-	if (is_root(key))
-		return open_root(store);
-	rc = locate(store, key, false, &place);
-	return rc ? rc : enter(store, place.dir, place.name, false);
-}
 
 static int find(const struct store *store, const char *key,
 		struct key_info *info)
@@ -132,15 +31,15 @@ static int find(const struct store *store, const char *key,
 	struct stat status;
 	int rc = 0;
 
-	if (is_root(key))
-		place.dir = open_root(store);
+	if (place_is_root(key))
+		place.dir = place_open_root(store);
 	else
-		rc = locate(store, key, false, &place);
+		rc = place_find(store, key, false, &place);
 	if (rc || place.dir < 0)
 		return rc ? rc : place.dir;
 	if (fstatat(place.dir, place.name, &status,
 		    AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
-		rc = last_error();
+		rc = place_error();
 	else if (status.st_dev != store->target.device)
 		rc = -EXDEV;
 	else
@@ -160,7 +59,7 @@ static int write_all(int fd, const char *bytes, size_t size, uint64_t offset)
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0)
-			return last_error();
+			return place_error();
 		bytes += done;
 		size -= (size_t)done;
 		offset += (uint64_t)done;
@@ -174,9 +73,9 @@ static int cut(int fd, off_t size)
 	struct stat info;
 
 	if (fstat(fd, &info) != 0)
-		return last_error();
+		return place_error();
 	if (info.st_size > size && ftruncate(fd, size) != 0)
-		return last_error();
+		return place_error();
 	return 0;
 }
 
@@ -195,12 +94,12 @@ static int copy(int from, int to)
 	ssize_t done;
 
 	if (fstat(from, &info) != 0)
-		return last_error();
+		return place_error();
 	while (read_at < info.st_size) {
 		done = copy_file_range(from, &read_at, to, &write_at,
 				       (size_t)(info.st_size - read_at), 0);
 		if (done < 0 && errno != EINTR)
-			return last_error();
+			return place_error();
 		if (done == 0)
 			return -EIO;
 	}
@@ -217,7 +116,7 @@ static int open_value(int dir, const char *name, unsigned flags)
 	int fd;
 
 	if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-		return last_error();
+		return place_error();
 	if (flags & BANYAN_NEW_ONLY)
 		return -EEXIST;
 	if (S_ISDIR(info.st_mode))
@@ -225,7 +124,7 @@ static int open_value(int dir, const char *name, unsigned flags)
 	if (!S_ISREG(info.st_mode))
 		return -EINVAL;
 	fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? last_error() : fd;
+	return fd < 0 ? place_error() : fd;
 }
 
 static int open_draft(int dir, struct draft *draft)
@@ -238,7 +137,7 @@ static int open_draft(int dir, struct draft *draft)
 	draft->dir = dir;
 	draft->fd = openat(dir, draft->name,
 			   O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	return draft->fd < 0 ? last_error() : 0;
+	return draft->fd < 0 ? place_error() : 0;
 }
 
 static int draft_write(struct draft *draft, const void *bytes, size_t size,
@@ -266,7 +165,7 @@ static int publish(struct draft *draft, const char *name, unsigned flags)
 			return 0;
 		}
 		if (errno != EEXIST)
-			return last_error();
+			return place_error();
 	}
 	return -EAGAIN;
 }
@@ -283,7 +182,7 @@ static int draft_begin(const struct store *store, const char *key,
 		       unsigned flags, struct draft *draft)
 {
 	struct place place;
-	int rc = locate(store, key, flags & BANYAN_PARENTS, &place);
+	int rc = place_find(store, key, flags & BANYAN_PARENTS, &place);
 
 	if (rc)
 		return rc;
@@ -302,7 +201,7 @@ static int draft_put(const struct store *store, struct draft *draft,
 
 	(void)store;
 	last_name(key, &name, &len);
-	copy_name(copied, name, len);
+	place_copy_name(copied, name, len);
 	return publish(draft, copied, flags);
 }
 
@@ -325,7 +224,7 @@ static int put(const struct store *store, const char *key, const void *value,
 	       size_t size, unsigned flags)
 {
 	struct place place;
-	int rc = locate(store, key, flags & BANYAN_PARENTS, &place), fd;
+	int rc = place_find(store, key, flags & BANYAN_PARENTS, &place), fd;
 
 	if (rc)
 		return rc;
@@ -347,11 +246,11 @@ static int call_with_two(const struct store *store, const char *key,
 			 const char *other, bool link, unsigned flags)
 {
 	struct place from, to;
-	int rc = locate(store, key, false, &from);
+	int rc = place_find(store, key, false, &from);
 
 	if (rc)
 		return rc;
-	rc = locate(store, other, false, &to);
+	rc = place_find(store, other, false, &to);
 	if (rc)
 		goto out;
 	if (link)
@@ -359,7 +258,7 @@ static int call_with_two(const struct store *store, const char *key,
 	else
 		rc = renameat2(from.dir, from.name, to.dir, to.name, flags);
 	if (rc)
-		rc = last_error();
+		rc = place_error();
 	close(to.dir);
 out:
 	close(from.dir);
@@ -383,148 +282,24 @@ static int make_space(const struct store *store, const char *key,
 		      unsigned flags)
 {
 	struct place place;
-	int rc = locate(store, key, flags & BANYAN_PARENTS, &place);
+	int rc = place_find(store, key, flags & BANYAN_PARENTS, &place);
 
 	if (rc)
 		return rc;
-	rc = mkdirat(place.dir, place.name, 0777) ? last_error() : 0;
+	rc = mkdirat(place.dir, place.name, 0777) ? place_error() : 0;
 	close(place.dir);
 	return rc;
-}
-
-/* Whatever it is: only the kernel can tell without a race */
-static int unlink_any(int dir, const char *name)
-{
-	if (unlinkat(dir, name, 0) == 0)
-		return 0;
-	if (errno == EISDIR && unlinkat(dir, name, AT_REMOVEDIR) == 0)
-		return 0;
-	return last_error();
 }
 
 static int remove_key(const struct store *store, const char *key)
 {
 	struct place place;
-	int rc = locate(store, key, false, &place);
+	int rc = place_find(store, key, false, &place);
 
 	if (rc)
 		return rc;
-	rc = unlink_any(place.dir, place.name);
+	rc = place_unlink(place.dir, place.name);
 	close(place.dir);
-	return rc;
-}
-
-/* ---- emptying a key space --------------------------------------------- */
-
-/*
- * Only the directory at hand is open, however deep it lies. Back to the one
- * above leads "..", which must still be the one that we came from.
- */
-struct level {
-	struct level *above;
-	ino_t from; /* the directory above */
-	char name[BANYAN_NAME_MAX + 1]; /* in it */
-};
-
-/*
- * Remove all entries but directories that are not empty: 0 if none is left, 1
- * and the name of the first if there are some.
- */
-static int unlink_entries(int dir, char name[BANYAN_NAME_MAX + 1])
-{
-	int fd = openat(dir, ".", O_RDONLY | DIRECTORY), rc = 0;
-	DIR *list = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-
-	if (!list) {
-		rc = last_error();
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	while (!rc) {
-		errno = 0;
-		entry = readdir(list);
-		if (!entry) {
-			rc = last_error();
-			break;
-		}
-		if (strcmp(entry->d_name, ".") == 0 ||
-		    strcmp(entry->d_name, "..") == 0)
-			continue;
-		rc = unlink_any(dir, entry->d_name);
-		if (rc == -ENOENT)
-			rc = 0; /* somebody else was faster */
-		if (rc == -ENOTEMPTY) {
-			copy_name(name, entry->d_name, strlen(entry->d_name));
-			rc = 1;
-		}
-	}
-	closedir(list);
-	return rc;
-}
-
-static int go_down(const struct store *store, int *dir, struct level **top,
-		   const char *name)
-{
-	struct level *level;
-	struct stat info;
-
-	if (fstat(*dir, &info) != 0)
-		return last_error();
-	level = malloc(sizeof(*level));
-	if (!level)
-		return -ENOMEM;
-	level->above = *top;
-	level->from = info.st_ino;
-	copy_name(level->name, name, strlen(name));
-	*top = level;
-	*dir = enter(store, *dir, name, false);
-	return *dir < 0 ? *dir : 0;
-}
-
-static int go_up(const struct store *store, int *dir, struct level **top)
-{
-	struct level *level = *top;
-	struct stat info;
-	int rc = 0;
-
-	*dir = enter(store, *dir, "..", false);
-	if (*dir < 0)
-		return *dir;
-	if (fstat(*dir, &info) != 0)
-		rc = last_error();
-	else if (info.st_ino != level->from)
-		rc = -ESTALE; /* moved meanwhile */
-	if (!rc)
-		rc = unlink_any(*dir, level->name);
-	*top = level->above;
-	free(level);
-	return rc == -ENOTEMPTY || rc == -ENOENT ? 0 : rc;
-}
-
-static int empty(const struct store *store, const char *key)
-{
-	char name[BANYAN_NAME_MAX + 1];
-	struct level *top = NULL, *above;
-	int dir = open_space(store, key);
-	int rc = dir < 0 ? dir : 0;
-
-	while (!rc) {
-		rc = unlink_entries(dir, name);
-		if (rc == 1)
-			rc = go_down(store, &dir, &top, name);
-		else if (!rc && top)
-			rc = go_up(store, &dir, &top);
-		else
-			break;
-	}
-	for (; top; top = above) {
-		above = top->above;
-		free(top);
-	}
-	if (dir >= 0)
-		close(dir);
 	return rc;
 }
 
@@ -533,7 +308,7 @@ static int empty(const struct store *store, const char *key)
 static int batch_begin(const struct store *store, const char *key,
 		       struct batch *batch)
 {
-	batch->dir = open_space(store, key);
+	batch->dir = place_open_space(store, key);
 	return batch->dir < 0 ? batch->dir : 0;
 }
 
@@ -543,11 +318,11 @@ static int batch_insert(struct batch *batch, const char *name, size_t len,
 	char copied[BANYAN_NAME_MAX + 1];
 	int fd, rc;
 
-	copy_name(copied, name, len);
+	place_copy_name(copied, name, len);
 	fd = openat(batch->dir, copied, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 		    0666);
 	if (fd < 0)
-		return last_error();
+		return place_error();
 	rc = write_all(fd, value, size, 0);
 	if (rc)
 		unlinkat(batch->dir, copied, 0);
@@ -559,8 +334,8 @@ static int batch_delete(struct batch *batch, const char *name, size_t len)
 {
 	char copied[BANYAN_NAME_MAX + 1];
 
-	copy_name(copied, name, len);
-	return unlink_any(batch->dir, copied);
+	place_copy_name(copied, name, len);
+	return place_unlink(batch->dir, copied);
 }
 
 static int batch_commit(struct batch *batch)
@@ -579,11 +354,11 @@ static bool batch_abort(struct batch *batch)
 
 int store_open_mount(struct store *store)
 {
-	int root = open(store->target.point, O_PATH | DIRECTORY), rc = 0;
+	int root = open(store->target.point, O_PATH | PLACE_DIRECTORY), rc = 0;
 
 	if (root < 0)
-		return errno == ENOENT ? -EAGAIN : last_error();
-	rc = check_device(store, root);
+		return errno == ENOENT ? -EAGAIN : place_error();
+	rc = place_check_device(store, root);
 	if (rc) {
 		close(root);
 		return rc == -EXDEV ? -EAGAIN : rc;
@@ -596,13 +371,13 @@ int store_open_mount(struct store *store)
 /* A sync through any descriptor makes the whole database durable */
 static int close_store(struct store *store)
 {
-	int dir = openat(store->root, ".", O_RDONLY | DIRECTORY), rc = 0;
+	int dir = openat(store->root, ".", O_RDONLY | PLACE_DIRECTORY), rc = 0;
 
 	/* Without permission to read the root the daemon's timer will do it */
 	if (dir < 0 && errno != EACCES)
-		rc = last_error();
+		rc = place_error();
 	if (dir >= 0 && fsync(dir) != 0)
-		rc = last_error();
+		rc = place_error();
 	if (dir >= 0)
 		close(dir);
 	close(store->root);
@@ -628,10 +403,10 @@ static int open_snapshots(const struct store *store, const char *name)
 		return -EINVAL;
 	if (len > BANYAN_NAME_MAX)
 		return -ENAMETOOLONG;
-	dir = openat(store->root, SNAPSHOTS, O_PATH | DIRECTORY);
+	dir = openat(store->root, SNAPSHOTS, O_PATH | PLACE_DIRECTORY);
 	if (dir >= 0)
 		return dir;
-	return errno == ENOENT ? -EOPNOTSUPP : last_error();
+	return errno == ENOENT ? -EOPNOTSUPP : place_error();
 }
 
 static int take_snapshot(const struct store *store, const char *name)
@@ -640,7 +415,7 @@ static int take_snapshot(const struct store *store, const char *name)
 
 	if (dir < 0)
 		return dir;
-	rc = mkdirat(dir, name, 0777) == 0 ? 0 : last_error();
+	rc = mkdirat(dir, name, 0777) == 0 ? 0 : place_error();
 	close(dir);
 	return rc;
 }
@@ -651,7 +426,7 @@ static int drop_snapshot(const struct store *store, const char *name)
 
 	if (dir < 0)
 		return dir;
-	rc = unlinkat(dir, name, AT_REMOVEDIR) == 0 ? 0 : last_error();
+	rc = unlinkat(dir, name, AT_REMOVEDIR) == 0 ? 0 : place_error();
 	close(dir);
 	return rc;
 }
@@ -669,10 +444,10 @@ static int rename_snapshot(const struct store *store, const char *name,
 		return dir;
 	if (strcmp(name, new_name) == 0)
 		/* The kernel would say that it is in its own way */
-		rc = faccessat(dir, name, F_OK, 0) == 0 ? 0 : last_error();
+		rc = faccessat(dir, name, F_OK, 0) == 0 ? 0 : place_error();
 	else
 		rc = renameat2(dir, name, dir, new_name, RENAME_NOREPLACE) ?
-			     last_error() :
+			     place_error() :
 			     0;
 	close(dir);
 	return rc;
@@ -689,7 +464,7 @@ const struct store_ops store_mount = {
 	.rename = rename_key,
 	.make_space = make_space,
 	.remove = remove_key,
-	.empty = empty,
+	.empty = place_empty,
 	.batch_begin = batch_begin,
 	.batch_insert = batch_insert,
 	.batch_delete = batch_delete,
