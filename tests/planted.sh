@@ -536,11 +536,11 @@ answered_first()
 
 bug 'a write is answered before it is in the file'
 answered_first
-caught_by mount/crash BANYAN_ROUNDS=2
+caught_by mount/crash BANYAN_ROUNDS=3
 
 bug 'a write is answered before it is in the file (a long test)'
 answered_first
-caught_by mount/long/crash BANYAN_ROUNDS=2
+caught_by mount/long/crash BANYAN_ROUNDS=3
 
 bug 'an fsync is answered before the sync'
 change fs/ops_data.c 'commit_request(fs_of(req)->commit, req);' \

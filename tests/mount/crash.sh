@@ -9,13 +9,14 @@ ROUNDS=${1:-${BANYAN_ROUNDS:-3}}
 SEED=${BANYAN_SEED:-$RANDOM}
 RANDOM=$SEED
 
-# Kill after so many seconds, with two writers at work
+# Kill so many seconds after two writers have begun
 crash() {
 	mkdir -p "$DIR/round$1"
 	python3 -B "$here/writer.py" write "$DIR/round$1" "$T/log$1" "$SEED" &
 	local writer=$!
 	cp -a /usr/include "$DIR/round$1/include" 2>/dev/null &
 	local copier=$!
+	await test -s "$T/log$1" || not_ok "the writer writes in round $1"
 	sleep "$2"
 	end_daemon
 	wait $writer $copier

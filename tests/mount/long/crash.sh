@@ -12,6 +12,7 @@ RANDOM=$SEED
 load() {
 	local i
 	jobs=()
+	rm -f "$T/log1" "$T/log2"
 	for i in 1 2; do
 		mkdir "$DIR/$1.$i"
 		python3 -B "$here/writer.py" write "$DIR/$1.$i" "$T/log$i" "$SEED$i" &
@@ -41,6 +42,7 @@ nothing_that_had_returned_is_lost() {
 for round in $(seq "$ROUNDS"); do
 	begin
 	load "$round"
+	await test -s "$T/log2" || not_ok "the writers write in round $round"
 	sleep 0.$((RANDOM % 8 + 1))
 	end_daemon
 	wait "${jobs[@]}"
