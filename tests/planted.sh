@@ -119,7 +119,7 @@ first_words()
 		return
 	fi
 	test=$(sed -n 's/^\[ RUN  *\] //p' "$tree/log.run" | tail -n 1)
-	line=$(sed -n 's/^\[  FAILED  \] \([a-z].*\)/\1/p' "$tree/log.run" |
+	line=$(sed -n 's/^\[  \(FAILED\|ERROR \)  \] \([a-z].*\)/\2/p' "$tree/log.run" |
 		head -n 1)
 	test=${line:-$test}
 	line=$(grep -aE -m 1 \
@@ -587,6 +587,11 @@ change fs/ops_data.c $'\tif (!rc)
 \tif (!rc)
 \t\trc = banyan_write(data, buffer,'
 caught_by mount/long/programs
+
+bug 'to delete on a full disk takes room that is not kept'
+change store/log/log.c 'return log->makes_room ? 0 : reserve(log, to + LOG_RESERVE);' \
+	'return 0 * log->makes_room + reserve(log, to + LOG_RESERVE);'
+caught_by mount/long/limits
 
 bug 'a write to a full disk succeeds'
 change fs/ops_data.c $'\tif (rc) {

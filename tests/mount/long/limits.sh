@@ -29,7 +29,14 @@ what_was_synced_is_there() {
 	done
 }
 
-a_full_disk_says_so() { fill a; what_was_synced_is_there; }
+# In fill it may be a new file for which there is no room, or an fsync: here a write
+a_full_disk_says_so() {
+	: >"$DIR/more"
+	fill a
+	refuses dd if=/dev/urandom of="$DIR/more" bs=100k count=300 status=none 2>"$T/said"
+	grep -q "writing.*: No space left" "$T/said" || fail "$(cat "$T/said")"
+	what_was_synced_is_there
+}
 
 room_comes_back_by_deleting_and_a_punch() {
 	rm -rf "$DIR/a"
