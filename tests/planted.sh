@@ -588,6 +588,10 @@ change fs/ops_data.c $'\tif (!rc)
 \t\trc = banyan_write(data, buffer,'
 caught_by mount/long/programs
 
+bug 'times are of whole microseconds'
+change fs/reply.c '.tv_nsec = t.nsec };' '.tv_nsec = t.nsec - t.nsec % 1000 };'
+caught_by mount/long/trees BANYAN_FILES=300
+
 bug 'to delete on a full disk takes room that is not kept'
 change store/log/log.c 'return log->makes_room ? 0 : reserve(log, to + LOG_RESERVE);' \
 	'return 0 * log->makes_room + reserve(log, to + LOG_RESERVE);'
