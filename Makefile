@@ -327,7 +327,7 @@ $(BUILD)/common/%.o: EXTRA_CFLAGS = -iquote .
 $(BUILD)/fs/%.o: EXTRA_CFLAGS = -iquote . $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . $(CMOCKA_CFLAGS)
-$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = $(PEER_CFLAGS) $(FUSE_CFLAGS)
+$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = -iquote . $(PEER_CFLAGS) $(FUSE_CFLAGS)
 $(BUILD)/store/%.o: EXTRA_CFLAGS = $(LTO_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = -iquote . $(JANSSON_CFLAGS) \
 	-DBANYANFS_PATH='"$(BINDIR)/banyanfs"'
@@ -430,7 +430,8 @@ $(EXAMPLES): %: %.o $(LIB_A)
 $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 	$(link) $^ $(PEER_LIBS)
 
-$(BUILD)/tests/bench/memory_fs: %: %.o $(BUILD)/bench.a
+$(BUILD)/tests/bench/memory_fs: %: %.o $(BUILD)/bench.a $(COMMON_OBJS) \
+		$(filter-out $(BUILD)/fs/main.o,$(FS_OBJS)) $(LIB_A)
 	$(link) $^ $(FUSE_LIBS)
 
 # clang-tidy, a file at a time so that -j helps. Not of the tests: what it says

@@ -7,7 +7,8 @@
 #
 #   uring, workers   Banyan over io_uring, over threads that read /dev/fuse
 #   disk             the file system below
-#   memory           a daemon on /dev/fuse that keeps files in memory: the bound there
+#   memory-uring, memory  a daemon that keeps files in memory, over the same two
+#                    transports: the bound of each
 #   passthrough      libfuse's example of a daemon that hands every call on to that
 #   fuse2fs          ext4 in an image, served by a daemon
 #
@@ -46,7 +47,7 @@ examples=/usr/share/doc/libfuse3-dev/examples
 places=("$@")
 if ((${#places[@]} == 0)); then
 	places=(workers disk memory passthrough)
-	[ ! -w $OFFER ] || places=(uring "${places[@]}")
+	[ ! -w $OFFER ] || places=(uring memory-uring "${places[@]}")
 	! command -v fuse2fs >/dev/null || places+=(fuse2fs)
 fi
 
@@ -82,10 +83,12 @@ build_passthrough()
 		fail "passthrough_ll does not compile"
 }
 
+# mountpoint(1) asks the daemon for nothing: only a request that is answered says that
+# the rings are there
 wait_mounted()
 {
 	for _ in {1..100}; do
-		! mountpoint -q "$1" || return 0
+		! mountpoint -q "$1" || ! ls -d "$1/." >/dev/null || return 0
 		sleep 0.05
 	done
 	cat "$work/log" >&2
@@ -102,7 +105,11 @@ begin()
 		"$build/banyanfs" "$work/bench.banyan" "$work/$1" -f \
 			-o create,transport="$1" &
 		;;
-	memory) "$build/tests/bench/memory_fs" "$work/memory" 2>"$work/log" & ;;
+	memory) "$build/tests/bench/memory_fs" workers "$work/$1" 2>"$work/log" & ;;
+	memory-uring)
+		offer_rings Y
+		"$build/tests/bench/memory_fs" uring "$work/$1" 2>"$work/log" &
+		;;
 	passthrough)
 		"$work/passthrough_ll" -f -o "source=$work/below" \
 			"$work/passthrough" 2>"$work/log" &
@@ -256,7 +263,7 @@ report()
 mkdir "$work/below" || exit 1
 for place in "${places[@]}"; do
 	case $place in
-	uring) [ -w $OFFER ] || fail "no FUSE over io_uring here, or not root" ;;
+	uring | memory-uring) [ -w $OFFER ] || fail "no FUSE over io_uring here, or not root" ;;
 	passthrough) build_passthrough ;;
 	fuse2fs) command -v fuse2fs >/dev/null || fail "fuse2fs is not installed" ;;
 	workers | disk | memory) ;;

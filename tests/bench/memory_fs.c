@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_fs DIR - files in memory, through FUSE: what a daemon costs that does nothing
+ * memory_fs [-d] workers|uring DIR - files in memory, through FUSE: what a daemon
+ * costs that does nothing
  *
- * It asks the kernel for the same as banyanfs (no OPEN, listings with attributes,
- * caches that are trusted), reads /dev/fuse by libfuse's own threads, and keeps
- * names in a search tree and contents in one block a file. So its figures are a
- * bound for any daemon over that transport; bench_mount.sh compares with it. In the
- * foreground, until it is unmounted. Not a file system to use: no permissions are
- * kept from one process to another, and a file that is deleted stays in memory.
+ * It asks the kernel for the same as banyanfs by the same code (fs/transport.h), over
+ * threads that read /dev/fuse or over io_uring, and keeps names in a search tree and
+ * contents in one block a file. So its figures are a bound for any daemon over that
+ * transport; bench_mount.sh compares with it. In the foreground, until it is unmounted;
+ * with -d libfuse shows each request. Not a file system to use: no permissions are kept
+ * from one process to another, there are no extended attributes, and a file that is
+ * deleted stays in memory.
  */
-#define FUSE_USE_VERSION 312
+#include "fs/transport.h"
 
 #include <errno.h>
-#include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <search.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +25,9 @@
 #include <time.h>
 
 #include "engine.h"
+#include "fs/message.h"
 
 #define FOREVER 86400.0
-#define MAX_TRANSFER (1u << 20)
 #define THREADS 10u
 
 struct node;
@@ -150,7 +152,7 @@ static void drop(struct name *e)
 static void resize(struct node *n, size_t size)
 {
 	if (size > n->room) {
-		size_t room = n->room * 2 > size ? n->room * 2 : size;
+		size_t room = size + size / 8;
 
 		n->data = realloc(n->data, room);
 		if (!n->data)
@@ -183,21 +185,6 @@ static void reply_entry(fuse_req_t req, const struct node *n)
 
 /* ---- requests ---------------------------------------------------------- */
 
-static void mem_init(void *arg, struct fuse_conn_info *conn)
-{
-	(void)arg;
-	conn->want &= ~(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ATOMIC_O_TRUNC |
-			FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS_AUTO |
-			FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-			FUSE_CAP_SPLICE_MOVE);
-	conn->want |= conn->capable &
-		      (FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_READDIRPLUS |
-		       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS);
-	conn->max_write = MAX_TRANSFER;
-	conn->max_background = 64;
-	conn->congestion_threshold = 48;
-}
-
 static void mem_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param e = { .entry_timeout = FOREVER };
@@ -215,7 +202,7 @@ static void mem_getattr(fuse_req_t req, fuse_ino_t ino,
 			struct fuse_file_info *fi)
 {
 	(void)fi;
-	fuse_reply_attr(req, &node_of(ino)->st, FOREVER);
+	fs_reply_stat(req, &node_of(ino)->st, NULL); /* GETATTR or STATX */
 }
 
 static void set_times(struct node *n, const struct stat *to, int what)
@@ -489,6 +476,42 @@ static void mem_fsync(fuse_req_t req, fuse_ino_t ino, int only_data,
 	fuse_reply_err(req, 0);
 }
 
+/* Like a daemon that has such attributes, and none of this file */
+static void mem_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			 size_t size)
+{
+	(void)ino;
+	(void)size;
+	fuse_reply_err(req, strncmp(name, "system.", 7) ? ENODATA : EOPNOTSUPP);
+}
+
+static void mem_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	(void)ino;
+	if (size)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_xattr(req, 0);
+}
+
+static void mem_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			 const char *value, size_t size, int flags)
+{
+	(void)ino;
+	(void)name;
+	(void)value;
+	(void)size;
+	(void)flags;
+	fuse_reply_err(req, 0);
+}
+
+static void mem_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	(void)ino;
+	(void)name;
+	fuse_reply_err(req, ENODATA);
+}
+
 static void mem_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st = {
@@ -504,66 +527,87 @@ static void mem_statfs(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_statfs(req, &st);
 }
 
-static const struct fuse_lowlevel_ops ops = {
-	.init = mem_init,
-	.lookup = mem_lookup,
-	.getattr = mem_getattr,
-	.setattr = mem_setattr,
-	.create = mem_create,
-	.mknod = mem_mknod,
-	.mkdir = mem_mkdir,
-	.symlink = mem_symlink,
-	.readlink = mem_readlink,
-	.link = mem_link,
-	.unlink = mem_unlink,
-	.rmdir = mem_rmdir,
-	.rename = mem_rename,
-	.open = mem_open,
-	.read = mem_read,
-	.write = mem_write,
-	.copy_file_range = mem_copy_file_range,
-	.readdirplus = mem_readdirplus,
-	.fsync = mem_fsync,
-	.fsyncdir = mem_fsync,
-	.statfs = mem_statfs,
-};
-
-static int serve(struct fuse_session *session, const char *directory)
+static void mem_ops(struct fuse_lowlevel_ops *ops)
 {
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int rc = 1;
+	transport_ops(ops); /* what banyanfs asks for in INIT */
+	ops->lookup = mem_lookup;
+	ops->getattr = mem_getattr;
+	ops->setattr = mem_setattr;
+	ops->create = mem_create;
+	ops->mknod = mem_mknod;
+	ops->mkdir = mem_mkdir;
+	ops->symlink = mem_symlink;
+	ops->readlink = mem_readlink;
+	ops->link = mem_link;
+	ops->unlink = mem_unlink;
+	ops->rmdir = mem_rmdir;
+	ops->rename = mem_rename;
+	ops->open = mem_open;
+	ops->read = mem_read;
+	ops->write = mem_write;
+	ops->copy_file_range = mem_copy_file_range;
+	ops->readdirplus = mem_readdirplus;
+	ops->fsync = mem_fsync;
+	ops->fsyncdir = mem_fsync;
+	ops->statfs = mem_statfs;
+	ops->getxattr = mem_getxattr;
+	ops->listxattr = mem_listxattr;
+	ops->setxattr = mem_setxattr;
+	ops->removexattr = mem_removexattr;
+}
 
-	if (config && !fuse_set_signal_handlers(session)) {
-		if (!fuse_session_mount(session, directory)) {
-			fuse_loop_cfg_set_max_threads(config, THREADS);
-			fuse_loop_cfg_set_idle_threads(config, THREADS);
-			rc = fuse_session_loop_mt(session, config) < 0;
-			fuse_session_unmount(session);
-		}
-		fuse_remove_signal_handlers(session);
-	}
-	fuse_loop_cfg_destroy(config);
-	return rc;
+static void note_end(void *arg)
+{
+	sem_post(arg);
+}
+
+static void serve(struct fs *fs, enum transport_wish wish)
+{
+	sem_t ended;
+	int rc;
+
+	sem_init(&ended, 0, 0);
+	rc = transport_new(fs, wish);
+	if (!rc)
+		rc = transport_negotiate(fs->transport);
+	if (!rc)
+		rc = transport_start(fs->transport, THREADS, note_end, &ended);
+	if (rc)
+		die("cannot serve: %s", strerror(-rc));
+	while (sem_wait(&ended))
+		;
+	transport_free(fs->transport);
+	sem_destroy(&ended);
 }
 
 int main(int argc, char **argv)
 {
-	char program[] = "memory_fs", dash_o[] = "-o";
+	char program[] = "memory_fs", dash_o[] = "-o", debug[] = "-d";
 	char options[] = "default_permissions,fsname=memory";
-	char *words[] = { program, dash_o, options };
-	struct fuse_args args = FUSE_ARGS_INIT(3, words);
-	struct fuse_session *session;
-	int rc;
+	char *words[] = { program, dash_o, options, debug };
+	const struct options o = { .threads = THREADS };
+	struct fs fs = { .options = &o };
+	struct fuse_lowlevel_ops ops = { 0 };
+	bool verbose = argc > 1 && !strcmp(argv[1], debug);
+	struct fuse_args args = FUSE_ARGS_INIT(verbose ? 4 : 3, words);
+	bool rings;
 
-	if (argc != 2) {
-		fputs("usage: memory_fs DIR\n", stderr);
+	argc -= verbose;
+	argv += verbose;
+	rings = argc == 3 && !strcmp(argv[1], "uring");
+	if (argc != 3 || (!rings && strcmp(argv[1], "workers") != 0)) {
+		fputs("usage: memory_fs [-d] workers|uring DIR\n", stderr);
 		return 2;
 	}
+	message_start(NULL);
+	message_libfuse_free();
 	init_node(&root, S_IFDIR | 0755, NULL);
-	session = fuse_session_new(&args, &ops, sizeof(ops), NULL);
-	if (!session)
+	mem_ops(&ops);
+	fs.session = fuse_session_new(&args, &ops, sizeof(ops), &fs);
+	if (!fs.session || fuse_session_mount(fs.session, argv[2]))
 		return 1;
-	rc = serve(session, argv[1]);
-	fuse_session_destroy(session);
-	return rc;
+	serve(&fs, rings ? TRANSPORT_URING : TRANSPORT_WORKERS);
+	fuse_session_unmount(fs.session);
+	fuse_session_destroy(fs.session);
+	return 0;
 }
