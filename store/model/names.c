@@ -150,17 +150,33 @@ int data_save(struct txn *txn, const struct located *l)
 			 put_data_row(txn, &l->d);
 }
 
+/*
+ * The key space as the operation has made it so far, read once: the first one that is
+ * wanted stays in txn->space, others come into *room.
+ */
+static int own_space(struct txn *txn, uint64_t id, struct data *room,
+		     struct data **space)
+{
+	bool taken = txn->state.space || txn->read;
+	*space = &txn->space;
+	if (taken && txn->space.id == id)
+		return 0;
+	if (taken)
+		*space = room;
+	int rc = names_space(&txn->state, id, *space);
+	if (!rc && !taken)
+		txn->read = id;
+	return rc;
+}
+
 /* A key space has got or lost a key, and maybe a key space below it */
 static int touch_space(struct txn *txn, uint64_t id, int spaces)
 {
-	struct data d;
-	struct data *space = &txn->space;
-	if (!txn->state.space || space->id != id) {
-		int rc = names_space(&txn->state, id, &d);
-		if (rc)
-			return rc;
-		space = &d;
-	}
+	struct data room;
+	struct data *space = NULL;
+	int rc = own_space(txn, id, &room, &space);
+	if (rc)
+		return rc;
 	if (space->flags & BANYAN_IMMUTABLE)
 		return -EPERM;
 	space->ctime = txn_time(txn, space->ctime);
@@ -177,17 +193,15 @@ static void touch(const struct txn *txn, struct data *d)
 
 /* ---- making keys ------------------------------------------------------ */
 
-int names_check_new(const struct txn *txn, const struct name *n)
+int names_check_new(struct txn *txn, const struct name *n)
 {
 	struct row_key key;
 	struct row_value value;
-	struct data loaded;
-	const struct data *space = &txn->space;
+	struct data room;
+	struct data *space = NULL;
 	int rc = name_check(n->space, n->bytes, n->len);
-	if (!rc && !(txn->state.space && txn->space.id == n->space)) {
-		space = &loaded;
-		rc = names_space(&txn->state, n->space, &loaded);
-	}
+	if (!rc)
+		rc = own_space(txn, n->space, &room, &space);
 	if (!rc && space->nlink == 0)
 		rc = -ENOENT;
 	if (!rc)
@@ -437,16 +451,17 @@ int names_delete(struct txn *txn, const struct name *n, unsigned flags,
 		 bool keep)
 {
 	struct located l;
-	struct data space;
+	struct data room;
+	struct data *space = NULL;
 	int rc = name_check(n->space, n->bytes, n->len);
 	if (!rc)
-		rc = names_space(&txn->state, n->space, &space);
+		rc = own_space(txn, n->space, &room, &space);
 	if (!rc)
 		rc = names_lookup(&txn->state, n, &l);
 	if (rc)
 		return rc;
 	bool is_space = data_is_space(&l.d);
-	rc = data_may_change(&space);
+	rc = data_may_change(space);
 	if (!rc)
 		rc = data_may_change(&l.d);
 	if (rc)
@@ -607,8 +622,10 @@ int names_move(struct txn *txn, const struct name *from, const struct name *to,
 {
 	struct located a;
 	struct located b;
-	struct data from_space;
-	struct data space;
+	struct data from_room;
+	struct data room;
+	struct data *from_space = NULL;
+	struct data *space = NULL;
 	if (flags != 0 && flags != BANYAN_NO_REPLACE &&
 	    flags != BANYAN_EXCHANGE)
 		return -EINVAL;
@@ -616,10 +633,10 @@ int names_move(struct txn *txn, const struct name *from, const struct name *to,
 	if (!rc)
 		rc = name_check(from->space, from->bytes, from->len);
 	if (!rc)
-		rc = names_space(&txn->state, from->space, &from_space);
+		rc = own_space(txn, from->space, &from_room, &from_space);
 	if (!rc)
-		rc = names_space(&txn->state, to->space, &space);
-	if (!rc && space.nlink == 0)
+		rc = own_space(txn, to->space, &room, &space);
+	if (!rc && space->nlink == 0)
 		rc = -ENOENT;
 	if (!rc)
 		rc = names_lookup(&txn->state, from, &a);
@@ -636,7 +653,7 @@ int names_move(struct txn *txn, const struct name *from, const struct name *to,
 	/* Two keys of one Data: rename(2) does nothing, and says success */
 	if (same_name(from, to) || (there && a.d.id == b.d.id))
 		return 0;
-	rc = may_move(&from_space, &space, &a.d, there ? &b.d : NULL);
+	rc = may_move(from_space, space, &a.d, there ? &b.d : NULL);
 	if (rc)
 		return rc;
 	if (flags & BANYAN_EXCHANGE)

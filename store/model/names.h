@@ -71,7 +71,7 @@ int data_load(const struct state *s, uint64_t id, const struct home *at,
 int data_save(struct txn *txn, const struct located *l);
 
 /* May a key be made here? 0, -EEXIST, -ENOENT (the space is gone), ... */
-int names_check_new(const struct txn *txn, const struct name *n);
+int names_check_new(struct txn *txn, const struct name *n);
 
 /* Make a key with a new Data; names_check_new() has agreed */
 int names_insert(struct txn *txn, const struct name *n, const struct data *d);

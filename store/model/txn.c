@@ -31,6 +31,7 @@ void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
 	txn->seq = seq;
 	txn->count = 0;
 	txn->state.space = NULL;
+	txn->read = 0;
 	txn->stamps = 0;
 	txn->encoded = 0;
 	txn->memory = redo_table_bytes(txn->table);
@@ -186,6 +187,9 @@ static int put(struct txn *txn, const struct row_key *key, const uint8_t *value,
 	       size_t len)
 {
 	struct index_row *fresh = NULL;
+	if (txn->read && key->bytes[0] == ROW_DATA &&
+	    get_be64(key->bytes + 1) == txn->read)
+		txn->read = 0;
 	int rc = redo_table_put(txn->table, key->bytes, key->len, value, len,
 				txn->seq, &fresh);
 	if (!rc && fresh)
@@ -216,6 +220,7 @@ int txn_put_pending(struct txn *txn)
 	if (!txn->state.space)
 		return 0;
 	txn->state.space = NULL;
+	txn->read = 0;
 	row_key_data(&key, txn->space.id);
 	int rc = data_encode(&txn->space, &txn->scratch);
 	if (rc)
@@ -231,6 +236,7 @@ int txn_put_space(struct txn *txn, const struct data *space)
 	if (&txn->space != space)
 		txn->space = *space;
 	txn->state.space = &txn->space;
+	txn->read = 0;
 	txn->stamps++;
 	return rc;
 }

@@ -48,6 +48,9 @@ struct txn {
 	size_t count;
 	size_t capacity;
 	struct data space; /* state.space, if there is one */
+	/* If there is none: the id of the key space that space holds as its row has it,
+	 * or 0 */
+	uint64_t read;
 	struct absent_range absent; /* in the layers below the table */
 	struct log *log;
 	timestamp now; /* what it stamps Data with */
