@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "privileges.h"
+#include "xattrs.h"
 
 #define PERMISSIONS 0777u
 
@@ -31,8 +32,8 @@ static int acl_parse(struct acl *acl, size_t size)
 /* The list of a Data: 1. 0: it has none. */
 static int acl_load(banyan_data *data, const char *name, struct acl *acl)
 {
-	ssize_t n = banyan_get_xattr(data, name, &acl->header,
-				     sizeof(acl->header) + sizeof(acl->entry));
+	ssize_t n = xattrs_get(data, name, &acl->header,
+			       sizeof(acl->header) + sizeof(acl->entry));
 
 	if (n == -ENODATA)
 		return 0;
@@ -131,7 +132,7 @@ static int note_acls(struct fs *fs)
 
 	if (atomic_load(&fs->may_have_acls))
 		return 0;
-	rc = banyan_set_xattr(banyan_root(fs->db), FS_XATTR_ACLS, "", 0, 0);
+	rc = xattrs_set(banyan_root(fs->db), FS_XATTR_ACLS, "", 0, 0);
 	if (rc && rc != -EPERM) /* that is an immutable root */
 		return rc;
 	atomic_store(&fs->may_have_acls, true);
@@ -158,7 +159,7 @@ ssize_t acl_get(fuse_req_t req, banyan_data *data, const char *name,
 		void *value, size_t size)
 {
 	struct fs *fs = fs_of(req);
-	ssize_t n = banyan_get_xattr(data, name, value, size);
+	ssize_t n = xattrs_get(data, name, value, size);
 	int asker = fuse_req_ctx(req)->pid;
 
 	if (n >= 0) {
@@ -239,7 +240,7 @@ static int change(struct fs *fs, banyan_data *data, const struct acl *acl,
 	banyan *batch;
 	int rc;
 
-	if (!acl && banyan_get_xattr(data, ACL_ACCESS, NULL, 0) == -ENODATA)
+	if (!acl && xattrs_get(data, ACL_ACCESS, NULL, 0) == -ENODATA)
 		return banyan_set_attr(data, attr, which, after);
 	rc = note_acls(fs);
 	if (!rc)
@@ -247,9 +248,11 @@ static int change(struct fs *fs, banyan_data *data, const struct acl *acl,
 	if (rc)
 		return rc;
 	rc = set_both(batch, data, acl, attr, which, after);
-	if (!rc)
-		return banyan_commit(batch);
-	banyan_abort(batch);
+	if (rc)
+		banyan_abort(batch);
+	else
+		rc = banyan_commit(batch);
+	xattrs_changed(data);
 	return rc;
 }
 
@@ -275,8 +278,8 @@ static int set_default(struct fs *fs, banyan_data *data, const struct acl *acl)
 	int rc = is_space(data) ? note_acls(fs) : -EACCES;
 
 	return rc ? rc :
-		    banyan_set_xattr(data, ACL_DEFAULT, &acl->header,
-				     acl_size(acl), 0);
+		    xattrs_set(data, ACL_DEFAULT, &acl->header, acl_size(acl),
+			       0);
 }
 
 static int set_access(fuse_req_t req, banyan_data *data, const struct acl *acl)

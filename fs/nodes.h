@@ -48,19 +48,21 @@ static inline void nodes_drop(const struct fs *fs, fuse_ino_t ino,
 }
 
 /*
- * Whether data is known to have no file capabilities and no set-id bits
- * (privileges.h). Forgotten, hence false, when the kernel forgets the Data.
+ * What the daemon knows of a Data. PLAIN: it has no set-id bits, and no capabilities
+ * either if it is a file. All are cleared when the kernel forgets the Data.
  */
-#define NODES_PLAIN ((uint8_t)1)
+#define NODES_PLAIN ((uint8_t)1) /* see privileges.h */
+#define NODES_BARE ((uint8_t)2) /* no extended attributes: see xattrs.h */
+#define NODES_STALE ((uint8_t)4) /* see stale.h */
 
-static inline bool nodes_plain(const banyan_data *data)
+static inline bool nodes_is(const banyan_data *data, uint8_t what)
 {
-	return banyan_tag(data) & NODES_PLAIN;
+	return banyan_tag(data) & what;
 }
 
-static inline void nodes_set_plain(banyan_data *data, bool plain)
+static inline void nodes_set(banyan_data *data, uint8_t what, bool on)
 {
-	banyan_set_tag(data, NODES_PLAIN, plain);
+	banyan_set_tag(data, what, on);
 }
 
 /* Is it the name in a LOOKUP for a file handle? */

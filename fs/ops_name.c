@@ -9,7 +9,9 @@
 #include "acl.h"
 #include "commit.h"
 #include "fs.h"
+#include "nodes.h"
 #include "requests.h"
+#include "xattrs.h"
 
 /* The kernel hands over names that are too long as they are */
 static int name_length(const char *name, size_t *len)
@@ -70,21 +72,30 @@ static int make_new_entry(struct fs *fs, fuse_ino_t parent, const char *name,
 /*
  * Say whose a new Data is: the caller's. In a key space with the set-group-id bit
  * it belongs to the space's group, and a key space made there has the bit too.
+ *
+ * A space without the bit is marked NODES_PLAIN, which spares the next look. The kernel
+ * holds the lock of the directory, so nobody sets the bit between the look and the
+ * mark; it does not for TMPFILE.
  */
 static int set_owner(fuse_req_t req, banyan_data *space, struct banyan_new *new)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct banyan_attr attr;
-	int rc = banyan_get_attr(space, &attr);
+	int rc;
 
-	if (rc)
-		return rc;
 	new->uid = ctx->uid;
 	new->gid = ctx->gid;
+	if (nodes_is(space, NODES_PLAIN))
+		return 0;
+	rc = banyan_get_attr(space, &attr);
+	if (rc)
+		return rc;
 	if (attr.mode & S_ISGID) {
 		new->gid = attr.gid;
 		if (S_ISDIR(new->mode))
 			new->mode |= S_ISGID;
+	} else if (requests_opcode() != FUSE_TMPFILE) {
+		nodes_set(space, NODES_PLAIN, true);
 	}
 	return 0;
 }
@@ -107,6 +118,7 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 {
 	struct fs *fs = fs_of(req);
 	banyan_data *space = fs_data(fs, parent);
+	unsigned count = xattrs_count();
 	struct banyan_attr attr;
 	struct acl_room room;
 	banyan_data *data;
@@ -117,7 +129,11 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		rc = inherit(req, space, new, &room);
 	if (!rc)
 		rc = banyan_insert(space, name, len, new, &data, &attr);
-	return rc ? rc : make_new_entry(fs, parent, name, data, &attr, e);
+	if (rc)
+		return rc;
+	if (!new->xattr_count)
+		xattrs_none(data, count);
+	return make_new_entry(fs, parent, name, data, &attr, e);
 }
 
 /* Make a Data without a key, in the space that parent is (O_TMPFILE). LINK may

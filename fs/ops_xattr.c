@@ -21,6 +21,7 @@
 #include "transport.h"
 #include "undelete.h"
 #include "vacuum.h"
+#include "xattrs.h"
 
 #define TRUSTED "trusted."
 #define LABEL "security.selinux"
@@ -149,7 +150,7 @@ static ssize_t get_value(fuse_req_t req, banyan_data *data, const char *name,
 	if (fs_of(req)->acl && acl_is_name(name))
 		return acl_get(req, data, name, value, size);
 	n = check_kind(name);
-	n = n ? n : banyan_get_xattr(data, name, value, size);
+	n = n ? n : xattrs_get(data, name, value, size);
 	if (n == -ENODATA && !strcmp(name, LABEL))
 		n = -EOPNOTSUPP; /* and ls -l does not ask for each file */
 	return n;
@@ -227,13 +228,13 @@ static size_t leave_out(fuse_req_t req, char *names, size_t len)
 
 void fs_reply_xattrs(fuse_req_t req, banyan_data *data, size_t size)
 {
-	ssize_t n = banyan_list_xattr(data, NULL, 0);
+	ssize_t n = xattrs_list(data, NULL, 0);
 	char *names = NULL;
 
 	/* The whole list, whatever was asked for: some may be left out */
 	if (n > 0) {
 		names = transport_buffer((size_t)n);
-		n = names ? banyan_list_xattr(data, names, (size_t)n) : -ENOMEM;
+		n = names ? xattrs_list(data, names, (size_t)n) : -ENOMEM;
 	}
 	if (n > 0)
 		n = (ssize_t)leave_out(req, names, (size_t)n);
@@ -270,8 +271,8 @@ static int set_value(fuse_req_t req, banyan_data *data, const char *name,
 	if (flags & XATTR_REPLACE)
 		how |= BANYAN_XATTR_REPLACE;
 	if (!strcmp(name, FS_XATTR_CAPABILITY))
-		nodes_set_plain(data, false);
-	return banyan_set_xattr(data, name, value, size, how);
+		nodes_set(data, NODES_PLAIN, false);
+	return xattrs_set(data, name, value, size, how);
 }
 
 static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,

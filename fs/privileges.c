@@ -60,12 +60,14 @@ int privileges_drop_capabilities(banyan_data *data, uint32_t mode)
 {
 	int rc;
 
-	if (nodes_plain(data))
+	if (nodes_is(data, NODES_PLAIN))
 		return 0;
-	rc = banyan_remove_xattr(data, FS_XATTR_CAPABILITY);
+	rc = nodes_is(data, NODES_BARE) ?
+		     -ENODATA :
+		     banyan_remove_xattr(data, FS_XATTR_CAPABILITY);
 	if (rc && rc != -ENODATA)
 		return rc;
-	nodes_set_plain(data, !(mode & SET_ID));
+	nodes_set(data, NODES_PLAIN, !(mode & SET_ID));
 	return 0;
 }
 
@@ -93,7 +95,7 @@ int privileges_drop(fuse_req_t req, banyan_data *data)
 	struct banyan_attr attr;
 	int rc;
 
-	if (nodes_plain(data))
+	if (nodes_is(data, NODES_PLAIN))
 		return 0;
 	rc = banyan_get_attr(data, &attr);
 	if (!rc && fuse_req_ctx(req)->uid != 0)
@@ -104,10 +106,10 @@ int privileges_drop(fuse_req_t req, banyan_data *data)
 void privileges_note_mode(banyan_data *data, uint32_t mode)
 {
 	if (mode & SET_ID)
-		nodes_set_plain(data, false);
+		nodes_set(data, NODES_PLAIN, false);
 }
 
 void privileges_note_new(banyan_data *data, uint32_t mode)
 {
-	nodes_set_plain(data, !(mode & SET_ID));
+	nodes_set(data, NODES_PLAIN, !(mode & SET_ID));
 }

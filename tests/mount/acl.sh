@@ -50,6 +50,7 @@ lists_are_kept_and_modes_follow() {
 	both 'mkdir d; setfacl -dm u:1000:rx,g::rwx,o::- d; chmod g+s d'
 	both 'umask 077; touch d/f; mkdir d/s d/s/t; mkfifo d/p; ln -s x d/l; mknod d/n c 1 3'
 	both 'umask 022; echo x >d/g; mkdir -m 700 d/m; touch c; mkdir e'
+	both 'mkdir g; chown :100 g; touch g/a; chmod g+s g; touch g/b; mkdir g/s; touch g/s/c; chmod g-s g; touch g/d'
 	both 'setfacl -b a; setfacl -k d/s; setfacl -b d/m; setfacl -b c; setfacl -k c || :'
 	compare_lists "$MODEL" "$DIR/model"
 }
