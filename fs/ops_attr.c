@@ -12,6 +12,7 @@
 #include "nodes.h"
 #include "options.h"
 #include "privileges.h"
+#include "stale.h"
 
 void fs_reply_attr(fuse_req_t req, const struct banyan_attr *attr)
 {
@@ -24,14 +25,17 @@ void fs_reply_attr(fuse_req_t req, const struct banyan_attr *attr)
 static void fs_getattr(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
+	banyan_data *data = fs_data(fs_of(req), ino);
 	struct banyan_attr attr;
-	int rc = banyan_get_attr(fs_data(fs_of(req), ino), &attr);
+	int rc = banyan_get_attr(data, &attr);
 
 	(void)fi;
-	if (rc)
+	if (rc) {
 		fs_reply_error(req, rc);
-	else
-		fs_reply_attr(req, &attr);
+		return;
+	}
+	stale_told(data);
+	fs_reply_attr(req, &attr);
 }
 
 static struct banyan_time time_of(struct timespec t)
@@ -161,6 +165,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 		return;
 	}
 	privileges_note_mode(data, after.mode);
+	stale_told(data);
 	commit_note(fs->commit);
 	fs_reply_attr(req, &after);
 }

@@ -18,6 +18,7 @@
 #include "options.h"
 #include "privileges.h"
 #include "requests.h"
+#include "stale.h"
 #include "transport.h"
 
 /* Most that one copy may say it has copied in 32 bits */
@@ -62,8 +63,13 @@ void fs_reply_read(fuse_req_t req, banyan_data *data, size_t size, off_t offset)
 static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
+	struct fs *fs = fs_of(req);
+	banyan_data *data = fs_data(fs, ino);
+
 	(void)fi;
-	fs_reply_read(req, fs_data(fs_of(req), ino), size, offset);
+	if (!fs->options->read_only)
+		stale_note(data); /* the kernel drops the atime */
+	fs_reply_read(req, data, size, offset);
 }
 
 /* PATH_MAX bounds it; a longer one cannot be followed and is cut by the kernel
@@ -108,6 +114,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 		fs_reply_error(req, rc);
 		return;
 	}
+	stale_note(data);
 	commit_note_bytes(fs->commit, size);
 	fuse_reply_write(req, size);
 }
@@ -281,6 +288,7 @@ void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
 		fs_reply_error(req, (int)n);
 		return;
 	}
+	stale_note(target);
 	commit_note(fs_of(req)->commit);
 	reply_copied(req, (uint64_t)n);
 }

@@ -23,6 +23,7 @@
 #include "commit.h"
 #include "fs.h"
 #include "nodes.h"
+#include "stale.h"
 #include "transport.h"
 
 #define REMEMBERED 32768u
@@ -364,6 +365,8 @@ static int live_fill(const struct fs_space *space, banyan_cursor *cursor,
 			return -EUCLEAN;
 	}
 	fs_fill_entry(fs, &entry->attr, e);
+	if (cursor)
+		stale_entry(space->ino, data);
 	return 0;
 }
 
@@ -387,6 +390,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		.drop = live_drop,
 	};
 
+	if (offset == COOKIE_START)
+		stale_begin(space.ino);
 	fs_list(req, &space, size, offset, fi, plus);
 }
 
@@ -435,7 +440,6 @@ static void fs_opendir(fuse_req_t req, fuse_ino_t ino,
 {
 	struct listing *l = calloc(1, sizeof(*l));
 
-	(void)ino;
 	if (!l) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -444,7 +448,7 @@ static void fs_opendir(fuse_req_t req, fuse_ino_t ino,
 	listing_add(l);
 	fi->fh = (uint64_t)(uintptr_t)l;
 	fi->cache_readdir = 1;
-	fi->keep_cache = 1;
+	fi->keep_cache = !stale_is(ino);
 	if (fuse_reply_open(req, fi))
 		listing_free(l); /* no RELEASEDIR will come */
 }

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "privileges.h"
 #include "requests.h"
+#include "stale.h"
 
 /*
  * What stat(2) says is a good size for a transfer. Programs size their buffers
@@ -113,6 +114,7 @@ int fs_make_entry(struct fs *fs, banyan_data *data,
 		return rc;
 	}
 	fs_fill_entry(fs, attr ? attr : &now, e);
+	stale_told(data);
 	return 0;
 }
 

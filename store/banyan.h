@@ -305,6 +305,13 @@ banyan *banyan_db(const banyan_data *data);
 banyan_data *banyan_held(banyan *db, uint64_t id);
 
 /*
+ * The id of the key space in which the key of a held Data lies. 0: it is a key space, it
+ * has or had further keys, it has none, or the handle is no store. Nothing is read for
+ * it: some 100 instructions.
+ */
+uint64_t banyan_home(banyan_data *data);
+
+/*
  * Eight bits for the caller's own use, which are 0 when the Data comes to be held and
  * are forgotten with the last hold. Set, or clear, those in bits.
  */

@@ -58,6 +58,17 @@ banyan_data *banyan_held(banyan *db, uint64_t id)
 	return id == BANYAN_ROOT_ID ? db->root : held_find(db->held, id, 0);
 }
 
+uint64_t banyan_home(banyan_data *data)
+{
+	if (data_check(data) || data->db->kind != HANDLE_STORE)
+		return 0;
+	struct store *store = data->db->store;
+	unsigned slot = cache_enter(store->cache);
+	uint64_t space = held_home(data, atomic_load(&store->visible))->space;
+	cache_leave(store->cache, slot);
+	return space;
+}
+
 void banyan_set_tag(banyan_data *data, uint8_t bits, bool on)
 {
 	if (!data)

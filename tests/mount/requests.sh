@@ -119,6 +119,26 @@ listings_bring_the_attributes() {
 	umount_db
 }
 
+# When files have been read or written the kernel does not know all of their attributes.
+# The daemon then has it list the directory again, rather than ask of each file.
+listings_come_again_when_they_help() {
+	start
+	(cd "$DIR/dir" && for i in $(seq 100); do echo "$i" >"$i"; done)
+	du "$DIR/dir" >"$T/output"
+	asks "OPENDIR RELEASEDIR STATFS GETATTR" du "$DIR/dir"
+	drop_caches
+	du "$DIR/dir" >"$T/output"
+	cat "$DIR/dir"/* >"$T/output"
+	asks "OPENDIR READDIRPLUS*3 RELEASEDIR STATFS GETATTR" du "$DIR/dir"
+	asks "OPENDIR RELEASEDIR STATFS GETATTR" du "$DIR/dir"
+	for i in $(seq 30); do echo >>"$DIR/dir/$i"; done
+	asks "OPENDIR READDIRPLUS*3 RELEASEDIR STATFS GETATTR" du "$DIR/dir"
+	# a few of many: not worth it
+	for i in $(seq 5); do echo >>"$DIR/dir/$i"; done
+	asks "OPENDIR RELEASEDIR STATFS GETATTR*6" du "$DIR/dir"
+	umount_db
+}
+
 large_files_take_large_requests() {
 	start
 	asks "LOOKUP CREATE WRITE*32 GETATTR GETXATTR" dd if=/dev/zero of="$DIR/dir/large" bs=1M count=32 status=none
@@ -145,6 +165,7 @@ try_thrice files_are_made_and_written
 try_thrice what_is_known_is_not_asked_again
 try_thrice keys_move_and_go
 try_thrice listings_bring_the_attributes
+try_thrice listings_come_again_when_they_help
 try_thrice large_files_take_large_requests
 try_thrice archives_come_in
 finish

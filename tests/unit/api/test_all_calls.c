@@ -112,6 +112,7 @@ static const char *const others[] = {
 	"banyan_backup",       "banyan_vacuum_punch_plan",
 	"banyan_hold_in",      "banyan_held",
 	"banyan_set_tag",      "banyan_tag",
+	"banyan_home",
 };
 
 static bool is_known(const char *name, size_t len)

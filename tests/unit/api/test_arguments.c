@@ -209,6 +209,7 @@ static void to_search(void **state)
 	assert_null(banyan_held(x->db, 0));
 	banyan_set_tag(NULL, 1, true);
 	SAYS(banyan_tag(NULL), 0);
+	SAYS(banyan_home(NULL), 0);
 	SAYS(banyan_find(NULL, "file", &x->no_data), -EINVAL);
 	SAYS(banyan_find(x->db, NULL, &x->no_data), -EINVAL);
 	SAYS(banyan_find(x->db, "file", NULL), -EINVAL);

@@ -173,6 +173,33 @@ static void each_kind_of_handle_finds_what_it_shows(void **state)
 	OK(banyan_close(db));
 }
 
+static void the_home_is_the_space_of_the_only_key(void **state)
+{
+	banyan *db = open_memory();
+	banyan *view = NULL;
+	(void)state;
+	put(db, "s/a", "x");
+	put(db, "t/b", "y");
+	banyan_data *a = find(db, "s/a");
+	banyan_data *space = find(db, "s");
+	assert_int_equal(banyan_home(a), banyan_id(space));
+	assert_int_equal(banyan_home(space), 0);
+	OK(banyan_rename(db, "s/a", "t/a", 0));
+	assert_int_equal(banyan_home(a), id_of(db, "t"));
+	OK(banyan_view(db, &view));
+	banyan_data *seen = find(view, "t/a");
+	assert_int_equal(banyan_home(seen), 0);
+	banyan_release(seen, 1);
+	OK(banyan_close(view));
+	OK(banyan_rename(db, "t/a", "a", 0));
+	assert_int_equal(banyan_home(a), BANYAN_ROOT_ID);
+	OK(banyan_insert_data(space, "c", 1, a));
+	assert_int_equal(banyan_home(a), 0);
+	banyan_release(a, 1);
+	banyan_release(space, 1);
+	OK(banyan_close(db));
+}
+
 static void the_tag_is_kept_as_long_as_the_Data_is_held(void **state)
 {
 	banyan *db = open_memory();
@@ -298,6 +325,7 @@ int main(void)
 		cmocka_unit_test(says_what_is_gone),
 		cmocka_unit_test(ids_lead_to_the_same_after_another_open),
 		cmocka_unit_test(each_kind_of_handle_finds_what_it_shows),
+		cmocka_unit_test(the_home_is_the_space_of_the_only_key),
 		cmocka_unit_test(the_tag_is_kept_as_long_as_the_Data_is_held),
 		cmocka_unit_test(a_close_releases_what_is_held),
 		cmocka_unit_test(finds_what_is_being_moved),
