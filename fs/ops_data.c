@@ -114,8 +114,8 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buffer,
 		fs_reply_error(req, rc);
 		return;
 	}
-	stale_note(data);
 	commit_note_bytes(fs->commit, size);
+	stale_note(data);
 	fuse_reply_write(req, size);
 }
 
@@ -288,8 +288,8 @@ void fs_reply_copy(fuse_req_t req, banyan_data *source, off_t from,
 		fs_reply_error(req, (int)n);
 		return;
 	}
-	stale_note(target);
 	commit_note(fs_of(req)->commit);
+	stale_note(target);
 	reply_copied(req, (uint64_t)n);
 }
 
