@@ -491,7 +491,7 @@ int names_sweep(struct txn *txn, uint64_t id)
 	if (l.d.nlink)
 		return delete_id_row(txn, ROW_ORPHAN, id);
 	rc = sweep_rows(txn, ROW_XATTR, id, &left);
-	if (rc == 0)
+	if (rc == 0 && l.d.contents == CONTENTS_ROWS)
 		rc = sweep_rows(txn, ROW_EXTENT, id, &left);
 	if (rc)
 		return rc;
