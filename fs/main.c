@@ -91,7 +91,7 @@ static int start(struct fs *fs, const char *file, const char *dir,
 	if (!rc && !o->read_only)
 		rc = undelete_start(fs, &fs->undelete);
 	if (rc) {
-		message("cannot start: %s", strerror(-rc));
+		message("cannot start: %s", rlimits_strerror(rc));
 		return rc;
 	}
 	return session_serve(fs, dir, signal_ended, self);

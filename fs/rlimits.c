@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -100,4 +101,10 @@ int rlimits_start(struct options *o)
 	if (o->threads > o->threads_most)
 		o->threads = o->threads_most;
 	return 0;
+}
+
+const char *rlimits_strerror(int rc)
+{
+	return rc == -EAGAIN ? "no more threads are allowed (ulimit -u)" :
+			       strerror(-rc);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rlimits.h - limits of the daemon's memory: `ulimit -v` (address space) and
- * `ulimit -d` (data).
+ * rlimits.h - limits of the daemon's memory, `ulimit -v` (address space) and
+ * `ulimit -d` (data), and of its threads.
  */
 #ifndef FS_RLIMITS_H
 #define FS_RLIMITS_H
@@ -14,5 +14,8 @@
  * be. -ENOMEM: the limits are too small, which was said.
  */
 int rlimits_start(struct options *o);
+
+/* As strerror(-rc), where -EAGAIN says that a thread could not be started */
+const char *rlimits_strerror(int rc);
 
 #endif

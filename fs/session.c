@@ -9,6 +9,7 @@
 
 #include "message.h"
 #include "mountpoint.h"
+#include "rlimits.h"
 #include "route.h"
 #include "transport.h"
 
@@ -83,7 +84,7 @@ static int mount_and_serve(struct fs *fs, const char *dir,
 	if (rc == -EOPNOTSUPP && wish == TRANSPORT_URING)
 		say_no_rings(transport_uring_error(fs->transport));
 	else if (rc)
-		message("cannot serve requests: %s", strerror(-rc));
+		message("cannot serve requests: %s", rlimits_strerror(rc));
 	else
 		mountpoint_tune(dir);
 	return rc;

@@ -524,6 +524,15 @@ files_of_others_are_refused_in_one_line() {
 	says 1 "$DB: permission denied" $user "$BANYANFS" "$DB" "$DIR"
 }
 
+# Of a user who has no other processes
+a_limit_of_threads_is_said_in_one_line() {
+	new_db
+	chmod 666 "$DB"
+	ulimit -u 2
+	says 1 "cannot start: no more threads are allowed (ulimit -u)" \
+		setpriv --reuid 64321 --clear-groups "$BANYANFS" "$DB" "$DIR" -f
+}
+
 # On a file system of 40 MB: writing ends with an error, nothing is lost of what
 # had been written, and things can be deleted
 a_full_disk_is_an_error_and_no_loss() {
@@ -680,12 +689,14 @@ fi
 if [ "$(id -u)" = 0 ]; then
 	alone a_user_mounts_for_himself_only
 	alone files_of_others_are_refused_in_one_line
+	alone a_limit_of_threads_is_said_in_one_line
 	alone a_remount_changes_the_flags_of_a_mount
 	alone a_full_disk_is_an_error_and_no_loss
 	alone space_is_promised_only_if_it_is_there
 else
 	skip "a user mounts for himself only" "needs root to make a device"
 	skip "files of others are refused in one line" "needs root to be another"
+	skip "a limit of threads is said in one line" "needs root to be another"
 	skip "a remount changes the flags of a mount" "needs root"
 	skip "a full disk is an error and no loss" "needs root to make a small one"
 	skip "space is promised only if it is there" "needs root to make a small disk"

@@ -350,6 +350,28 @@ mount_limited() {
 	offer_as_before
 }
 
+# In a mount namespace with a device that everybody may use, as nobody. What rings lock in
+# memory counts for a user.
+a_user_mounts_over_rings() {
+	new_db
+	mknod -m 666 "$T/fuse" c 10 229
+	mkdir -p "$T/user/dir"
+	chown -R 65534:65534 "$T/user"
+	export T BANYANFS
+	offer_rings Y
+	unshare -m --propagation private bash -c '
+		as_user() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+		mount --bind "$T/fuse" /dev/fuse
+		for limit in 8192 0; do
+			(ulimit -l $limit; as_user "$BANYANFS" "$T/user/db" "$T/user/dir" -o create)
+			as_user touch "$T/user/dir/a"
+			as_user sed -n "s/^transport  *//p" "$T/user/dir/.banyan/status"
+			as_user fusermount3 -u "$T/user/dir"
+		done' >"$T/said" 2>&1
+	offer_as_before
+	same "io_uring /dev/fuse" "$(xargs <"$T/said")"
+}
+
 # There are rings if they leave enough for all else
 a_limit_of_memory_counts_threads() {
 	new_db
@@ -382,6 +404,45 @@ rings_that_cannot_be_registered() {
 	daemon=
 	same "banyanfs: $DB: io_uring failed: Cannot allocate memory; leave transport=uring out" "$(cat "$T/said")"
 	refuses is_mounted "$DIR"
+}
+
+# Below another list of CPUs, which the mount does not leave
+in_a_machine_of() {
+	echo "$1" >"$T/possible"
+	shift
+	export T DB DIR BANYANFS
+	export -f "$1" ends fail same transport
+	unshare -m --propagation private bash -c "set -e
+		mount --bind '$T/possible' /sys/devices/system/cpu/possible
+		$1"
+}
+
+mount_half_registered() {
+	"$BANYANFS" "$DB" "$DIR" -o transport=uring 2>"$T/refused" && fail "mounted"
+	(while [ ! -e "$T/enough" ]; do stat "$DIR/a"; done >"$T/stat" 2>&1) &
+	local caller=$!
+	"$BANYANFS" "$DB" "$DIR" -f 2>"$T/said" &
+	local daemon=$!
+	for _ in $(seq 200); do [ -e "$DIR/.banyan/status" ] && break; sleep 0.02; done
+	touch "$T/enough"
+	ends $caller
+	same /dev/fuse "$(transport)"
+	same 1 "$(grep -cF " $DIR " /proc/self/mountinfo)"
+	echo text >"$DIR/a"
+	same text "$(cat "$DIR/a")"
+	umount "$DIR"
+	wait $daemon
+}
+
+# Those of the real queues are registered, and the kernel refuses the one of a CPU that it
+# does not have. A caller may be at work on the mount that is given up.
+rings_of_which_one_cannot_be_registered() {
+	new_db
+	offer_rings Y
+	in_a_machine_of "0-$(nproc --all)" mount_half_registered
+	offer_as_before
+	same "banyanfs: $DB: io_uring failed: Invalid argument; leave transport=uring out" "$(cat "$T/refused")"
+	same "banyanfs: $DB: io_uring failed: Invalid argument; going on by /dev/fuse" "$(cat "$T/said")"
 }
 
 # It is not undone by mounting again
@@ -427,24 +488,21 @@ a_ring_that_fails_for_good_ends_the_mount() {
 	"$BANYAN" check "$DB" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
 }
 
+mount_by_workers() {
+	"$BANYANFS" "$DB" "$DIR" -o transport=uring 2>"$T/refused" && fail "mounted"
+	"$BANYANFS" "$DB" "$DIR"
+	same /dev/fuse "$(transport)"
+	umount "$DIR"
+}
+
 # More than a set of CPUs has: each queue would have to be served
 more_cpus_than_can_be_told_apart() {
 	new_db
-	echo 0-1500 >"$T/possible"
 	offer_rings Y
-	T=$T DB=$DB DIR=$DIR unshare -m --propagation private bash -c '
-		set -e
-		mount --bind "$T/possible" /sys/devices/system/cpu/possible
-		"$BANYANFS" "$DB" "$DIR" -f 2>"$T/said" & daemon=$!
-		for _ in $(seq 200); do [ -e "$DIR/.banyan/status" ] && break; sleep 0.02; done
-		grep -o "/dev/fuse\|io_uring" "$DIR/.banyan/status"
-		umount "$DIR"
-		wait $daemon
-		! "$BANYANFS" "$DB" "$DIR" -o transport=uring' >"$T/output.cpus" 2>"$T/refused"
+	in_a_machine_of 0-1500 mount_by_workers
 	offer_as_before
-	same /dev/fuse "$(cat "$T/output.cpus")"
-	same "" "$(cat "$T/said")"
 	grep -q "io_uring cannot be used: " "$T/refused" || fail "$(cat "$T/refused")"
+	wait_closed
 }
 
 a_daemon_that_may_not_use_all_cpus() {
@@ -508,7 +566,9 @@ if can_be_limited; then
 else
 	skip "a limit of memory counts threads" "a sanitizer needs more"
 fi
+try a_user_mounts_over_rings
 try rings_that_cannot_be_registered
+try rings_of_which_one_cannot_be_registered
 try an_unmount_while_rings_are_registered
 try more_cpus_than_can_be_told_apart
 try a_ring_that_fails_for_a_while
