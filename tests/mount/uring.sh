@@ -94,11 +94,9 @@ requests_of_all_sizes() {
 	"$BANYAN" check "$DB" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
 }
 
-# More of them than a CPU has threads
-many_callers_of_one_cpu_wait_for_fsync() {
-	new_db
-	mount_offered Y transport=uring
-	on_cpu_0 python3 -B - "$DIR" <<-'END'
+# Sixty, 20 times each
+many_sync_at_once() {
+	taskset -c "${1:-0}" python3 -B - "$DIR" <<-'END'
 		import os, sys
 		children = []
 		for i in range(60):
@@ -113,6 +111,13 @@ many_callers_of_one_cpu_wait_for_fsync() {
 		for child in children:
 		    assert os.waitpid(child, 0)[1] == 0
 	END
+}
+
+# More of them than a CPU has threads
+many_callers_of_one_cpu_wait_for_fsync() {
+	new_db
+	mount_offered Y transport=uring
+	many_sync_at_once
 	for i in 0 31 59; do same "$i 19" "$(cat "$DIR/f$i")"; done
 	umount_db
 }
@@ -372,6 +377,29 @@ a_user_mounts_over_rings() {
 	same "io_uring /dev/fuse" "$(xargs <"$T/said")"
 }
 
+serve_in_a_container() {
+	"$BANYANFS" "$DB" "$DIR" -f -o transport=uring &
+	local daemon=$!
+	for _ in $(seq 200); do [ -e "$DIR/.banyan/status" ] && break; sleep 0.02; done
+	cp -a /usr/include/linux/can "$DIR"
+	diff -r /usr/include/linux/can "$DIR/can"
+	same io_uring "$(transport)"
+	umount "$DIR"
+	wait $daemon
+}
+
+# With users, processes and mounts of its own
+a_container_has_rings() {
+	new_db
+	chmod 666 "$DB"
+	export DB DIR BANYANFS
+	export -f serve_in_a_container fail same transport
+	offer_rings Y
+	unshare --user --map-root-user --mount --pid --fork --mount-proc \
+		bash -c "set -e; serve_in_a_container"
+	offer_as_before
+}
+
 # There are rings if they leave enough for all else
 a_limit_of_memory_counts_threads() {
 	new_db
@@ -505,6 +533,14 @@ more_cpus_than_can_be_told_apart() {
 	wait_closed
 }
 
+each_cpu_is_served() {
+	for cpu in $(seq 0 $(($(nproc) - 1))); do
+		taskset -c "$cpu" timeout 10 bash -c 'echo "$1" >"$2/f$1"' - "$cpu" "$DIR"
+		same "$cpu" "$(cat "$DIR/f$cpu")"
+	done
+}
+
+# From the beginning, or from some time on, when threads are bound to them
 a_daemon_that_may_not_use_all_cpus() {
 	local set=$CPUSETS/banyan.$$
 	mkdir "$set"
@@ -514,12 +550,14 @@ a_daemon_that_may_not_use_all_cpus() {
 	offer_rings Y
 	(echo $BASHPID >"$set/tasks" && "$BANYANFS" "$DB" "$DIR" -o transport=uring)
 	offer_as_before
-	for cpu in $(seq 0 $(($(nproc) - 1))); do
-		taskset -c "$cpu" bash -c 'echo "$1" >"$2/f$1"' - "$cpu" "$DIR"
-		same "$cpu" "$(cat "$DIR/f$cpu")"
-	done
+	each_cpu_is_served
 	umount "$DIR"
 	wait_closed
+	mount_offered Y transport=uring
+	echo "$daemon" >"$set/cgroup.procs"
+	each_cpu_is_served
+	many_sync_at_once $(($(nproc) - 1))
+	umount_db
 	for _ in $(seq 100); do rmdir "$set" 2>/dev/null && break; sleep 0.02; done
 }
 
@@ -567,6 +605,7 @@ else
 	skip "a limit of memory counts threads" "a sanitizer needs more"
 fi
 try a_user_mounts_over_rings
+try a_container_has_rings
 try rings_that_cannot_be_registered
 try rings_of_which_one_cannot_be_registered
 try an_unmount_while_rings_are_registered
