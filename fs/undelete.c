@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread takes one order after the other. The lock protects the queue and
- * what is said of the state; it is not held while an order is carried out.
+ * One thread takes one order after the other. Another tells the kernel of keys that
+ * have come back in the root, as the kernel makes it wait until nobody has the root
+ * locked: the caller of an order has, until the first thread answers it. It begins
+ * when no order is left, and is seldom made to wait then: a thread that waits in the
+ * kernel for a lock outlives SIGKILL, and with it the daemon.
+ *
+ * The lock protects the queues and what is said of the state; it is not held while an
+ * order is carried out or the kernel is told.
  */
 #include "undelete.h"
 
@@ -21,24 +27,29 @@ struct order {
 	char text[]; /* the key, or several, with a NUL before each */
 };
 
-struct undelete {
-	struct fs *fs;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct order *first, **last;
-	bool busy;
-	bool stop;
-};
-
-/* ---- what the kernel must be told ------------------------------------- */
-
 /* Keys that have come back: paths, each with a NUL behind it */
 struct made {
+	struct made *next;
 	char *paths;
 	size_t size, capacity;
 	bool failed; /* some are missing */
 };
+
+struct undelete {
+	struct fs *fs;
+	pthread_t thread, teller;
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* the thread */
+	pthread_cond_t quiet; /* the teller */
+	struct order *first, **last;
+	struct made *made; /* of which the kernel is to be told */
+	bool busy; /* with an order */
+	bool telling;
+	bool stop;
+	bool ended; /* no more orders are carried out */
+};
+
+/* ---- what the kernel must be told ------------------------------------- */
 
 static void note_made(void *arg, const char *path)
 {
@@ -127,19 +138,18 @@ static int undelete_several(banyan *db, const struct order *order,
 
 /* ---- the thread ------------------------------------------------------- */
 
-static void carry_out(struct fs *fs, const struct order *order)
+/* What was made is left in *made */
+static void carry_out(struct fs *fs, const struct order *order,
+		      struct made *made)
 {
-	struct made made = { 0 };
 	int rc = *order->text ? banyan_undelete(fs->db, order->text, order->to,
-						note_made, &made) :
-				undelete_several(fs->db, order, &made);
+						note_made, made) :
+				undelete_several(fs->db, order, made);
 
-	if (!rc || made.size)
+	if (!rc || made->size)
 		commit_note(fs->commit);
-	tell_made(fs, &made, false);
-	fs_reply_error(order->req, !rc && made.failed ? -ENOMEM : rc);
-	tell_made(fs, &made, true);
-	free(made.paths);
+	tell_made(fs, made, false);
+	fs_reply_error(order->req, !rc && made->failed ? -ENOMEM : rc);
 }
 
 static struct order *take_order(struct undelete *u)
@@ -152,32 +162,96 @@ static struct order *take_order(struct undelete *u)
 	return order;
 }
 
+/* With the lock held, which is let go meanwhile */
+static void serve(struct undelete *u, struct order *order)
+{
+	struct made *made = calloc(1, sizeof(*made));
+	bool stop = u->stop;
+
+	u->busy = true;
+	pthread_mutex_unlock(&u->lock);
+	if (stop || !made)
+		fuse_reply_err(order->req, stop ? ECANCELED : ENOMEM);
+	else
+		carry_out(u->fs, order, made);
+	free(order);
+	pthread_mutex_lock(&u->lock);
+	if (made) {
+		made->next = u->made;
+		u->made = made;
+	}
+	u->busy = false;
+}
+
 static void *run(void *arg)
 {
 	struct undelete *u = arg;
 
 	pthread_mutex_lock(&u->lock);
 	while (!u->stop || u->first) {
-		struct order *order;
-		bool stop = u->stop;
-
-		if (!u->first) {
+		if (u->first) {
+			serve(u, take_order(u));
+		} else {
+			pthread_cond_signal(&u->quiet);
 			pthread_cond_wait(&u->wake, &u->lock);
+		}
+	}
+	u->ended = true;
+	pthread_cond_signal(&u->quiet);
+	pthread_mutex_unlock(&u->lock);
+	return NULL;
+}
+
+static void tell_and_free(const struct fs *fs, struct made *made)
+{
+	while (made) {
+		struct made *next = made->next;
+
+		tell_made(fs, made, true);
+		free(made->paths);
+		free(made);
+		made = next;
+	}
+}
+
+static void *run_teller(void *arg)
+{
+	struct undelete *u = arg;
+
+	pthread_mutex_lock(&u->lock);
+	while (!u->ended || u->made) {
+		struct made *made = u->made;
+
+		if (!made || u->busy || u->first) {
+			pthread_cond_wait(&u->quiet, &u->lock);
 			continue;
 		}
-		order = take_order(u);
-		u->busy = true;
+		u->made = NULL;
+		u->telling = true;
 		pthread_mutex_unlock(&u->lock);
-		if (stop)
-			fuse_reply_err(order->req, ECANCELED);
-		else
-			carry_out(u->fs, order);
-		free(order);
+		tell_and_free(u->fs, made);
 		pthread_mutex_lock(&u->lock);
-		u->busy = false;
+		u->telling = false;
 	}
 	pthread_mutex_unlock(&u->lock);
 	return NULL;
+}
+
+static void end_thread(struct undelete *u)
+{
+	pthread_mutex_lock(&u->lock);
+	u->stop = true;
+	pthread_cond_signal(&u->wake);
+	pthread_mutex_unlock(&u->lock);
+	pthread_join(u->thread, NULL);
+}
+
+static void free_all(struct undelete *u)
+{
+	pthread_cond_destroy(&u->wake);
+	pthread_cond_destroy(&u->quiet);
+	pthread_mutex_destroy(&u->lock);
+	free(u);
 }
 
 int undelete_start(struct fs *fs, struct undelete **undelete)
@@ -191,11 +265,15 @@ int undelete_start(struct fs *fs, struct undelete **undelete)
 	u->last = &u->first;
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->wake, NULL);
+	pthread_cond_init(&u->quiet, NULL);
 	rc = pthread_create(&u->thread, NULL, run, u);
+	if (!rc) {
+		rc = pthread_create(&u->teller, NULL, run_teller, u);
+		if (rc)
+			end_thread(u);
+	}
 	if (rc) {
-		pthread_cond_destroy(&u->wake);
-		pthread_mutex_destroy(&u->lock);
-		free(u);
+		free_all(u);
 		return -rc;
 	}
 	*undelete = u;
@@ -206,14 +284,9 @@ void undelete_stop(struct undelete *u)
 {
 	if (!u)
 		return;
-	pthread_mutex_lock(&u->lock);
-	u->stop = true;
-	pthread_cond_signal(&u->wake);
-	pthread_mutex_unlock(&u->lock);
-	pthread_join(u->thread, NULL);
-	pthread_cond_destroy(&u->wake);
-	pthread_mutex_destroy(&u->lock);
-	free(u);
+	end_thread(u);
+	pthread_join(u->teller, NULL);
+	free_all(u);
 }
 
 /* ---- orders ----------------------------------------------------------- */
@@ -270,7 +343,7 @@ bool undelete_is_busy(struct undelete *u)
 	bool busy;
 
 	pthread_mutex_lock(&u->lock);
-	busy = u->busy || u->first;
+	busy = u->busy || u->first || u->made || u->telling;
 	pthread_mutex_unlock(&u->lock);
 	return busy;
 }

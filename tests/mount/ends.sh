@@ -171,7 +171,36 @@ others_go_on_when_one_ends() {
 	rm "$T"/db?
 }
 
+# Each has the root locked in the kernel until it is answered, and the kernel is told of what
+# has come back there
+orders_to_undelete_do_not_wait_for_each_other() {
+	unmount_below "$T"
+	rm -f "$DB"
+	mount_by "$1"
+	local pids=() i
+	for i in $(seq 20); do echo "$i" >"$DIR/f$i"; done
+	rm "$DIR"/f*
+	refuses stat "$DIR/f1" 2>/dev/null # which the kernel remembers
+	for i in $(seq 20); do
+		setfattr -n system.banyan.undelete -v "f$i" "$DIR" &
+		pids+=($!)
+	done
+	for i in $(seq 500); do
+		[ -n "$(jobs -r | grep setfattr)" ] || break
+		sleep 0.02
+	done
+	[ "$i" -lt 500 ] || { abort "$DIR"; fail "they wait for each other"; }
+	for i in "${pids[@]}"; do wait "$i"; done
+	for _ in $(seq 500); do
+		[ "$(getfattr --only-values -n system.banyan.undelete "$DIR")" = idle ] && break
+		sleep 0.02
+	done
+	for i in $(seq 20); do same "$i" "$(cat "$DIR/f$i")"; done
+	umount_db
+}
+
 all() {
+	try orders_to_undelete_do_not_wait_for_each_other "$1"
 	try a_signal_ends_it "$1" TERM
 	if [ -n "${BANYAN_LONG-}" ]; then
 		try a_signal_ends_it "$1" INT
