@@ -439,7 +439,7 @@ in_a_machine_of() {
 	echo "$1" >"$T/possible"
 	shift
 	export T DB DIR BANYANFS
-	export -f "$1" ends fail same transport
+	export -f mount_half_registered mount_by_workers ends fail same transport
 	unshare -m --propagation private bash -c "set -e
 		mount --bind '$T/possible' /sys/devices/system/cpu/possible
 		$1"
