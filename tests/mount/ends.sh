@@ -49,11 +49,11 @@ begin() {
 	begin_writers
 }
 
-# ends PID...: they do, within 10 seconds
+# ends PID...: they do, within 30 seconds
 ends() {
 	local pid
 	for pid in "$@"; do
-		timeout 10 tail -s 0.02 --pid="$pid" -f /dev/null || fail "process $pid goes on"
+		timeout 30 tail -s 0.02 --pid="$pid" -f /dev/null || fail "process $pid goes on"
 	done
 }
 
@@ -126,10 +126,10 @@ a_lazy_unmount_lets_programs_finish() {
 # Killed while it waits for a write or a sync
 a_caller_that_is_killed_holds_up_nobody() {
 	begin "$1"
-	timeout 10 python3 -B - "$DIR/killed" <<-'END'
+	timeout 60 python3 -B - "$DIR/killed" <<-'END'
 		import os, random, signal, sys, time
 		fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
-		for i in range(40):
+		for i in range(25):
 		    child = os.fork()
 		    while not child:
 		        os.pwrite(fd, bytes(1 << 20), 0)
