@@ -522,6 +522,26 @@ bug 'the kernel asks for names each time'
 change fs/reply.c 'e->entry_timeout = FS_FOREVER;' 'e->entry_timeout = 0;'
 caught_by mount/requests
 
+bug 'the kernel keeps a listing though files were read'
+change fs/ops_dir.c 'fi->keep_cache = !stale_is(ino);' \
+	'fi->keep_cache = !stale_is(ino) || ino;'
+caught_by mount/requests
+
+bug 'the kernel lists again for few files'
+change fs/stale.c 'atomic_load(&s->entries) / KEYS_A_GETATTR;' \
+	'atomic_load(&s->entries) / KEYS_A_GETATTR / 100;'
+caught_by mount/requests
+
+bug 'a Data with an attribute is marked as bare'
+change fs/xattrs.c 'if (xattrs_count() != count)' 'if (xattrs_count() < count)'
+caught_by test_xattrs
+
+bug 'a directory that gets the set-group-id bit passes on no group'
+change fs/privileges.c $'\tif (mode & SET_ID)
+\t\tnodes_set(data, NODES_PLAIN, false);' $'\tif (!data || (mode & SET_ID & ~mode))
+\t\tnodes_set(data, NODES_PLAIN, false);'
+caught_by mount/acl
+
 answered_first()
 {
 	change fs/ops_data.c $'\tif (!rc)
