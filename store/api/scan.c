@@ -79,8 +79,7 @@ static int open_rows(struct banyan_cursor *c, const struct banyan_range *range)
 	if (!rc)
 		rc = merged_cursor_new(&c->rtxn.state.merged, &c->rows);
 	if (!rc)
-		rc = merged_cursor_within(c->rows, c->prefix.bytes,
-					  c->prefix.len);
+		merged_cursor_within(c->rows, c->prefix.bytes, c->prefix.len);
 	return rc == -ENOENT ? -ESTALE : rc;
 }
 

@@ -172,12 +172,12 @@ static int find_before(const struct state *s, struct row_key *key,
 	struct row_key behind = *key;
 	size_t len = 0;
 	int rc = merged_cursor_new(&s->merged, &c);
-	if (!rc)
-		rc = merged_cursor_within(c, key->bytes, 1);
 	/* The first key behind it */
 	behind.bytes[behind.len++] = 0;
-	if (!rc)
+	if (!rc) {
+		merged_cursor_within(c, key->bytes, 1);
 		rc = merged_cursor_seek_before(c, behind.bytes, behind.len);
+	}
 	if (!rc) {
 		const uint8_t *found = merged_cursor_key(c, &len);
 		memcpy(key->bytes, found, len);

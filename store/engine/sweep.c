@@ -17,10 +17,10 @@ static int next_orphan(struct store *store, uint64_t *id)
 	read_txn_begin_pinned(store, &rtxn);
 	row_key_orphan(&key, *id + 1);
 	int rc = merged_cursor_new(&rtxn.state.merged, &cursor);
-	if (!rc)
-		rc = merged_cursor_within(cursor, key.bytes, 1);
-	if (!rc)
+	if (!rc) {
+		merged_cursor_within(cursor, key.bytes, 1);
 		rc = merged_cursor_seek(cursor, key.bytes, key.len);
+	}
 	if (!rc) {
 		const uint8_t *row = merged_cursor_key(cursor, &len);
 		if (len == ROW_ID_LEN && row[0] == ROW_ORPHAN)

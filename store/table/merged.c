@@ -100,7 +100,8 @@ struct merged_cursor {
 	int source; /* whose row is the position; -1: none, tables: the tree */
 	const uint8_t *key; /* of the position: the source's */
 	size_t key_len;
-	struct buf prefix; /* which keys are of interest */
+	uint8_t prefix[ROW_KEY_MAX]; /* of the keys that are of interest */
+	size_t prefix_len;
 	const struct merged_bounds *bounds; /* or NULL */
 };
 
@@ -122,7 +123,7 @@ int merged_cursor_new(const struct merged *l, struct merged_cursor **out)
 	c->tree_at = false;
 	c->back = false;
 	c->source = -1;
-	c->prefix = (struct buf)BUF_INIT;
+	c->prefix_len = 0;
 	c->bounds = NULL;
 	*out = c;
 	return 0;
@@ -133,10 +134,11 @@ int merged_cursor_open(const struct merged *l, const void *prefix, size_t len,
 {
 	*out = NULL;
 	int rc = merged_cursor_new(l, out);
-	if (!rc)
-		rc = merged_cursor_within(*out, prefix, len);
+	if (rc)
+		return rc;
+	merged_cursor_within(*out, prefix, len);
 	/* NULL would be behind all keys */
-	return rc ? rc : merged_cursor_seek(*out, len ? prefix : "", len);
+	return merged_cursor_seek(*out, len ? prefix : "", len);
 }
 
 void merged_cursor_free(struct merged_cursor *c)
@@ -144,14 +146,16 @@ void merged_cursor_free(struct merged_cursor *c)
 	if (!c)
 		return;
 	tree_cursor_free(&c->tree);
-	buf_free(&c->prefix);
 	free(c);
 }
 
-int merged_cursor_within(struct merged_cursor *c, const void *prefix,
-			 size_t len)
+void merged_cursor_within(struct merged_cursor *c, const void *prefix,
+			  size_t len)
 {
-	return buf_set(&c->prefix, prefix, len);
+	assert(len <= sizeof(c->prefix));
+	if (len)
+		memcpy(c->prefix, prefix, len);
+	c->prefix_len = len;
 }
 
 void merged_cursor_between(struct merged_cursor *c,
@@ -164,9 +168,8 @@ void merged_cursor_between(struct merged_cursor *c,
 static bool is_beyond(const struct merged_cursor *c, const uint8_t *key,
 		      size_t len)
 {
-	const struct buf *p = &c->prefix;
 	const struct merged_bounds *b = c->bounds;
-	if (p->len && !begins_with(key, len, p->data, p->len))
+	if (c->prefix_len && !begins_with(key, len, c->prefix, c->prefix_len))
 		return true;
 	if (!b)
 		return false;

@@ -48,8 +48,8 @@ void merged_cursor_free(struct merged_cursor *c); /* NULL is fine */
  * one is. Without it, to find that there are no rows of a kind may mean to walk
  * over any number of deleted ones of another.
  */
-int merged_cursor_within(struct merged_cursor *c, const void *prefix,
-			 size_t len);
+void merged_cursor_within(struct merged_cursor *c, const void *prefix,
+			  size_t len);
 
 /*
  * Likewise with rows before `low` for a cursor that goes back, and with rows at

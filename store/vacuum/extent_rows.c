@@ -260,10 +260,10 @@ static int find_new_row(const struct extent_rows *x, const struct merged *in,
 	struct row_key key;
 	row_key_extent(&key, x->id, byte + 1);
 	int rc = merged_cursor_new(in, &cursor);
-	if (!rc)
-		rc = merged_cursor_within(cursor, key.bytes, ROW_ID_LEN);
-	if (!rc)
+	if (!rc) {
+		merged_cursor_within(cursor, key.bytes, ROW_ID_LEN);
 		rc = merged_cursor_seek_before(cursor, key.bytes, key.len);
+	}
 	if (!rc)
 		rc = read_new_row(x, cursor, run);
 	merged_cursor_free(cursor);
