@@ -14,7 +14,7 @@
  * for ever. A writer with the same limit never leaves as much: its active table
  * has at most twice the limit of a table and the one being frozen once that,
  * each with an operation on top. Writers with a larger one leave rows of twice
- * their bytes in the log, or of thirty times if all are much alike. (The same
+ * their bytes in the log, or of forty times if all are much alike. (The same
  * long attribute on a million Data has 180 times its bytes; gigabytes of that
  * are to be opened for writing first.)
  */

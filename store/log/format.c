@@ -162,13 +162,18 @@ uint64_t record_size(uint32_t body_len, uint32_t payload_len)
 	return (size + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
 }
 
+static bool has_payload(uint32_t type)
+{
+	return type == RECORD_EXTENT || type == RECORD_NODES;
+}
+
 void record_header_encode(const struct record_header *h, uint8_t *bytes)
 {
 	put_le32(bytes, h->crc);
 	put_le32(bytes + 4, h->chain);
-	put_le64(bytes + 8, h->seq);
-	put_le32(bytes + 16, (uint32_t)h->type | h->body_len << 8);
-	put_le32(bytes + 20, h->payload_len);
+	uint32_t length = has_payload(h->type) ? h->payload_len : h->body_len;
+	put_le32(bytes + 8, (uint32_t)h->seq);
+	put_le32(bytes + 12, (uint32_t)h->type | length << 8);
 }
 
 uint32_t record_crc(uint64_t salt, uint64_t offset, const uint8_t *header,
@@ -189,15 +194,15 @@ static bool record_type_known(uint8_t type)
 bool record_header_decode(struct record_header *h, uint64_t offset,
 			  const uint8_t *bytes)
 {
-	uint32_t word = get_le32(bytes + 16);
+	uint32_t word = get_le32(bytes + 12);
+	uint8_t type = (uint8_t)word;
 	struct record_header r = {
 		.crc = get_le32(bytes),
 		.chain = get_le32(bytes + 4),
-		.seq = get_le64(bytes + 8),
-		.body_len = word >> 8,
-		.payload_len = get_le32(bytes + 20),
+		.seq = get_le32(bytes + 8),
+		.body_len = has_payload(type) ? 0 : word >> 8,
+		.payload_len = has_payload(type) ? word >> 8 : 0,
 	};
-	uint8_t type = (uint8_t)word;
 	if (!record_type_known(type) || offset % RECORD_ALIGN != 0 ||
 	    r.body_len > BODY_MAX || r.payload_len > SEGMENT_SIZE ||
 	    record_size(r.body_len, r.payload_len) >

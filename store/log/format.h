@@ -37,8 +37,8 @@ static inline bool is_damage(int rc)
 #define SUPERBLOCK_SIZE 4096u
 #define SEGMENT_SIZE (4u << 20)
 #define SEGMENT_HEADER_SIZE 64u
-#define RECORD_HEADER_SIZE 24u
-#define RECORD_ALIGN 8u
+#define RECORD_HEADER_SIZE 16u
+#define RECORD_ALIGN 4u
 /*
  * A payload is verified in chunks. One of up to 16 KiB is a single chunk, whose
  * checksum is in the reference to it: it is read with one call. Longer ones have
@@ -130,17 +130,20 @@ bool segment_header_decode(struct segment_header *h, uint64_t salt,
 			   uint64_t number, const uint8_t *bytes);
 
 /*
- * Record, 8-byte aligned
+ * Record, 4-byte aligned
  *   0      4    CRC-32C of bytes 4 to the end of the array, seeded
  *   4      4    chain: CRC of the record before
- *   8      8    sequence number: one more than that of the record before
- *   16     1    type
- *   17     3    B: length of the body
- *   20     4    P: length of the payload
- *   24     B    body
- *   24+B   4n   array: CRC-32C of each chunk (16 KiB) of the payload
+ *   8      4    lower half of its sequence number, which is one more than that of
+ *               the record before
+ *   12     1    type
+ *   13     3    length of the payload in an extent or nodes, else of the body
+ *   16     B    body
+ *   16+B   4n   array: CRC-32C of each chunk of the payload
  *   ..     P    payload
- *   ..     0-7  zeros
+ *   ..     0-3  zeros
+ *
+ * Who follows the log knows the upper half of the number, and a segment header
+ * has all of it.
  */
 enum record_type {
 	RECORD_OPERATION = 1, /* body: see redo.h */
@@ -153,11 +156,17 @@ enum record_type {
 struct record_header {
 	uint32_t crc;
 	uint32_t chain;
-	uint64_t seq;
+	uint64_t seq; /* decoded: only its lower half */
 	enum record_type type;
-	uint32_t body_len;
-	uint32_t payload_len;
+	uint32_t body_len; /* 0 in those that have a payload */
+	uint32_t payload_len; /* 0 in others */
 };
+
+/* The sequence number with this lower half, from `least` on */
+static inline uint64_t whole_seq(uint64_t least, uint64_t half)
+{
+	return least + (uint32_t)(half - least);
+}
 
 /* Bytes in the chunks of a payload; the last one may be shorter */
 uint32_t chunk_size(uint32_t payload_len);

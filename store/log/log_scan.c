@@ -253,8 +253,10 @@ int log_scan_next(struct log_scan *s, struct log_record *record)
 	int rc = read_record(s, s->at.offset, &r);
 	if (rc)
 		return rc;
-	if (r.header.seq != s->at.seq || r.header.chain != s->at.chain)
+	if (r.header.seq != (uint32_t)s->at.seq ||
+	    r.header.chain != s->at.chain)
 		return 1;
+	r.header.seq = s->at.seq;
 	s->durable_to = max64(s->durable_to, record_durable_to(&r));
 	s->at.offset += r.size;
 	s->at.seq++;

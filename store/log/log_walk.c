@@ -17,7 +17,7 @@
 #define SEARCH_SEGMENTS 64u
 #define BLOCK (64u << 10)
 /* Bytes in the shortest operation record, without rows */
-#define OPERATION_LEAST 40u
+#define OPERATION_LEAST 28u
 
 /* ---- the list --------------------------------------------------------- */
 
@@ -101,9 +101,8 @@ static bool number_suits(const struct search *f, const struct record_header *h,
 			 uint64_t offset)
 {
 	uint64_t most = (offset - f->from.offset) / RECORD_HEADER_SIZE;
-	if (h->seq == f->from.seq)
-		return h->chain == f->from.chain;
-	return h->seq > f->from.seq && h->seq - f->from.seq <= most;
+	uint64_t missing = whole_seq(f->from.seq, h->seq) - f->from.seq;
+	return missing ? missing <= most : h->chain == f->from.chain;
 }
 
 /* 0: *at is the position of a record there. 1: there is none. */
@@ -123,7 +122,9 @@ static int try_place(struct search *f, uint64_t offset, const uint8_t *bytes,
 				 &rec, &f->body);
 	if (rc)
 		return rc;
-	*at = (struct log_position){ offset, rec.header.seq, rec.header.chain };
+	*at = (struct log_position){ offset,
+				     whole_seq(f->from.seq, rec.header.seq),
+				     rec.header.chain };
 	return 0;
 }
 
@@ -235,17 +236,15 @@ static int classify(struct log_walk *w, const struct log_position *broke,
 	int rc = file_read(w->file, bytes, n, broke->offset);
 	if (rc)
 		return rc;
-	uint32_t body_len = get_le32(bytes + 16) >> 8;
-	uint32_t payload_len = get_le32(bytes + 20);
-	/* Values and nodes have no body, operations nothing else */
-	bool values = body_len == 0 && payload_len > 0 &&
-		      payload_len <= SEGMENT_SIZE &&
-		      record_size(0, payload_len) == left;
-	bool header = bytes[16] == RECORD_FREEZE && payload_len == 0 &&
-		      body_len == FREEZE_BODY_SIZE &&
-		      get_le32(bytes) == to->chain &&
-		      get_le32(bytes + 4) == broke->chain &&
-		      get_le64(bytes + 8) == broke->seq;
+	/* The array of a payload takes room: with another type in its header
+	 * an operation would be longer */
+	struct record_header h = { 0 };
+	bool legible = record_header_decode(&h, broke->offset, bytes) &&
+		       record_size(h.body_len, h.payload_len) == left;
+	bool values = legible && h.payload_len > 0;
+	bool header = legible && h.type == RECORD_FREEZE &&
+		      h.crc == to->chain && h.chain == broke->chain &&
+		      h.seq == (uint32_t)broke->seq;
 	if (values || (left == sizeof(bytes) &&
 		       is_freeze(broke, header, bytes + RECORD_HEADER_SIZE)))
 		*gap = WALK_HARMLESS;

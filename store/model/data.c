@@ -119,10 +119,7 @@ static void encode_contents(const struct data *d, struct buf *value)
 	}
 }
 
-/* What is before the contents takes no more: two bytes, the birth and varints */
-#define FIELDS_MAX (2 + 8 + 12 * VARINT_MAX)
-
-int data_encode(const struct data *d, struct buf *value)
+size_t data_write_fields(const struct data *d, uint8_t *to)
 {
 	uint8_t flags = (uint8_t)(d->contents << DATA_CONTENTS_SHIFT);
 	flags |= d->mtime != d->birth ? DATA_MTIME : 0;
@@ -131,11 +128,7 @@ int data_encode(const struct data *d, struct buf *value)
 	flags |= d->nlink != 1 ? DATA_NLINK : 0;
 	flags |= d->rdev ? DATA_RDEV : 0;
 	flags |= d->parent ? DATA_PARENT : 0;
-	buf_reset(value);
-	uint8_t *start = buf_reserve(value, FIELDS_MAX);
-	if (!start)
-		return -ENOMEM;
-	uint8_t *p = start;
+	uint8_t *p = to;
 	*p++ = VALUE_DATA;
 	*p++ = flags;
 	p += put_varint(p, d->mode | d->flags << MODE_BITS);
@@ -157,7 +150,16 @@ int data_encode(const struct data *d, struct buf *value)
 		p += put_varint(p, d->rdev);
 	if (flags & DATA_PARENT)
 		p += put_varint(p, d->parent);
-	value->len = (size_t)(p - start);
+	return (size_t)(p - to);
+}
+
+int data_encode(const struct data *d, struct buf *value)
+{
+	buf_reset(value);
+	uint8_t *start = buf_reserve(value, DATA_FIELDS_MAX);
+	if (!start)
+		return -ENOMEM;
+	value->len = data_write_fields(d, start);
 	encode_contents(d, value);
 	return value->failed ? -ENOMEM : 0;
 }
@@ -251,18 +253,30 @@ static bool read_fields(struct data *d, uint8_t flags, struct reader *in)
 	return type_known(d->mode) && data_is_space(d) == (d->parent != 0);
 }
 
+/* All but the contents, whose kind is known then */
+static bool decode_fields(struct data *d, struct reader *in)
+{
+	uint8_t kind = read_u8(in);
+	uint8_t flags = read_u8(in);
+	if (in->bad || kind != VALUE_DATA)
+		return false;
+	d->contents = (enum contents_kind)(flags >> DATA_CONTENTS_SHIFT);
+	return read_fields(d, flags, in);
+}
+
+size_t data_read_fields(struct data *d, const uint8_t *value, size_t len)
+{
+	struct reader in = reader_of(value, len);
+	return decode_fields(d, &in) ? (size_t)(in.at - value) : 0;
+}
+
 int data_decode(struct data *d, const uint8_t *value, size_t len)
 {
 	struct reader in = reader_of(value, len);
-	uint8_t kind = read_u8(&in);
-	uint8_t flags = read_u8(&in);
-	if (in.bad || kind != VALUE_DATA)
-		return -EUCLEAN;
-	d->contents = (enum contents_kind)(flags >> DATA_CONTENTS_SHIFT);
 	d->inline_len = 0;
 	d->extents = 0;
 	d->stored = 0;
-	if (!read_fields(d, flags, &in) || !read_contents(d, &in) || in.bad ||
+	if (!decode_fields(d, &in) || !read_contents(d, &in) || in.bad ||
 	    in.at != in.end)
 		return -EUCLEAN;
 	if (data_is_space(d) && (d->contents != CONTENTS_NONE || d->size))

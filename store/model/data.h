@@ -133,6 +133,18 @@ int data_encode(const struct data *d, struct buf *value);
 /* 0 or -EUCLEAN, after which *d is of no use */
 int data_decode(struct data *d, const uint8_t *value, size_t len);
 
+/* What is before the contents takes no more: two bytes, the birth and varints */
+#define DATA_FIELDS_MAX (2 + 8 + 12 * VARINT_MAX)
+
+/*
+ * The fields of a row's value, which are all that is before the contents: how many
+ * bytes they take, or 0 if it is no Data. d gets the kind of the contents, but none
+ * of them.
+ */
+size_t data_read_fields(struct data *d, const uint8_t *value, size_t len);
+/* The same bytes of d: their number, at most DATA_FIELDS_MAX */
+size_t data_write_fields(const struct data *d, uint8_t *to);
+
 /* Does the value of a NAME or DATA row look like a Data with extents? Only a look,
  * which decoding may refute. */
 bool data_may_have_extents(const uint8_t *value, size_t len);

@@ -41,7 +41,9 @@ void txn_begin(struct txn *txn, enum operation_kind kind, uint64_t seq,
 	buf_reset(&txn->drops);
 	txn->drop_bytes = 0;
 	txn->now = now;
-	txn->op = (struct operation){ .kind = kind, .next_id = next_id };
+	txn->op = (struct operation){ .kind = kind,
+				      .stamp = now,
+				      .next_id = next_id };
 }
 
 void txn_end(struct txn *txn, bool committed)

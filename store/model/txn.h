@@ -28,7 +28,7 @@
 #include "model/moves.h"
 #include "table/merged.h"
 #include "log/log.h"
-#include "table/redo.h"
+#include "model/redo.h"
 #include "model/rows.h"
 
 struct state {

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "file/file_overlay.h"
-#include "table/redo.h"
+#include "model/redo.h"
 
 /* ---- the file --------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "file/file.h"
-#include "table/redo.h"
+#include "model/redo.h"
 
 /* So many rows, of which the values have so many bytes, are fetched before */
 #define AHEAD_ROWS 128u

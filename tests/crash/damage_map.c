@@ -92,7 +92,7 @@ static bool walk_record(struct walk *w)
 	uint64_t at = w->at.offset;
 	if (at + RECORD_HEADER_SIZE > w->size ||
 	    !record_header_decode(&h, at, w->bytes + at) ||
-	    h.seq != w->at.seq || h.chain != w->at.chain)
+	    h.seq != (uint32_t)w->at.seq || h.chain != w->at.chain)
 		return false;
 	struct region r = {
 		.kind = REGION_RECORD, .start = at, .record = at, .type = h.type

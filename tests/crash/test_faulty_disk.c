@@ -141,9 +141,11 @@ static void an_append_that_fails_changes_nothing(void **state)
 
 /* ---- a full disk ------------------------------------------------------ */
 
+#define FILL_BYTES 300000u
+
 static unsigned fill_disk(struct scene *s, banyan *db)
 {
-	static uint8_t bytes[300000];
+	static uint8_t bytes[FILL_BYTES];
 	unsigned n = 0;
 	for (;; n++) {
 		char path[32];
@@ -164,11 +166,17 @@ static unsigned fill_disk(struct scene *s, banyan *db)
 static void expect_full(banyan *db)
 {
 	static const uint8_t bytes[250];
+	char path[32];
 	banyan *batch = NULL;
 	assert_int_equal(banyan_begin(db, &batch), 0);
 	assert_int_equal(banyan_remove(batch, "key0"), 0);
 	assert_int_equal(banyan_remove(batch, "key1"), 0);
-	assert_int_equal(banyan_put(batch, "key0", bytes, sizeof(bytes), 0), 0);
+	/* More than the value that did not fit */
+	for (unsigned i = 0; i <= FILL_BYTES / sizeof(bytes); i++) {
+		sprintf(path, "small%u", i);
+		assert_int_equal(
+			banyan_put(batch, path, bytes, sizeof(bytes), 0), 0);
+	}
 	assert_int_equal(banyan_commit(batch), -ENOSPC);
 }
 

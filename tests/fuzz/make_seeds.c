@@ -145,6 +145,7 @@ static void body_seed(const char *name, struct rows *rows)
 	static const uint8_t head[2] = { 7, 1 };
 	struct operation op = { .kind = OPERATION_BATCH,
 				.time = 1700000000000000000,
+				.stamp = 1699999999998000000,
 				.next_id = 100,
 				.keys = 1,
 				.live = -1 };

@@ -180,7 +180,7 @@ static void mend_sums(struct mender *m, uint8_t *b,
 		chunk += n;
 	}
 	put_le32(b + 4, m->at.chain);
-	put_le64(b + 8, m->at.seq);
+	put_le32(b + 8, (uint32_t)m->at.seq);
 	put_le32(b, record_crc(m->salt, m->at.offset, b, body, h->body_len,
 			       array, 4 * chunks));
 }

@@ -293,7 +293,7 @@ static void see_records(const struct golden *g, struct kinds *k)
 		last = rec.header.type;
 		k->records |= 1u << last;
 		if (last == RECORD_OPERATION)
-			k->operations |= 1u << rec.body[0];
+			k->operations |= 1u << (rec.body[0] & 15);
 	}
 	k->redo |= last == RECORD_OPERATION;
 	k->exit |= s.at.offset > SEGMENT_SIZE;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "table/redo.h"
+#include "model/redo.h"
 
 static inline int encode_table(const struct operation *op,
 			       const struct redo_table *t, struct buf *body)

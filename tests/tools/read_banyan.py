@@ -189,9 +189,9 @@ class Record:
     def __init__(self, before, crc, kind, body, array, length):
         self.before, self.offset = before, before[0]
         self.crc, self.kind, self.body, self.length = crc, kind, body, length
-        self.payload = self.offset + 24 + len(body) + len(array)
+        self.payload = self.offset + 16 + len(body) + len(array)
         self.sums = struct.unpack("<%dI" % (len(array) // 4), array)
-        self.after = (self.payload + length + 7 & ~7, before[1] + 1, crc)
+        self.after = (self.payload + length + 3 & ~3, before[1] + 1, crc)
 
     def durable_to(self):
         """What a mark or a freeze notes; 0 if it is neither, or bad."""
@@ -315,16 +315,20 @@ class Log:
 
     def record_at(self, offset, position=None):
         """The record there, or None. Without a position any will do."""
-        start = self.read(offset, 24)
-        if len(start) < 24:
+        start = self.read(offset, 16)
+        if len(start) < 16:
             return None
-        crc, chain, sequence, word, length = struct.unpack("<IIQII", start)
-        kind, body_length = word & 255, word >> 8
-        if position and position[1:] != (sequence, chain):
-            return None
+        crc, chain, sequence, word = struct.unpack("<IIII", start)
+        kind, body_length, length = word & 255, word >> 8, 0
+        if kind in (EXTENT_RECORD, NODES):
+            body_length, length = 0, body_length
+        if position:
+            if (position[1] & 0xffffffff, position[2]) != (sequence, chain):
+                return None
+            sequence = position[1]
         chunks = -(-length // chunk_size(length))
-        head = 24 + body_length + 4 * chunks
-        end = offset + head + length + 7 & ~7
+        head = 16 + body_length + 4 * chunks
+        end = offset + head + length + 3 & ~3
         if not 1 <= kind <= 5 or body_length > BODY_MAX or \
                 length > PAYLOAD_MAX or \
                 end > (offset // SEGMENT + 1) * SEGMENT or end > self.size:
@@ -333,7 +337,7 @@ class Log:
         if len(data) < head or crc != self.seeded(offset, data[4:]):
             return None
         return Record((offset, sequence, chain), crc, kind,
-                      data[24:24 + body_length], data[24 + body_length:],
+                      data[16:16 + body_length], data[16 + body_length:],
                       length)
 
     def exit_from(self, position):
@@ -352,7 +356,7 @@ class Log:
         while True:
             if exits:
                 position = self.exit_from(position)
-            if position[0] % SEGMENT == 0 or position[0] % 8:
+            if position[0] % SEGMENT == 0 or position[0] % 4:
                 return
             record = self.record_at(position[0], position)
             if not record:
@@ -442,6 +446,77 @@ class Data:
                 p.fail("extents beyond the size")
         elif kind == 3:
             self.stored = p.varint(0, self.size)
+
+
+def varint_bytes(value):
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class Packed:
+    """Datas in an operation: what is left out follows from it, from the row
+    key or from the Data before. The row values are built of them."""
+
+    def __init__(self, stamp, next_id):
+        self.stamp, self.id = stamp, next_id - 1 & U64
+        self.mode, self.uid, self.gid = 0o100644, 0, 0
+
+    def value(self, p, key):
+        word = p.varint(0, (1 << 14) - 1)
+        if word >> 7 & 3 == 3 or word >> 9 & 3 == 3:
+            p.fail("word of a Data")
+        u32 = (1 << 32) - 1
+        mode = p.varint(0, u32) if word & 32 else self.mode
+        uid, gid = self.uid, self.gid
+        if word & 64:
+            uid, gid = p.varint(0, u32), p.varint(0, u32)
+        in_key = key[:1] == DATA and len(key) == 9 and \
+            int.from_bytes(key[1:], "big")
+        number = p.varint() if word & 4 else in_key or self.id
+        birth = self.time(p, word & 8)
+        mtime = birth if word & 256 else self.time(p, word & 128)
+        ctime = self.time(p, word & 16)
+        atime = self.time(p, 1) if word & 512 else \
+            mtime if word & 1024 else birth
+        space = mode & 0o170000 == 0o040000
+        size = p.varint() if word & 2048 else None
+        nlink = p.varint(0, u32) if word & 4096 else 2 if space else 1
+        rdev = p.varint() if word & 8192 else 0
+        parent = p.varint() if space else 0
+        kind = word & 3
+        contents = p.take(p.varint()) if kind else b""
+        if size is None:
+            size = len(contents) if kind == 1 else 0
+        if not in_key:
+            self.id = number + 1 & U64
+        self.mode, self.uid, self.gid = mode, uid, gid
+        flags = kind << 6 | (mtime != birth) | (ctime != mtime) << 1 | \
+            (atime != mtime) << 2 | (nlink != 1) << 3 | (rdev != 0) << 4 | \
+            (parent != 0) << 5
+        numbers = [mode, uid, gid, None]
+        numbers += [self.zigzag(t - birth) for t, bit in
+                    ((mtime, 1), (ctime, 2), (atime, 4)) if flags & bit]
+        numbers += [number, size]
+        numbers += [n for n, bit in ((nlink, 8), (rdev, 16), (parent, 32))
+                    if flags & bit]
+        return bytes([1, flags]) + b"".join(
+            be64(birth) if n is None else varint_bytes(n)
+            for n in numbers) + contents
+
+    def time(self, p, follows):
+        return self.stamp + p.zigzag() & U64 if follows else self.stamp
+
+    @staticmethod
+    def zigzag(difference):
+        """Of a difference modulo 2^64, as a signed number."""
+        difference &= U64
+        if difference >> 63:
+            return (U64 - difference) << 1 | 1
+        return difference << 1
 
 
 class Extent:
@@ -540,14 +615,14 @@ class State:
         return max(noted)
 
     def strays(self, begin, end):
-        """What marks and freezes without a payload note that lie there, in
-        the chain or out of it."""
+        """What marks and freezes note that lie there, in the chain or out of
+        it."""
         data = self.log.read(begin, end - begin)
-        for start in (b"\5\x08\0\0\0\0\0\0", b"\4\x78\0\0\0\0\0\0"):
+        for start in (b"\5\x08\0\0", b"\4\x78\0\0"):
             at = data.find(start)
             while at >= 0:
-                if (begin + at) % 8 == 0 and at >= 16:
-                    record = self.log.record_at(begin + at - 16)
+                if (begin + at) % 4 == 0 and at >= 12:
+                    record = self.log.record_at(begin + at - 12)
                     if record:
                         yield record.durable_to()
                 at = data.find(start, at + 1)
@@ -562,32 +637,63 @@ class State:
 
     def apply(self, record):
         p = Parser(record.body, record.offset)
-        if not 1 <= p.u8() <= 9:
+        first = p.u8()
+        if not 1 <= first & 15 <= 9 or first > 127:
             p.fail("kind of operation")
-        p.u64()
+        time = p.u64()
+        stamp = time - p.zigzag() & U64
         self.next_id = p.varint(self.next_id, ID_MAX)
-        self.keys += p.zigzag()
-        self.live += p.zigzag()
-        key = value = b""
-        first = True
-        for _ in range(p.varint()):
-            before = key
-            shared = p.varint(0, 0 if first else len(key))
-            rest = p.varint()
-            key = key[:shared] + p.take(rest >> 1)
-            if rest < 2 or len(key) > KEY_MAX or (not first and key <= before):
-                p.fail("row key in an operation")
-            if key[shared:shared + 1] == before[shared:shared + 1]:
+        self.keys += (0, 1, -1)[first >> 4 & 3] if first & 48 < 48 \
+            else p.zigzag()
+        self.live += p.zigzag() if first & 64 else 0
+        packed = Packed(stamp, self.next_id)
+        kind, tail, value = 0, bytes(8), b""
+        rows = 0
+        while p.left():
+            first = p.u8()
+            before = kind, tail
+            kind, tail = self.row_key(p, first, tail)
+            if rows and (kind, tail) <= before:
+                p.fail("row keys in an operation do not ascend")
+            if rows and kind == before[0] and \
+                    self.share_more(tail, before[1], p.shared):
                 p.fail("row keys share more than they say")
-            first = False
-            if not rest & 1:
+            rows += 1
+            key = bytes([kind]) + tail
+            form = first >> 3 & 3
+            if form == 0:
                 self.redo[key] = (None, record.offset)
                 continue
-            value = value[:p.varint(0, len(value))] + p.take(p.varint())
+            if form == 1:
+                value = b""
+            elif form == 2:
+                value = value[:p.varint(0, len(value))] + p.take(p.varint())
+            else:
+                value = packed.value(p, key)
             if len(value) > VALUE_MAX:
                 p.fail("row value in an operation")
             self.redo[key] = (value, record.offset)
-        p.end()
+
+    @staticmethod
+    def row_key(p, first, before):
+        """The type of a row and what is behind it in its key."""
+        kind = first & 7
+        length = {2: 8, 5: 16, 6: 8}.get(kind)
+        kind = kind or p.u8()
+        p.shared = (first >> 5) + 1 if first >> 5 else p.varint()
+        if p.shared > len(before):
+            p.fail("a row key shares too much")
+        rest = p.varint() if length is None else length - p.shared
+        if rest < 0:
+            p.fail("a row key shares too much")
+        tail = before[:p.shared] + p.take(rest)
+        if len(tail) >= KEY_MAX:
+            p.fail("row key in an operation")
+        return kind, tail
+
+    @staticmethod
+    def share_more(a, b, count):
+        return a[count:count + 1] == b[count:count + 1]
 
     # -- the tree
 
@@ -825,7 +931,7 @@ class State:
         p = Parser(value, where)
         number, offset = p.varint(1, ID_MAX - 1), p.varint(0, ID_MAX - 1)
         p.end()
-        record = self.log.record_at(offset) if offset % 8 == 0 else None
+        record = self.log.record_at(offset) if offset % 4 == 0 else None
         if not record or not FreezeBody.valid(record) or \
                 FreezeBody(record).number != number:
             p.fail("there is no freeze %d at %d" % (number, offset))

@@ -237,7 +237,7 @@ test_flips()
 		holds "a flipped bit at $at is found" finds $f $at
 	done
 	for i in {1..20}; do
-		at=$((4160 + (RANDOM << 15 | RANDOM) % (size - 144 - 4160)))
+		at=$((4160 + (RANDOM << 15 | RANDOM) % (size - 136 - 4160)))
 		holds "a flipped bit at $at is found (seed $seed)" finds $f $at
 	done
 }

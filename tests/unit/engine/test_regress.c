@@ -327,13 +327,13 @@ static void rows_of_one_operation_have_a_limit(void **state)
 	buf_reset(&body);
 	buf_add_u8(&body, OPERATION_BATCH);
 	buf_add_le64(&body, 0);
-	for (unsigned i = 0; i < 3; i++)
-		buf_add_varint(&body, i ? 0 : 2);
-	buf_add_varint(&body, 200 * 255);
+	buf_add_varint(&body, 0);
+	buf_add_varint(&body, 2);
 	for (unsigned i = 0; i < 200 * 255; i++) {
 		bool first = i == 0;
+		buf_add_u8(&body, 1 + (2 << 3));
 		buf_add_varint(&body, i / 255);
-		buf_add_varint(&body, 2 + 1);
+		buf_add_varint(&body, 1);
 		buf_add_u8(&body, (uint8_t)(i % 255));
 		buf_add_varint(&body, first ? 0 : sizeof(value));
 		buf_add_varint(&body, first ? sizeof(value) : 0);

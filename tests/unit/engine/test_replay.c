@@ -386,40 +386,48 @@ static uint64_t strange_number(uint64_t *random)
 	return test_below(random, 3) ? n : n - 1;
 }
 
+/* Rarely something else than it should be */
+static uint64_t mostly(uint64_t *random, uint64_t number)
+{
+	return test_below(random, 40) ? number : strange_number(random);
+}
+
+static void strange_value(uint64_t *random, unsigned form, struct buf *body)
+{
+	uint64_t n = test_below(random, 30);
+	if (form == 3) /* packed: its word, and whatever follows */
+		buf_add_varint(body,
+			       mostly(random, test_below(random, 1 << 14)));
+	if (form == 2) {
+		buf_add_varint(body, mostly(random, 0));
+		buf_add_varint(body, n);
+	}
+	for (uint64_t k = 0; form >= 2 && k < n; k++)
+		buf_add_u8(body, (uint8_t)test_below(random, 256));
+}
+
 /* Sound but for what is strange in it; of any number of rows, of any type */
 static void strange_body(uint64_t *random, struct buf *body)
 {
 	unsigned count = (unsigned)test_below(random, 4);
-	unsigned said_count = count + (test_below(random, 16) == 0);
 	buf_reset(body);
-	buf_add_u8(body, (uint8_t)(1 + test_below(random, 9)));
+	buf_add_u8(body, (uint8_t)(1 + test_below(random, 9) + 16 * 7));
 	buf_add_le64(body, strange_number(random));
+	buf_add_varint(body, strange_number(random));
 	buf_add_varint(body, test_below(random, 4) ? 2 + test_below(random, 3) :
 						     strange_number(random));
 	buf_add_varint(body, strange_number(random));
 	buf_add_varint(body, strange_number(random));
-	buf_add_varint(body, said_count);
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t n = 1 + test_below(random, 12);
-		buf_add_varint(body, test_below(random, 40) ?
-					     0 :
-					     strange_number(random));
-		buf_add_varint(body, test_below(random, 40) ?
-					     n * 2 + test_below(random, 2) :
-					     strange_number(random));
-		bool value = body->data[body->len - 1] & 1;
+		uint64_t n = test_below(random, 12);
+		unsigned form = (unsigned)test_below(random, 9) * 3 / 8;
+		buf_add_u8(body, (uint8_t)(form << 3));
 		buf_add_u8(body, (uint8_t)(i * 3 + test_below(random, 3)));
-		for (uint64_t k = 1; k < n; k++)
-			buf_add_u8(body, (uint8_t)(test_below(random, 3) % 2));
-		if (!value)
-			continue;
-		n = test_below(random, 30);
-		buf_add_varint(body, test_below(random, 40) ?
-					     0 :
-					     strange_number(random));
-		buf_add_varint(body, n);
+		buf_add_varint(body, mostly(random, 0));
+		buf_add_varint(body, mostly(random, n));
 		for (uint64_t k = 0; k < n; k++)
-			buf_add_u8(body, (uint8_t)test_below(random, 256));
+			buf_add_u8(body, (uint8_t)(test_below(random, 3) % 2));
+		strange_value(random, form, body);
 	}
 }
 

@@ -219,25 +219,42 @@ static void a_record_header_comes_back(void **in)
 {
 	uint8_t bytes[RECORD_HEADER_SIZE];
 	struct record_header out;
-	struct record_header h = { 1, 2, 3, RECORD_EXTENT, 0x123456, 77 };
 	(void)in;
-	record_header_encode(&h, bytes);
-	assert_true(record_header_decode(&out, 4160, bytes));
-	assert_int_equal(out.crc, 1);
-	assert_int_equal(out.chain, 2);
-	assert_int_equal(out.seq, 3);
-	assert_int_equal(out.type, RECORD_EXTENT);
-	assert_int_equal(out.body_len, 0x123456);
-	assert_int_equal(out.payload_len, 77);
+	for (unsigned type = RECORD_OPERATION; type <= RECORD_MARK; type++) {
+		bool has_payload = type == RECORD_EXTENT ||
+				   type == RECORD_NODES;
+		struct record_header h = { 1,
+					   2,
+					   UINT32_MAX - 1,
+					   (enum record_type)type,
+					   has_payload ? 0 : 0x123456,
+					   has_payload ? 0x234567 : 0 };
+		record_header_encode(&h, bytes);
+		assert_true(record_header_decode(&out, 4160, bytes));
+		assert_int_equal(out.crc, 1);
+		assert_int_equal(out.chain, 2);
+		assert_int_equal(out.seq, UINT32_MAX - 1);
+		assert_int_equal(out.type, type);
+		assert_int_equal(out.body_len, h.body_len);
+		assert_int_equal(out.payload_len, h.payload_len);
+	}
 }
 
-static bool can_be(uint64_t offset, uint32_t type, uint32_t body_len,
-		   uint32_t payload_len)
+static void a_number_is_found_by_its_lower_half(void **in)
+{
+	const uint64_t half = (uint64_t)1 << 32;
+	(void)in;
+	assert_true(whole_seq(7, 7) == 7);
+	assert_true(whole_seq(7, 9) == 9);
+	assert_true(whole_seq(half - 1, 0) == half);
+	assert_true(whole_seq(5 * half + 7, 6) == 6 * half + 6);
+}
+
+static bool can_be(uint64_t offset, uint32_t type, uint32_t length)
 {
 	uint8_t bytes[RECORD_HEADER_SIZE] = { 0 };
 	struct record_header h;
-	put_le32(bytes + 16, type | body_len << 8);
-	put_le32(bytes + 20, payload_len);
+	put_le32(bytes + 12, type | length << 8);
 	return record_header_decode(&h, offset, bytes);
 }
 
@@ -245,34 +262,33 @@ static void refuses_lengths_that_leave_the_segment(void **in)
 {
 	uint32_t room = SEGMENT_SIZE - 4160;
 	(void)in;
-	assert_true(can_be(4160, 1, BODY_MAX, 0));
-	assert_false(can_be(4160, 1, BODY_MAX + 1, 0));
-	assert_false(can_be(4160, 1, 0xffffff, 0));
-	assert_false(can_be(4160, 2, 0, SEGMENT_SIZE));
-	assert_false(can_be(4160, 2, 0, SEGMENT_SIZE + 1));
-	assert_false(can_be(4160, 2, 0, UINT32_MAX));
-	assert_false(can_be(4160, 2, BODY_MAX, UINT32_MAX));
+	assert_true(can_be(4160, 1, BODY_MAX));
+	assert_false(can_be(4160, 1, BODY_MAX + 1));
+	assert_false(can_be(4160, 1, 0xffffff));
+	assert_false(can_be(4160, 2, SEGMENT_SIZE));
+	assert_false(can_be(4160, 2, SEGMENT_SIZE + 1));
+	assert_false(can_be(4160, 2, 0xffffff));
 	/* Header, checksums of all chunks and the payload just fill it */
 	uint32_t chunks = SEGMENT_SIZE / CHUNK_SIZE - 2;
 	uint32_t most = room - RECORD_HEADER_SIZE - 4 * chunks;
 	assert_int_equal(chunk_count(most), chunks);
-	assert_true(can_be(4160, 2, 0, most));
-	assert_false(can_be(4160, 2, 0, most + 1));
-	assert_true(can_be(SEGMENT_SIZE - 24, 5, 0, 0));
-	assert_false(can_be(SEGMENT_SIZE - 24, 5, 1, 0));
-	assert_false(can_be(SEGMENT_SIZE - 16, 5, 0, 0));
+	assert_true(can_be(4160, 2, most));
+	assert_false(can_be(4160, 2, most + 1));
+	assert_true(can_be(SEGMENT_SIZE - 16, 5, 0));
+	assert_false(can_be(SEGMENT_SIZE - 16, 5, 1));
+	assert_false(can_be(SEGMENT_SIZE - 12, 5, 0));
 	/* At the end of what a number can say */
-	assert_false(can_be(UINT64_MAX - 7, 5, 8, 0));
+	assert_false(can_be(UINT64_MAX - 7, 5, 8));
 }
 
 static void refuses_unknown_types_and_crooked_places(void **in)
 {
 	(void)in;
 	for (uint32_t type = 0; type < 256; type++)
-		assert_true(can_be(4160, type, 0, 0) ==
-			    (type >= 1 && type <= 5));
-	for (uint64_t i = 1; i < 8; i++)
-		assert_false(can_be(4160 + i, 1, 0, 0));
+		assert_true(can_be(4160, type, 0) == (type >= 1 && type <= 5));
+	for (uint64_t i = 1; i < RECORD_ALIGN; i++)
+		assert_false(can_be(4160 + i, 1, 0));
+	assert_true(can_be(4164, 1, 0));
 }
 
 static void the_sizes_of_a_record_add_up(void **in)
@@ -297,15 +313,15 @@ static void the_sizes_of_a_record_add_up(void **in)
 		uint64_t start = record_payload_start(body, payload);
 		uint64_t size = record_size(body, payload);
 		assert_true(start ==
-			    24 + (uint64_t)body + 4 * chunk_count(payload));
-		assert_true(size % 8 == 0 && size >= start + payload &&
-			    size < start + payload + 8);
+			    16 + (uint64_t)body + 4 * chunk_count(payload));
+		assert_true(size % 4 == 0 && size >= start + payload &&
+			    size < start + payload + 4);
 	}
 }
 
 static void the_checksum_of_a_record_covers_all_but_itself(void **in)
 {
-	uint8_t bytes[RECORD_HEADER_SIZE + 5 + 8] = { [16] = 1 };
+	uint8_t bytes[RECORD_HEADER_SIZE + 5 + 8] = { [12] = 1 };
 	uint8_t *body = bytes + RECORD_HEADER_SIZE;
 	(void)in;
 	uint32_t crc = record_crc(SALT, 4160, bytes, body, 5, body + 5, 8);
@@ -487,6 +503,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_segment_header_that_has_strayed),
 		cmocka_unit_test(a_segment_header_points_backwards),
 		cmocka_unit_test(a_record_header_comes_back),
+		cmocka_unit_test(a_number_is_found_by_its_lower_half),
 		cmocka_unit_test(refuses_lengths_that_leave_the_segment),
 		cmocka_unit_test(refuses_unknown_types_and_crooked_places),
 		cmocka_unit_test(the_sizes_of_a_record_add_up),

@@ -42,7 +42,7 @@ static void meter_end(struct meter *m)
 	assert_int_equal(banyan_close(m->db), 0);
 }
 
-/* Since the last time. Records are of a multiple of 8 bytes; times take more or
+/* Since the last time. Records are of a multiple of 4 bytes; times take more or
  * less, as they follow each other. */
 static void took(struct meter *m, const char *what, uint64_t most)
 {
@@ -72,15 +72,15 @@ static void a_file_of_100_bytes(void **state)
 	(void)state;
 	meter_start(&m);
 	banyan_data *d = insert(&m, "f00001");
-	took(&m, "create", 120);
+	took(&m, "create", 56);
 	assert_int_equal(banyan_write(d, bytes, sizeof(bytes), 0, 0, NULL), 0);
-	took(&m, "write", 176);
+	took(&m, "write", 148);
 	assert_int_equal(banyan_set_attr(d, &mode, BANYAN_SET_MODE, NULL), 0);
-	took(&m, "chmod", 176);
+	took(&m, "chmod", 156);
 	assert_int_equal(banyan_delete(m.space, "f00001", 6, 0, NULL), 0);
-	took(&m, "unlink while it is held", 240);
+	took(&m, "unlink while it is held", 172);
 	banyan_release(d, 1);
-	took(&m, "its release", 64);
+	took(&m, "its release", 40);
 	meter_end(&m);
 }
 
@@ -90,9 +90,9 @@ static void a_file_that_nobody_holds_goes_with_its_key(void **state)
 	(void)state;
 	meter_start(&m);
 	banyan_release(insert(&m, "f00001"), 1);
-	took(&m, "create", 120);
+	took(&m, "create", 56);
 	assert_int_equal(banyan_delete(m.space, "f00001", 6, 0, NULL), 0);
-	took(&m, "unlink", 104);
+	took(&m, "unlink", 60);
 	meter_end(&m);
 }
 
@@ -121,11 +121,11 @@ static void releases_share_an_operation(void **state)
 				 0);
 		assert_int_equal(banyan_delete(m.space, name, 6, 0, NULL), 0);
 	}
-	took(&m, "64 files", FILES * (120 + 176 + 240));
+	took(&m, "64 files", FILES * (56 + 148 + 172));
 	assert_int_equal(live_bytes(m.db), FILES * sizeof(bytes));
 	for (unsigned i = 0; i < FILES; i++)
 		banyan_release(d[i], 1);
-	took(&m, "their release", FILES * 16);
+	took(&m, "their release", FILES * 6);
 	assert_int_equal(live_bytes(m.db), 0);
 	meter_end(&m);
 }
@@ -155,11 +155,11 @@ static void appends(void **state)
 		assert_int_equal(banyan_write(d, bytes, sizeof(bytes), 0,
 					      BANYAN_APPEND, NULL),
 				 0);
-	took(&m, "create and ten appends", 120 + 10 * (4096 + 32 + 180));
+	took(&m, "create and ten appends", 56 + 10 * (4096 + 20 + 120));
 	assert_int_equal(banyan_write(d, bytes, sizeof(bytes), 0, BANYAN_APPEND,
 				      NULL),
 			 0);
-	took(&m, "append of 4096", 4096 + 32 + 120);
+	took(&m, "append of 4096", 4096 + 20 + 84);
 	banyan_release(d, 1);
 	meter_end(&m);
 }

@@ -2,28 +2,33 @@
 /*
  * redo.h - the body of an operation record: which rows it changed.
  *
- *   1 byte   kind (enum operation_kind)
+ *   1 byte   kind (enum operation_kind), and which of the next numbers follow
  *   8 bytes  time, a timestamp, little-endian
+ *   zigzag   time less the stamp, which the operation gives the Data it makes
  *   varint   next id after the operation
  *   zigzag   by how much the number of keys changed
  *   zigzag   by how much the live bytes changed
- *   varint   number of rows
- *   then for each row, keys strictly ascending:
- *     varint  bytes that the key shares with the previous row's key
- *     varint  bytes of the rest of the key, times 2; plus 1 if a value follows
+ *   then each row up to the end of the body, keys strictly ascending:
+ *     1 byte  type; form of the value; shared bytes of the key, if these are few
+ *     1 byte  type, if it has no room there
+ *     varint  bytes that the key shares with the previous row's key, behind the
+ *             type of both
+ *     varint  bytes of the rest of the key, unless the type tells its length
  *     bytes   the rest of the key
+ *     the value: nothing if it is deleted or empty; a Data (packed_data.h); or
  *     varint  bytes that the value shares with the previous value
  *     varint  bytes of the rest of the value
  *     bytes   the rest of the value
- *   A row without a value is deleted. The value before the first is empty.
+ *   Before the first row the previous key has an id of 0, the value is empty.
+ *   docs/FORMAT.md has the bits.
  *
  * Sharing is what makes a batch of alike records cost little more than their
  * own bytes. To replay is to put the rows into the redo table, no more; how much
  * memory that takes has a limit for one operation here, and for all of them in
  * replay.c, so that a hostile file cannot have gigabytes in a few MiB.
  */
-#ifndef STORE_TABLE_REDO_H
-#define STORE_TABLE_REDO_H
+#ifndef STORE_MODEL_REDO_H
+#define STORE_MODEL_REDO_H
 
 #include <stdint.h>
 
@@ -31,6 +36,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/timestamp.h"
+#include "model/packed_data.h"
 #include "table/redo_table.h"
 
 /* Bytes in the keys and values of one operation's rows, written in full */
@@ -51,6 +57,7 @@ enum operation_kind {
 struct operation {
 	enum operation_kind kind;
 	timestamp time;
+	timestamp stamp; /* that of the Data which it makes or changes */
 	uint64_t next_id;
 	int64_t keys; /* change of the number of keys */
 	int64_t live; /* change of the live bytes */
@@ -65,8 +72,9 @@ int redo_encode(const struct operation *op, struct index_row *const *rows,
 
 struct redo_reader {
 	struct reader in;
-	uint64_t left; /* rows to come */
-	size_t bytes; /* of keys and values so far */
+	struct packed_state packed;
+	uint64_t rows; /* so far */
+	size_t bytes; /* of their keys and values */
 	uint8_t key[ROW_KEY_MAX];
 	size_t key_len;
 	uint8_t value[ROW_VALUE_MAX];
