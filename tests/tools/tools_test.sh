@@ -502,10 +502,10 @@ test_freezes()
 	like "freezes has a heading" \
 		"NUMBER +TIME +KEYS +LIVE BYTES +FILE BYTES +KIND" \
 		"$(banyan freezes notes.banyan | head -n 1)"
-	# A mark of 32 bytes lies behind its record
+	# A mark of 24 bytes lies behind its record
 	like "the newest is the first, with figures" \
 		" +[0-9]+ +[-0-9]{10} [0-9:.]{18} \+0000 +9 +[0-9]+ +$((
-			$(wc -c <notes.banyan) - 32)) +asked for" \
+			$(wc -c <notes.banyan) - 24)) +asked for" \
 		"$(banyan freezes notes.banyan | sed -n 2p)"
 	is "and so on down" \
 		"$(banyan freezes notes.banyan | sed 1d | sort -rn)" \
@@ -1345,7 +1345,7 @@ test_damage()
 the log ends, are not a whole record: this is a copy of an open database, its \
 writer was killed, or the file was cut short.torn.banyan: sound up to freeze .*" \
 		"$(banyan check torn.banyan)"
-	head -c $((size - 144)) notes.banyan >torn.banyan # its last freeze
+	head -c $((size - 136)) notes.banyan >torn.banyan # its last freeze
 	like "so is a part that is missing at the end" \
 		"torn.banyan: note: the log ends at offset .* cut short.\
 torn.banyan: sound up to freeze 2 of .* and 1 operation after it, .*" \
