@@ -175,24 +175,26 @@ static inline uint64_t read_be64(struct reader *r)
 	return p ? get_be64(p) : 0;
 }
 
-static inline uint64_t read_long_varint(struct reader *r)
+struct varint {
+	uint64_t value;
+	const uint8_t *end; /* behind it; NULL: there is none */
+};
+
+/* By value, so that callers can keep their reader in registers */
+static __attribute__((noinline, unused)) struct varint
+long_varint(const uint8_t *p, size_t left)
 {
 	uint64_t v = 0;
-	const uint8_t *p = r->at;
-	const uint8_t *end = reader_left(r) > VARINT_MAX ? p + VARINT_MAX :
-							   r->end;
-	for (unsigned shift = 0; p != end; shift += 7) {
-		uint8_t b = *p++;
-		if ((shift == 63 && b > 1) || (b == 0 && shift > 0))
+	size_t n = left > VARINT_MAX ? VARINT_MAX : left;
+	for (size_t i = 0; i < n; i++) {
+		uint8_t b = p[i];
+		if ((i == VARINT_MAX - 1 && b > 1) || (b == 0 && i > 0))
 			break;
-		v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80)) {
-			r->at = p;
-			return v;
-		}
+		v |= (uint64_t)(b & 0x7f) << 7 * i;
+		if (!(b & 0x80))
+			return (struct varint){ v, p + i + 1 };
 	}
-	reader_fail(r);
-	return 0;
+	return (struct varint){ 0, NULL };
 }
 
 /* Refuses numbers beyond 64 bits and forms longer than need be. Most have one
@@ -209,7 +211,13 @@ static inline uint64_t read_varint(struct reader *r)
 		return (p[0] & 0x7fu) | (p[1] & 0x7fu) << 7 |
 		       (uint32_t)p[2] << 14;
 	}
-	return read_long_varint(r);
+	struct varint v = long_varint(p, reader_left(r));
+	if (!v.end) {
+		reader_fail(r);
+		return 0;
+	}
+	r->at = v.end;
+	return v.value;
 }
 
 static inline int64_t read_zigzag(struct reader *r)

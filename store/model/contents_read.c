@@ -29,7 +29,8 @@ static int add_reads(struct extent_reads *reads, struct extent_iter *it,
 		uint64_t begin = run.at > at ? run.at : at;
 		if (begin >= end)
 			break;
-		memset(to + (at - offset), 0, begin - at);
+		if (begin > at)
+			memset(to + (at - offset), 0, begin - at);
 		uint64_t skip = begin - run.at;
 		uint64_t n = run.e.length - skip;
 		if (n > end - begin)

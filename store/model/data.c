@@ -57,7 +57,7 @@ void extent_encode(const struct extent *e, struct buf *value)
 	}
 }
 
-bool extent_read(struct reader *in, struct extent *e)
+static inline bool read_extent(struct reader *in, struct extent *e)
 {
 	uint64_t flags = read_varint(in);
 	uint64_t payload = read_varint(in);
@@ -86,11 +86,16 @@ bool extent_read(struct reader *in, struct extent *e)
 	return true;
 }
 
+bool extent_read(struct reader *in, struct extent *e)
+{
+	return read_extent(in, e);
+}
+
 int extent_row_decode(struct extent *e, const uint8_t *value, size_t len)
 {
 	struct reader in = reader_of(value, len);
 	struct extent x;
-	if (!extent_read(&in, &x) || in.at != in.end)
+	if (!read_extent(&in, &x) || in.at != in.end)
 		return -EUCLEAN;
 	*e = x;
 	return 0;
@@ -119,7 +124,7 @@ static void encode_contents(const struct data *d, struct buf *value)
 	}
 }
 
-size_t data_write_fields(const struct data *d, uint8_t *to)
+static uint8_t flags_of(const struct data *d)
 {
 	uint8_t flags = (uint8_t)(d->contents << DATA_CONTENTS_SHIFT);
 	flags |= d->mtime != d->birth ? DATA_MTIME : 0;
@@ -128,6 +133,12 @@ size_t data_write_fields(const struct data *d, uint8_t *to)
 	flags |= d->nlink != 1 ? DATA_NLINK : 0;
 	flags |= d->rdev ? DATA_RDEV : 0;
 	flags |= d->parent ? DATA_PARENT : 0;
+	return flags;
+}
+
+size_t data_write_fields(const struct data *d, uint8_t *to)
+{
+	uint8_t flags = flags_of(d);
 	uint8_t *p = to;
 	*p++ = VALUE_DATA;
 	*p++ = flags;
@@ -267,7 +278,9 @@ static bool decode_fields(struct data *d, struct reader *in)
 size_t data_read_fields(struct data *d, const uint8_t *value, size_t len)
 {
 	struct reader in = reader_of(value, len);
-	return decode_fields(d, &in) ? (size_t)(in.at - value) : 0;
+	if (!decode_fields(d, &in) || value[1] != flags_of(d))
+		return 0;
+	return (size_t)(in.at - value);
 }
 
 int data_decode(struct data *d, const uint8_t *value, size_t len)

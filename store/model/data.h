@@ -138,8 +138,8 @@ int data_decode(struct data *d, const uint8_t *value, size_t len);
 
 /*
  * The fields of a row's value, which are all that is before the contents: how many
- * bytes they take, or 0 if it is no Data. d gets the kind of the contents, but none
- * of them.
+ * bytes they take, or 0 if it is no Data or they are not as data_encode() makes them.
+ * d gets the kind of the contents, but none of them.
  */
 size_t data_read_fields(struct data *d, const uint8_t *value, size_t len);
 /* The same bytes of d: their number, at most DATA_FIELDS_MAX */

@@ -80,15 +80,14 @@ static bool goes_along(const struct extent_reads *r, const struct extent *e)
 int extent_reads_add(struct extent_reads *r, const struct extent *e,
 		     uint32_t skip, uint32_t size, uint8_t *to)
 {
-	const struct extent_part part = { *e, skip, size, to };
 	bool small = e->payload_len <= PAYLOAD_MAX;
 	int rc = small && goes_along(r, e) ? 0 : do_reads(r);
 	if (rc || !small)
-		return rc ? rc : read_part(r->state, &part);
+		return rc ? rc : extent_read_bytes(r->state, e, skip, size, to);
 	if (!r->count)
 		r->from = e->payload;
 	r->end = e->payload + e->payload_len;
-	r->read[r->count++] = part;
+	r->read[r->count++] = (struct extent_part){ *e, skip, size, to };
 	return 0;
 }
 

@@ -55,11 +55,10 @@ struct run run_part(const struct run *r, uint64_t from, uint64_t to)
 /* Does the cursor stand on an EXTENT row of this value? Decode it. */
 static int row_at_cursor(const struct extent_iter *it, struct run *run)
 {
-	struct row_key prefix;
 	size_t len = 0;
 	const uint8_t *key = merged_cursor_key(it->cursor, &len);
-	row_key_id(&prefix, ROW_EXTENT, it->data->id);
-	if (!row_has_id(key, len, &prefix))
+	if (len < ROW_ID_LEN || key[0] != ROW_EXTENT ||
+	    get_be64(key + 1) != it->data->id)
 		return 1;
 	if (len != ROW_ID_LEN + 8)
 		return -EUCLEAN;
@@ -192,22 +191,20 @@ static int leave_row(struct extent_iter *it)
 
 static int next_row(struct extent_iter *it, struct run *run)
 {
-	struct run r;
 	int rc = leave_row(it);
 	if (rc)
 		return rc;
 	if (!it->at_row)
 		return 1;
-	rc = row_at_cursor(it, &r);
+	rc = row_at_cursor(it, run);
 	if (rc)
 		return rc;
 	/* Rows are in order, but only this keeps them from overlapping */
-	if (r.at < it->end || run_end(&r) > it->data->size)
+	if (run->at < it->end || run_end(run) > it->data->size)
 		return -EUCLEAN;
-	it->begin = r.at;
-	it->end = run_end(&r);
+	it->begin = run->at;
+	it->end = run_end(run);
 	it->left_behind = true;
-	*run = r;
 	return 0;
 }
 

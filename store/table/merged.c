@@ -319,6 +319,23 @@ static int turn(struct merged_cursor *c)
 	return merged_cursor_seek(c, key, len);
 }
 
+/* The next row of the tree, beside which no table has any: as leave() and
+ * settle() */
+static int next_in_tree(struct merged_cursor *c)
+{
+	int rc = tree_cursor_next(&c->tree);
+	if (rc == 0) {
+		c->key = tree_cursor_key(&c->tree, &c->key_len);
+		if (!is_beyond(c, c->key, c->key_len))
+			return 0;
+		rc = 1;
+	} else {
+		c->tree_at = false;
+	}
+	c->source = -1;
+	return rc;
+}
+
 static int step(struct merged_cursor *c, bool back)
 {
 	if (c->source < 0)
@@ -335,6 +352,8 @@ static int step(struct merged_cursor *c, bool back)
 
 int merged_cursor_next(struct merged_cursor *c)
 {
+	if (c->source == (int)c->tables && !c->tables_at && !c->back)
+		return next_in_tree(c);
 	return step(c, false);
 }
 

@@ -39,6 +39,21 @@ void tree_cursor_free(struct tree_cursor *c)
 	drop_path(c);
 }
 
+/* memcpy() for what is mostly shorter than a call of it is worth */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t n)
+{
+	if (n > 16) {
+		memcpy(to, from, n);
+	} else if (n >= 8) {
+		uint64_t last = get_le64(from + n - 8);
+		put_le64(to, get_le64(from));
+		put_le64(to + n - 8, last);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			to[i] = from[i];
+	}
+}
+
 /* Key and value of the row at the position */
 static void take_row(struct tree_cursor *c)
 {
@@ -50,13 +65,13 @@ static void take_row(struct tree_cursor *c)
 		memcpy(c->key, node_prefix(leaf), leaf->prefix_len);
 		c->prefix_of = leaf;
 	}
-	memcpy(c->key + leaf->prefix_len, row.suffix, row.suffix_len);
+	copy_short(c->key + leaf->prefix_len, row.suffix, row.suffix_len);
 	c->key_len = leaf->prefix_len + row.suffix_len;
 	c->value = row.rest;
 	c->value_len = row.shared + row.rest_len;
 	if (row.shared) {
-		memcpy(c->room, node_template(leaf), row.shared);
-		memcpy(c->room + row.shared, row.rest, row.rest_len);
+		copy_short(c->room, node_template(leaf), row.shared);
+		copy_short(c->room + row.shared, row.rest, row.rest_len);
 		c->value = c->room;
 	}
 }
