@@ -450,8 +450,10 @@ int extent_rows_remove(struct extent_rows *x, struct txn *txn,
 	if (rc < 0)
 		return rc;
 	if (rc > 0) {
+		/* Also if it is put: in the new file another row may then have
+		 * its bytes, one that begins before it */
 		row_key_extent(&key, c.id, c.run.at);
-		return row->value ? 0 : txn_delete(txn, &key);
+		return txn_delete(txn, &key);
 	}
 	if (c.id != x->id || c.run.at != x->cut_to) {
 		rc = extent_rows_all_removed(x, txn);
