@@ -105,6 +105,7 @@ int rlimits_start(struct options *o)
 
 const char *rlimits_strerror(int rc)
 {
-	return rc == -EAGAIN ? "no more threads are allowed (ulimit -u)" :
-			       strerror(-rc);
+	return rc == -EAGAIN ?
+		       "no more threads can be started (ulimit -u or -v)" :
+		       strerror(-rc);
 }

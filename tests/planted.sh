@@ -567,6 +567,18 @@ change fs/ops_data.c 'commit_request(fs_of(req)->commit, req);' \
 	'fuse_reply_err(req, 0);'
 caught_by mount/start
 
+bug 'a FITRIM on a busy CPU is told that the daemon is busy'
+change fs/uring.c 'for (int i = 0; i < LOOKS &&' 'for (int i = LOOKS; i < LOOKS &&'
+caught_by mount/uring
+
+bug 'an undelete waits for the caller of the next one'
+change fs/undelete.c $'-ENOMEM : rc);\n}' $'-ENOMEM : rc);\n\ttell_made(fs, made, true);\n}'
+caught_by mount/ends
+
+bug 'stacks take what a limit of memory leaves'
+change fs/rlimits.c '#define STACK (1u << 20)' '#define STACK (16u << 20)'
+caught_by mount/start
+
 bug 'what the kernel forgets stays'
 change fs/nodes.c $'nodes_drop(fs, ino, times);\n\tif' \
 	$'nodes_drop(fs, ino, times - 1);\n\tif'

@@ -529,7 +529,7 @@ a_limit_of_threads_is_said_in_one_line() {
 	new_db
 	chmod 666 "$DB"
 	ulimit -u 2
-	says 1 "cannot start: no more threads are allowed (ulimit -u)" \
+	says 1 "cannot start: no more threads can be started (ulimit -u or -v)" \
 		setpriv --reuid 64321 --clear-groups "$BANYANFS" "$DB" "$DIR" -f
 }
 
