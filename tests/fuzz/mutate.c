@@ -133,8 +133,8 @@ static void change_freeze(struct mutator *m)
 static void change_contents(struct mutator *m)
 {
 	const struct spot *s = any_record(m);
-	uint64_t at = s->offset + 16;
-	at += test_below(&m->random, s->size - 16);
+	uint64_t at = s->offset + 12;
+	at += test_below(&m->random, s->size - 12);
 	change_number(m, at, test_below(&m->random, 3) ? 1 : 2);
 }
 
@@ -212,9 +212,9 @@ static void change(struct mutator *m)
 	case 7:
 		cut_off(m);
 		break;
-	case 8: /* lengths and type of a record */
-		change_number(m, any_record(m)->offset + 16, 1);
-		change_number(m, any_record(m)->offset + 20, 4);
+	case 8: /* type and length of a record */
+		change_number(m, any_record(m)->offset + 12, 1);
+		change_number(m, any_record(m)->offset + 13, 3);
 		break;
 	default:
 		change_contents(m);
