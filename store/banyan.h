@@ -110,6 +110,46 @@ enum {
 	BANYAN_READ_ONLY = 1 << 2, /* the state at this moment, for ever */
 };
 
+/*
+ * Which operations a thread has made, in memory that outlives the process: so the
+ * next process can tell whether the last one was made. See struct banyan_keeper.
+ */
+struct banyan_note {
+	uint64_t made; /* operations, since the caller cleared it */
+	uint64_t offset; /* of the record that is being written; 0: none is */
+	uint64_t end;
+};
+
+/*
+ * Operations that the calling thread makes from now on, a batch that it commits, too,
+ * are noted there; NULL: nowhere.
+ */
+void banyan_set_note(struct banyan_note *note);
+
+/*
+ * For a program that is to go on when the process dies that has the database open:
+ * another of its processes, which does nothing else, keeps descriptors of the file,
+ * and with them the lock, and starts the next process. Nobody else can open the
+ * database for writing in between. See banyan_restore_holds() for the rest of what
+ * such a program needs.
+ */
+struct banyan_keeper {
+	/* What was kept of the process that has died. The one that is the file at
+	 * path is used instead of a new descriptor. */
+	const int *files;
+	size_t file_count;
+	/* The notes of its threads. Before anything is written, an operation that was
+	 * being written is counted if it is in the file. */
+	struct banyan_note *const *notes;
+	size_t note_count;
+	/* fd has the lock of the database; who keeps it has to duplicate it. First
+	 * (settled false) when its file is about to take the place of the present
+	 * one, as at the end of a vacuum, then when the file has its place: then all
+	 * others need not be kept. Called at open, too. May be NULL. */
+	void (*keep)(void *arg, int fd, bool settled);
+	void *arg;
+};
+
 struct banyan_options {
 	size_t struct_size;
 	unsigned flags; /* BANYAN_CREATE ... */
@@ -124,6 +164,7 @@ struct banyan_options {
 	 * be called from any thread that is inside the library. */
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
+	const struct banyan_keeper *keeper; /* NULL: none */
 };
 
 /*
@@ -310,6 +351,20 @@ banyan_data *banyan_held(banyan *db, uint64_t id);
  * it: some 100 instructions.
  */
 uint64_t banyan_home(banyan_data *data);
+
+/*
+ * Hold the Data again that a process held which had the database open and died, those
+ * without a key, too. To be called before anything else, as a Data without a key that
+ * nobody holds is swept sooner or later. An id of which there is no Data is passed
+ * over. The time is that of one pass over all keys (see banyan_find_id()), and memory
+ * is taken for what is held. 0 or an error, with some of them held.
+ */
+struct banyan_holds {
+	uint64_t id;
+	uint64_t times; /* 0: not at all */
+};
+int banyan_restore_holds(banyan *db, const struct banyan_holds *holds,
+			 size_t count);
 
 /*
  * Eight bits for the caller's own use, which are 0 when the Data comes to be held and

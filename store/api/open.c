@@ -22,13 +22,13 @@ static int open_file(const char *path, const struct banyan_options *o,
 	if (strcmp(path, ":memory:") == 0)
 		return file_memory(file);
 	if (!(o->flags & BANYAN_EXCLUSIVE)) {
-		rc = file_open(path, !read_only, file);
+		rc = file_open(path, !read_only, o->keeper, file);
 		*fresh = false;
 	}
 	if (rc != -ENOENT || !(o->flags & BANYAN_CREATE) || read_only)
 		return rc;
 	*fresh = true;
-	return file_create(path, new_file_mode(o->mode), file);
+	return file_create(path, new_file_mode(o->mode), o->keeper, file);
 }
 
 int handle_open_file(struct file *file, const struct banyan_options *o,

@@ -245,11 +245,15 @@ static int go_back(struct store *store, struct log_state *st, uint64_t number)
 	return rc;
 }
 
-static int recover(struct store *store, uint64_t freeze)
+static int recover(struct store *store, uint64_t freeze,
+		   const struct banyan_keeper *keeper)
 {
 	struct log_state st = { 0 };
 	int rc = log_recover(store->volume->file, !store->read_only, &st,
 			     store->report, store->report_arg);
+	if (!rc && keeper && !store->read_only)
+		write_settle_notes(keeper->notes, keeper->note_count,
+				   st.end.offset);
 	if (!rc && freeze)
 		rc = go_back(store, &st, freeze);
 	if (!rc)
@@ -298,7 +302,7 @@ int store_open(struct file *file, const struct banyan_options *o, bool fresh,
 	if (fresh)
 		rc = o->freeze ? -ENOENT : create(store); /* it has no past */
 	else
-		rc = recover(store, o->freeze);
+		rc = recover(store, o->freeze, o->keeper);
 	/* Else a later sync would promise what is in a file that a power loss
 	 * could take the name from */
 	if (!rc && !fresh && !store->read_only)

@@ -14,7 +14,7 @@ int rebuild_create(struct rebuild *d, const char *path, mode_t mode,
 {
 	struct file *file = NULL;
 	*d = (struct rebuild){ 0 };
-	int rc = file_create(path, mode, &file);
+	int rc = file_create(path, mode, NULL, &file);
 	return rc ? rc : rebuild_open(d, file, cache_bytes, watch, arg);
 }
 

@@ -74,6 +74,45 @@ int store_write_begin_soon(struct store *store, enum operation_kind kind,
 	return begin(store, kind, makes_room, txn);
 }
 
+/* ---- notes ------------------------------------------------------------- */
+
+/*
+ * A process can be killed between any two of these stores, and whoever reads them
+ * then sees all that came before. While the turn is held no vacuum changes files, so
+ * an offset is one in the file that the next process opens.
+ */
+static _Thread_local struct banyan_note *noted;
+
+void write_set_note(struct banyan_note *note)
+{
+	noted = note;
+}
+
+static void note_writing(uint64_t offset, uint64_t end)
+{
+	if (!noted)
+		return;
+	noted->end = end;
+	__atomic_store_n(&noted->offset, offset, __ATOMIC_RELEASE);
+}
+
+static void note_written(struct banyan_note *note, bool made)
+{
+	if (!note)
+		return;
+	if (made)
+		__atomic_store_n(&note->made, note->made + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&note->offset, 0, __ATOMIC_RELEASE);
+}
+
+void write_settle_notes(struct banyan_note *const *notes, size_t count,
+			uint64_t end)
+{
+	for (size_t i = 0; i < count; i++)
+		if (notes[i]->offset)
+			note_written(notes[i], notes[i]->end <= end);
+}
+
 /* The record is in the log: now everybody may see it */
 static void publish(struct store *store, const struct txn *txn)
 {
@@ -99,10 +138,13 @@ static int write_record(struct store *store, struct txn *txn)
 				    txn->body.data, txn->body.len, &offset);
 	if (!rc)
 		rc = txn_publish_moves(txn);
-	if (rc)
+	if (rc) {
 		log_abort(store->volume->log);
-	else
-		rc = log_commit(store->volume->log);
+		return rc;
+	}
+	note_writing(offset, log_end(store->volume->log).offset);
+	rc = log_commit(store->volume->log);
+	note_written(noted, !rc);
 	return rc;
 }
 

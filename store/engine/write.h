@@ -28,6 +28,12 @@ int store_write_begin_soon(struct store *store, enum operation_kind kind,
  */
 int store_write_end(struct store *store, int rc);
 
+/* Where the thread notes its operations: see banyan_set_note() */
+void write_set_note(struct banyan_note *note);
+/* Those of a process that has died, which has left a log with this end */
+void write_settle_notes(struct banyan_note *const *notes, size_t count,
+			uint64_t end);
+
 /* A vacuum that cannot keep up with writers slows them down: wait for as long as
  * so many operations are to wait */
 void store_wait_for_vacuum(const struct store *store, unsigned operations);

@@ -20,6 +20,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "banyan.h"
+
 struct file;
 
 struct file_ops {
@@ -197,8 +199,10 @@ static inline void file_close(struct file *f)
 /*
  * A local file. Opened for writing it is locked: -EBUSY if somebody else has
  * it. -EISDIR for a directory, -EINVAL for anything else but a regular file.
+ * keeper (NULL: nobody) keeps the lock, as banyan.h has it, and is copied.
  */
-int file_open(const char *path, bool writable, struct file **f);
+int file_open(const char *path, bool writable,
+	      const struct banyan_keeper *keeper, struct file **f);
 
 /*
  * A new local file, locked, that is nowhere to be seen (an unnamed or a hidden
@@ -206,7 +210,8 @@ int file_open(const char *path, bool writable, struct file **f);
  * is one already and `replace` is not set. Publishing syncs the file before and
  * the directory afterwards.
  */
-int file_create(const char *path, mode_t mode, struct file **f);
+int file_create(const char *path, mode_t mode,
+		const struct banyan_keeper *keeper, struct file **f);
 
 /*
  * A new file that is never published, beside another one; where none can be

@@ -18,6 +18,9 @@
  * replaced between open() and lock, so name and
  * descriptor are compared under the lock.
  *
+ * A process may be given a descriptor that has the lock already, by one that has
+ * died (struct banyan_keeper): locking it once more changes nothing.
+ *
  * A new file starts as a hidden temporary in the same directory,
  * ".NAME.banyan-" and eight hex digits, locked at once. So a temporary that is
  * not locked was left by a crash, and the next writable open of NAME, or the next
@@ -166,13 +169,42 @@ static int open_regular(int dir, const char *name, bool writable, int *out)
 	return rc;
 }
 
+static bool is_same_file(int a, int b)
+{
+	struct stat st, other;
+	return !fstat(a, &st) && !fstat(b, &other) &&
+	       st.st_dev == other.st_dev && st.st_ino == other.st_ino;
+}
+
+/* If one of the descriptors that were kept is of the file of fd, a copy of it in
+ * the place of fd */
+static int use_kept(const struct banyan_keeper *keeper, int *fd)
+{
+	for (size_t i = 0; i < keeper->file_count; i++) {
+		if (!is_same_file(*fd, keeper->files[i]))
+			continue;
+		int kept = fcntl(keeper->files[i], F_DUPFD_CLOEXEC, 0);
+		if (kept < 0)
+			return -errno;
+		close(*fd);
+		*fd = kept;
+		return 0;
+	}
+	return 0;
+}
+
 /* The same, locked if writable; *same tells whether it still has the name */
 static int open_locked(struct posix_file *p, bool *same)
 {
 	int fd = -1;
 	int rc = open_regular(p->dir, p->name, p->writable, &fd);
-	if (rc)
+	if (!rc && p->writable)
+		rc = use_kept(&p->keeper, &fd);
+	if (rc) {
+		if (fd >= 0)
+			close(fd);
 		return rc;
+	}
 	*same = true;
 	if (p->writable)
 		rc = lock(fd, F_OFD_SETLK, LOCK_BYTE);
@@ -404,6 +436,12 @@ static int rename_over(struct posix_file *p)
 	return rc;
 }
 
+static void keep(const struct posix_file *p, bool settled)
+{
+	if (p->keeper.keep)
+		p->keeper.keep(p->keeper.arg, p->fd, settled);
+}
+
 int posix_publish(struct file *f, bool replace)
 {
 	struct posix_file *p = posix_of(f);
@@ -414,6 +452,8 @@ int posix_publish(struct file *f, bool replace)
 		return -errno;
 	if (replace && p->replaces)
 		rc = check_replaced(p);
+	if (!rc)
+		keep(p, false);
 	if (!rc && replace)
 		rc = rename_over(p);
 	else if (!rc)
@@ -424,13 +464,15 @@ int posix_publish(struct file *f, bool replace)
 	p->temporary = NULL;
 	p->replaces = NULL;
 	f->published = true;
+	keep(p, true);
 	return sync_directory(p);
 }
 
 /* ---- the outside ------------------------------------------------------ */
 
 /* A file with directory and name, not yet opened */
-static int locate(const char *path, bool writable, struct posix_file **out)
+static int locate(const char *path, bool writable,
+		  const struct banyan_keeper *keeper, struct posix_file **out)
 {
 	char *parent = NULL;
 	struct posix_file *p = calloc(1, sizeof(*p));
@@ -441,6 +483,8 @@ static int locate(const char *path, bool writable, struct posix_file **out)
 	p->dir = -1;
 	p->writable = writable;
 	p->owner = getpid();
+	if (keeper)
+		p->keeper = *keeper;
 	int rc = resolve(path, &parent, &p->name);
 	if (!rc) {
 		assert(parent);
@@ -455,29 +499,36 @@ static int locate(const char *path, bool writable, struct posix_file **out)
 	return rc;
 }
 
-int file_open(const char *path, bool writable, struct file **f)
+int file_open(const char *path, bool writable,
+	      const struct banyan_keeper *keeper, struct file **f)
 {
 	struct posix_file *p = NULL;
-	int rc = locate(path, writable, &p);
+	int rc = locate(path, writable, keeper, &p);
 	if (rc)
 		return rc;
 	rc = open_named(p);
+	/* They are the caller's */
+	p->keeper.files = NULL;
+	p->keeper.file_count = 0;
 	if (rc) {
 		file_close(&p->file);
 		return rc;
 	}
-	if (writable)
+	if (writable) {
+		keep(p, true);
 		remove_stale_temporaries(p);
-	else
+	} else {
 		lock_to_read(p->fd);
+	}
 	*f = &p->file;
 	return 0;
 }
 
-int file_create(const char *path, mode_t mode, struct file **f)
+int file_create(const char *path, mode_t mode,
+		const struct banyan_keeper *keeper, struct file **f)
 {
 	struct posix_file *p = NULL;
-	int rc = locate(path, true, &p);
+	int rc = locate(path, true, keeper, &p);
 	if (rc)
 		return rc;
 	/* Of a file that was never made nobody else will */
@@ -559,6 +610,7 @@ static struct posix_file *new_beside(const struct posix_file *old)
 	p->fd = -1;
 	p->writable = true;
 	p->owner = old->owner;
+	p->keeper = old->keeper;
 	p->dir = fcntl(old->dir, F_DUPFD_CLOEXEC, 0);
 	p->name = strdup(old->name);
 	if (p->dir < 0 || !p->name) {
@@ -601,7 +653,7 @@ int file_scratch(struct file *beside, struct file **fresh)
 		int n = snprintf(path, sizeof(path), "%s/banyan",
 				 dir ? dir : "/tmp");
 		if (n < 0 || (size_t)n >= sizeof(path) ||
-		    file_create(path, 0600, fresh))
+		    file_create(path, 0600, NULL, fresh))
 			return rc;
 	}
 	(*fresh)->temporary = true;
@@ -612,7 +664,7 @@ pid_t file_holder(const char *path)
 {
 	struct posix_file *p = NULL;
 	pid_t pid = 0, hint = -1;
-	int rc = locate(path, false, &p);
+	int rc = locate(path, false, NULL, &p);
 	if (!rc)
 		rc = open_named(p);
 	if (!rc)

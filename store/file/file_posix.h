@@ -22,6 +22,7 @@ struct posix_file {
 	char *temporary; /* within dir; NULL once published */
 	bool writable;
 	pid_t owner; /* not a child that has a copy of this */
+	struct banyan_keeper keeper; /* of its lock */
 	bool cannot_reserve;
 	_Atomic uint64_t reserved; /* allocated by us up to here; 0: nothing */
 	_Atomic uint64_t end; /* the size that appends have left */

@@ -270,6 +270,22 @@ bool held_release(struct held_table *t, banyan_data *data, uint64_t times,
 	return last;
 }
 
+int held_restore(struct held_table *t, uint64_t id, const struct location *at,
+		 uint64_t times, bool orphan)
+{
+	struct held_shard *s = shard_of(t, id);
+	pthread_mutex_lock(&s->lock);
+	banyan_data *d = *slot(s, id);
+	if (!d)
+		d = add(t, s, id, at->space, at->name, at->len);
+	if (d) {
+		d->holds += times;
+		d->orphan = orphan;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return d ? 0 : -ENOMEM;
+}
+
 size_t held_count(struct held_table *t)
 {
 	size_t n = 0;

@@ -140,6 +140,13 @@ void held_hold_again(struct held_table *t, banyan_data *data);
 bool held_release(struct held_table *t, banyan_data *data, uint64_t times,
 		  uint64_t *id, bool *orphan);
 
+/*
+ * In a table of which only this thread knows: hold the Data, which lives there, so
+ * many times more. 0 or -ENOMEM.
+ */
+int held_restore(struct held_table *t, uint64_t id, const struct location *at,
+		 uint64_t times, bool orphan);
+
 /* How many Data are in the table: those that are held, and few others */
 size_t held_count(struct held_table *t);
 

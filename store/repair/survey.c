@@ -27,7 +27,7 @@ static int watch(void *arg)
 int survey_open(struct survey *v, const char *path)
 {
 	v->in_use = file_in_use(path);
-	int rc = file_open(path, false, &v->below);
+	int rc = file_open(path, false, NULL, &v->below);
 	if (!rc)
 		rc = file_watched(v->below, watch, unreadable, v, &v->file);
 	return rc ? rc : file_size(v->file, &v->size);

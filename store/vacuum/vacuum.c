@@ -579,9 +579,9 @@ static int back_up(struct vacuum *v, const struct view_state *state,
 			    .number = freeze_number(v->store) };
 	int rc = look_ahead(v, state, path);
 	if (!rc)
-		rc = file_create(path, mode, &file);
+		rc = file_create(path, mode, NULL, &file);
 	if (!rc)
-		rc = file_create(path, 0600, &scratch);
+		rc = file_create(path, 0600, NULL, &scratch);
 	if (rc) {
 		file_close(file);
 	} else {

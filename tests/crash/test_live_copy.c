@@ -253,7 +253,7 @@ static void run(const struct slow *slow, unsigned copies)
 	assert_int_equal(temp_directory(s.dir, TEMP_ON_DISK), 0);
 	temp_path(s.path, s.dir, "db");
 	temp_path(s.copy, s.dir, "copy");
-	assert_int_equal(file_create(s.path, 0600, &below), 0);
+	assert_int_equal(file_create(s.path, 0600, NULL, &below), 0);
 	assert_int_equal(slow_file_new(below, true, slow, &f), 0);
 	assert_int_equal(handle_open_file(f, &o, true, &s.db), 0);
 	s.db->store->table_limit = 200000; /* freezes by the freezer, too */

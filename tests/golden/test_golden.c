@@ -285,7 +285,7 @@ static void see_records(const struct golden *g, struct kinds *k)
 		.offset = SUPERBLOCK_SIZE + SEGMENT_HEADER_SIZE, .seq = 1
 	};
 	unsigned last = 0;
-	assert_int_equal(file_open(g->path, false, &f), 0);
+	assert_int_equal(file_open(g->path, false, NULL, &f), 0);
 	assert_int_equal(log_recover(f, false, &st, NULL, NULL), 0);
 	assert_int_equal(log_scan_open(&s, f, st.sb.salt, st.end.offset, &at),
 			 0);

@@ -30,9 +30,9 @@ static struct file *get_file(struct linear_run *r, bool fresh)
 	struct file *f = NULL;
 	struct slow slow = r->form->slow;
 	if (r->form->local && fresh)
-		assert_int_equal(file_create(r->path, 0600, &below), 0);
+		assert_int_equal(file_create(r->path, 0600, NULL, &below), 0);
 	else if (r->form->local)
-		assert_int_equal(file_open(r->path, true, &below), 0);
+		assert_int_equal(file_open(r->path, true, NULL, &below), 0);
 	else if (fresh)
 		assert_int_equal(file_memory(&below), 0);
 	if (!r->form->local)

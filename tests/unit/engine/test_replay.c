@@ -199,7 +199,7 @@ static struct file *on_disk(struct file *f, char path[TEMP_MAX])
 	assert_int_equal(write(fd, bytes, size), (ssize_t)size);
 	close(fd);
 	free(bytes);
-	assert_int_equal(file_open(path, true, &out), 0);
+	assert_int_equal(file_open(path, true, NULL, &out), 0);
 	return out;
 }
 

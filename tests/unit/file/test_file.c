@@ -34,7 +34,7 @@ static unsigned names(void)
 static void publish_new(const char *path)
 {
 	struct file *f = NULL;
-	assert_int_equal(file_create(path, 0600, &f), 0);
+	assert_int_equal(file_create(path, 0600, NULL, &f), 0);
 	assert_int_equal(file_publish(f, false), 0);
 	file_close(f);
 }
@@ -223,7 +223,7 @@ static void a_new_file_is_hidden_until_it_is_published(void **in)
 	assert_true(exists("a"));
 	assert_int_equal(names(), 1);
 	file_close(s->f);
-	assert_int_equal(file_open("a", true, &s->f), 0);
+	assert_int_equal(file_open("a", true, NULL, &s->f), 0);
 	assert_int_equal(file_read(s->f, got, 5, 0), 0);
 	assert_memory_equal(got, "hello", 5);
 }
@@ -258,7 +258,7 @@ static void the_mode_is_the_one_asked_for(void **in)
 	struct stat st;
 	(void)in;
 	mode_t mask = umask(077);
-	assert_int_equal(file_create("b", 0664, &f), 0);
+	assert_int_equal(file_create("b", 0664, NULL, &f), 0);
 	umask(mask);
 	assert_int_equal(file_publish(f, false), 0);
 	file_close(f);
@@ -297,7 +297,7 @@ static void a_symbolic_link_is_followed(void **in)
 	assert_int_equal(file_publish(s->f, false), 0);
 	assert_int_equal(symlink("a", "link"), 0);
 	assert_int_equal(try_open("link", true), -EBUSY);
-	assert_int_equal(file_create("link", 0600, &f), 0);
+	assert_int_equal(file_create("link", 0600, NULL, &f), 0);
 	append_at(f, "new", 3, 0);
 	assert_int_equal(file_publish(f, true), 0);
 	file_close(f);
@@ -315,7 +315,7 @@ static void what_a_crash_left_goes_at_the_next_open(void **in)
 	assert_int_equal(file_publish(s->f, false), 0);
 	file_close(s->f);
 	s->f = NULL;
-	assert_int_equal(file_create("a", 0600, &busy), 0);
+	assert_int_equal(file_create("a", 0600, NULL, &busy), 0);
 	touch(".a.banyan-0123abcd");
 	assert_int_equal(link("a", ".a.banyan-00000000"), 0);
 	touch(".a.banyan-0123abcx");
@@ -360,9 +360,9 @@ static void creates_only_where_a_file_can_be(void **in)
 {
 	struct file *f = NULL;
 	(void)in;
-	assert_int_equal(file_create("none/a", 0600, &f), -ENOENT);
-	assert_int_equal(file_create("", 0600, &f), -ENOENT);
-	assert_int_equal(file_create("new/", 0600, &f), -ENOENT);
+	assert_int_equal(file_create("none/a", 0600, NULL, &f), -ENOENT);
+	assert_int_equal(file_create("", 0600, NULL, &f), -ENOENT);
+	assert_int_equal(file_create("new/", 0600, NULL, &f), -ENOENT);
 	assert_null(f);
 	assert_int_equal(names(), 1);
 }
@@ -375,7 +375,7 @@ static void a_file_opened_to_read_takes_no_bytes(void **in)
 	struct iovec iov = { &byte, 1 };
 	size_t written = 1;
 	assert_int_equal(file_publish(s->f, false), 0);
-	assert_int_equal(file_open("a", false, &f), 0);
+	assert_int_equal(file_open("a", false, NULL, &f), 0);
 	assert_int_equal(file_append(f, &iov, 1, 0, &written), -EBADF);
 	assert_int_equal(written, 0);
 	file_close(f);

@@ -28,9 +28,9 @@ static int can_read_but_not_write(void *arg)
 {
 	struct file *f = NULL;
 	(void)arg;
-	if (file_open("a", true, &f) != -EBUSY)
+	if (file_open("a", true, NULL, &f) != -EBUSY)
 		return 1;
-	if (file_open("a", false, &f))
+	if (file_open("a", false, NULL, &f))
 		return 2;
 	file_close(f);
 	return 0;
@@ -40,7 +40,7 @@ static int can_write(void *arg)
 {
 	struct file *f = NULL;
 	(void)arg;
-	if (file_open("a", true, &f))
+	if (file_open("a", true, NULL, &f))
 		return 1;
 	file_close(f);
 	return 0;
@@ -58,7 +58,7 @@ static void one_writer_keeps_others_out_and_readers_not(void **in)
 	file_close(s->f);
 	s->f = NULL;
 	in_child(can_write, NULL);
-	assert_int_equal(file_open("a", true, &s->f), 0);
+	assert_int_equal(file_open("a", true, NULL, &s->f), 0);
 	assert_int_equal(try_open("a", false), 0);
 	in_child(can_read_but_not_write, NULL);
 }
@@ -102,7 +102,7 @@ static void only_a_locked_local_file_is_claimed(void **in)
 	assert_int_equal(file_claim(f), 0);
 	file_close(f);
 	assert_int_equal(file_publish(s->f, false), 0);
-	assert_int_equal(file_open("a", false, &f), 0);
+	assert_int_equal(file_open("a", false, NULL, &f), 0);
 	assert_int_equal(file_claim(f), 0);
 	assert_int_equal(file_holder("a"), -1);
 	file_close(f);
@@ -114,7 +114,7 @@ static void a_replaced_file_is_held_without_a_gap(void **in)
 	struct state *s = *in;
 	struct file *next = NULL;
 	assert_int_equal(file_publish(s->f, false), 0);
-	assert_int_equal(file_create("a", 0600, &next), 0);
+	assert_int_equal(file_create("a", 0600, NULL, &next), 0);
 	assert_int_equal(file_publish(next, true), 0);
 	file_close(s->f);
 	s->f = next;
@@ -126,11 +126,11 @@ static int replace_once(void)
 {
 	struct file *old = NULL;
 	struct file *new = NULL;
-	int rc = file_open("a", true, &old);
+	int rc = file_open("a", true, NULL, &old);
 	if (rc == -EBUSY)
 		return 0;
 	if (!rc)
-		rc = file_create("a", 0600, &new);
+		rc = file_create("a", 0600, NULL, &new);
 	if (!rc)
 		rc = file_publish(new, true);
 	file_close(old);
@@ -172,7 +172,7 @@ static void never_locks_a_file_that_was_swapped_away(void **in)
 		_exit(replace_on_and_on() != 0);
 	for (unsigned i = 0; i < 200000 && opened < 20000; i++) {
 		struct file *f = NULL;
-		int rc = file_open("a", true, &f);
+		int rc = file_open("a", true, NULL, &f);
 		wrong += rc != 0 && rc != -EBUSY;
 		if (rc)
 			continue;
@@ -218,7 +218,7 @@ static void descriptors_are_closed_and_not_inherited(void **in)
 	assert_int_equal(descriptors(s, &inherited), 2);
 	file_close(s->f);
 	assert_int_equal(descriptors(s, &inherited), 0);
-	assert_int_equal(file_open("a", true, &s->f), 0);
+	assert_int_equal(file_open("a", true, NULL, &s->f), 0);
 	assert_int_equal(try_open("a", true), -EBUSY);
 	assert_int_equal(file_holder("a"), -1);
 	assert_int_equal(descriptors(s, &inherited), 2);

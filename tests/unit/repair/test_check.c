@@ -344,7 +344,7 @@ static void a_segment_full_of_records_costs_no_more_than_others(void **in)
 	struct file *f = NULL;
 	struct log_state st = { 0 };
 	write_whole(SOURCE, bytes, s->size);
-	assert_int_equal(file_open(SOURCE, false, &f), 0);
+	assert_int_equal(file_open(SOURCE, false, NULL, &f), 0);
 	assert_int_equal(log_recover(f, false, &st, NULL, NULL), 0);
 	file_close(f);
 	struct record_header h = { .type = RECORD_OPERATION,
