@@ -66,14 +66,11 @@ int daemon_fork(void)
 	return fds[1];
 }
 
-int daemon_ready(int fd)
+int daemon_detach(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int rc = 0;
 
 	message_to_system();
-	if (chdir("/"))
-		rc = -errno;
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
@@ -81,6 +78,13 @@ int daemon_ready(int fd)
 		if (null > STDERR_FILENO)
 			close(null);
 	}
+	return chdir("/") ? -errno : 0;
+}
+
+int daemon_ready(int fd)
+{
+	int rc = daemon_detach();
+
 	if (write(fd, "", 1) != 1)
 		rc = -errno;
 	close(fd);

@@ -28,4 +28,7 @@ int daemon_fork(void);
  */
 int daemon_ready(int fd);
 
+/* The part of it that concerns this process: streams, directory, the system's log */
+int daemon_detach(void);
+
 #endif

@@ -12,6 +12,7 @@
 #include "message.h"
 #include "mountpoint.h"
 #include "steady.h"
+#include "supervisor.h"
 
 #define MEMORY ":memory:"
 
@@ -197,20 +198,67 @@ static void explain(const char *file, int rc)
 	}
 }
 
-int database_open(const struct options *o, const char *file, banyan **db)
+static void keep(void *arg, int fd, bool settled)
 {
+	(void)arg;
+	supervisor_keep_file(fd, settled);
+}
+
+/* The name that the file has now which the daemon before had open; else NULL */
+static char *name_now(int fd)
+{
+	struct stat st, named;
+	char link[32];
+	char *path;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	path = realpath(link, NULL);
+	if (path && !fstat(fd, &st) && !stat(path, &named) &&
+	    st.st_dev == named.st_dev && st.st_ino == named.st_ino)
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Of two files that are kept, a vacuum has put the newer one in the other's place, or
+ * has not */
+static char *name_of_kept(const struct banyan_keeper *keeper)
+{
+	char *path = NULL;
+
+	for (size_t i = 0; i < keeper->file_count && !path; i++)
+		path = name_now(keeper->files[i]);
+	return path;
+}
+
+int database_open(const struct options *o, const char *file,
+		  struct lasting *lasting, banyan **db)
+{
+	struct banyan_note *notes[LASTING_REQUESTS_MAX];
+	struct banyan_keeper keeper = {
+		.notes = notes,
+		.note_count = lasting->requests,
+		.keep = keep,
+	};
 	struct banyan_options options = {
 		.cache_bytes = o->cache_bytes,
 		.report = take_report,
+		.keeper = &keeper,
 	};
+	char *kept;
 	int rc;
 
-	if (o->create)
+	for (unsigned i = 0; i < lasting->requests; i++)
+		notes[i] = &lasting->request[i].note;
+	keeper.files = supervisor_files(&keeper.file_count);
+	kept = name_of_kept(&keeper);
+	if (o->create && !keeper.file_count)
 		options.flags |= BANYAN_CREATE;
 	if (o->read_only)
 		options.flags |= BANYAN_READ_ONLY;
-	rc = banyan_open(file, &options, db);
+	rc = banyan_open(kept ? kept : file, &options, db);
 	if (rc)
 		explain(file, rc);
+	free(kept);
 	return rc;
 }

@@ -4,6 +4,7 @@
 #define FS_DATABASE_H
 
 #include "banyan.h"
+#include "lasting.h"
 #include "options.h"
 
 /*
@@ -19,8 +20,12 @@ char *database_resolve(const struct options *o);
  */
 void database_wait(const struct options *o, const char *file);
 
-/* Open it. 0, or a negative errno value that has been explained. */
-int database_open(const struct options *o, const char *file, banyan **db);
+/*
+ * Open it, or go on in what the daemon before had open. 0, or a negative errno value
+ * that has been explained.
+ */
+int database_open(const struct options *o, const char *file,
+		  struct lasting *lasting, banyan **db);
 
 /* The daemon is on its own: say what the library had to tell about the file */
 void database_opened(void);

@@ -31,6 +31,7 @@
 
 struct commit;
 struct hidden;
+struct lasting;
 struct options;
 struct past;
 struct statvfs;
@@ -42,6 +43,7 @@ struct views;
 struct fs {
 	const struct options *options;
 	banyan *db;
+	struct lasting *lasting;
 	struct fuse_session *session;
 	struct commit *commit; /* syncs */
 	struct transport *transport; /* where requests come from */

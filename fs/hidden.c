@@ -8,7 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +19,7 @@
 #include "common/iso_time.h"
 #include "options.h"
 #include "past.h"
+#include "requests.h"
 #include "status.h"
 #include "transport.h"
 
@@ -33,9 +34,11 @@ struct name {
 
 /* An open directory; hidden->lock protects it */
 struct names {
+	struct numbered numbered;
 	struct names *before, *after; /* in the list of all */
 	struct name *name;
 	size_t count, room;
+	bool collected;
 	int error; /* that comes behind the names */
 };
 
@@ -49,7 +52,7 @@ struct hidden {
 	struct fs *fs;
 	struct timespec began;
 	struct fuse_lowlevel_ops gate, root_ops, at_ops, snapshots_ops;
-	struct fuse_lowlevel_ops text_ops;
+	struct fuse_lowlevel_ops text_ops, gone_ops;
 	struct directory root, at, snapshots;
 	pthread_mutex_t lock;
 	struct names *open; /* as at an unmount the kernel closes none */
@@ -66,13 +69,6 @@ static uint64_t spread(uint64_t h)
 	return h ^ (h >> 31);
 }
 
-uint64_t hidden_generation(void)
-{
-	static _Atomic uint64_t last;
-
-	return atomic_fetch_add(&last, 1) + 1;
-}
-
 uint64_t hidden_mix(uint64_t a, uint64_t b)
 {
 	uint64_t h = spread(spread(a) ^ b) | hidden_fixed_ino(0);
@@ -84,6 +80,65 @@ uint64_t hidden_ino(const struct banyan_attr *attr)
 {
 	return hidden_mix(attr->id, (uint64_t)attr->ctime.sec * 1000000000 +
 					    attr->ctime.nsec);
+}
+
+/* ---- nodes of a daemon that has died --------------------------------------- */
+
+/* The root of the mount is no such node: it is not the only one that is read from it */
+static struct hidden_node gone = { .refusal = ESTALE };
+
+struct hidden_node *hidden_node(fuse_ino_t ino)
+{
+	struct numbered *n = numbers_find(ino & ~HIDDEN_BIT);
+
+	return n ? (struct hidden_node *)n : &gone;
+}
+
+static void stale(fuse_req_t req)
+{
+	fuse_reply_err(req, ESTALE);
+}
+
+static void stale_getattr(fuse_req_t req, fuse_ino_t ino,
+			  struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	stale(req);
+}
+
+static void stale_name(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	(void)ino;
+	(void)name;
+	stale(req);
+}
+
+static void stale_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	(void)ino;
+	stale(req);
+}
+
+static void stale_read(fuse_req_t req, fuse_ino_t ino, size_t size,
+		       off_t offset, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)size;
+	(void)offset;
+	(void)fi;
+	stale(req);
+}
+
+static void stale_ops(const struct fs *fs, struct fuse_lowlevel_ops *ops)
+{
+	hidden_ops(fs, ops);
+	ops->getattr = stale_getattr;
+	ops->lookup = stale_name;
+	ops->readlink = stale_readlink;
+	ops->read = stale_read;
+	ops->readdir = stale_read;
+	ops->readdirplus = stale_read;
 }
 
 /* ---- what the directories are --------------------------------------------- */
@@ -238,30 +293,51 @@ static int collect_snapshots(struct fs *fs, struct names *l)
 	return banyan_snapshots(fs->db, add_snapshot, l);
 }
 
-static void open_names(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
+/* One that is in no list yet: NULL for no memory */
+static struct names *names_new(struct hidden *h)
 {
-	struct hidden *h = hidden_of(req);
 	struct names *l = calloc(1, sizeof(*l));
 
-	(void)ino;
-	if (!l) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	pthread_mutex_lock(&h->lock);
+	if (!l)
+		return NULL;
 	l->after = h->open;
 	if (h->open)
 		h->open->before = l;
 	h->open = l;
+	return l;
+}
+
+static void open_names(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct hidden *h = hidden_of(req);
+	struct names *l;
+
+	(void)ino;
+	pthread_mutex_lock(&h->lock);
+	l = names_new(h);
 	pthread_mutex_unlock(&h->lock);
-	fi->fh = (uint64_t)(uintptr_t)l;
+	if (!l) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	numbers_add(&l->numbered);
+	fi->fh = l->numbered.number;
 	fuse_reply_open(req, fi); /* if lost, hidden_free() has it */
 }
 
-static struct names *names_of(const struct fuse_file_info *fi)
+/* With the lock held. One that a daemon before this one has opened is made anew. NULL:
+ * no memory. */
+static struct names *names_of(struct hidden *h, const struct fuse_file_info *fi)
 {
-	return (struct names *)(uintptr_t)fi->fh;
+	struct names *l = (struct names *)numbers_find(fi->fh);
+
+	if (l)
+		return l;
+	l = names_new(h);
+	if (l)
+		numbers_add_as(&l->numbered, fi->fh);
+	return l;
 }
 
 /* With the lock held */
@@ -273,6 +349,7 @@ static void names_free(struct hidden *h, struct names *l)
 		h->open = l->after;
 	if (l->after)
 		l->after->before = l->before;
+	numbers_remove(&l->numbered);
 	free(l->name);
 	free(l);
 }
@@ -281,10 +358,13 @@ static void close_names(fuse_req_t req, fuse_ino_t ino,
 			struct fuse_file_info *fi)
 {
 	struct hidden *h = hidden_of(req);
+	struct names *l;
 
 	(void)ino;
 	pthread_mutex_lock(&h->lock);
-	names_free(h, names_of(fi));
+	l = (struct names *)numbers_find(fi->fh);
+	if (l)
+		names_free(h, l);
 	pthread_mutex_unlock(&h->lock);
 	fuse_reply_err(req, 0);
 }
@@ -322,16 +402,19 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 {
 	struct hidden *h = hidden_of(req);
 	const struct directory *d = directory(ino);
-	struct names *l = names_of(fi);
+	struct names *l;
 	char *buffer = transport_buffer(size);
 	uint64_t at = (uint64_t)offset;
 	size_t used = 0, n;
-	int rc = buffer ? 0 : -ENOMEM;
+	int rc;
 
 	pthread_mutex_lock(&h->lock);
-	if (!offset) {
+	l = names_of(h, fi);
+	rc = buffer && l ? 0 : -ENOMEM;
+	if (!rc && (!offset || !l->collected)) {
 		l->count = 0;
 		l->error = d->collect(h->fs, l);
+		l->collected = true;
 	}
 	while (!rc &&
 	       (n = put(req, d, l, at, buffer + used, size - used, plus)) &&
@@ -452,7 +535,9 @@ static void make_snapshot(fuse_req_t req, fuse_ino_t parent, const char *name,
 			  mode_t mode)
 {
 	struct fs *fs = fs_of(req);
-	int rc = banyan_snapshot(fs->db, name, strlen(name));
+	int rc = requests_was_made() ?
+			 0 :
+			 banyan_snapshot(fs->db, name, strlen(name));
 
 	(void)mode;
 	if (rc) {
@@ -506,6 +591,8 @@ static void directory_init(struct directory *d, enum hidden_fixed which,
 {
 	d->head.ops = ops;
 	d->head.ino = hidden_fixed_ino(which);
+	/* 0 is no number */
+	numbers_add_as(&d->head.numbered, (uint64_t)which + 1);
 	d->head.refusal = refusal;
 	d->parent_ino = parent_ino;
 	d->collect = collect;
@@ -531,6 +618,8 @@ int hidden_new(struct fs *fs, struct hidden **hidden)
 	h->fs = fs;
 	clock_gettime(CLOCK_REALTIME, &h->began);
 	pthread_mutex_init(&h->lock, NULL);
+	stale_ops(fs, &h->gone_ops);
+	gone.ops = &h->gone_ops;
 	hidden_ops(fs, &h->gate);
 	h->gate.lookup = look_up_gate;
 	status_ops(fs, &h->text_ops);
@@ -556,11 +645,11 @@ void hidden_free(struct hidden *h)
 {
 	if (!h)
 		return;
-	for (struct names *l = h->open, *after; l; l = after) {
-		after = l->after;
-		free(l->name);
-		free(l);
-	}
+	while (h->open)
+		names_free(h, h->open);
+	numbers_remove(&h->root.head.numbered);
+	numbers_remove(&h->at.head.numbered);
+	numbers_remove(&h->snapshots.head.numbered);
 	status_free();
 	pthread_mutex_destroy(&h->lock);
 	free(h);

@@ -7,18 +7,21 @@
  *   .banyan/status, status.json     text of the moment at which it is opened
  *
  * A node there is a structure that begins with a struct hidden_node. Its node id
- * is its address with the highest bit set; node ids of the database have it clear
- * (nodes.h). Each kind of node has handlers of its own, and route.c is the only place
+ * is its number (numbers.h) with the highest bit set; node ids of the database have it
+ * clear (nodes.h). A number that is not known, as a daemon that has died gave it, means
+ * a node on which everything fails with ESTALE. Each kind of node has handlers of its own, and route.c is the only place
  * that looks for the bit.
  */
 #ifndef FS_HIDDEN_H
 #define FS_HIDDEN_H
 
 #include "fs.h"
+#include "numbers.h"
 
 #define HIDDEN_NAME ".banyan"
 
 struct hidden_node {
+	struct numbered numbered;
 	const struct fuse_lowlevel_ops *ops;
 	/* The kernel gives back so many holds. NULL: nobody counts them. */
 	void (*forget)(struct hidden_node *node, uint64_t times);
@@ -33,14 +36,11 @@ static inline bool hidden_is(fuse_ino_t ino)
 	return ino & HIDDEN_BIT;
 }
 
-static inline struct hidden_node *hidden_node(fuse_ino_t ino)
-{
-	return (struct hidden_node *)(uintptr_t)(ino & ~HIDDEN_BIT);
-}
+struct hidden_node *hidden_node(fuse_ino_t ino);
 
 static inline fuse_ino_t hidden_id(const struct hidden_node *node)
 {
-	return (fuse_ino_t)(uintptr_t)node | HIDDEN_BIT;
+	return node->numbered.number | HIDDEN_BIT;
 }
 
 /*
@@ -53,16 +53,13 @@ enum hidden_fixed {
 	HIDDEN_SNAPSHOTS,
 	HIDDEN_STATUS,
 	HIDDEN_STATUS_JSON,
-	HIDDEN_FIXED = 16,
+	HIDDEN_FIXED = NUMBERS_FIXED,
 };
 
 static inline uint64_t hidden_fixed_ino(enum hidden_fixed which)
 {
 	return HIDDEN_BIT | which;
 }
-
-/* That of a new node: a node id is an address, which may be used again */
-uint64_t hidden_generation(void);
 
 /* An inode number made of two numbers, the same for the same two */
 uint64_t hidden_mix(uint64_t a, uint64_t b);

@@ -60,6 +60,15 @@ struct kernel_copy_file_range_out {
 	uint64_t bytes_copied;
 };
 
+/* ---- requests that are sent again (protocol 7.40, Linux 6.9) -------------- */
+
+/* In flags2 of INIT: the kernel can do it */
+#define KERNEL_HAS_RESEND (UINT32_C(1) << 7)
+/* A notification: send again what was read and has no answer */
+#define KERNEL_NOTIFY_RESEND 7
+/* Set in the number of a request that is sent again, and to be set in the answer */
+#define KERNEL_RESENT (UINT64_C(1) << 63)
+
 /* ---- rings (protocol 7.42) ----------------------------------------------- */
 
 /* In flags2 of INIT, valid with FUSE_INIT_EXT in flags */

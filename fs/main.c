@@ -28,14 +28,18 @@
 #include "database.h"
 #include "fs.h"
 #include "hidden.h"
+#include "lasting.h"
 #include "message.h"
 #include "mountpoint.h"
 #include "nodes.h"
+#include "numbers.h"
 #include "options.h"
 #include "past.h"
 #include "remount.h"
 #include "rlimits.h"
 #include "session.h"
+#include "supervisor.h"
+#include "takeover.h"
 #include "transport.h"
 #include "undelete.h"
 #include "vacuum.h"
@@ -70,13 +74,18 @@ static int start(struct fs *fs, const char *file, const char *dir,
 		 pthread_t *self)
 {
 	const struct options *o = fs->options;
-	int rc = database_open(o, file, &fs->db);
+	struct lasting *l = fs->lasting;
+	int rc = database_open(o, file, l, &fs->db);
 
+	if (!rc && takeover_is_one(l))
+		rc = takeover_begin(fs);
 	if (rc)
 		return rc; /* explained */
 	acl_start(fs);
-	if (getrandom(&fs->seed, sizeof(fs->seed), 0) < 0)
-		fs->seed = (uint64_t)time(NULL);
+	if (!l->seed && getrandom(&l->seed, sizeof(l->seed), 0) < 0)
+		l->seed = (uint64_t)time(NULL);
+	fs->seed = l->seed;
+	numbers_start(&l->number);
 	rc = nodes_start(fs);
 	if (!rc)
 		rc = commit_start(fs->db, o->commit_seconds, &fs->commit);
@@ -147,38 +156,84 @@ static bool wait_for_end(struct fs *fs, const char *dir, const sigset_t *set)
 	return !rc;
 }
 
-static int run(struct fs *fs, const char *file, const char *dir)
+struct run {
+	struct fs *fs;
+	const char *file, *dir;
+	int ready; /* for daemon_ready(); -1: we stay in the foreground */
+};
+
+/* It serves: tell everybody who waits for that */
+static void serves(struct run *r)
 {
+	struct lasting *l = r->fs->lasting;
+
+	if (takeover_is_one(l)) {
+		takeover_end(r->fs);
+		return;
+	}
+	l->served = true;
+	supervisor_serves(r->ready >= 0);
+	if (r->ready >= 0 && daemon_ready(r->ready))
+		raise(SIGTERM);
+	database_opened();
+}
+
+/* The daemon's life, from the database to the end of the mount */
+static int work(void *arg)
+{
+	struct run *r = arg;
+	struct fs *fs = r->fs;
 	pthread_t self = pthread_self();
 	bool detached = false;
 	sigset_t set;
-	int ready = -1;
 	int rc;
+
+	block_signals(&set);
+	rc = start(fs, r->file, r->dir, &self);
+	if (!rc) {
+		serves(r);
+		detached = wait_for_end(fs, r->dir, &set);
+	}
+	atomic_store(&fs->lasting->ending, true);
+	if (stop(fs, r->dir, detached))
+		rc = 1;
+	return rc ? 1 : 0;
+}
+
+/* What a daemon shows that is opened again, and what has no name, is not the same */
+static bool may_survive(const struct options *o, const char *file)
+{
+	return !o->no_survive && !o->read_only && *file == '/';
+}
+
+static int run(struct fs *fs, const char *file, const char *dir)
+{
+	const struct options *o = fs->options;
+	bool survive = may_survive(o, file);
+	struct run r = { fs, file, dir, -1 };
+	int status;
 
 	/* The caller's files, with their locks and pipes, are not ours to keep
 	 */
 	closefrom(STDERR_FILENO + 1);
-	database_wait(fs->options, file);
-	if (!fs->options->foreground) {
-		ready = daemon_fork();
-		if (ready < 0) {
-			message("cannot fork: %s", strerror(-ready));
-			fuse_session_destroy(fs->session);
+	database_wait(o, file);
+	if (!o->foreground) {
+		r.ready = daemon_fork();
+		if (r.ready < 0) {
+			message("cannot fork: %s", strerror(-r.ready));
 			return 1;
 		}
-		self = pthread_self();
 	}
-	block_signals(&set);
-	rc = start(fs, file, dir, &self);
-	if (!rc) {
-		if (ready >= 0 && daemon_ready(ready))
-			raise(SIGTERM);
-		database_opened();
-		detached = wait_for_end(fs, dir, &set);
+	fs->lasting = lasting_new(survive ? o->threads : 0);
+	if (!fs->lasting) {
+		message("cannot start: %s", strerror(ENOMEM));
+		return 1;
 	}
-	if (stop(fs, dir, detached))
-		rc = 1;
-	return rc ? 1 : 0;
+	status = survive ? supervisor_run(fs->lasting, r.ready, work, &r) :
+			   work(&r);
+	if (fs->session) /* the supervisor's, which it has not used */
+		fuse_session_destroy(fs->session);
+	return status;
 }
 
 int main(int argc, char **argv)

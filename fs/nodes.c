@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hidden.h"
+#include "lasting.h"
 
 /* After so many FORGETs it is looked at how many Data are held */
 #define FORGETS_A_LOOK 4096u
@@ -42,6 +43,22 @@ static void trim(struct fs *fs)
 		 atomic_compare_exchange_strong(&fs->forget.most, &most,
 						stat.held))
 		malloc_trim(0);
+}
+
+static bool is_counted(fuse_ino_t ino)
+{
+	return !hidden_is(ino) && ino != BANYAN_ROOT_ID;
+}
+
+int nodes_tell(fuse_ino_t ino)
+{
+	return is_counted(ino) ? lasting_tell(ino) : 0;
+}
+
+void nodes_untell(fuse_ino_t ino)
+{
+	if (is_counted(ino))
+		lasting_untell(ino);
 }
 
 void nodes_forget(struct fs *fs, fuse_ino_t ino, uint64_t times)

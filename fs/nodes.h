@@ -18,6 +18,9 @@
  *   again, it takes back no more than what the kernel had before, and one remains.
  *   There is no FORGET of what the kernel has not been told.
  *
+ * If the daemon dies, the next one holds what the kernel remembers: so the kernel's
+ * counts are kept in memory that outlives it, too (lasting.h).
+ *
  * What is left at an unmount, when the kernel forgets everything without saying so,
  * banyan_close() releases.
  *
@@ -39,6 +42,12 @@ int nodes_start(struct fs *fs);
 
 /* The kernel gives back so many holds of a node of the database */
 void nodes_forget(struct fs *fs, fuse_ino_t ino, uint64_t times);
+
+/* An answer that is about to be sent adds one to the kernel's count of a node, hidden
+ * ones, too; if it does not get through, this is taken back, in the reverse order. 0 or
+ * -ENOMEM. */
+int nodes_tell(fuse_ino_t ino);
+void nodes_untell(fuse_ino_t ino);
 
 /* Likewise those that an answer has added which the kernel did not get */
 static inline void nodes_drop(const struct fs *fs, fuse_ino_t ino,

@@ -23,6 +23,7 @@
 #include "commit.h"
 #include "fs.h"
 #include "nodes.h"
+#include "numbers.h"
 #include "stale.h"
 #include "transport.h"
 
@@ -39,6 +40,7 @@ struct memory {
 
 /* An open directory; the lock protects it, held for a whole call */
 struct listing {
+	struct numbered numbered;
 	pthread_mutex_t lock;
 	struct memory *entry; /* in the order they were handed out */
 	size_t entries, entry_room;
@@ -294,15 +296,80 @@ static int fill(struct page *p, uint64_t cookie)
 	return rc < 0 ? rc : 0;
 }
 
-static void drop_holds(struct page *p)
+/* The kernel does not get the reply, of which so many have been told */
+static void drop_holds(struct page *p, size_t told)
 {
-	while (p->holds)
-		p->space->drop(p->space, p->held[--p->holds]);
+	while (p->holds) {
+		fuse_ino_t ino = p->held[--p->holds];
+
+		if (p->holds < told)
+			nodes_untell(ino);
+		p->space->drop(p->space, ino);
+	}
 }
 
+static void reply(struct page *p)
+{
+	size_t told = 0;
+
+	while (told < p->holds && !nodes_tell(p->held[told]))
+		told++;
+	if (told < p->holds) {
+		fuse_reply_err(p->req, ENOMEM);
+		drop_holds(p, told);
+	} else if (fuse_reply_buf(p->req, p->buffer, p->used)) {
+		drop_holds(p, told);
+	}
+}
+
+static struct listing *listing_new(void)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_mutex_lock(&all.lock);
+	l->after = all.first;
+	if (all.first)
+		all.first->before = l;
+	all.first = l;
+	pthread_mutex_unlock(&all.lock);
+	return l;
+}
+
+static void listing_free(struct listing *l)
+{
+	numbers_remove(&l->numbered);
+	pthread_mutex_lock(&all.lock);
+	if (l->before)
+		l->before->after = l->after;
+	else
+		all.first = l->after;
+	if (l->after)
+		l->after->before = l->before;
+	pthread_mutex_unlock(&all.lock);
+	pthread_mutex_destroy(&l->lock);
+	free(l->entry);
+	free(l->names);
+	free(l);
+}
+
+/*
+ * The listing of an open directory. If a daemon before this one opened it, what it
+ * remembered is lost. (The kernel lets one thread at a time read an open directory.)
+ * NULL: no memory.
+ */
 static struct listing *listing_of(const struct fuse_file_info *fi)
 {
-	return (struct listing *)(uintptr_t)fi->fh;
+	struct listing *l = (struct listing *)numbers_find(fi->fh);
+
+	if (l)
+		return l;
+	l = listing_new();
+	if (l)
+		numbers_add_as(&l->numbered, fi->fh);
+	return l;
 }
 
 void fs_list(fuse_req_t req, const struct fs_space *space, size_t size,
@@ -319,6 +386,10 @@ void fs_list(fuse_req_t req, const struct fs_space *space, size_t size,
 	};
 	int rc = p.buffer ? 0 : -ENOMEM;
 
+	if (!l) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
 	pthread_mutex_lock(&l->lock);
 	if (offset == COOKIE_START)
 		l->entries = l->names_used = 0;
@@ -330,8 +401,8 @@ void fs_list(fuse_req_t req, const struct fs_space *space, size_t size,
 	/* What came before an error goes out; the next call meets it again */
 	if (rc && !p.used)
 		fs_reply_error(req, rc);
-	else if (fuse_reply_buf(req, p.buffer, p.used))
-		drop_holds(&p); /* the kernel does not know of them */
+	else
+		reply(&p);
 	free(p.held);
 }
 
@@ -409,44 +480,17 @@ static void fs_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 
 /* ---- open and close --------------------------------------------------- */
 
-static void listing_add(struct listing *l)
-{
-	pthread_mutex_lock(&all.lock);
-	l->after = all.first;
-	if (all.first)
-		all.first->before = l;
-	all.first = l;
-	pthread_mutex_unlock(&all.lock);
-}
-
-static void listing_free(struct listing *l)
-{
-	pthread_mutex_lock(&all.lock);
-	if (l->before)
-		l->before->after = l->after;
-	else
-		all.first = l->after;
-	if (l->after)
-		l->after->before = l->before;
-	pthread_mutex_unlock(&all.lock);
-	pthread_mutex_destroy(&l->lock);
-	free(l->entry);
-	free(l->names);
-	free(l);
-}
-
 static void fs_opendir(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
-	struct listing *l = calloc(1, sizeof(*l));
+	struct listing *l = listing_new();
 
 	if (!l) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	pthread_mutex_init(&l->lock, NULL);
-	listing_add(l);
-	fi->fh = (uint64_t)(uintptr_t)l;
+	numbers_add(&l->numbered);
+	fi->fh = l->numbered.number;
 	fi->cache_readdir = 1;
 	fi->keep_cache = !stale_is(ino);
 	if (fuse_reply_open(req, fi))
@@ -456,8 +500,11 @@ static void fs_opendir(fuse_req_t req, fuse_ino_t ino,
 static void fs_releasedir(fuse_req_t req, fuse_ino_t ino,
 			  struct fuse_file_info *fi)
 {
+	struct listing *l = (struct listing *)numbers_find(fi->fh);
+
 	(void)ino;
-	listing_free(listing_of(fi));
+	if (l)
+		listing_free(l);
 	fuse_reply_err(req, 0);
 }
 

@@ -125,6 +125,9 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	size_t len;
 	int rc = name_length(name, &len);
 
+	if (!rc && requests_was_made() &&
+	    !banyan_search(space, name, len, &data, &attr))
+		return fs_make_entry(fs, data, &attr, e);
 	if (!rc)
 		rc = inherit(req, space, new, &room);
 	if (!rc)
@@ -221,7 +224,7 @@ static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 	size_t len;
 	int rc = name_length(name, &len);
 
-	if (!rc)
+	if (!rc && !requests_was_made())
 		rc = banyan_insert_data(fs_data(fs, parent), name, len, data);
 	if (!rc) {
 		banyan_hold(data);

@@ -15,12 +15,13 @@
 #include <unistd.h>
 
 #include "banyan.h"
+#include "lasting.h"
 #include "message.h"
 
 #define COMMIT_DEFAULT 5 /* seconds, like ext4 */
 #define COMMIT_MAX 86400
 #define THREADS_DEFAULT 10 /* see workers.c */
-#define THREADS_MAX 256
+#define THREADS_MAX LASTING_REQUESTS_MAX
 #define TRIM_DEFAULT 10 /* percent */
 
 #define SELINUX "/sys/fs/selinux"
@@ -44,6 +45,11 @@ static const char help[] =
 	"that read\n"
 	"                  /dev/fuse (default: io_uring where that is "
 	"possible)\n"
+	"  -o survive, -o nosurvive\n"
+	"                  go on when the daemon dies (default, over /dev/fuse "
+	"and\n"
+	"                  from Linux 6.9 on; survive: without io_uring, then), "
+	"or not\n"
 	"  -o trim=PERCENT let fstrim vacuum more than 1 GiB of live data only "
 	"if\n"
 	"                  so much of the file is reclaimable (default 10)\n"
@@ -285,6 +291,8 @@ static const struct {
 	{ "noexec", offsetof(struct options, no_exec), true },
 	{ "exec", offsetof(struct options, no_exec), false },
 	{ "remount", offsetof(struct options, remount), true },
+	{ "survive", offsetof(struct options, survive), true },
+	{ "nosurvive", offsetof(struct options, no_survive), true },
 };
 
 /* ---- those of others -------------------------------------------------- */
@@ -501,6 +509,13 @@ int options_parse(struct options *o, int argc, char **argv)
 		message_about(NULL, "give FILE and DIR; see banyanfs --help");
 		return 2;
 	}
+	if (o->survive && o->transport == TRANSPORT_URING) {
+		message_about(NULL, "give survive or transport=uring: a mount "
+				    "over io_uring ends with its daemon");
+		return 2;
+	}
+	if (o->survive)
+		o->transport = TRANSPORT_WORKERS;
 	if (o->debug)
 		message_libfuse_free();
 	return OPTIONS_RUN;

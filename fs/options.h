@@ -38,6 +38,8 @@ struct options {
 	unsigned threads;
 	unsigned threads_most; /* of the transport, by the limits of memory */
 	enum transport_wish transport;
+	bool survive; /* the death of the daemon, whatever it costs */
+	bool no_survive;
 	/* Of the file that has to be reclaimable: for FITRIM to vacuum a large
 	 * database; for the daemon to do so by itself, 0: never */
 	unsigned trim_percent;

@@ -27,7 +27,6 @@ struct past_node {
 	struct tree *tree;
 	uint64_t id; /* of the Data */
 	uint64_t parent_ino;
-	uint64_t generation;
 	uint64_t holds; /* of the kernel, and of requests */
 	_Atomic(banyan_data *) data; /* held; NULL: not yet, in this view */
 	char path[]; /* by which it can be found */
@@ -132,7 +131,7 @@ static struct past_node *node_new(struct tree *t,
 	n->head.forget = forget;
 	n->tree = t;
 	n->id = id;
-	n->generation = hidden_generation();
+	numbers_add(&n->head.numbered);
 	if (parent) {
 		memcpy(n->path, parent->path, above);
 		n->path[above] = '/';
@@ -155,6 +154,7 @@ static void node_free(struct past_node *n)
 		at = &(*at)->next;
 	*at = n->next;
 	n->tree->nodes--;
+	numbers_remove(&n->head.numbered);
 	if (data)
 		banyan_release(data, 1);
 	free(n);
@@ -284,7 +284,6 @@ static void fill(const struct past_node *n, const struct banyan_attr *attr,
 
 	memset(e, 0, sizeof(*e));
 	e->ino = hidden_id(&n->head);
-	e->generation = n->generation;
 	e->attr_timeout = FS_FOREVER;
 	e->entry_timeout = FS_FOREVER;
 	fs_fill_stat(fs, attr, &e->attr);

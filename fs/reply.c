@@ -122,8 +122,13 @@ void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
 {
 	struct fs *fs = fs_of(req);
 
-	if (fuse_reply_entry(req, e))
+	if (nodes_tell(e->ino)) {
+		fuse_reply_err(req, ENOMEM);
 		nodes_drop(fs, e->ino, 1);
+	} else if (fuse_reply_entry(req, e)) {
+		nodes_untell(e->ino);
+		nodes_drop(fs, e->ino, 1);
+	}
 }
 
 void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
@@ -132,6 +137,11 @@ void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 	struct fs *fs = fs_of(req);
 
 	privileges_note_new(fs_data(fs, e->ino), e->attr.st_mode);
-	if (fuse_reply_create(req, e, fi))
+	if (nodes_tell(e->ino)) {
+		fuse_reply_err(req, ENOMEM);
 		nodes_drop(fs, e->ino, 1);
+	} else if (fuse_reply_create(req, e, fi)) {
+		nodes_untell(e->ino);
+		nodes_drop(fs, e->ino, 1);
+	}
 }

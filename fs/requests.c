@@ -2,8 +2,10 @@
 #include "requests.h"
 
 #include "kernel.h"
+#include "lasting.h"
 
 static _Thread_local uint32_t opcode;
+static _Thread_local bool was_made;
 
 /* The request by which libfuse is to serve it */
 static uint32_t known(uint32_t code)
@@ -26,7 +28,14 @@ void requests_process(struct fuse_session *session, struct fuse_buf *buf)
 
 	opcode = h->opcode;
 	h->opcode = known(opcode);
+	was_made = (h->unique & KERNEL_RESENT) &&
+		   lasting_was_made(h->unique & ~KERNEL_RESENT);
 	fuse_session_process_buf(session, buf);
+}
+
+bool requests_was_made(void)
+{
+	return was_made;
 }
 
 uint32_t requests_opcode(void)

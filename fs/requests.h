@@ -16,6 +16,13 @@
 #include "fs.h"
 
 /*
+ * The request has come to this daemon since the one before died, and that one had made
+ * its operation: it is to be answered, not to be made again. Only what cannot be made
+ * twice has to ask.
+ */
+bool requests_was_made(void);
+
+/*
  * Serve a request. Each form of transport hands over its requests here. The buffer
  * holds the request itself (no FUSE_BUF_IS_FD) and is changed.
  */

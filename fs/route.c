@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/xattr.h>
 
 #include "hidden.h"
+#include "lasting.h"
 #include "nodes.h"
+#include "requests.h"
 
 static const struct fuse_lowlevel_ops *of_node(fuse_req_t req, fuse_ino_t ino)
 {
@@ -45,6 +48,16 @@ static void route_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		of_name(req, parent, name)->call(__VA_ARGS__); \
 	}
 
+/* Where the answer says no more than that it was made */
+#define BY_NAME_ONCE(call, parameters, ...)                            \
+	static void route_##call parameters                            \
+	{                                                              \
+		if (requests_was_made())                               \
+			fuse_reply_err(req, 0);                        \
+		else                                                   \
+			of_name(req, parent, name)->call(__VA_ARGS__); \
+	}
+
 BY_NAME(mknod,
 	(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	 dev_t rdev),
@@ -52,10 +65,10 @@ BY_NAME(mknod,
 BY_NAME(mkdir,
 	(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode), req,
 	parent, name, mode)
-BY_NAME(unlink, (fuse_req_t req, fuse_ino_t parent, const char *name), req,
-	parent, name)
-BY_NAME(rmdir, (fuse_req_t req, fuse_ino_t parent, const char *name), req,
-	parent, name)
+BY_NAME_ONCE(unlink, (fuse_req_t req, fuse_ino_t parent, const char *name), req,
+	     parent, name)
+BY_NAME_ONCE(rmdir, (fuse_req_t req, fuse_ino_t parent, const char *name), req,
+	     parent, name)
 BY_NAME(symlink,
 	(fuse_req_t req, const char *target, fuse_ino_t parent,
 	 const char *name),
@@ -71,6 +84,10 @@ static void route_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 {
 	const struct fuse_lowlevel_ops *ops = of_name(req, parent, name);
 
+	if (requests_was_made()) {
+		fuse_reply_err(req, 0);
+		return;
+	}
 	if (is_gate(new_parent, new_name) ||
 	    (hidden_is(new_parent) && !hidden_is(parent)))
 		ops = of_name(req, new_parent, new_name);
@@ -134,17 +151,11 @@ BY_NODE(fsyncdir,
 	 struct fuse_file_info *fi),
 	req, ino, data_only, fi)
 BY_NODE(statfs, (fuse_req_t req, fuse_ino_t ino), req, ino)
-BY_NODE(setxattr,
-	(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
-	 size_t size, int flags),
-	req, ino, name, value, size, flags)
 BY_NODE(getxattr,
 	(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size), req,
 	ino, name, size)
 BY_NODE(listxattr, (fuse_req_t req, fuse_ino_t ino, size_t size), req, ino,
 	size)
-BY_NODE(removexattr, (fuse_req_t req, fuse_ino_t ino, const char *name), req,
-	ino, name)
 BY_NODE(ioctl,
 	(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *arg,
 	 struct fuse_file_info *fi, unsigned flags, const void *in,
@@ -158,6 +169,23 @@ BY_NODE(lseek,
 	(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	 struct fuse_file_info *fi),
 	req, ino, offset, whence, fi)
+
+/* It may be set again, but not created again */
+static void route_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			   const char *value, size_t size, int flags)
+{
+	if (requests_was_made())
+		flags &= ~XATTR_CREATE;
+	of_node(req, ino)->setxattr(req, ino, name, value, size, flags);
+}
+
+static void route_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	if (requests_was_made())
+		fuse_reply_err(req, 0);
+	else
+		of_node(req, ino)->removexattr(req, ino, name);
+}
 
 static void route_copy_file_range(fuse_req_t req, fuse_ino_t from,
 				  off_t from_at, struct fuse_file_info *from_fi,
@@ -174,6 +202,7 @@ static void route_copy_file_range(fuse_req_t req, fuse_ino_t from,
 
 static void forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
 {
+	lasting_forget(hidden_is(ino) ? 0 : ino, times);
 	if (!hidden_is(ino))
 		nodes_forget(fs, ino, times);
 	else if (hidden_node(ino)->forget)

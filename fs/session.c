@@ -11,6 +11,8 @@
 #include "mountpoint.h"
 #include "rlimits.h"
 #include "route.h"
+#include "supervisor.h"
+#include "takeover.h"
 #include "transport.h"
 
 /* libfuse takes what it knows out of the list, hence a copy */
@@ -69,11 +71,17 @@ static int mount_and_serve(struct fs *fs, const char *dir,
 			   enum transport_wish wish, void (*ended)(void *arg),
 			   void *arg)
 {
-	int rc = mountpoint_attach(fs->session, dir);
+	bool first = !takeover_is_one(fs->lasting);
+	int rc = first ? mountpoint_attach(fs->session, dir) : 0;
 
 	if (rc)
 		return rc; /* explained */
-	rc = transport_new(fs, wish);
+	if (first)
+		supervisor_keep_device(fuse_session_fd(fs->session));
+	rc = transport_new(fs,
+			   first ? fuse_session_fd(fs->session) :
+				   supervisor_device(),
+			   wish);
 	if (!rc)
 		rc = transport_negotiate(fs->transport);
 	if (!rc)
@@ -85,7 +93,7 @@ static int mount_and_serve(struct fs *fs, const char *dir,
 		say_no_rings(transport_uring_error(fs->transport));
 	else if (rc)
 		message("cannot serve requests: %s", rlimits_strerror(rc));
-	else
+	else if (first)
 		mountpoint_tune(dir);
 	return rc;
 }
@@ -109,6 +117,7 @@ int session_serve(struct fs *fs, const char *dir, void (*ended)(void *arg),
 	if (wish == TRANSPORT_URING)
 		return rc;
 	transport_stop(fs->transport);
+	supervisor_keep_device(-1);
 	session_end(fs, dir, false);
 	transport_free(fs->transport);
 	fs->transport = NULL;
@@ -136,6 +145,7 @@ static void cut_off(struct fs *fs)
 	if (pipe2(fds, O_CLOEXEC))
 		return;
 	close(fds[0]);
+	supervisor_keep_device(-1);
 	dup3(fds[1], fuse_session_fd(fs->session), O_CLOEXEC);
 	close(fds[1]);
 }

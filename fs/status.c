@@ -279,6 +279,7 @@ static void free_node(struct status_node *n)
 		all.first = n->after;
 	if (n->after)
 		n->after->before = n->before;
+	numbers_remove(&n->head.numbered);
 	free(n);
 }
 
@@ -311,10 +312,10 @@ void status_reply(fuse_req_t req, bool json)
 		hidden_fixed_ino(json ? HIDDEN_STATUS_JSON : HIDDEN_STATUS);
 	clock_gettime(CLOCK_REALTIME, &n->time);
 	n->holds = 1;
+	numbers_add(&n->head.numbered);
 	e.ino = hidden_id(&n->head);
 	fill_stat(fs, n, &e.attr);
 	pthread_mutex_lock(&all.lock);
-	e.generation = hidden_generation();
 	n->after = all.first;
 	if (all.first)
 		all.first->before = n;
@@ -333,9 +334,6 @@ void status_ops(const struct fs *fs, struct fuse_lowlevel_ops *ops)
 
 void status_free(void)
 {
-	for (struct status_node *n = all.first, *after; n; n = after) {
-		after = n->after;
-		free(n);
-	}
-	all.first = NULL;
+	while (all.first)
+		free_node(all.first);
 }

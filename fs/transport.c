@@ -21,8 +21,10 @@
 #include <unistd.h>
 
 #include "kernel.h"
+#include "lasting.h"
 #include "message.h"
 #include "options.h"
+#include "takeover.h"
 #include "uring.h"
 #include "workers.h"
 
@@ -33,6 +35,7 @@ struct transport {
 	struct uring *uring; /* NULL: all comes by /dev/fuse */
 	int uring_error; /* why not, if the kernel offers it */
 	bool negotiated;
+	bool resends; /* the kernel, what a daemon that dies has not answered */
 	bool refused; /* by libfuse: its answer to INIT was an error */
 	uint64_t init_unique; /* of the INIT request that is being answered */
 	uint32_t init_flags, init_flags2; /* what the kernel offers in it */
@@ -104,12 +107,33 @@ static void look_at_request(struct transport *t, const void *buffer, size_t n)
 		t->init_flags2 = in->flags2;
 }
 
+/* INIT comes once in a mount: a daemon that takes over is given it again */
+static ssize_t read_init(struct lasting *l, int fd, void *buffer, size_t size)
+{
+	ssize_t n;
+
+	if (takeover_is_one(l)) {
+		memcpy(buffer, l->init.bytes, l->init.size);
+		return (ssize_t)l->init.size;
+	}
+	n = read(fd, buffer, size);
+	if (n > 0 && (size_t)n <= sizeof(l->init.bytes)) {
+		memcpy(l->init.bytes, buffer, (size_t)n);
+		l->init.size = (size_t)n;
+	}
+	return n;
+}
+
 static ssize_t read_request(int fd, void *buffer, size_t size, void *arg)
 {
 	struct fs *fs = arg;
-	ssize_t n = read(fd, buffer, size);
+	ssize_t n;
 
-	if (n > 0 && !fs->transport->negotiated)
+	if (fs->transport->negotiated)
+		return read(fd, buffer,
+			    size < LASTING_BUFFER ? size : LASTING_BUFFER);
+	n = read_init(fs->lasting, fd, buffer, size);
+	if (n > 0)
 		look_at_request(fs->transport, buffer, (size_t)n);
 	return n;
 }
@@ -144,6 +168,10 @@ static bool amend(struct transport *t, struct iovec *iov, int count)
 	    want_rings(t)) {
 		out->flags |= FUSE_INIT_EXT;
 		out->flags2 |= KERNEL_OVER_IO_URING;
+	} else if (t->init_flags2 & KERNEL_HAS_RESEND) {
+		out->flags |= FUSE_INIT_EXT;
+		out->flags2 |= KERNEL_HAS_RESEND;
+		t->resends = true;
 	}
 	return true;
 }
@@ -158,7 +186,10 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count, void *arg)
 	if (t->negotiated && t->uring && uring_answer(t->uring, iov, count))
 		return h->len;
 	last = !t->negotiated && amend(t, iov, count);
-	n = writev(fd, iov, count);
+	if (last && takeover_is_one(t->fs->lasting))
+		n = h->len; /* the kernel has it from the daemon before */
+	else
+		n = writev(fd, iov, count);
 	if (last && n >= 0)
 		t->negotiated = true;
 	return n;
@@ -166,7 +197,7 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count, void *arg)
 
 /* ---- life ------------------------------------------------------------- */
 
-int transport_new(struct fs *fs, enum transport_wish wish)
+int transport_new(struct fs *fs, int device, enum transport_wish wish)
 {
 	static const struct fuse_custom_io io = {
 		.read = read_request,
@@ -179,8 +210,7 @@ int transport_new(struct fs *fs, enum transport_wish wish)
 		return -ENOMEM;
 	t->fs = fs;
 	t->wish = wish;
-	rc = fuse_session_custom_io(fs->session, &io,
-				    fuse_session_fd(fs->session));
+	rc = fuse_session_custom_io(fs->session, &io, device);
 	if (rc) {
 		free(t);
 		return rc;
@@ -215,7 +245,10 @@ int transport_start(struct transport *t, unsigned threads,
 		threads = WORKERS_BESIDE_RINGS;
 	} else if (t->wish == TRANSPORT_URING)
 		return -EOPNOTSUPP;
-	return workers_start(t->fs->session, threads, ended, arg, &t->workers);
+	/* As soon as something is served it has to be known to the next daemon */
+	atomic_store(&t->fs->lasting->survives,
+		     t->fs->lasting->requests && t->resends);
+	return workers_start(t->fs, threads, ended, arg, &t->workers);
 }
 
 int transport_uring_error(const struct transport *t)

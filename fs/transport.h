@@ -20,8 +20,9 @@ struct transport;
 /* Handlers of the transport's own: the negotiation with the kernel */
 void transport_ops(struct fuse_lowlevel_ops *ops);
 
-/* For a session that is mounted. Makes it the transport of fs. */
-int transport_new(struct fs *fs, enum transport_wish wish);
+/* For a session that is mounted, by /dev/fuse as it was opened for that. Makes it the
+ * transport of fs. */
+int transport_new(struct fs *fs, int device, enum transport_wish wish);
 
 /* Come to terms with the kernel. From then on it sends requests. */
 int transport_negotiate(struct transport *t);

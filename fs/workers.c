@@ -19,8 +19,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "kernel.h"
+#include "lasting.h"
 #include "message.h"
 #include "requests.h"
+#include "takeover.h"
 #include "transport.h"
 
 #define WAKE SIGUSR2
@@ -28,13 +31,14 @@
 struct worker {
 	pthread_t thread;
 	struct workers *all;
+	struct lasting_request *lasting; /* NULL: nothing is to outlive us */
 	atomic_bool reading; /* or about to, or just has */
 	atomic_bool done;
 	_Atomic uint64_t served; /* requests; written by this worker only */
 };
 
 struct workers {
-	struct fuse_session *session;
+	struct fs *fs;
 	void (*ended)(void *arg);
 	void *arg;
 	atomic_uint running;
@@ -47,29 +51,54 @@ static void nothing(int signal)
 	(void)signal;
 }
 
+/* As fuse_session_receive_buf(), but first what the daemon before has left */
+static int receive(struct worker *w, struct fuse_buf *buf)
+{
+	struct fs *fs = w->all->fs;
+	int n;
+
+	if (w->lasting) {
+		lasting_clear(w->lasting);
+		buf->size = takeover_next(fs, buf->mem, LASTING_BUFFER);
+		if (buf->size)
+			return (int)buf->size;
+	}
+	atomic_store(&w->reading, true);
+	n = fuse_session_receive_buf(fs->session, buf);
+	atomic_store(&w->reading, false);
+	return n;
+}
+
+static void process(struct worker *w, struct fuse_buf *buf)
+{
+	const struct fuse_in_header *h = buf->mem;
+
+	lasting_begin(w->lasting, h->unique & ~KERNEL_RESENT);
+	requests_process(w->all->fs->session, buf);
+	lasting_end(w->lasting);
+}
+
 static void serve(struct worker *w)
 {
-	struct fuse_session *session = w->all->session;
-	struct fuse_buf buf = { 0 };
+	struct fuse_session *session = w->all->fs->session;
+	struct fuse_buf buf = { .mem = w->lasting ? w->lasting->buffer : NULL };
 	uint64_t served = 0;
 
 	while (!fuse_session_exited(session)) {
-		int n;
+		int n = receive(w, &buf);
 
-		atomic_store(&w->reading, true);
-		n = fuse_session_receive_buf(session, &buf);
-		atomic_store(&w->reading, false);
 		if (n > 0) {
 			atomic_store_explicit(&w->served, ++served,
 					      memory_order_relaxed);
-			requests_process(session, &buf);
+			process(w, &buf);
 		} else if (n == -ENOMEM)
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 },
 				  NULL);
 		else if (n != -EINTR && n != -EAGAIN)
 			break;
 	}
-	free(buf.mem);
+	if (!w->lasting)
+		free(buf.mem);
 }
 
 static void *run(void *arg)
@@ -80,6 +109,7 @@ static void *run(void *arg)
 	sigemptyset(&wake);
 	sigaddset(&wake, WAKE);
 	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+	lasting_use(w->all->fs->lasting, w->lasting);
 	serve(w);
 	transport_buffer_free();
 	if (atomic_fetch_sub(&w->all->running, 1) == 1)
@@ -88,7 +118,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int workers_start(struct fuse_session *session, unsigned threads,
+int workers_start(struct fs *fs, unsigned threads,
 		  void (*ended)(void *arg), void *arg,
 		  struct workers *_Atomic *out)
 {
@@ -100,7 +130,7 @@ int workers_start(struct fuse_session *session, unsigned threads,
 	if (!w)
 		return -ENOMEM;
 	sigaction(WAKE, &action, NULL);
-	w->session = session;
+	w->fs = fs;
 	w->ended = ended;
 	w->arg = arg;
 	w->threads = threads;
@@ -110,6 +140,9 @@ int workers_start(struct fuse_session *session, unsigned threads,
 		struct worker *one = &w->worker[w->started];
 
 		one->all = w;
+		one->lasting = atomic_load(&fs->lasting->survives) ?
+				       &fs->lasting->request[w->started] :
+				       NULL;
 		rc = pthread_create(&one->thread, NULL, run, one);
 		if (!rc)
 			w->started++;
@@ -141,7 +174,7 @@ void workers_stop(struct workers *w)
 {
 	if (!w)
 		return;
-	fuse_session_exit(w->session);
+	fuse_session_exit(w->fs->session);
 	for (unsigned i = 0; i < w->started; i++) {
 		struct worker *one = &w->worker[i];
 

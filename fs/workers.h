@@ -9,7 +9,7 @@ struct workers;
 
 /* As transport_start(). At least one thread, or an error. *w is set before the
  * first of them starts. */
-int workers_start(struct fuse_session *session, unsigned threads,
+int workers_start(struct fs *fs, unsigned threads,
 		  void (*ended)(void *arg), void *arg,
 		  struct workers *_Atomic *w);
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "lasting.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "counts.h"
+
+static _Thread_local struct lasting *lasting;
+static _Thread_local struct lasting_request *current;
+
+struct lasting *lasting_new(unsigned threads)
+{
+	size_t size = sizeof(struct lasting) +
+		      threads * sizeof(struct lasting_request);
+	struct lasting *l = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (l == MAP_FAILED)
+		return NULL;
+	l->counts = counts_new();
+	if (!l->counts) {
+		munmap(l, size);
+		return NULL;
+	}
+	l->requests = threads;
+	return l;
+}
+
+/*
+ * The buffer is touched, and locked if the limit allows it: a fatal signal while the
+ * kernel fetches a page of it in read(2) would end the request with EIO.
+ */
+static void touch(struct lasting_request *r)
+{
+	for (size_t at = 0; at < sizeof(r->buffer); at += 4096) {
+		volatile char *byte = &r->buffer[at];
+
+		*byte = *byte;
+	}
+	(void)mlock(r->buffer, sizeof(r->buffer));
+}
+
+void lasting_use(struct lasting *l, struct lasting_request *r)
+{
+	if (r)
+		touch(r);
+	lasting = l;
+	current = r;
+	banyan_set_note(r ? &r->note : NULL);
+}
+
+void lasting_clear(struct lasting_request *r)
+{
+	struct fuse_in_header *h = (void *)r->buffer;
+
+	*(volatile uint32_t *)&h->len = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	r->forgotten = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+void lasting_begin(struct lasting_request *r, uint64_t unique)
+{
+	if (!r)
+		return;
+	r->note.made = 0;
+	atomic_store_explicit(&r->unique, unique, memory_order_release);
+}
+
+void lasting_end(struct lasting_request *r)
+{
+	if (!r)
+		return;
+	/* With no number the others mean nothing */
+	atomic_store_explicit(&r->unique, 0, memory_order_release);
+	r->told = 0;
+	lasting_clear(r);
+}
+
+bool lasting_has_made(const struct lasting *l, uint64_t unique)
+{
+	for (uint32_t i = 0; i < l->made.count; i++)
+		if (l->made.unique[i] == unique)
+			return true;
+	return false;
+}
+
+bool lasting_was_made(uint64_t unique)
+{
+	if (!lasting || !lasting_has_made(lasting, unique))
+		return false;
+	atomic_fetch_add(&lasting->answered, 1);
+	return true;
+}
+
+int lasting_tell(uint64_t id)
+{
+	struct lasting_request *r = current;
+
+	if (!r)
+		return 0;
+	if (r->told == LASTING_TOLD_MAX)
+		return -ENOMEM;
+	r->id[r->told] = id;
+	return counts_add(lasting->counts, id, 1, &r->told, r->told + 1);
+}
+
+void lasting_untell(uint64_t id)
+{
+	struct lasting_request *r = current;
+
+	if (r)
+		(void)counts_add(lasting->counts, id, -1, &r->told,
+				 r->told - 1);
+}
+
+void lasting_forget(uint64_t id, uint64_t times)
+{
+	struct lasting_request *r = current;
+
+	if (!r)
+		return;
+	if (id)
+		(void)counts_add(lasting->counts, id, -(int64_t)times,
+				 &r->forgotten, r->forgotten + 1);
+	else
+		r->forgotten++;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lasting.h - what outlives a worker: memory that the supervisor (supervisor.h) shares
+ * with one worker after another.
+ *
+ * The next worker finds in it how the kernel introduced itself (INIT), of which Data
+ * the kernel has been told (counts.h), and, for each thread of the one that has died,
+ * the request that it was serving.
+ *
+ * A request is *open* from the moment at which a thread begins to read it until it has
+ * been answered. What comes again to the next worker (the kernel sends what has no
+ * answer once more) is told by its number. If it had made its operation already, it is
+ * not made again: see `note` and `made`.
+ */
+#ifndef FS_LASTING_H
+#define FS_LASTING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "banyan.h"
+#include "fs.h"
+
+/* Node ids that one answer can tell: READDIRPLUS of FS_MAX_TRANSFER has the most, as
+ * an entry takes 160 bytes */
+#define LASTING_TOLD_MAX (FS_MAX_TRANSFER / 160)
+
+/* The buffer of a thread: as much as libfuse reads at once */
+#define LASTING_BUFFER (FS_MAX_TRANSFER + 4096)
+
+#define LASTING_REQUESTS_MAX 256u
+
+/* Requests that made their operation and were not answered: at most one a thread and
+ * worker, of which few can die before one of them answers */
+#define LASTING_MADE_MAX 4096u
+
+struct lasting_request {
+	_Atomic uint64_t unique; /* the number of the request; 0: none */
+	struct banyan_note note;
+	uint32_t told; /* node ids that its answer tells, counted already */
+	uint32_t forgotten; /* of a FORGET: those that were dealt with */
+	uint64_t id[LASTING_TOLD_MAX];
+	/* As it was read: a FORGET has no answer, so it comes only once. The first
+	 * field, len, is 0 if there is none. */
+	_Alignas(4096) char buffer[LASTING_BUFFER];
+};
+
+struct lasting {
+	_Atomic bool survives; /* the mount, if the worker dies now */
+	_Atomic bool ending;
+	bool served; /* there has been a worker that did */
+	struct {
+		size_t size; /* 0: none has come */
+		char bytes[256];
+	} init;
+	uint64_t seed; /* of the cookies of listings; 0: none yet */
+	_Atomic uint64_t number; /* the last that numbers.h has given */
+
+	/* For people */
+	uint64_t restarts;
+	int64_t died_sec; /* the last time, since 1970 */
+	uint64_t died_ns, pause_ns; /* by the monotonic clock; how long it took */
+	int signal; /* of which */
+	_Atomic uint64_t answered; /* requests that were not made again */
+
+	struct {
+		uint32_t count;
+		uint64_t unique[LASTING_MADE_MAX];
+	} made;
+
+	struct counts *counts;
+	unsigned requests;
+	struct lasting_request request[]; /* one for each thread */
+};
+
+/* For so many threads. NULL: no memory. */
+struct lasting *lasting_new(unsigned threads);
+
+/* ---- a thread and its request ------------------------------------------- */
+
+/* The calling thread uses this one from now on; NULL: none, which costs nothing */
+void lasting_use(struct lasting *l, struct lasting_request *r);
+
+/* Before a request is read into the buffer */
+void lasting_clear(struct lasting_request *r);
+/* It is going to be served, and has been. NULL is fine. */
+void lasting_begin(struct lasting_request *r, uint64_t unique);
+void lasting_end(struct lasting_request *r);
+
+/* Is the number among those of requests whose operation was made? */
+bool lasting_has_made(const struct lasting *l, uint64_t unique);
+/* Likewise, for the thread that serves it */
+bool lasting_was_made(uint64_t unique);
+
+/*
+ * The answer that is about to be sent tells the kernel of a Data. 0 or -ENOMEM. If the
+ * answer does not get through: lasting_untell(), of the last one that was told.
+ */
+int lasting_tell(uint64_t id);
+void lasting_untell(uint64_t id);
+
+/* The next part of a FORGET; of a node that is not counted: id 0 */
+void lasting_forget(uint64_t id, uint64_t times);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "message.h"
+#include "steady.h"
+
+/* The file that is locked, and the one that is about to take its place */
+#define FILES 2
+
+enum what {
+	KEEP_DEVICE, /* without a descriptor: keep none */
+	KEEP_FILE,
+	KEEP_ONLY_FILE,
+	SERVES,
+	SERVES_AWAY,
+};
+
+static struct {
+	int out; /* of the worker's end; -1: there is no supervisor */
+	int in; /* of the supervisor's */
+	int device; /* -1: none */
+	int file[FILES];
+	size_t files;
+} kept = { .out = -1, .in = -1, .device = -1 };
+
+/* ---- from the worker to the supervisor ---------------------------------- */
+
+union control {
+	struct cmsghdr header; /* for its alignment */
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static void send_to_supervisor(enum what what, int fd)
+{
+	union control control = { .header = { 0 } };
+	struct iovec iov = { &what, sizeof(what) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (kept.out < 0)
+		return;
+	if (fd >= 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
+	while (sendmsg(kept.out, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+int supervisor_device(void)
+{
+	return kept.device;
+}
+
+const int *supervisor_files(size_t *count)
+{
+	*count = kept.files;
+	return kept.file;
+}
+
+void supervisor_keep_device(int fd)
+{
+	send_to_supervisor(KEEP_DEVICE, fd);
+}
+
+void supervisor_keep_file(int fd, bool settled)
+{
+	send_to_supervisor(settled ? KEEP_ONLY_FILE : KEEP_FILE, fd);
+}
+
+void supervisor_serves(bool away)
+{
+	send_to_supervisor(away ? SERVES_AWAY : SERVES, -1);
+}
+
+/* ---- the supervisor ------------------------------------------------------ */
+
+static void keep_file(int fd, bool only)
+{
+	size_t from = only ? 0 : FILES - 1;
+
+	while (kept.files > from)
+		close(kept.file[--kept.files]);
+	kept.file[kept.files++] = fd;
+}
+
+static void obey(enum what what, int fd)
+{
+	switch (what) {
+	case KEEP_DEVICE:
+		if (kept.device >= 0)
+			close(kept.device);
+		kept.device = fd;
+		return;
+	case KEEP_FILE:
+	case KEEP_ONLY_FILE:
+		if (fd >= 0)
+			keep_file(fd, what == KEEP_ONLY_FILE);
+		return;
+	case SERVES_AWAY:
+		daemon_detach();
+		break;
+	case SERVES:
+		break;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* All that the worker has sent so far */
+static void listen_to_worker(void)
+{
+	for (;;) {
+		union control control;
+		enum what what;
+		struct iovec iov = { &what, sizeof(what) };
+		struct msghdr m = { .msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = control.bytes,
+				    .msg_controllen = sizeof(control.bytes) };
+		ssize_t n = recvmsg(kept.in, &m,
+				    MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		const struct cmsghdr *c;
+		int fd = -1;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != (ssize_t)sizeof(what))
+			return;
+		c = CMSG_FIRSTHDR(&m);
+		if (c && c->cmsg_type == SCM_RIGHTS &&
+		    c->cmsg_len == CMSG_LEN(sizeof(int)))
+			memcpy(&fd, CMSG_DATA(c), sizeof(int));
+		obey(what, fd);
+	}
+}
+
+/* The kernel has ended the connection */
+static bool is_unmounted(void)
+{
+	struct pollfd p = { .fd = kept.device };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
+/* Wait until the worker is dead, and hand on signals to it. Its status. */
+static int watch(pid_t worker, int signals, int *ending)
+{
+	struct pollfd p[] = { { .fd = signals, .events = POLLIN },
+			      { .fd = kept.in, .events = POLLIN } };
+	int status;
+
+	for (;;) {
+		struct signalfd_siginfo s;
+		pid_t dead = waitpid(worker, &status, WNOHANG);
+
+		listen_to_worker();
+		if (dead == worker)
+			return status;
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (!(p[0].revents & POLLIN) ||
+		    read(signals, &s, sizeof(s)) != (ssize_t)sizeof(s) ||
+		    s.ssi_signo == SIGCHLD)
+			continue;
+		*ending = (int)s.ssi_signo;
+		kill(worker, *ending);
+	}
+}
+
+/* In the child. The signals are blocked, as main() wants them. */
+static int work_in_child(pid_t supervisor, int signals, int (*work)(void *arg),
+			 void *arg)
+{
+	sigset_t child;
+
+	close(signals);
+	close(kept.in);
+	kept.in = -1;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_UNBLOCK, &child, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != supervisor)
+		raise(SIGTERM);
+	return work(arg);
+}
+
+static void note_death(struct lasting *l, int status)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	l->died_sec = (int64_t)now.tv_sec;
+	l->died_ns = (uint64_t)steady_ns();
+	l->signal = WTERMSIG(status);
+	l->restarts++;
+	message("the daemon died: %s%s; another one goes on",
+		strsignal(WTERMSIG(status)),
+		WCOREDUMP(status) ? " (core dumped)" : "");
+}
+
+/* Is another worker to be started after one that ended so? */
+static bool goes_on(struct lasting *l, int status, int ending)
+{
+	if (!WIFSIGNALED(status))
+		return false;
+	if (ending || atomic_load(&l->ending) || !atomic_load(&l->survives) ||
+	    kept.device < 0 || is_unmounted()) {
+		message("the daemon died%s: %s",
+			l->served ? "" : " while starting",
+			strsignal(WTERMSIG(status)));
+		return false;
+	}
+	note_death(l, status);
+	return true;
+}
+
+static int prepare(int *signals)
+{
+	sigset_t set;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	kept.in = fds[0];
+	kept.out = fds[1];
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	*signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *signals < 0 ? -errno : 0;
+}
+
+int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
+		   void *arg)
+{
+	pid_t self = getpid();
+	int signals = -1, ending = 0, status;
+	int rc = prepare(&signals);
+
+	if (rc) {
+		message("cannot start: %s", strerror(-rc));
+		return 1;
+	}
+	do {
+		pid_t worker = fork();
+
+		if (!worker)
+			return work_in_child(self, signals, work, arg);
+		if (worker < 0) {
+			message("cannot fork: %s", strerror(errno));
+			return 1;
+		}
+		if (ready >= 0)
+			close(ready);
+		ready = -1;
+		if (ending)
+			kill(worker, ending);
+		status = watch(worker, signals, &ending);
+	} while (goes_on(l, status, ending));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor.h - the process that outlives the daemon.
+ *
+ * The *supervisor* starts the *worker*, which is the daemon: it has the database open
+ * and serves the mount. The supervisor keeps what must outlive a worker: descriptors
+ * of /dev/fuse and of the locked database file, which the worker sends it, and the
+ * memory of lasting.h. When a worker dies by a signal it starts the next one, which
+ * takes over (takeover.h). It never looks at a request, nor at the database.
+ *
+ * A worker ends by itself after an unmount, or when the supervisor has sent it a signal
+ * to end; then the supervisor ends with the same status. If the supervisor dies, the
+ * kernel sends the worker SIGTERM.
+ */
+#ifndef FS_SUPERVISOR_H
+#define FS_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lasting.h"
+
+/*
+ * Run workers until one ends. work(arg) is called in each of them and gives its exit
+ * status. ready: as daemon_fork() has it, to be closed here once a worker has it; -1:
+ * none. Gives the exit status.
+ */
+int supervisor_run(struct lasting *lasting, int ready, int (*work)(void *arg),
+		   void *arg);
+
+/* ---- in a worker --------------------------------------------------------- */
+/* Without a supervisor these do nothing */
+
+/* What the worker before has left: -1 if there is none; files, as many as *count */
+int supervisor_device(void);
+const int *supervisor_files(size_t *count);
+
+/* Keep the device, instead of any before; -1: keep none */
+void supervisor_keep_device(int fd);
+/* Keep a descriptor of the database; settled: instead of all others */
+void supervisor_keep_file(int fd, bool settled);
+/* The mount serves for the first time. away: into the background */
+void supervisor_serves(bool away);
+
+#endif

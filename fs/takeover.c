@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This may end at any point by the death of this worker, too, and is then done again
+ * by the next one: each step can be repeated. A request is forgotten here only when it
+ * is known whether it comes again.
+ */
+#include "takeover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commit.h"
+#include "counts.h"
+#include "kernel.h"
+#include "message.h"
+#include "steady.h"
+#include "supervisor.h"
+
+struct message {
+	struct message *next;
+	size_t size;
+	char bytes[];
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct message *first, **last;
+	atomic_bool some;
+} again = { .lock = PTHREAD_MUTEX_INITIALIZER, .last = &again.first };
+
+/* ---- what has no answer -------------------------------------------------- */
+
+static void forget(struct lasting *l, struct lasting_request *r, uint64_t id,
+		   uint64_t times, uint32_t at)
+{
+	if (at < r->forgotten || (id & KERNEL_RESENT) || id == FUSE_ROOT_ID)
+		return;
+	(void)counts_add(l->counts, id, -(int64_t)times, &r->forgotten,
+			 at + 1);
+}
+
+/* If a FORGET is in the buffer, what was not done of it. True: there was one. */
+static bool finish_forget(struct lasting *l, struct lasting_request *r)
+{
+	const struct fuse_in_header *h = (const void *)r->buffer;
+	const struct fuse_forget_in *one = (const void *)(h + 1);
+	const struct fuse_batch_forget_in *many = (const void *)(h + 1);
+	const struct fuse_forget_one *each = (const void *)(many + 1);
+
+	if (!h->len)
+		return false;
+	if (h->opcode == FUSE_FORGET)
+		forget(l, r, h->nodeid, one->nlookup, 0);
+	else if (h->opcode != FUSE_BATCH_FORGET)
+		return false;
+	for (uint32_t i = 0; h->opcode == FUSE_BATCH_FORGET && i < many->count;
+	     i++)
+		forget(l, r, each[i].nodeid, each[i].nlookup, i);
+	lasting_clear(r);
+	return true;
+}
+
+/* ---- what comes again ---------------------------------------------------- */
+
+static int resend(int device)
+{
+	const struct fuse_out_header h = { .len = sizeof(h),
+					   .error = KERNEL_NOTIFY_RESEND };
+
+	return write(device, &h, sizeof(h)) == (ssize_t)sizeof(h) ? 0 : -errno;
+}
+
+static int put_aside(const char *bytes, size_t size)
+{
+	struct message *m = malloc(sizeof(*m) + size);
+
+	if (!m)
+		return -ENOMEM;
+	m->next = NULL;
+	m->size = size;
+	memcpy(m->bytes, bytes, size);
+	*again.last = m;
+	again.last = &m->next;
+	atomic_store(&again.some, true);
+	return 0;
+}
+
+/* Read one message into the buffer. 0, 1 if there is none, or an error. */
+static int read_one(int device, struct lasting_request *r, size_t *size)
+{
+	ssize_t n;
+
+	lasting_clear(r);
+	do
+		n = read(device, r->buffer, sizeof(r->buffer));
+	while (n < 0 && (errno == EINTR || errno == ENOENT));
+	if (n < 0)
+		return errno == EAGAIN ? 1 : -errno;
+	*size = (size_t)n;
+	return 0;
+}
+
+/* The kernel puts what comes again in front of what is new */
+static int read_all(struct lasting *l, int device)
+{
+	struct lasting_request *r = &l->request[0];
+	const struct fuse_in_header *h = (const void *)r->buffer;
+	bool resent = true;
+	int rc = 0;
+
+	while (!rc && resent) {
+		size_t size = 0;
+
+		rc = read_one(device, r, &size);
+		if (rc || finish_forget(l, r))
+			continue;
+		resent = (h->unique & KERNEL_RESENT) ||
+			 h->opcode == FUSE_INTERRUPT;
+		rc = put_aside(r->buffer, size);
+	}
+	lasting_clear(r);
+	return rc > 0 ? 0 : rc;
+}
+
+static bool comes_again(uint64_t unique)
+{
+	for (const struct message *m = again.first; m; m = m->next) {
+		const struct fuse_in_header *h = (const void *)m->bytes;
+
+		if (h->unique == (unique | KERNEL_RESENT))
+			return true;
+	}
+	return false;
+}
+
+static void settle(struct lasting *l, struct lasting_request *r)
+{
+	uint64_t unique = atomic_load(&r->unique);
+
+	if (unique && comes_again(unique)) {
+		while (r->told)
+			if (counts_add(l->counts, r->id[r->told - 1], -1,
+				       &r->told, r->told - 1))
+				break;
+		if (r->note.made && !lasting_has_made(l, unique) &&
+		    l->made.count < LASTING_MADE_MAX) {
+			l->made.unique[l->made.count] = unique;
+			atomic_signal_fence(memory_order_seq_cst);
+			l->made.count++;
+		}
+	}
+	lasting_end(r);
+}
+
+/* Of what the worker before knew to be made: what comes again once more */
+static void settle_made(struct lasting *l)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < l->made.count; i++)
+		if (comes_again(l->made.unique[i]))
+			l->made.unique[count++] = l->made.unique[i];
+	l->made.count = count;
+}
+
+static int restore_holds(struct fs *fs)
+{
+	struct banyan_holds *holds = NULL;
+	size_t count = 0;
+	int rc = counts_all(fs->lasting->counts, &holds, &count);
+
+	if (!rc)
+		rc = banyan_restore_holds(fs->db, holds, count);
+	free(holds);
+	return rc;
+}
+
+static int ask_again(struct lasting *l, int device)
+{
+	int flags = fcntl(device, F_GETFL);
+	int rc;
+
+	/* The lasting request 0 is needed to read: so those first */
+	for (unsigned i = 0; i < l->requests; i++)
+		finish_forget(l, &l->request[i]);
+	if (flags < 0 || fcntl(device, F_SETFL, flags | O_NONBLOCK))
+		return -errno;
+	rc = resend(device);
+	if (!rc)
+		rc = read_all(l, device);
+	if (fcntl(device, F_SETFL, flags) && !rc)
+		rc = -errno;
+	return rc;
+}
+
+int takeover_begin(struct fs *fs)
+{
+	struct lasting *l = fs->lasting;
+	int rc;
+
+	counts_repair(l->counts);
+	rc = ask_again(l, supervisor_device());
+	if (!rc) {
+		settle_made(l);
+		for (unsigned i = 0; i < l->requests; i++)
+			settle(l, &l->request[i]);
+		rc = restore_holds(fs);
+	}
+	if (rc)
+		message("cannot go on after the death of the daemon: %s",
+			strerror(-rc));
+	return rc;
+}
+
+size_t takeover_next(struct fs *fs, void *buffer, size_t size)
+{
+	struct message *m;
+	size_t n;
+
+	(void)fs;
+	if (!atomic_load_explicit(&again.some, memory_order_relaxed))
+		return 0;
+	pthread_mutex_lock(&again.lock);
+	m = again.first;
+	if (m)
+		again.first = m->next;
+	if (!again.first) {
+		again.last = &again.first;
+		atomic_store(&again.some, false);
+	}
+	pthread_mutex_unlock(&again.lock);
+	if (!m)
+		return 0;
+	n = m->size < size ? m->size : size;
+	memcpy(buffer, m->bytes, n);
+	free(m);
+	return n;
+}
+
+void takeover_end(struct fs *fs)
+{
+	struct lasting *l = fs->lasting;
+
+	commit_note(fs->commit); /* what the one before did is not durable yet */
+	l->pause_ns = (uint64_t)steady_ns() - l->died_ns;
+}

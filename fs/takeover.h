@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * takeover.h - a worker goes on where another one has died.
+ *
+ * What the kernel has sent and nobody has answered it is asked to send once more
+ * (FUSE_NOTIFY_RESEND). All of that is read before anything is served: the requests
+ * that come again were not answered, so what their answers would have told is taken
+ * back from the kernel's counts; all others were.
+ */
+#ifndef FS_TAKEOVER_H
+#define FS_TAKEOVER_H
+
+#include "fs.h"
+#include "lasting.h"
+
+/* Is there somebody to take over from? */
+static inline bool takeover_is_one(const struct lasting *l)
+{
+	return l->served;
+}
+
+/*
+ * Find out what the kernel knows and has asked for, and hold what it remembers. The
+ * database has just been opened. 0 or a negative errno value, explained.
+ */
+int takeover_begin(struct fs *fs);
+
+/* A request that came again and is to be served: into the buffer, as read(2) would.
+ * 0: there are none left. From any thread. */
+size_t takeover_next(struct fs *fs, void *buffer, size_t size);
+
+/* It serves: how long did it take? */
+void takeover_end(struct fs *fs);
+
+#endif
