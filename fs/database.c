@@ -238,6 +238,7 @@ int database_open(const struct options *o, const char *file,
 	struct banyan_keeper keeper = {
 		.notes = notes,
 		.note_count = lasting->requests,
+		.unsure = &lasting->unsure,
 		.keep = keep,
 	};
 	struct banyan_options options = {

@@ -55,14 +55,15 @@ struct lasting {
 		size_t size; /* 0: none has come */
 		char bytes[256];
 	} init;
+	uint32_t unsure; /* see struct banyan_keeper */
 	uint64_t seed; /* of the cookies of listings; 0: none yet */
 	_Atomic uint64_t number; /* the last that numbers.h has given */
 
 	/* For people */
 	uint64_t restarts;
-	int64_t died_sec; /* the last time, since 1970 */
-	uint64_t died_ns, pause_ns; /* by the monotonic clock; how long it took */
+	struct banyan_time died; /* the last time */
 	int signal; /* of which */
+	uint64_t died_ns, pause_ns; /* by the steady clock; how long it took */
 	_Atomic uint64_t answered; /* requests that were not made again */
 
 	struct {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "hidden.h"
+#include "lasting.h"
 #include "options.h"
 #include "transport.h"
 #include "vacuum.h"
@@ -190,6 +191,22 @@ static void put_vacuum(struct text *t, const struct fs *fs)
 	}
 }
 
+/* What happens, and has happened, if the daemon dies */
+static void put_survival(struct text *t, const struct lasting *l)
+{
+	put_word(t, "if it dies", "survives",
+		 atomic_load(&l->survives) ? "goes on" : "ends");
+	if (!l->restarts)
+		return;
+	put_number(t, "died so often", "restarts", l->restarts, "");
+	put_time(t, "last at", "died_sec", "died_nsec",
+		 (struct banyan_time){ l->died.sec, l->died.nsec });
+	put_word(t, "of", "died_of", strsignal(l->signal));
+	put_number(t, "pause", "pause_ns", l->pause_ns, " ns");
+	put_number(t, "answered again", "answered_again",
+		   atomic_load(&l->answered), "");
+}
+
 /* The memory of the daemon, and its work */
 static void put_daemon(struct text *t, const struct fs *fs,
 		       const struct banyan_stat *stat)
@@ -202,6 +219,7 @@ static void put_daemon(struct text *t, const struct fs *fs,
 	put_word(t, "transport", "transport", transport_name(fs->transport));
 	put_number(t, "requests", "requests", transport_served(fs->transport),
 		   "");
+	put_survival(t, fs->lasting);
 }
 
 static int render(struct fs *fs, bool json, struct status_node *n)

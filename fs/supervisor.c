@@ -210,7 +210,8 @@ static void note_death(struct lasting *l, int status)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	l->died_sec = (int64_t)now.tv_sec;
+	l->died = (struct banyan_time){ (int64_t)now.tv_sec,
+					(uint64_t)now.tv_nsec };
 	l->died_ns = (uint64_t)steady_ns();
 	l->signal = WTERMSIG(status);
 	l->restarts++;

@@ -142,6 +142,11 @@ struct banyan_keeper {
 	 * being written is counted if it is in the file. */
 	struct banyan_note *const *notes;
 	size_t note_count;
+	/* How many syncs are going on or have failed, in memory that outlives the
+	 * process. If it is 0 in the next process, then what the kernel has of the file
+	 * is what the disk has or will get, and need not be synced and read again. NULL:
+	 * that is not known. */
+	uint32_t *unsure;
 	/* fd has the lock of the database; who keeps it has to duplicate it. First
 	 * (settled false) when its file is about to take the place of the present
 	 * one, as at the end of a vacuum, then when the file has its place: then all

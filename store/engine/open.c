@@ -305,7 +305,7 @@ int store_open(struct file *file, const struct banyan_options *o, bool fresh,
 		rc = recover(store, o->freeze, o->keeper);
 	/* Else a later sync would promise what is in a file that a power loss
 	 * could take the name from */
-	if (!rc && !fresh && !store->read_only)
+	if (!rc && !fresh && !store->read_only && !file->trusted)
 		rc = file_sync_name(file);
 	store->held.epoch = cache_epoch(store->cache);
 	if (!rc)

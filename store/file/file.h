@@ -76,6 +76,7 @@ struct file_ops {
 	/* Let others write to it, as nothing is appended any more; NULL: there is
 	 * no lock */
 	void (*unlock)(struct file *f);
+	void (*trust)(struct file *f);
 	void (*close)(struct file *f); /* drops an unpublished file */
 };
 
@@ -85,6 +86,9 @@ struct file {
 	void (*report)(void *arg, const char *line);
 	void *report_arg;
 	bool published; /* it has its name */
+	/* Who had it open before has died, and saw no sync fail: see struct
+	 * banyan_keeper */
+	bool trusted;
 	/* Nobody relies on it when the disk is full: nothing is kept allocated
 	 * beyond the end */
 	bool temporary;
@@ -182,6 +186,13 @@ static inline int file_beside(struct file *f, struct file **fresh)
 static inline int file_describe(struct file *f)
 {
 	return f->ops->describe ? f->ops->describe(f) : -EOPNOTSUPP;
+}
+
+/* What is in the file has been synced and read again */
+static inline void file_trust(struct file *f)
+{
+	if (f->ops->trust)
+		f->ops->trust(f);
 }
 
 static inline void file_unlock(struct file *f)

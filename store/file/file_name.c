@@ -178,8 +178,9 @@ static bool is_same_file(int a, int b)
 
 /* If one of the descriptors that were kept is of the file of fd, a copy of it in
  * the place of fd */
-static int use_kept(const struct banyan_keeper *keeper, int *fd)
+static int use_kept(struct posix_file *p, int *fd)
 {
+	const struct banyan_keeper *keeper = &p->keeper;
 	for (size_t i = 0; i < keeper->file_count; i++) {
 		if (!is_same_file(*fd, keeper->files[i]))
 			continue;
@@ -188,6 +189,10 @@ static int use_kept(const struct banyan_keeper *keeper, int *fd)
 			return -errno;
 		close(*fd);
 		*fd = kept;
+		/* Of two, a vacuum may have put one in place and not synced that */
+		p->file.trusted = keeper->file_count == 1 && keeper->unsure &&
+				  !__atomic_load_n(keeper->unsure,
+						   __ATOMIC_SEQ_CST);
 		return 0;
 	}
 	return 0;
@@ -199,7 +204,7 @@ static int open_locked(struct posix_file *p, bool *same)
 	int fd = -1;
 	int rc = open_regular(p->dir, p->name, p->writable, &fd);
 	if (!rc && p->writable)
-		rc = use_kept(&p->keeper, &fd);
+		rc = use_kept(p, &fd);
 	if (rc) {
 		if (fd >= 0)
 			close(fd);
@@ -448,8 +453,10 @@ int posix_publish(struct file *f, bool replace)
 	int rc = 0;
 	if (!p->temporary)
 		return 0;
+	posix_sync_begins(p);
 	if (fsync(p->fd))
 		return -errno;
+	posix_sync_worked(p);
 	if (replace && p->replaces)
 		rc = check_replaced(p);
 	if (!rc)
@@ -464,8 +471,10 @@ int posix_publish(struct file *f, bool replace)
 	p->temporary = NULL;
 	p->replaces = NULL;
 	f->published = true;
-	keep(p, true);
-	return sync_directory(p);
+	rc = sync_directory(p);
+	if (!rc)
+		keep(p, true);
+	return rc;
 }
 
 /* ---- the outside ------------------------------------------------------ */

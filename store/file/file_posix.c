@@ -109,11 +109,34 @@ static int posix_append(struct file *f, struct iovec *iov, int count,
 	return 0;
 }
 
+void posix_sync_begins(struct posix_file *p)
+{
+	if (p->keeper.unsure)
+		__atomic_fetch_add(p->keeper.unsure, 1, __ATOMIC_SEQ_CST);
+}
+
+void posix_sync_worked(struct posix_file *p)
+{
+	if (p->keeper.unsure)
+		__atomic_fetch_sub(p->keeper.unsure, 1, __ATOMIC_SEQ_CST);
+}
+
+static void posix_trust(struct file *f)
+{
+	const struct posix_file *p = posix_of(f);
+	if (p->keeper.unsure)
+		__atomic_store_n(p->keeper.unsure, 0, __ATOMIC_SEQ_CST);
+}
+
 static int posix_sync(struct file *f)
 {
+	struct posix_file *p = posix_of(f);
+	posix_sync_begins(p);
 	/* No second try, not even after EINTR: it might find clean pages */
-	int rc = fdatasync(posix_of(f)->fd) ? -errno : 0;
-	return rc ? rc : posix_verify(f);
+	if (fdatasync(p->fd))
+		return -errno;
+	posix_sync_worked(p);
+	return posix_verify(f);
 }
 
 int posix_size(struct file *f, uint64_t *size)
@@ -290,5 +313,6 @@ const struct file_ops posix_ops = {
 	.beside = posix_beside,
 	.describe = posix_describe,
 	.unlock = posix_unlock,
+	.trust = posix_trust,
 	.close = posix_close,
 };

@@ -51,6 +51,10 @@ int posix_exclude(struct file *f, bool on);
 /* Let others lock the file, though a child may have the descriptor open */
 void posix_unlock(struct file *f);
 
+/* Around a sync, for who keeps the lock */
+void posix_sync_begins(struct posix_file *p);
+void posix_sync_worked(struct posix_file *p);
+
 /* -EIO unless the file ends where the last append ended */
 int posix_check_end(struct posix_file *p);
 int posix_verify(struct file *f);

@@ -310,7 +310,8 @@ static int find_end(struct recovery *r)
 		rc = find_break(r);
 	if (!rc)
 		rc = judge_break(r);
-	return rc ? rc : verify_tail(r);
+	/* A process that is killed leaves the beginning of what it was writing */
+	return rc || r->file->trusted ? rc : verify_tail(r);
 }
 
 /* Numbers beyond NUMBER_MAX would make freezes that are not valid any more */
@@ -333,7 +334,7 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 	int rc = read_superblock(&r, writable);
 	if (!rc)
 		rc = find_end(&r);
-	if (!rc && writable) {
+	if (!rc && writable && !file->trusted) {
 		/*
 		 * If a sync had failed, pages may be clean in the cache and
 		 * nowhere else: have them written or see the error, then look
@@ -346,13 +347,15 @@ int log_recover(struct file *file, bool writable, struct log_state *state,
 		if (!rc)
 			rc = find_end(&r);
 		if (!rc)
-			rc = judge_numbers(&r);
+			file_trust(file);
 	}
+	if (!rc && writable)
+		rc = judge_numbers(&r);
 	if (rc)
 		return rc;
 	st.recorded = st.durable_to;
 	/* What was read after the sync is what the disk has */
-	if (writable)
+	if (writable && !file->trusted)
 		st.durable_to = st.end.offset;
 	if (st.size > st.end.offset && writable)
 		say(&r,
