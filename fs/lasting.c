@@ -11,10 +11,15 @@
 static _Thread_local struct lasting *lasting;
 static _Thread_local struct lasting_request *current;
 
+static size_t size_of(unsigned threads)
+{
+	return sizeof(struct lasting) +
+	       threads * sizeof(struct lasting_request);
+}
+
 struct lasting *lasting_new(unsigned threads)
 {
-	size_t size = sizeof(struct lasting) +
-		      threads * sizeof(struct lasting_request);
+	size_t size = size_of(threads);
 	struct lasting *l = mmap(NULL, size, PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -27,6 +32,12 @@ struct lasting *lasting_new(unsigned threads)
 	}
 	l->requests = threads;
 	return l;
+}
+
+void lasting_free(struct lasting *l)
+{
+	counts_free(l->counts);
+	munmap(l, size_of(l->requests));
 }
 
 /*

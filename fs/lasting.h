@@ -78,6 +78,7 @@ struct lasting {
 
 /* For so many threads. NULL: no memory. */
 struct lasting *lasting_new(unsigned threads);
+void lasting_free(struct lasting *l);
 
 /* ---- a thread and its request ------------------------------------------- */
 

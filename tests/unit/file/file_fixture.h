@@ -41,7 +41,7 @@ static inline int set_up_in(void **out, enum temp_where where)
 	*out = s;
 	if (!s || enter_directory(s, where))
 		return -1;
-	return file_create("a", 0600, &s->f);
+	return file_create("a", 0600, NULL, &s->f);
 }
 
 static inline int set_up_local(void **out)
@@ -97,7 +97,7 @@ static inline void touch(const char *path)
 static inline int try_open(const char *path, bool writable)
 {
 	struct file *f = NULL;
-	int rc = file_open(path, writable, &f);
+	int rc = file_open(path, writable, NULL, &f);
 	assert_int_equal(rc == 0, f != NULL);
 	file_close(f);
 	return rc;

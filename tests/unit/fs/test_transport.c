@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <linux/fuse.h>
 
+#include "fs/lasting.h"
 #include "fs/message.h"
 #include "fs/transport.h"
 
@@ -45,12 +46,18 @@ static void connect_to(struct kernel *k)
 	assert_non_null(k->fs.session);
 	snprintf(device, sizeof(device), "/dev/fd/%d", fds[1]);
 	assert_int_equal(fuse_session_mount(k->fs.session, device), 0);
-	assert_int_equal(transport_new(&k->fs, TRANSPORT_ANY), 0);
+	k->fs.lasting = lasting_new(0);
+	assert_non_null(k->fs.lasting);
+	assert_int_equal(transport_new(&k->fs,
+				       fuse_session_fd(k->fs.session),
+				       TRANSPORT_ANY),
+			 0);
 }
 
 static void disconnect(struct kernel *k)
 {
 	transport_free(k->fs.transport);
+	lasting_free(k->fs.lasting);
 	fuse_session_destroy(k->fs.session);
 	close(k->fd);
 }

@@ -352,7 +352,7 @@ static inline void find_records(struct scene *s)
 	struct log_position start = { SUPERBLOCK_SIZE + SEGMENT_HEADER_SIZE, 1,
 				      0 };
 
-	assert_int_equal(file_open(SOURCE, false, &f), 0);
+	assert_int_equal(file_open(SOURCE, false, NULL, &f), 0);
 	assert_int_equal(log_recover(f, false, &st, NULL, NULL), 0);
 	s->replay = st.freeze.replay.seq;
 	assert_int_equal(log_scan_open(&scan, f, st.sb.salt, st.size, &start),
