@@ -59,8 +59,7 @@ static pthread_mutex_t locks[SHARDS];
 static struct entry *table_of(const struct counts *c, unsigned shard,
 			      uint32_t table)
 {
-	return (void *)(c->areas +
-			(2 * shard + (table & 1)) * (size_t)c->area);
+	return (void *)(c->areas + (2 * shard + (table & 1)) * (size_t)c->area);
 }
 
 static uint64_t hash_of(uint64_t id)
@@ -76,8 +75,8 @@ static struct entry *find(struct entry *t, unsigned bits, uint64_t id)
 
 	for (;; i++) {
 		struct entry *e = &t[i & mask];
-		uint64_t has = atomic_load_explicit(&e->id,
-						    memory_order_relaxed);
+		uint64_t has =
+			atomic_load_explicit(&e->id, memory_order_relaxed);
 
 		if (!has || has == id)
 			return e;
@@ -236,8 +235,7 @@ void counts_repair(struct counts *c)
 	}
 }
 
-int counts_all(const struct counts *c, struct banyan_holds **all,
-	       size_t *count)
+int counts_all(const struct counts *c, struct banyan_holds **all, size_t *count)
 {
 	uint64_t most = 0;
 

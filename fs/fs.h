@@ -46,6 +46,9 @@ struct fs {
 	struct lasting *lasting;
 	struct fuse_session *session;
 	struct commit *commit; /* syncs */
+	void (*end)(void *arg); /* wakes who waits for the end */
+	void *end_arg;
+	atomic_bool restart; /* the end is to be one for another program */
 	struct transport *transport; /* where requests come from */
 	uint64_t seed; /* of the cookies of listings */
 	uint32_t generation; /* of nodes: see nodes.h */
@@ -128,6 +131,10 @@ void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 
 /* Another: for how many seconds a vacuum keeps freezes without being told */
 #define FS_XATTR_KEEP "system.banyan.keep"
+
+/* Another: how many daemons have served the mount. Setting it lets another program,
+ * the one that is installed now, go on: see restart.h. */
+#define FS_XATTR_RESTART "system.banyan.restart"
 
 /* Likewise: an order, and "busy" or "idle"; see undelete.h */
 #define FS_XATTR_UNDELETE "system.banyan.undelete"

@@ -60,7 +60,8 @@ struct lasting {
 	_Atomic uint64_t number; /* the last that numbers.h has given */
 
 	/* For people */
-	uint64_t restarts;
+	uint64_t restarts; /* after deaths */
+	uint64_t replaced; /* the program, as somebody asked for it */
 	struct banyan_time died; /* the last time */
 	int signal; /* of which */
 	uint64_t died_ns, pause_ns; /* by the steady clock; how long it took */

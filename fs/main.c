@@ -36,6 +36,7 @@
 #include "options.h"
 #include "past.h"
 #include "remount.h"
+#include "restart.h"
 #include "rlimits.h"
 #include "session.h"
 #include "supervisor.h"
@@ -49,6 +50,10 @@
 
 /* How long an unmount may take after which the rest is cut off */
 #define PATIENCE_SECONDS 1
+
+/* What is frozen before the program is replaced: more of it would take longer than to
+ * read it again */
+#define QUICK_BYTES (8u << 20)
 
 static void block_signals(sigset_t *set)
 {
@@ -132,14 +137,17 @@ static int stop(struct fs *fs, const char *dir, bool detached)
 	return rc;
 }
 
-/* Until the end. True: by a signal, and the mount has been detached. */
-static bool wait_for_end(struct fs *fs, const char *dir, const sigset_t *set)
+enum end { UNMOUNTED, DETACHED, RESTART };
+
+/* Until the end. DETACHED: by a signal, and nobody sees the mount any more. */
+static enum end wait_for_end(struct fs *fs, const char *dir,
+			     const sigset_t *set)
 {
 	struct timespec patience = { .tv_sec = PATIENCE_SECONDS };
 	int signal, rc;
 
 	if (sigwait(set, &signal) || signal == ENDED)
-		return false;
+		return atomic_load(&fs->restart) ? RESTART : UNMOUNTED;
 	vacuum_end(fs->vacuum); /* who waits for it has files open there */
 	/* First make durable what is there, then make sure that no more comes
 	 */
@@ -153,7 +161,27 @@ static bool wait_for_end(struct fs *fs, const char *dir, const sigset_t *set)
 		while (sigtimedwait(set, NULL, &patience) > 0 || errno == EINTR)
 			if (session_is_unmounted(fs))
 				break;
-	return !rc;
+	return rc ? UNMOUNTED : DETACHED;
+}
+
+/*
+ * End for another program, which goes on: all that was begun is answered, and durable.
+ * What the kernel holds stays held, so the database is not closed.
+ */
+_Noreturn static void make_way(struct fs *fs)
+{
+	struct banyan_stat stat = { 0 };
+
+	vacuum_end(fs->vacuum);
+	undelete_stop(fs->undelete);
+	transport_stop(fs->transport);
+	vacuum_stop(fs->vacuum);
+	commit_stop(fs->commit);
+	/* If it fails, the next one meets it again */
+	if (!banyan_get_stat(fs->db, &stat) && stat.redo_bytes < QUICK_BYTES)
+		(void)banyan_freeze(fs->db);
+	(void)banyan_sync(fs->db);
+	_exit(RESTART_STATUS);
 }
 
 struct run {
@@ -184,18 +212,22 @@ static int work(void *arg)
 	struct run *r = arg;
 	struct fs *fs = r->fs;
 	pthread_t self = pthread_self();
-	bool detached = false;
+	enum end end = UNMOUNTED;
 	sigset_t set;
 	int rc;
 
 	block_signals(&set);
+	fs->end = signal_ended;
+	fs->end_arg = &self;
 	rc = start(fs, r->file, r->dir, &self);
 	if (!rc) {
 		serves(r);
-		detached = wait_for_end(fs, r->dir, &set);
+		end = wait_for_end(fs, r->dir, &set);
 	}
+	if (end == RESTART)
+		make_way(fs);
 	atomic_store(&fs->lasting->ending, true);
-	if (stop(fs, r->dir, detached))
+	if (stop(fs, r->dir, end == DETACHED))
 		rc = 1;
 	return rc ? 1 : 0;
 }
@@ -206,31 +238,50 @@ static bool may_survive(const struct options *o, const char *file)
 	return !o->no_survive && !o->read_only && *file == '/';
 }
 
-static int run(struct fs *fs, const char *file, const char *dir)
+static int supervise(struct run *r)
 {
+	struct fs *fs = r->fs;
 	const struct options *o = fs->options;
-	bool survive = may_survive(o, file);
-	struct run r = { fs, file, dir, -1 };
-	int status;
+	bool survive = may_survive(o, r->file);
+	struct restart before;
 
-	/* The caller's files, with their locks and pipes, are not ours to keep
-	 */
-	closefrom(STDERR_FILENO + 1);
-	database_wait(o, file);
-	if (!o->foreground) {
-		r.ready = daemon_fork();
-		if (r.ready < 0) {
-			message("cannot fork: %s", strerror(-r.ready));
-			return 1;
-		}
-	}
 	fs->lasting = lasting_new(survive ? o->threads : 0);
 	if (!fs->lasting) {
 		message("cannot start: %s", strerror(ENOMEM));
 		return 1;
 	}
-	status = survive ? supervisor_run(fs->lasting, r.ready, work, &r) :
-			   work(&r);
+	if (restart_is_one()) {
+		if (restart_take(&before, fs->lasting))
+			return 1;
+		supervisor_goes_on(before.device, before.file);
+	}
+	return survive ? supervisor_run(fs->lasting, r->ready, work, r) :
+			 work(r);
+}
+
+static int run(struct fs *fs, const char *file, const char *dir)
+{
+	const struct options *o = fs->options;
+	struct run r = { fs, file, dir, -1 };
+	int status;
+
+	if (restart_is_one()) {
+		if (!o->foreground)
+			daemon_detach();
+	} else {
+		/* The caller's files, with their locks and pipes, are not ours to
+		 * keep */
+		closefrom(STDERR_FILENO + 1);
+		database_wait(o, file);
+		if (!o->foreground) {
+			r.ready = daemon_fork();
+			if (r.ready < 0) {
+				message("cannot fork: %s", strerror(-r.ready));
+				return 1;
+			}
+		}
+	}
+	status = supervise(&r);
 	if (fs->session) /* the supervisor's, which it has not used */
 		fuse_session_destroy(fs->session);
 	return status;
@@ -253,12 +304,15 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	status = 1;
-	file = database_resolve(&o);
+	/* A mount that goes on has both, and nobody serves it now */
+	file = restart_is_one() ? strdup(o.file) : database_resolve(&o);
 	if (!file)
 		goto out;
 	message_start(o.file);
-	dir = mountpoint_prepare(o.dir, file);
-	if (!dir || rlimits_start(&o))
+	dir = restart_is_one() ? strdup(o.dir) :
+				 mountpoint_prepare(o.dir, file);
+	if (!dir || restart_prepare(argv, o.file, file, o.dir, dir) ||
+	    rlimits_start(&o))
 		goto out;
 	status = session_new(&fs, &o, file);
 	if (!status)

@@ -16,6 +16,7 @@
 #include "commit.h"
 #include "common/mounted.h"
 #include "fs.h"
+#include "lasting.h"
 #include "nodes.h"
 #include "options.h"
 #include "transport.h"
@@ -102,6 +103,31 @@ static ssize_t undelete_state(const struct fs *fs, char *value, size_t size)
 		    size);
 }
 
+static ssize_t daemons(const struct fs *fs, char *value, size_t size)
+{
+	const struct lasting *l = fs->lasting;
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%" PRIu64,
+			 1 + l->restarts + l->replaced);
+
+	return give(text, (size_t)n, value, size);
+}
+
+/* Answers */
+static void order_restart(fuse_req_t req)
+{
+	struct fs *fs = fs_of(req);
+	bool can = atomic_load(&fs->lasting->survives);
+
+	if (!fs_is_owner(req) || !can) {
+		fs_reply_error(req, can ? -EPERM : -EOPNOTSUPP);
+		return;
+	}
+	fs_reply_error(req, 0);
+	atomic_store(&fs->restart, true);
+	fs->end(fs->end_arg);
+}
+
 /* Answers */
 static void order_undelete(fuse_req_t req, const char *order, size_t size)
 {
@@ -133,6 +159,8 @@ static bool get_special(fuse_req_t req, fuse_ino_t ino, const char *name,
 	else if (!strcmp(name, FS_XATTR_UNDELETE))
 		*n = fs_is_owner(req) ? undelete_state(fs, value, size) :
 					-EPERM;
+	else if (!strcmp(name, FS_XATTR_RESTART))
+		*n = daemons(fs, value, size);
 	else if (!strcmp(name, FS_XATTR_KEEP))
 		*n = keep_seconds(fs, value, size);
 	else if (!strcmp(name, MOUNTED_XATTR_FILE))
@@ -288,6 +316,10 @@ static void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	}
 	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_UNDELETE)) {
 		order_undelete(req, value, size);
+		return;
+	}
+	if (ino == FUSE_ROOT_ID && !strcmp(name, FS_XATTR_RESTART)) {
+		order_restart(req);
 		return;
 	}
 	rc = set_value(req, fs_data(fs, ino), name, value, size, flags);

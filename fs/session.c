@@ -78,10 +78,9 @@ static int mount_and_serve(struct fs *fs, const char *dir,
 		return rc; /* explained */
 	if (first)
 		supervisor_keep_device(fuse_session_fd(fs->session));
-	rc = transport_new(fs,
-			   first ? fuse_session_fd(fs->session) :
-				   supervisor_device(),
-			   wish);
+	rc = transport_new(
+		fs, first ? fuse_session_fd(fs->session) : supervisor_device(),
+		wish);
 	if (!rc)
 		rc = transport_negotiate(fs->transport);
 	if (!rc)

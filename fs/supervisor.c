@@ -16,6 +16,7 @@
 
 #include "daemon.h"
 #include "message.h"
+#include "restart.h"
 #include "steady.h"
 
 /* The file that is locked, and the one that is about to take its place */
@@ -77,6 +78,21 @@ const int *supervisor_files(size_t *count)
 	return kept.file;
 }
 
+static void keep_file(int fd, bool only)
+{
+	size_t from = only ? 0 : FILES - 1;
+
+	while (kept.files > from)
+		close(kept.file[--kept.files]);
+	kept.file[kept.files++] = fd;
+}
+
+void supervisor_goes_on(int device, int file)
+{
+	kept.device = device;
+	keep_file(file, true);
+}
+
 void supervisor_keep_device(int fd)
 {
 	send_to_supervisor(KEEP_DEVICE, fd);
@@ -93,15 +109,6 @@ void supervisor_serves(bool away)
 }
 
 /* ---- the supervisor ------------------------------------------------------ */
-
-static void keep_file(int fd, bool only)
-{
-	size_t from = only ? 0 : FILES - 1;
-
-	while (kept.files > from)
-		close(kept.file[--kept.files]);
-	kept.file[kept.files++] = fd;
-}
 
 static void obey(enum what what, int fd)
 {
@@ -137,8 +144,8 @@ static void listen_to_worker(void)
 				    .msg_iovlen = 1,
 				    .msg_control = control.bytes,
 				    .msg_controllen = sizeof(control.bytes) };
-		ssize_t n = recvmsg(kept.in, &m,
-				    MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		ssize_t n =
+			recvmsg(kept.in, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		const struct cmsghdr *c;
 		int fd = -1;
 
@@ -220,9 +227,24 @@ static void note_death(struct lasting *l, int status)
 		WCOREDUMP(status) ? " (core dumped)" : "");
 }
 
+/* Become the new program, with the one file that there is after a clean end. Here
+ * again if that is not possible. */
+static void restart(struct lasting *l)
+{
+	const struct restart r = { kept.device, kept.file[kept.files - 1] };
+
+	l->died_ns = (uint64_t)steady_ns();
+	restart_run(&r, l);
+}
+
 /* Is another worker to be started after one that ended so? */
 static bool goes_on(struct lasting *l, int status, int ending)
 {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == RESTART_STATUS &&
+	    !ending) {
+		restart(l);
+		return true;
+	}
 	if (!WIFSIGNALED(status))
 		return false;
 	if (ending || atomic_load(&l->ending) || !atomic_load(&l->survives) ||

@@ -9,7 +9,8 @@
  * takes over (takeover.h). It never looks at a request, nor at the database.
  *
  * A worker ends by itself after an unmount, or when the supervisor has sent it a signal
- * to end; then the supervisor ends with the same status. If the supervisor dies, the
+ * to end; then the supervisor ends with the same status. With RESTART_STATUS the
+ * supervisor becomes another program (restart.h), which starts the next worker. If the supervisor dies, the
  * kernel sends the worker SIGTERM.
  */
 #ifndef FS_SUPERVISOR_H
@@ -27,6 +28,9 @@
  */
 int supervisor_run(struct lasting *lasting, int ready, int (*work)(void *arg),
 		   void *arg);
+
+/* Before: this is the program that a supervisor has become, which has left this */
+void supervisor_goes_on(int device, int file);
 
 /* ---- in a worker --------------------------------------------------------- */
 /* Without a supervisor these do nothing */

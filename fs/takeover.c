@@ -40,8 +40,7 @@ static void forget(struct lasting *l, struct lasting_request *r, uint64_t id,
 {
 	if (at < r->forgotten || (id & KERNEL_RESENT) || id == FUSE_ROOT_ID)
 		return;
-	(void)counts_add(l->counts, id, -(int64_t)times, &r->forgotten,
-			 at + 1);
+	(void)counts_add(l->counts, id, -(int64_t)times, &r->forgotten, at + 1);
 }
 
 /* If a FORGET is in the buffer, what was not done of it. True: there was one. */
@@ -246,6 +245,7 @@ void takeover_end(struct fs *fs)
 {
 	struct lasting *l = fs->lasting;
 
-	commit_note(fs->commit); /* what the one before did is not durable yet */
+	commit_note(
+		fs->commit); /* what the one before did is not durable yet */
 	l->pause_ns = (uint64_t)steady_ns() - l->died_ns;
 }

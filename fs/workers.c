@@ -118,9 +118,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int workers_start(struct fs *fs, unsigned threads,
-		  void (*ended)(void *arg), void *arg,
-		  struct workers *_Atomic *out)
+int workers_start(struct fs *fs, unsigned threads, void (*ended)(void *arg),
+		  void *arg, struct workers *_Atomic *out)
 {
 	struct sigaction action = { .sa_handler = nothing };
 	struct workers *w =

@@ -9,9 +9,8 @@ struct workers;
 
 /* As transport_start(). At least one thread, or an error. *w is set before the
  * first of them starts. */
-int workers_start(struct fs *fs, unsigned threads,
-		  void (*ended)(void *arg), void *arg,
-		  struct workers *_Atomic *w);
+int workers_start(struct fs *fs, unsigned threads, void (*ended)(void *arg),
+		  void *arg, struct workers *_Atomic *w);
 
 /* How many requests came in */
 uint64_t workers_served(const struct workers *w);

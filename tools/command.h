@@ -61,6 +61,7 @@ extern const struct command command_snapshot, command_snapshots;
 extern const struct command command_check;
 extern const struct command command_vacuum, command_backup;
 extern const struct command command_mount;
+extern const struct command command_restart;
 extern const struct command command_umount;
 
 #endif

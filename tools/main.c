@@ -19,7 +19,8 @@ static const struct command *const commands[] = {
 	&command_freezes,  &command_snapshot, &command_snapshots,
 	&command_diff,	   &command_log,      &command_deleted,
 	&command_undelete, &command_check,    &command_vacuum,
-	&command_backup,   &command_mount,    &command_umount,
+	&command_backup,   &command_mount,    &command_restart,
+	&command_umount,
 };
 
 static void print_help(FILE *stream)

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#include "restart.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "counts.h"
+#include "message.h"
+
+#define VARIABLE "BANYANFS_RESTART"
+
+extern char **environ;
+
+static struct {
+	char program[PATH_MAX];
+	char **argv;
+} again;
+
+/* ---- what is handed on ---------------------------------------------------- */
+
+#define STATE_MAGIC UINT64_C(0x0131545341594e42) /* "BNYAST1", 1 */
+
+/* In the bytes of this machine. The counts follow. */
+struct state {
+	uint64_t magic;
+	uint64_t seed;
+	uint64_t number;
+	uint64_t restarts, replaced, answered;
+	uint32_t unsure;
+	uint32_t init_size;
+	char init[256];
+	uint64_t counts;
+};
+
+static int write_all(int fd, const void *bytes, size_t size)
+{
+	const char *at = bytes;
+
+	while (size) {
+		ssize_t n = write(fd, at, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		at += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static int read_all(int fd, void *bytes, size_t size)
+{
+	char *at = bytes;
+
+	while (size) {
+		ssize_t n = read(fd, at, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -ENODATA;
+		at += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* A file in memory with the state. Its descriptor or an error. */
+static int save(const struct lasting *l)
+{
+	struct state s = {
+		.magic = STATE_MAGIC,
+		.seed = l->seed,
+		.number = atomic_load(&l->number),
+		.restarts = l->restarts,
+		.replaced = l->replaced + 1,
+		.answered = atomic_load(&l->answered),
+		.unsure = l->unsure,
+		.init_size = (uint32_t)l->init.size,
+	};
+	struct banyan_holds *holds = NULL;
+	size_t count = 0;
+	int rc = counts_all(l->counts, &holds, &count);
+	int fd = rc ? rc : memfd_create("banyanfs", 0);
+
+	if (fd < 0) {
+		free(holds);
+		return rc ? rc : -errno;
+	}
+	memcpy(s.init, l->init.bytes, l->init.size);
+	s.counts = count;
+	rc = write_all(fd, &s, sizeof(s));
+	if (!rc)
+		rc = write_all(fd, holds, count * sizeof(*holds));
+	free(holds);
+	if (!rc && lseek(fd, 0, SEEK_SET) < 0)
+		rc = -errno;
+	if (rc)
+		close(fd);
+	return rc ? rc : fd;
+}
+
+static int load_counts(int fd, struct counts *counts, uint64_t count)
+{
+	uint32_t progress = 0;
+	int rc = 0;
+
+	for (uint64_t i = 0; i < count && !rc; i++) {
+		struct banyan_holds h[256];
+		uint64_t n = count - i < 256 ? count - i : 256;
+
+		rc = read_all(fd, h, (size_t)n * sizeof(*h));
+		for (uint64_t j = 0; j < n && !rc; j++)
+			rc = counts_add(counts, h[j].id, (int64_t)h[j].times,
+					&progress, 0);
+		i += n - 1;
+	}
+	return rc;
+}
+
+static int load(int fd, struct lasting *l)
+{
+	struct state s;
+	int rc = read_all(fd, &s, sizeof(s));
+
+	if (!rc && (s.magic != STATE_MAGIC || s.init_size > sizeof(s.init)))
+		rc = -EPROTONOSUPPORT;
+	if (rc)
+		return rc;
+	l->served = true;
+	l->seed = s.seed;
+	atomic_store(&l->number, s.number);
+	l->restarts = s.restarts;
+	l->replaced = s.replaced;
+	atomic_store(&l->answered, s.answered);
+	l->unsure = s.unsure;
+	l->init.size = s.init_size;
+	memcpy(l->init.bytes, s.init, s.init_size);
+	return load_counts(fd, l->counts, s.counts);
+}
+
+/* ---- before --------------------------------------------------------------- */
+
+int restart_prepare(char **argv, const char *given_file, const char *file,
+		    const char *given_dir, const char *dir)
+{
+	const char *deleted = " (deleted)";
+	size_t count = 0, n;
+	ssize_t len;
+
+	len = readlink("/proc/self/exe", again.program,
+		       sizeof(again.program) - 1);
+	n = len > 0 ? (size_t)len : 0;
+	again.program[n] = '\0';
+	if (n > strlen(deleted) &&
+	    !strcmp(again.program + n - strlen(deleted), deleted))
+		again.program[n - strlen(deleted)] = '\0';
+	while (argv[count])
+		count++;
+	again.argv = calloc(count + 1, sizeof(char *));
+	if (!again.argv)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const char *arg = argv[i];
+
+		if (arg == given_file)
+			arg = file;
+		else if (arg == given_dir)
+			arg = dir;
+		again.argv[i] = strdup(arg);
+		if (!again.argv[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Once we are that program there is no way back: can it be run at all? */
+static bool can_be_run(void)
+{
+	char version[] = "--version";
+	char *argv[] = { again.program, version, NULL };
+	posix_spawn_file_actions_t actions;
+	int status = -1;
+	pid_t pid;
+
+	if (posix_spawn_file_actions_init(&actions))
+		return false;
+	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
+					 O_WRONLY, 0);
+	if (!posix_spawn(&pid, again.program, &actions, NULL, argv, environ))
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+	posix_spawn_file_actions_destroy(&actions);
+	return status == 0;
+}
+
+static void pass_on(int fd, bool on)
+{
+	fcntl(fd, F_SETFD, on ? 0 : FD_CLOEXEC);
+}
+
+void restart_run(const struct restart *r, const struct lasting *l)
+{
+	char value[64];
+	int state = can_be_run() ? save(l) : -ENOEXEC;
+	sigset_t none;
+
+	if (state < 0) {
+		message_about(
+			again.program,
+			"cannot be run: %s; going on with the old program",
+			strerror(-state));
+		return;
+	}
+	snprintf(value, sizeof(value), "%d,%d,%d", state, r->device, r->file);
+	setenv(VARIABLE, value, 1);
+	pass_on(r->device, true);
+	pass_on(r->file, true);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(again.program, again.argv);
+	message_about(again.program,
+		      "cannot be run: %s; going on with the old program",
+		      strerror(errno));
+	unsetenv(VARIABLE);
+	pass_on(r->device, false);
+	pass_on(r->file, false);
+	close(state);
+}
+
+/* ---- after ---------------------------------------------------------------- */
+
+bool restart_is_one(void)
+{
+	return getenv(VARIABLE);
+}
+
+static void close_between(int from, int to)
+{
+	if (from < to)
+		close_range((unsigned)from, (unsigned)to - 1, 0);
+}
+
+/* All but these, of which there may be no others that are open */
+static void close_others(const int keep[3])
+{
+	int sorted[3] = { keep[0], keep[1], keep[2] };
+
+	for (int i = 0; i < 3; i++)
+		for (int j = i + 1; j < 3; j++)
+			if (sorted[j] < sorted[i]) {
+				int higher = sorted[i];
+
+				sorted[i] = sorted[j];
+				sorted[j] = higher;
+			}
+	close_between(STDERR_FILENO + 1, sorted[0]);
+	close_between(sorted[0] + 1, sorted[1]);
+	close_between(sorted[1] + 1, sorted[2]);
+	closefrom(sorted[2] + 1);
+}
+
+int restart_take(struct restart *r, struct lasting *l)
+{
+	const char *value = getenv(VARIABLE);
+	int fd[3] = { -1, -1, -1 };
+	int rc = 0;
+
+	if (!value || sscanf(value, "%d,%d,%d", &fd[0], &fd[1], &fd[2]) != 3)
+		rc = -EINVAL;
+	unsetenv(VARIABLE);
+	for (int i = 0; i < 3 && !rc; i++)
+		if (fd[i] <= STDERR_FILENO || fcntl(fd[i], F_GETFD) < 0)
+			rc = -EBADF;
+	if (!rc) {
+		close_others(fd);
+		rc = load(fd[0], l);
+		close(fd[0]);
+	}
+	if (rc) {
+		message("cannot go on where the program before stopped: %s; "
+			"unset " VARIABLE " to start",
+			strerror(-rc));
+		return rc;
+	}
+	r->device = fd[1];
+	r->file = fd[2];
+	pass_on(r->device, false);
+	pass_on(r->file, false);
+	return 0;
+}
