@@ -26,7 +26,7 @@ is_mounted() { grep -qF " $1 " /proc/self/mountinfo; }
 
 end_daemon() {
 	[ -n "$daemon" ] || return 0
-	kill -9 "$daemon" 2>/dev/null
+	kill_daemon "$daemon" 2>/dev/null
 	{ wait "$daemon"; } 2>/dev/null || true
 	daemon=
 }

@@ -179,7 +179,9 @@ a_daemon_that_hangs_holds_up_no_other() {
 	"$BANYANFS" "$T/other.banyan" "$T/full" -o create -f &
 	daemon=$!
 	await is_mounted "$T/full"
-	stop_process "$daemon"
+	local worker
+	worker=$(worker_of "$daemon")
+	stop_process "$worker"
 	new_db
 	timeout 20 "$BANYANFS" "$DB" "$DIR" || fail "ended with $?"
 	local status=0
@@ -188,7 +190,7 @@ a_daemon_that_hangs_holds_up_no_other() {
 	grep -qF "already mounted on $DIR;" "$T/said" || fail "$(cat "$T/said")"
 	umount "$DIR"
 	wait_closed
-	kill -CONT "$daemon"
+	kill -CONT "$worker"
 	umount "$T/full"
 	rmdir "$T/full"
 	wait "$daemon"
@@ -199,17 +201,19 @@ a_daemon_that_hangs_holds_up_no_other() {
 a_daemon_that_still_closes_is_waited_for() {
 	new_db
 	mount_db
+	local worker
+	worker=$(worker_of "$daemon")
 	# With a request that it has taken and not answered it stays in use
 	for _ in $(seq 50); do
-		stop_process "$daemon"
+		stop_process "$worker"
 		refuses "$BANYAN" umount --timeout=0 "$DIR" 2>/dev/null
 		is_mounted "$DIR" || break
-		kill -CONT "$daemon"
+		kill -CONT "$worker"
 		sleep 0.2
 	done
 	! is_mounted "$DIR" || fail "still mounted"
 	# an interrupt ends the wait, and nothing is mounted later
-	local status=0 pid waits="banyanfs: $DB: waiting for process $daemon to close it"
+	local status=0 pid waits="banyanfs: $DB: waiting for process $worker to close it"
 	: >"$T/said" # of an earlier test
 	timeout 20 "$BANYANFS" "$DB" "$DIR" 2>>"$T/said" &
 	pid=$!
@@ -219,7 +223,7 @@ a_daemon_that_still_closes_is_waited_for() {
 	same 130 $status
 	same "$waits" "$(cat "$T/said")"
 	# what takes no second is not told, but closing may take one
-	(sleep 0.5; kill -CONT "$daemon") &
+	(sleep 0.5; kill -CONT "$worker") &
 	"$BANYAN" mount "$DB" "$DIR" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
 	same "" "$(grep -vxF "$waits" "$T/said")"
 	wait "$daemon"
@@ -232,7 +236,7 @@ a_daemon_that_still_closes_is_waited_for() {
 	daemon=$!
 	await is_mounted "$DIR"
 	touch "$DIR/b"
-	kill -9 "$daemon"
+	kill_daemon "$daemon"
 	"$BANYAN" mount "$DB" "$DIR" 2>"$T/said" || fail "$(cat "$T/said")"
 	grep -q "detached the mount of a daemon that died" "$T/said" || fail "$(cat "$T/said")"
 	touch "$DIR/b"
@@ -477,7 +481,7 @@ an_unmount_freezes() {
 # traced COMMAND...: how often the daemon syncs meanwhile
 traced() {
 	rm -f "$T/trace"
-	strace -f -qq -e trace=fdatasync,fsync -o "$T/trace" -p "$daemon" &
+	strace -f -qq -e trace=fdatasync,fsync -o "$T/trace" -p "$(worker_of "$daemon")" &
 	local tracer=$!
 	sleep 0.5
 	"$@"

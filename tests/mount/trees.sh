@@ -106,7 +106,7 @@ it_can_be_removed() {
 }
 
 # Anonymous memory of the daemon in KiB
-memory() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$daemon/status"; }
+memory() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$(worker_of "$daemon")/status"; }
 
 # 128 bytes for each inode that the kernel remembers, and few when it has forgotten
 # them. One thread, and a small cache: these are not what is measured.

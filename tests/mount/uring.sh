@@ -168,7 +168,7 @@ a_read_of_a_slow_disk_stops_no_other_caller() {
 }
 
 # Of the daemon, in KiB
-memory() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$daemon/status"; }
+memory() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$(worker_of "$daemon")/status"; }
 
 memory_of_large_requests_is_given_back() {
 	new_db
@@ -304,7 +304,7 @@ a_daemon_that_is_killed_leaves_nobody_waiting() {
 		writers+=($!)
 	done
 	sleep 0.3
-	kill -9 "$daemon"
+	kill_daemon "$daemon"
 	{ wait "$daemon"; } 2>/dev/null || true
 	daemon=
 	for pid in "${writers[@]}"; do

@@ -48,6 +48,39 @@ stop_process()
 	done
 }
 
+# worker_of PID: the process that serves the mount, where PID is that banyanfs which
+# outlives it (or serves itself)
+worker_of()
+{
+	local children=
+	read -r children 2>/dev/null <"/proc/$1/task/$1/children" || true
+	children=${children%% *}
+	echo "${children:-$1}"
+}
+
+# supervisor_of PID: the reverse
+supervisor_of()
+{
+	local parent
+	parent=$(ps -o ppid= -p "$1" | tr -d ' ')
+	if [ "$(cat "/proc/$parent/comm" 2>/dev/null)" = banyanfs ]; then
+		echo "$parent"
+	else
+		echo "$1"
+	fi
+}
+
+# kill_daemon PID: any of its processes is given, and all die at once
+kill_daemon()
+{
+	local supervisor worker
+	supervisor=$(supervisor_of "$1")
+	kill -STOP "$supervisor" || return 1
+	worker=$(worker_of "$supervisor")
+	kill -9 "$worker"
+	[ "$worker" = "$supervisor" ] || kill -9 "$supervisor"
+}
+
 # is SENTENCE EXPECTED GOT
 is()
 {

@@ -414,7 +414,7 @@ test_killed()
 	echo changed >mnt/a/alias
 	noise 9000 >mnt/later
 	pid=$(daemon_of "$work/$f")
-	kill -KILL "$pid"
+	kill_daemon "$pid"
 	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 	banyan umount mnt 2>/dev/null
 	agree "a killed mount" $f

@@ -1973,7 +1973,7 @@ test_dead_mount()
 	banyan mount notes.banyan notes
 	echo -n 1 >notes/a
 	pid=$(daemon_of "$work/notes.banyan")
-	kill -KILL "$pid"
+	kill_daemon "$pid"
 	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 	gives "a dead mount can be read by its directory" 0 "1" get notes a
 	refuses "writing says that the daemon has died" 1 \
