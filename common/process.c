@@ -20,3 +20,23 @@ bool process_name(pid_t pid, char *name, size_t size)
 	name[strcspn(name, "\n")] = '\0';
 	return *name != '\0';
 }
+
+pid_t process_parent(pid_t pid)
+{
+	char path[40], line[512];
+	const char *at = NULL;
+	long parent = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	/* The name, in parentheses, may have any of them in it */
+	if (fgets(line, sizeof(line), file))
+		at = strrchr(line, ')');
+	fclose(file);
+	if (!at || sscanf(at, ") %*c %ld", &parent) != 1)
+		return 0;
+	return (pid_t)parent;
+}

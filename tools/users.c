@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "common/process.h"
 
 #define NAMED_MAX 4
 
@@ -53,8 +54,23 @@ static bool is_user(int proc, const char *directory)
 	       has_file_below(proc, directory);
 }
 
-static void collect(DIR *list, const char *directory, pid_t except, FILE *text)
+/* 0: it has none */
+static pid_t supervisor_of(pid_t daemon)
 {
+	pid_t parent = daemon > 0 ? process_parent(daemon) : 0;
+	char name[32], of_parent[32];
+
+	return parent > 0 && process_name(daemon, name, sizeof(name)) &&
+			       process_name(parent, of_parent,
+					    sizeof(of_parent)) &&
+			       !strcmp(name, of_parent) ?
+		       parent :
+		       0;
+}
+
+static void collect(DIR *list, const char *directory, pid_t daemon, FILE *text)
+{
+	pid_t supervisor = supervisor_of(daemon);
 	const struct dirent *entry;
 	int named = 0;
 
@@ -63,7 +79,8 @@ static void collect(DIR *list, const char *directory, pid_t except, FILE *text)
 		int proc;
 		bool user;
 
-		if (pid <= 0 || pid == getpid() || pid == except)
+		if (pid <= 0 || pid == getpid() || pid == daemon ||
+		    pid == supervisor)
 			continue;
 		proc = openat(dirfd(list), entry->d_name,
 			      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -81,7 +98,7 @@ static void collect(DIR *list, const char *directory, pid_t except, FILE *text)
 	}
 }
 
-char *users_of(const char *directory, pid_t except)
+char *users_of(const char *directory, pid_t daemon)
 {
 	char *users = NULL;
 	size_t size = 0;
@@ -89,7 +106,7 @@ char *users_of(const char *directory, pid_t except)
 	DIR *list = opendir("/proc");
 
 	if (text && list)
-		collect(list, directory, except, text);
+		collect(list, directory, daemon, text);
 	if (list)
 		closedir(list);
 	if (!text || fclose(text) != 0 || size == 0) {
