@@ -132,8 +132,9 @@ void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 /* Another: for how many seconds a vacuum keeps freezes without being told */
 #define FS_XATTR_KEEP "system.banyan.keep"
 
-/* Another: how many daemons have served the mount. Setting it lets another program,
- * the one that is installed now, go on: see restart.h. */
+/* Another: how many daemons have served the mount, and "kept" if the program could not
+ * be replaced the last time. Setting it lets another program, the one that is installed
+ * now, go on: see restart.h. */
 #define FS_XATTR_RESTART "system.banyan.restart"
 
 /* Likewise: an order, and "busy" or "idle"; see undelete.h */

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "counts.h"
+#include "steady.h"
 
 static _Thread_local struct lasting *lasting;
 static _Thread_local struct lasting_request *current;
@@ -78,6 +79,8 @@ void lasting_begin(struct lasting_request *r, uint64_t unique)
 	if (!r)
 		return;
 	r->note.made = 0;
+	if (lasting && lasting->watchdog)
+		atomic_store(&r->began, steady_ns());
 	atomic_store_explicit(&r->unique, unique, memory_order_release);
 }
 

@@ -38,6 +38,8 @@
 
 struct lasting_request {
 	_Atomic uint64_t unique; /* the number of the request; 0: none */
+	_Atomic int64_t
+		began; /* when, by the steady clock; if somebody watches */
 	struct banyan_note note;
 	uint32_t told; /* node ids that its answer tells, counted already */
 	uint32_t forgotten; /* of a FORGET: those that were dealt with */
@@ -50,6 +52,8 @@ struct lasting_request {
 struct lasting {
 	_Atomic bool survives; /* the mount, if the worker dies now */
 	_Atomic bool ending;
+	bool hung; /* the worker: the watchdog has ended it */
+	unsigned watchdog; /* seconds that a request may take; 0: nobody watches */
 	bool served; /* there has been a worker that did */
 	struct {
 		size_t size; /* 0: none has come */
@@ -62,8 +66,11 @@ struct lasting {
 	/* For people */
 	uint64_t restarts; /* after deaths */
 	uint64_t replaced; /* the program, as somebody asked for it */
+	uint64_t kept; /* the same: the program could not be replaced */
+	bool last_kept; /* the last time */
 	struct banyan_time died; /* the last time */
 	int signal; /* of which */
+	bool core; /* and a core file was written */
 	uint64_t died_ns, pause_ns; /* by the steady clock; how long it took */
 	_Atomic uint64_t answered; /* requests that were not made again */
 
@@ -71,6 +78,14 @@ struct lasting {
 		uint32_t count;
 		uint64_t unique[LASTING_MADE_MAX];
 	} made;
+
+	/* Of what came again: the one that is served now, and alone; the one that has
+	 * killed so many daemons */
+	struct {
+		_Atomic uint64_t serving;
+		uint64_t unique;
+		unsigned deaths;
+	} suspect;
 
 	struct counts *counts;
 	unsigned requests;

@@ -197,6 +197,7 @@ static void serves(struct run *r)
 
 	if (takeover_is_one(l)) {
 		takeover_end(r->fs);
+		supervisor_serves(false);
 		return;
 	}
 	l->served = true;
@@ -250,6 +251,7 @@ static int supervise(struct run *r)
 		message("cannot start: %s", strerror(ENOMEM));
 		return 1;
 	}
+	fs->lasting->watchdog = o->watchdog_seconds;
 	if (restart_is_one()) {
 		if (restart_take(&before, fs->lasting))
 			return 1;

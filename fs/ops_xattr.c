@@ -106,9 +106,10 @@ static ssize_t undelete_state(const struct fs *fs, char *value, size_t size)
 static ssize_t daemons(const struct fs *fs, char *value, size_t size)
 {
 	const struct lasting *l = fs->lasting;
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%" PRIu64,
-			 1 + l->restarts + l->replaced);
+	char text[40];
+	int n = snprintf(text, sizeof(text), "%" PRIu64 "%s",
+			 1 + l->restarts + l->replaced + l->kept,
+			 l->last_kept ? " kept" : "");
 
 	return give(text, (size_t)n, value, size);
 }

@@ -23,6 +23,7 @@
 #define THREADS_DEFAULT 10 /* see workers.c */
 #define THREADS_MAX LASTING_REQUESTS_MAX
 #define TRIM_DEFAULT 10 /* percent */
+#define WATCHDOG_MAX 86400 /* seconds */
 
 #define SELINUX "/sys/fs/selinux"
 
@@ -51,6 +52,10 @@ static const char help[] =
 	"                  from Linux 6.9 on; survive: without io_uring, "
 	"then), "
 	"or not\n"
+	"  -o watchdog=N   end a daemon that is at a request for N seconds, "
+	"and "
+	"go on with\n"
+	"                  another one (default 0: wait)\n"
 	"  -o trim=PERCENT let fstrim vacuum more than 1 GiB of live data only "
 	"if\n"
 	"                  so much of the file is reclaimable (default 10)\n"
@@ -155,6 +160,16 @@ static bool set_threads(struct options *o, const char *value)
 	if (!options_number(value, THREADS_MAX, &n) || !n)
 		return false;
 	o->threads = (unsigned)n;
+	return true;
+}
+
+static bool set_watchdog(struct options *o, const char *value)
+{
+	uint64_t n;
+
+	if (!options_number(value, WATCHDOG_MAX, &n))
+		return false;
+	o->watchdog_seconds = (unsigned)n;
 	return true;
 }
 
@@ -264,6 +279,7 @@ static const struct {
 	{ "commit=", set_commit, "a number of seconds up to 86400" },
 	{ "threads=", set_threads, "a number from 1 to 256" },
 	{ "transport=", set_transport, "uring or workers" },
+	{ "watchdog=", set_watchdog, "a number of seconds up to 86400" },
 	{ "trim=", set_trim, "a percentage from 1 to 100, or punch" },
 	{ "autovacuum=", set_autovacuum, "a percentage from 1 to 100" },
 	{ "keep=", set_keep, "a duration such as 30s, 5m, 2h, 7d or 1w" },

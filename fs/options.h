@@ -40,6 +40,7 @@ struct options {
 	enum transport_wish transport;
 	bool survive; /* the death of the daemon, whatever it costs */
 	bool no_survive;
+	unsigned watchdog_seconds; /* 0: off */
 	/* Of the file that has to be reclaimable: for FITRIM to vacuum a large
 	 * database; for the daemon to do so by itself, 0: never */
 	unsigned trim_percent;

@@ -2,7 +2,6 @@
 #include "requests.h"
 
 #include "kernel.h"
-#include "lasting.h"
 
 static _Thread_local uint32_t opcode;
 static _Thread_local bool was_made;
@@ -22,15 +21,18 @@ static uint32_t known(uint32_t code)
 	}
 }
 
-void requests_process(struct fuse_session *session, struct fuse_buf *buf)
+void requests_process(struct fuse_session *session,
+		      struct lasting_request *open, struct fuse_buf *buf)
 {
 	struct fuse_in_header *h = buf->mem;
+	uint64_t unique = h->unique & ~KERNEL_RESENT;
 
 	opcode = h->opcode;
 	h->opcode = known(opcode);
-	was_made = (h->unique & KERNEL_RESENT) &&
-		   lasting_was_made(h->unique & ~KERNEL_RESENT);
+	was_made = unique != h->unique && lasting_was_made(unique);
+	lasting_begin(open, unique);
 	fuse_session_process_buf(session, buf);
+	lasting_end(open);
 }
 
 bool requests_was_made(void)

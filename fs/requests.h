@@ -14,6 +14,7 @@
 #define FS_REQUESTS_H
 
 #include "fs.h"
+#include "lasting.h"
 
 /*
  * The request has come to this daemon since the one before died, and that one had made
@@ -24,9 +25,11 @@ bool requests_was_made(void);
 
 /*
  * Serve a request. Each form of transport hands over its requests here. The buffer
- * holds the request itself (no FUSE_BUF_IS_FD) and is changed.
+ * holds the request itself (no FUSE_BUF_IS_FD) and is changed. open: it is that of this
+ * one; NULL: nothing of it is to outlive us.
  */
-void requests_process(struct fuse_session *session, struct fuse_buf *buf);
+void requests_process(struct fuse_session *session,
+		      struct lasting_request *open, struct fuse_buf *buf);
 
 /* The operation code of the request that the calling thread serves, as the kernel
  * has sent it: FUSE_TMPFILE, KERNEL_STATX (kernel.h), ... */

@@ -36,7 +36,8 @@ struct state {
 	uint64_t magic;
 	uint64_t seed;
 	uint64_t number;
-	uint64_t restarts, replaced, answered;
+	uint64_t restarts, replaced, kept, answered;
+	uint64_t ended_ns; /* the worker before, by the steady clock */
 	uint32_t unsure;
 	uint32_t init_size;
 	char init[256];
@@ -86,7 +87,9 @@ static int save(const struct lasting *l)
 		.number = atomic_load(&l->number),
 		.restarts = l->restarts,
 		.replaced = l->replaced + 1,
+		.kept = l->kept,
 		.answered = atomic_load(&l->answered),
+		.ended_ns = l->died_ns,
 		.unsure = l->unsure,
 		.init_size = (uint32_t)l->init.size,
 	};
@@ -144,7 +147,9 @@ static int load(int fd, struct lasting *l)
 	atomic_store(&l->number, s.number);
 	l->restarts = s.restarts;
 	l->replaced = s.replaced;
+	l->kept = s.kept;
 	atomic_store(&l->answered, s.answered);
+	l->died_ns = s.ended_ns;
 	l->unsure = s.unsure;
 	l->init.size = s.init_size;
 	memcpy(l->init.bytes, s.init, s.init_size);

@@ -83,6 +83,8 @@ static int mount_and_serve(struct fs *fs, const char *dir,
 		wish);
 	if (!rc)
 		rc = transport_negotiate(fs->transport);
+	if (!rc && !first)
+		takeover_serve(fs);
 	if (!rc)
 		rc = transport_start(fs->transport, fs->options->threads, ended,
 				     arg);

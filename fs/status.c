@@ -196,12 +196,15 @@ static void put_survival(struct text *t, const struct lasting *l)
 {
 	put_word(t, "if it dies", "survives",
 		 atomic_load(&l->survives) ? "goes on" : "ends");
+	put_number(t, l->replaced ? "replaced" : NULL, "replaced", l->replaced,
+		   "");
 	if (!l->restarts)
 		return;
 	put_number(t, "died so often", "restarts", l->restarts, "");
 	put_time(t, "last at", "died_sec", "died_nsec",
 		 (struct banyan_time){ l->died.sec, l->died.nsec });
 	put_word(t, "of", "died_of", strsignal(l->signal));
+	put_word(t, "core file", "core_file", l->core ? "written" : "none");
 	put_number(t, "pause", "pause_ns", l->pause_ns, " ns");
 	put_number(t, "answered again", "answered_again",
 		   atomic_load(&l->answered), "");

@@ -19,6 +19,12 @@
 #include "restart.h"
 #include "steady.h"
 
+/* How often the watchdog looks */
+#define WATCH_MS 500
+
+/* So many daemons that die one after the other before they serve are enough */
+#define FRUITLESS_MAX 20
+
 /* The file that is locked, and the one that is about to take its place */
 #define FILES 2
 
@@ -36,6 +42,7 @@ static struct {
 	int device; /* -1: none */
 	int file[FILES];
 	size_t files;
+	unsigned fruitless; /* daemons that did not come to serve */
 } kept = { .out = -1, .in = -1, .device = -1 };
 
 /* ---- from the worker to the supervisor ---------------------------------- */
@@ -125,8 +132,10 @@ static void obey(enum what what, int fd)
 		return;
 	case SERVES_AWAY:
 		daemon_detach();
+		kept.fruitless = 0;
 		break;
 	case SERVES:
+		kept.fruitless = 0;
 		break;
 	}
 	if (fd >= 0)
@@ -169,8 +178,33 @@ static bool is_unmounted(void)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
+/* A worker that does not get on with a request is not to be waited for any longer */
+static void watch_requests(struct lasting *l, pid_t worker)
+{
+	int64_t now = steady_ns();
+
+	for (unsigned i = 0; l->watchdog && i < l->requests; i++) {
+		const struct lasting_request *r = &l->request[i];
+		uint64_t unique = atomic_load(&r->unique);
+		int64_t began = atomic_load(&r->began);
+
+		if (!unique ||
+		    now - began < l->watchdog * INT64_C(1000000000) ||
+		    atomic_load(&r->unique) != unique)
+			continue;
+		if (!l->hung)
+			message("a request takes longer than %u s; ending the "
+				"daemon",
+				l->watchdog);
+		/* For a core file; then for sure */
+		kill(worker, l->hung ? SIGKILL : SIGABRT);
+		l->hung = true;
+		return;
+	}
+}
+
 /* Wait until the worker is dead, and hand on signals to it. Its status. */
-static int watch(pid_t worker, int signals, int *ending)
+static int watch(struct lasting *l, pid_t worker, int signals, int *ending)
 {
 	struct pollfd p[] = { { .fd = signals, .events = POLLIN },
 			      { .fd = kept.in, .events = POLLIN } };
@@ -183,8 +217,10 @@ static int watch(pid_t worker, int signals, int *ending)
 		listen_to_worker();
 		if (dead == worker)
 			return status;
-		if (poll(p, 2, -1) < 0)
+		if (poll(p, 2, l->watchdog ? WATCH_MS : -1) <= 0) {
+			watch_requests(l, worker);
 			continue;
+		}
 		if (!(p[0].revents & POLLIN) ||
 		    read(signals, &s, sizeof(s)) != (ssize_t)sizeof(s) ||
 		    s.ssi_signo == SIGCHLD)
@@ -221,6 +257,7 @@ static void note_death(struct lasting *l, int status)
 					(uint64_t)now.tv_nsec };
 	l->died_ns = (uint64_t)steady_ns();
 	l->signal = WTERMSIG(status);
+	l->core = WCOREDUMP(status);
 	l->restarts++;
 	message("the daemon died: %s%s; another one goes on",
 		strsignal(WTERMSIG(status)),
@@ -235,6 +272,8 @@ static void restart(struct lasting *l)
 
 	l->died_ns = (uint64_t)steady_ns();
 	restart_run(&r, l);
+	l->kept++;
+	l->last_kept = true;
 }
 
 /* Is another worker to be started after one that ended so? */
@@ -252,6 +291,12 @@ static bool goes_on(struct lasting *l, int status, int ending)
 		message("the daemon died%s: %s",
 			l->served ? "" : " while starting",
 			strsignal(WTERMSIG(status)));
+		return false;
+	}
+	if (kept.fruitless++ == FRUITLESS_MAX) {
+		message("%d daemons died before they served, the last one: %s; "
+			"the mount ends",
+			FRUITLESS_MAX, strsignal(WTERMSIG(status)));
 		return false;
 	}
 	note_death(l, status);
@@ -302,7 +347,7 @@ int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
 		ready = -1;
 		if (ending)
 			kill(worker, ending);
-		status = watch(worker, signals, &ending);
+		status = watch(l, worker, signals, &ending);
 	} while (goes_on(l, status, ending));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

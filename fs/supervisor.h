@@ -43,7 +43,7 @@ const int *supervisor_files(size_t *count);
 void supervisor_keep_device(int fd);
 /* Keep a descriptor of the database; settled: instead of all others */
 void supervisor_keep_file(int fd, bool settled);
-/* The mount serves for the first time. away: into the background */
+/* It serves. away: let us go into the background */
 void supervisor_serves(bool away);
 
 #endif

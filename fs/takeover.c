@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +18,7 @@
 #include "counts.h"
 #include "kernel.h"
 #include "message.h"
+#include "requests.h"
 #include "steady.h"
 #include "supervisor.h"
 
@@ -27,11 +28,8 @@ struct message {
 	char bytes[];
 };
 
-static struct {
-	pthread_mutex_t lock;
-	struct message *first, **last;
-	atomic_bool some;
-} again = { .lock = PTHREAD_MUTEX_INITIALIZER, .last = &again.first };
+/* What has come again, in the order in which it came */
+static struct message *first, **last = &first;
 
 /* ---- what has no answer -------------------------------------------------- */
 
@@ -83,9 +81,8 @@ static int put_aside(const char *bytes, size_t size)
 	m->next = NULL;
 	m->size = size;
 	memcpy(m->bytes, bytes, size);
-	*again.last = m;
-	again.last = &m->next;
-	atomic_store(&again.some, true);
+	*last = m;
+	last = &m->next;
 	return 0;
 }
 
@@ -128,7 +125,7 @@ static int read_all(struct lasting *l, int device)
 
 static bool comes_again(uint64_t unique)
 {
-	for (const struct message *m = again.first; m; m = m->next) {
+	for (const struct message *m = first; m; m = m->next) {
 		const struct fuse_in_header *h = (const void *)m->bytes;
 
 		if (h->unique == (unique | KERNEL_RESENT))
@@ -216,29 +213,87 @@ int takeover_begin(struct fs *fs)
 	return rc;
 }
 
-size_t takeover_next(struct fs *fs, void *buffer, size_t size)
-{
-	struct message *m;
-	size_t n;
+/* ---- serving ------------------------------------------------------------- */
 
-	(void)fs;
-	if (!atomic_load_explicit(&again.some, memory_order_relaxed))
-		return 0;
-	pthread_mutex_lock(&again.lock);
-	m = again.first;
-	if (m)
-		again.first = m->next;
-	if (!again.first) {
-		again.last = &again.first;
-		atomic_store(&again.some, false);
+/* Not by somebody else's kill(2), nor for want of memory: by what it did */
+static bool was_its_own_doing(const struct lasting *l)
+{
+	int signal = l->signal;
+
+	return l->hung || signal == SIGSEGV || signal == SIGBUS ||
+	       signal == SIGABRT || signal == SIGILL || signal == SIGFPE ||
+	       signal == SIGSYS || signal == SIGTRAP;
+}
+
+/* The one before died of the request that it served alone */
+static void suspect(struct lasting *l)
+{
+	uint64_t unique = l->suspect.serving;
+
+	if (!unique || !was_its_own_doing(l))
+		return;
+	if (l->suspect.unique != unique)
+		l->suspect.deaths = 1; /* there was another one that began it */
+	l->suspect.unique = unique;
+	l->suspect.deaths++;
+}
+
+static bool is_fatal(const struct lasting *l, uint64_t unique)
+{
+	return l->suspect.unique == unique &&
+	       l->suspect.deaths >= TAKEOVER_DEATHS;
+}
+
+static void refuse(const struct fs *fs, const struct fuse_in_header *h)
+{
+	const struct fuse_out_header out = {
+		.len = sizeof(out),
+		.error = -EIO,
+		.unique = h->unique,
+	};
+
+	message("%d daemons died of one request (operation %u on inode %llu); "
+		"answered EIO",
+		TAKEOVER_DEATHS, h->opcode, (unsigned long long)h->nodeid);
+	if (write(fuse_session_fd(fs->session), &out, sizeof(out)) < 0)
+		message("cannot answer: %s", strerror(errno));
+}
+
+static void serve(struct fs *fs, struct lasting_request *r,
+		  const struct message *m)
+{
+	struct fuse_buf buf = { .mem = r->buffer, .size = m->size };
+	const struct fuse_in_header *h = (const void *)m->bytes;
+	uint64_t unique = h->unique & ~KERNEL_RESENT;
+
+	if (is_fatal(fs->lasting, unique)) {
+		refuse(fs, h);
+		return;
 	}
-	pthread_mutex_unlock(&again.lock);
-	if (!m)
-		return 0;
-	n = m->size < size ? m->size : size;
-	memcpy(buffer, m->bytes, n);
-	free(m);
-	return n;
+	lasting_clear(r);
+	memcpy(r->buffer, m->bytes, m->size);
+	fs->lasting->suspect.serving = unique;
+	requests_process(fs->session, r, &buf);
+	fs->lasting->suspect.serving = 0;
+}
+
+void takeover_serve(struct fs *fs)
+{
+	struct lasting *l = fs->lasting;
+
+	suspect(l);
+	l->suspect.serving = 0;
+	l->hung = false;
+	lasting_use(l, &l->request[0]);
+	while (first) {
+		struct message *m = first;
+
+		first = m->next;
+		serve(fs, &l->request[0], m);
+		free(m);
+	}
+	last = &first;
+	lasting_use(l, NULL);
 }
 
 void takeover_end(struct fs *fs)

@@ -25,9 +25,13 @@ static inline bool takeover_is_one(const struct lasting *l)
  */
 int takeover_begin(struct fs *fs);
 
-/* A request that came again and is to be served: into the buffer, as read(2) would.
- * 0: there are none left. From any thread. */
-size_t takeover_next(struct fs *fs, void *buffer, size_t size);
+/*
+ * Serve what came again, one request after the other, before anybody else is served: if
+ * this daemon dies again it is known of which. Such a request is answered with EIO when
+ * it has killed DEATHS daemons in a row.
+ */
+#define TAKEOVER_DEATHS 3
+void takeover_serve(struct fs *fs);
 
 /* It serves: how long did it take? */
 void takeover_end(struct fs *fs);

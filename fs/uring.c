@@ -299,7 +299,7 @@ static void process(struct ring *r)
 	r->room = !r->header->payload_size;
 	atomic_store(&r->unique, in->unique);
 	if (assemble(r, &buf))
-		requests_process(r->all->fs->session, &buf);
+		requests_process(r->all->fs->session, NULL, &buf);
 	else
 		uring_answer(r->all, &(struct iovec){ &failed, sizeof(failed) },
 			     1);

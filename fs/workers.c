@@ -19,11 +19,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "kernel.h"
 #include "lasting.h"
 #include "message.h"
 #include "requests.h"
-#include "takeover.h"
 #include "transport.h"
 
 #define WAKE SIGUSR2
@@ -51,31 +49,16 @@ static void nothing(int signal)
 	(void)signal;
 }
 
-/* As fuse_session_receive_buf(), but first what the daemon before has left */
 static int receive(struct worker *w, struct fuse_buf *buf)
 {
-	struct fs *fs = w->all->fs;
 	int n;
 
-	if (w->lasting) {
+	if (w->lasting)
 		lasting_clear(w->lasting);
-		buf->size = takeover_next(fs, buf->mem, LASTING_BUFFER);
-		if (buf->size)
-			return (int)buf->size;
-	}
 	atomic_store(&w->reading, true);
-	n = fuse_session_receive_buf(fs->session, buf);
+	n = fuse_session_receive_buf(w->all->fs->session, buf);
 	atomic_store(&w->reading, false);
 	return n;
-}
-
-static void process(struct worker *w, struct fuse_buf *buf)
-{
-	const struct fuse_in_header *h = buf->mem;
-
-	lasting_begin(w->lasting, h->unique & ~KERNEL_RESENT);
-	requests_process(w->all->fs->session, buf);
-	lasting_end(w->lasting);
 }
 
 static void serve(struct worker *w)
@@ -90,7 +73,7 @@ static void serve(struct worker *w)
 		if (n > 0) {
 			atomic_store_explicit(&w->served, ++served,
 					      memory_order_relaxed);
-			process(w, &buf);
+			requests_process(session, w->lasting, &buf);
 		} else if (n == -ENOMEM)
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 },
 				  NULL);

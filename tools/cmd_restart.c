@@ -2,6 +2,7 @@
 /* banyan restart: let another daemon, as a rule of a newer version, serve a mount */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -40,10 +41,19 @@ static int fail(const struct target *target, int error)
 	return EXIT_FAILURE;
 }
 
-/* 0 or an errno value */
-static int count_daemons(const struct target *target, uint64_t *count)
+static int fail_kept(const struct target *target)
 {
-	char text[24];
+	complain("%s: the program that is installed cannot be run; the old one "
+		 "goes on; see the system's log",
+		 quote(target->mount));
+	return EXIT_FAILURE;
+}
+
+/* 0 or an errno value. kept: the last one has not been replaced */
+static int count_daemons(const struct target *target, uint64_t *count,
+			 bool *kept)
+{
+	char text[40];
 	ssize_t n =
 		getxattr(target->point, XATTR_RESTART, text, sizeof(text) - 1);
 
@@ -51,6 +61,7 @@ static int count_daemons(const struct target *target, uint64_t *count)
 		return errno;
 	text[n] = '\0';
 	*count = strtoull(text, NULL, 10);
+	*kept = strstr(text, "kept");
 	return 0;
 }
 
@@ -58,7 +69,8 @@ static int restart_and_wait(const struct target *target, uint64_t timeout)
 {
 	uint64_t before = 0, now = 0;
 	struct wait wait;
-	int error = count_daemons(target, &before);
+	bool kept = false;
+	int error = count_daemons(target, &before, &kept);
 
 	if (!error && setxattr(target->point, XATTR_RESTART, "now", 3, 0))
 		error = errno;
@@ -67,11 +79,11 @@ static int restart_and_wait(const struct target *target, uint64_t timeout)
 	wait_begin(&wait, timeout);
 	wait.pause = 1;
 	do {
-		error = count_daemons(target, &now);
+		error = count_daemons(target, &now, &kept);
 		if (error)
 			return fail(target, error);
 		if (now > before)
-			return EXIT_SUCCESS;
+			return kept ? fail_kept(target) : EXIT_SUCCESS;
 	} while (wait_more(&wait));
 	complain("%s: still served by the same daemon after %" PRIu64
 		 " s; see the system's log",
