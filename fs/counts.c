@@ -18,31 +18,37 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #define SHARDS 64u
-#define BITS_MIN 8u /* 4 KiB */
+#define BITS_MIN 8u /* 3 KiB */
 
 /* Reserved for an area: enough for 400 million inodes in all, or less where so much
- * address space may not be had */
+ * address space may not be had; of a limited one this part for all of them */
 #define AREA_MAX (UINT64_C(1) << 28)
 #define AREA_MIN (UINT64_C(1) << 16)
+#define LIMIT_PART 16u
 
-struct entry {
-	_Atomic uint64_t id; /* 0: free */
-	int64_t count;
+/* Of a table with n places: n ids (0: free), then n counts */
+struct table {
+	_Atomic uint64_t *id;
+	uint32_t *count;
+	uint64_t mask;
 };
+
+#define PLACE (sizeof(uint64_t) + sizeof(uint32_t))
 
 struct intent {
 	_Atomic bool valid;
-	struct entry *entry;
-	int64_t count;
+	uint32_t *at;
+	uint32_t count;
 	uint32_t *progress;
 	uint32_t value;
 };
 
 struct shard {
 	_Atomic uint32_t table; /* 2 * the number of bits, + the area */
-	uint64_t used; /* entries with an id */
+	uint64_t used; /* places with an id */
 	uint64_t live; /* those with a count, about */
 	struct intent intent;
 };
@@ -56,10 +62,22 @@ struct counts {
 
 static pthread_mutex_t locks[SHARDS];
 
-static struct entry *table_of(const struct counts *c, unsigned shard,
-			      uint32_t table)
+static char *area_of(const struct counts *c, unsigned shard, uint32_t table)
 {
-	return (void *)(c->areas + (2 * shard + (table & 1)) * (size_t)c->area);
+	return c->areas + (2 * shard + (table & 1)) * (size_t)c->area;
+}
+
+static struct table table_of(const struct counts *c, unsigned shard,
+			     uint32_t table)
+{
+	char *area = area_of(c, shard, table);
+	uint64_t n = UINT64_C(1) << table / 2;
+
+	return (struct table){
+		.id = (void *)area,
+		.count = (void *)(area + n * sizeof(uint64_t)),
+		.mask = n - 1,
+	};
 }
 
 static uint64_t hash_of(uint64_t id)
@@ -67,19 +85,17 @@ static uint64_t hash_of(uint64_t id)
 	return id * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* The entry of the id, or the free one where it belongs */
-static struct entry *find(struct entry *t, unsigned bits, uint64_t id)
+/* The place of the id, or the free one where it belongs */
+static uint64_t find(const struct table *t, uint64_t id)
 {
-	uint64_t mask = (UINT64_C(1) << bits) - 1;
 	uint64_t i = hash_of(id) >> 16;
 
 	for (;; i++) {
-		struct entry *e = &t[i & mask];
-		uint64_t has =
-			atomic_load_explicit(&e->id, memory_order_relaxed);
+		uint64_t has = atomic_load_explicit(&t->id[i & t->mask],
+						    memory_order_relaxed);
 
 		if (!has || has == id)
-			return e;
+			return i & t->mask;
 	}
 }
 
@@ -88,56 +104,57 @@ static int rehash(struct counts *c, unsigned n)
 {
 	struct shard *s = &c->shard[n];
 	uint32_t old = atomic_load(&s->table);
-	struct entry *from = table_of(c, n, old);
-	uint32_t fresh = (old & 1) ^ 1;
-	struct entry *to = table_of(c, n, fresh);
-	unsigned bits = BITS_MIN;
+	const struct table from = table_of(c, n, old);
+	uint32_t bits = BITS_MIN;
+	struct table to;
 	uint64_t live = 0;
 
-	for (uint64_t i = 0; i < UINT64_C(1) << old / 2; i++)
-		live += from[i].count != 0;
+	for (uint64_t i = 0; i <= from.mask; i++)
+		live += from.count[i] != 0;
 	while (UINT64_C(1) << bits < 2 * (live + 1))
 		bits++;
-	if (sizeof(struct entry) << bits > c->area)
+	if (PLACE << bits > c->area)
 		return -ENOMEM;
-	for (uint64_t i = 0; i < UINT64_C(1) << old / 2; i++) {
-		struct entry *e;
+	to = table_of(c, n, 2 * bits + ((old & 1) ^ 1));
+	for (uint64_t i = 0; i <= from.mask; i++) {
+		uint64_t at;
 
-		if (!from[i].count)
+		if (!from.count[i])
 			continue;
-		e = find(to, bits, from[i].id);
-		e->count = from[i].count;
-		atomic_store(&e->id, from[i].id);
+		at = find(&to, from.id[i]);
+		to.count[at] = from.count[i];
+		atomic_store_explicit(&to.id[at], from.id[i],
+				      memory_order_relaxed);
 	}
 	s->used = s->live = live;
-	atomic_store(&s->table, 2 * bits + fresh);
-	madvise(from, (size_t)c->area, MADV_REMOVE);
+	atomic_store(&s->table, 2 * bits + ((old & 1) ^ 1));
+	madvise(area_of(c, n, old), (size_t)c->area, MADV_REMOVE);
 	return 0;
 }
 
-/* The entry of an id, with the lock of its shard held */
-static struct entry *entry_of(struct counts *c, unsigned n, uint64_t id)
+/* The count of an id, with the lock of its shard held */
+static uint32_t *count_of(struct counts *c, unsigned n, uint64_t id)
 {
 	struct shard *s = &c->shard[n];
-	uint32_t table = atomic_load(&s->table);
-	struct entry *e = find(table_of(c, n, table), table / 2, id);
+	struct table t = table_of(c, n, atomic_load(&s->table));
+	uint64_t at = find(&t, id);
 
-	if (atomic_load(&e->id))
-		return e;
-	if (4 * (s->used + 1) > UINT64_C(3) << table / 2) {
+	if (atomic_load(&t.id[at]))
+		return &t.count[at];
+	if (4 * (s->used + 1) > 3 * (t.mask + 1)) {
 		if (rehash(c, n))
 			return NULL;
-		table = atomic_load(&s->table);
-		e = find(table_of(c, n, table), table / 2, id);
+		t = table_of(c, n, atomic_load(&s->table));
+		at = find(&t, id);
 	}
 	s->used++;
-	atomic_store(&e->id, id);
-	return e;
+	atomic_store(&t.id[at], id);
+	return &t.count[at];
 }
 
 static void carry_out(struct intent *i)
 {
-	i->entry->count = i->count;
+	*(volatile uint32_t *)i->at = i->count;
 	*(volatile uint32_t *)i->progress = i->value;
 	atomic_store(&i->valid, false);
 }
@@ -147,40 +164,54 @@ int counts_add(struct counts *c, uint64_t id, int64_t times, uint32_t *progress,
 {
 	unsigned n = (unsigned)(hash_of(id) & (SHARDS - 1));
 	struct shard *s = &c->shard[n];
-	struct entry *e;
+	uint32_t *at;
 
 	pthread_mutex_lock(&locks[n]);
-	e = entry_of(c, n, id);
-	if (e) {
-		int64_t was = e->count;
+	at = count_of(c, n, id);
+	if (at) {
+		uint32_t was = *at, now = (uint32_t)(was + times);
+		uint32_t bits;
 
-		s->intent.entry = e;
-		s->intent.count = was + times;
+		s->intent.at = at;
+		s->intent.count = now;
 		s->intent.progress = progress;
 		s->intent.value = value;
 		atomic_store(&s->intent.valid, true);
 		carry_out(&s->intent);
-		s->live += (was + times != 0) - (was != 0);
+		s->live += !was;
+		s->live -= !now;
+		bits = atomic_load(&s->table) / 2;
 		/* Few are left: give memory back. If not, it stays. */
-		if (!(was + times) &&
-		    8 * s->live < UINT64_C(1) << atomic_load(&s->table) / 2 &&
-		    atomic_load(&s->table) / 2 > BITS_MIN)
-			rehash(c, n);
+		if (!now && bits > BITS_MIN &&
+		    8 * s->live < UINT64_C(1) << bits)
+			(void)rehash(c, n);
 	}
 	pthread_mutex_unlock(&locks[n]);
-	return e ? 0 : -ENOMEM;
+	return at ? 0 : -ENOMEM;
 }
 
 /* ---- life -------------------------------------------------------------- */
+
+static bool is_too_much(uint64_t size)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_AS, &limit) &&
+	       limit.rlim_cur != RLIM_INFINITY &&
+	       size > limit.rlim_cur / LIMIT_PART;
+}
 
 /* Address space for all areas, as much as there may be */
 static char *reserve(uint64_t *area)
 {
 	for (*area = AREA_MAX; *area >= AREA_MIN; *area /= 2) {
 		size_t size = 2 * SHARDS * (size_t)*area;
-		char *areas = mmap(NULL, size, PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
-				   -1, 0);
+		char *areas;
+
+		if (*area > AREA_MIN && is_too_much(size))
+			continue;
+		areas = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		if (areas != MAP_FAILED)
 			return areas;
@@ -219,18 +250,17 @@ void counts_repair(struct counts *c)
 {
 	for (unsigned n = 0; n < SHARDS; n++) {
 		struct shard *s = &c->shard[n];
-		uint32_t table = atomic_load(&s->table);
-		const struct entry *t = table_of(c, n, table);
+		uint32_t now = atomic_load(&s->table);
+		const struct table t = table_of(c, n, now);
 
 		if (atomic_load(&s->intent.valid))
 			carry_out(&s->intent);
 		/* What was being made in the other area */
-		madvise(table_of(c, n, table ^ 1), (size_t)c->area,
-			MADV_REMOVE);
+		madvise(area_of(c, n, now ^ 1), (size_t)c->area, MADV_REMOVE);
 		s->used = s->live = 0;
-		for (uint64_t i = 0; i < UINT64_C(1) << table / 2; i++) {
-			s->used += atomic_load(&t[i].id) != 0;
-			s->live += t[i].count != 0;
+		for (uint64_t i = 0; i <= t.mask; i++) {
+			s->used += atomic_load(&t.id[i]) != 0;
+			s->live += t.count[i] != 0;
 		}
 	}
 }
@@ -246,14 +276,14 @@ int counts_all(const struct counts *c, struct banyan_holds **all, size_t *count)
 	if (!*all)
 		return -ENOMEM;
 	for (unsigned n = 0; n < SHARDS; n++) {
-		uint32_t table = atomic_load(&c->shard[n].table);
-		const struct entry *t = table_of(c, n, table);
+		const struct table t =
+			table_of(c, n, atomic_load(&c->shard[n].table));
 
-		for (uint64_t i = 0; i < UINT64_C(1) << table / 2; i++)
-			if (t[i].count > 0)
+		for (uint64_t i = 0; i <= t.mask; i++)
+			if (t.count[i])
 				(*all)[(*count)++] = (struct banyan_holds){
-					atomic_load(&t[i].id),
-					(uint64_t)t[i].count,
+					atomic_load(&t.id[i]),
+					t.count[i],
 				};
 	}
 	return 0;
