@@ -349,8 +349,8 @@ caught_by test_crash_chain
 
 bug 'the new file has its name before it is synced'
 change store/file/file_name.c $'\tif (fsync(p->fd))\n\t\treturn -errno;\n' ''
-change store/file/file_name.c $'\treturn sync_directory(p);' \
-	$'\tif (fsync(p->fd))\n\t\treturn -errno;\n\treturn sync_directory(p);'
+change store/file/file_name.c $'\trc = sync_directory(p);\n\tif' \
+	$'\tif (fsync(p->fd))\n\t\treturn -errno;\n\trc = sync_directory(p);\n\tif'
 caught_by test_publish
 
 bug 'the last round of catching up is left out'
@@ -411,8 +411,10 @@ caught_by test_vacuum_layout
 
 bug 'whose place is taken is not looked at'
 change store/file/file_name.c 'rc = check_replaced(p);
-	if (!rc && replace)' 'rc = 0;
-	if (!rc && replace)'
+	if (!rc)
+		keep' 'rc = 0;
+	if (!rc)
+		keep'
 caught_by test_vacuum_file
 
 bug 'what progress says to end it means that there are no more rows'
@@ -508,6 +510,38 @@ caught_by test_punch
 bug 'holes are punched before the last segment names the freeze'
 change store/vacuum/punch.c 'rc = begin_segment(p);' 'rc = 0 * !begin_segment;'
 caught_by test_powercut
+
+# ---- going on where a process has died ---------------------------------------
+
+bug 'a lock that is kept is left'
+change store/file/file_name.c 'rc = use_kept(p, &fd);' 'rc = 0 * (int)sizeof(&use_kept);'
+caught_by test_restore
+
+bug 'a vacuum does not hand on its file'
+change store/file/file_name.c $'\tif (!rc)\n\t\tkeep(p, false);\n' ''
+change store/file/file_name.c $'\tif (!rc)\n\t\tkeep(p, true);\n\treturn rc;' $'\treturn rc;'
+caught_by test_restore
+
+bug 'a sync that may have failed is trusted'
+change store/file/file_name.c $'keeper->unsure &&\n\t\t\t\t  !__atomic_load_n(keeper->unsure,\n\t\t\t\t\t\t   __ATOMIC_SEQ_CST);' \
+	'keeper->unsure;'
+caught_by test_restore
+
+bug 'a record that was not written to its end counts as made'
+change store/engine/write.c 'note_written(notes[i], notes[i]->end <= end);' \
+	'note_written(notes[i], notes[i]->offset < end);'
+caught_by test_restore
+
+bug 'an orphan that was held is not swept when it is released'
+change store/api/restore.c 'holds[i].times, l.d.nlink == 0);' 'holds[i].times, false);'
+caught_by test_restore
+
+bug 'a count that was about to change is lost'
+change fs/counts.c $'\t\tif (atomic_load(&s->intent.valid))\n\t\t\tcarry_out(&s->intent);' \
+	$'\t\tatomic_store(&s->intent.valid, false);'
+change fs/counts.c $'*(volatile uint32_t *)i->at = i->count;\n\t*(volatile uint32_t *)i->progress = i->value;' \
+	$'*(volatile uint32_t *)i->at = i->count;\n\tfor (volatile int n = 0; n < 200; n++)\n\t\t;\n\t*(volatile uint32_t *)i->progress = i->value;'
+caught_by test_counts
 
 # ---- the mount --------------------------------------------------------------
 # mount/long: as short as the bug can still be seen

@@ -465,8 +465,11 @@ int posix_publish(struct file *f, bool replace)
 		rc = rename_over(p);
 	else if (!rc)
 		rc = rename_if_free(p);
-	if (rc)
+	if (rc) {
+		if (p->replaces)
+			keep(p->replaces, true);
 		return rc;
+	}
 	free(p->temporary);
 	p->temporary = NULL;
 	p->replaces = NULL;
