@@ -133,6 +133,7 @@ void banyan_set_note(struct banyan_note *note);
  * database for writing in between. See banyan_restore_holds() for the rest of what
  * such a program needs.
  */
+#define BANYAN_SYNC_FAILED 0x80000000u
 struct banyan_keeper {
 	/* What was kept of the process that has died. The one that is the file at
 	 * path is used instead of a new descriptor. */
@@ -142,10 +143,11 @@ struct banyan_keeper {
 	 * being written is counted if it is in the file. */
 	struct banyan_note *const *notes;
 	size_t note_count;
-	/* How many syncs are going on or have failed, in memory that outlives the
-	 * process. If it is 0 in the next process, then what the kernel has of the file
-	 * is what the disk has or will get, and need not be synced and read again. NULL:
-	 * that is not known. */
+	/* How many syncs are going on, in memory that outlives the process. If it is 0
+	 * in the next process, then what the kernel has of the file is what the disk has
+	 * or will get, and need not be synced and read again. BANYAN_SYNC_FAILED: what
+	 * has returned to callers may be lost, so nobody can go on: -EIO. NULL: all that
+	 * is not known. */
 	uint32_t *unsure;
 	/* fd has the lock of the database; who keeps it has to duplicate it. First
 	 * (settled false) when its file is about to take the place of the present

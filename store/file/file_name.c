@@ -181,6 +181,11 @@ static bool is_same_file(int a, int b)
 static int use_kept(struct posix_file *p, int *fd)
 {
 	const struct banyan_keeper *keeper = &p->keeper;
+	uint32_t unsure = keeper->unsure ? __atomic_load_n(keeper->unsure,
+							   __ATOMIC_SEQ_CST) :
+					   1;
+	if (keeper->file_count && (unsure & BANYAN_SYNC_FAILED))
+		return -EIO;
 	for (size_t i = 0; i < keeper->file_count; i++) {
 		if (!is_same_file(*fd, keeper->files[i]))
 			continue;
@@ -190,9 +195,7 @@ static int use_kept(struct posix_file *p, int *fd)
 		close(*fd);
 		*fd = kept;
 		/* Of two, a vacuum may have put one in place and not synced that */
-		p->file.trusted = keeper->file_count == 1 && keeper->unsure &&
-				  !__atomic_load_n(keeper->unsure,
-						   __ATOMIC_SEQ_CST);
+		p->file.trusted = keeper->file_count == 1 && !unsure;
 		return 0;
 	}
 	return 0;
@@ -454,9 +457,11 @@ int posix_publish(struct file *f, bool replace)
 	if (!p->temporary)
 		return 0;
 	posix_sync_begins(p);
-	if (fsync(p->fd))
-		return -errno;
-	posix_sync_worked(p);
+	rc = fsync(p->fd) ? -errno : 0;
+	/* If it has failed the other file goes on, which is as it was */
+	posix_sync_ends(p);
+	if (rc)
+		return rc;
 	if (replace && p->replaces)
 		rc = check_replaced(p);
 	if (!rc)

@@ -115,10 +115,17 @@ void posix_sync_begins(struct posix_file *p)
 		__atomic_fetch_add(p->keeper.unsure, 1, __ATOMIC_SEQ_CST);
 }
 
-void posix_sync_worked(struct posix_file *p)
+void posix_sync_ends(struct posix_file *p)
 {
 	if (p->keeper.unsure)
 		__atomic_fetch_sub(p->keeper.unsure, 1, __ATOMIC_SEQ_CST);
+}
+
+void posix_sync_failed(struct posix_file *p)
+{
+	if (p->keeper.unsure)
+		__atomic_fetch_or(p->keeper.unsure, BANYAN_SYNC_FAILED,
+				  __ATOMIC_SEQ_CST);
 }
 
 static void posix_trust(struct file *f)
@@ -133,9 +140,12 @@ static int posix_sync(struct file *f)
 	struct posix_file *p = posix_of(f);
 	posix_sync_begins(p);
 	/* No second try, not even after EINTR: it might find clean pages */
-	if (fdatasync(p->fd))
-		return -errno;
-	posix_sync_worked(p);
+	if (fdatasync(p->fd)) {
+		int rc = -errno;
+		posix_sync_failed(p);
+		return rc;
+	}
+	posix_sync_ends(p);
 	return posix_verify(f);
 }
 

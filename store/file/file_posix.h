@@ -53,7 +53,8 @@ void posix_unlock(struct file *f);
 
 /* Around a sync, for who keeps the lock */
 void posix_sync_begins(struct posix_file *p);
-void posix_sync_worked(struct posix_file *p);
+void posix_sync_ends(struct posix_file *p);
+void posix_sync_failed(struct posix_file *p);
 
 /* -EIO unless the file ends where the last append ended */
 int posix_check_end(struct posix_file *p);

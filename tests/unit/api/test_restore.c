@@ -206,6 +206,17 @@ static void after_a_sync_that_may_have_failed_all_is_synced(void **state)
 	OK(banyan_close(db));
 }
 
+/* A sync that has failed is never one that succeeds later */
+static void after_a_sync_that_failed_nobody_goes_on(void **state)
+{
+	banyan *db = NULL;
+	(void)state;
+	dies_after(put_and_sync);
+	kept->unsure |= BANYAN_SYNC_FAILED;
+	assert_int_equal(open_next(&db), -EIO);
+	assert_int_equal(open_next(&db), -EIO);
+}
+
 /* ---- notes ---------------------------------------------------------------- */
 
 static void put_two(banyan *db)
@@ -345,6 +356,7 @@ int main(void)
 		TEST(another_file_lets_nobody_in),
 		TEST(what_is_not_durable_is_still_not),
 		TEST(after_a_sync_that_may_have_failed_all_is_synced),
+		TEST(after_a_sync_that_failed_nobody_goes_on),
 		TEST(a_note_counts_what_was_made),
 		TEST(a_note_does_not_count_what_fails),
 		TEST(a_record_that_is_in_the_file_was_made),
