@@ -17,51 +17,69 @@ void banyan_set_note(struct banyan_note *note)
 	write_set_note(note);
 }
 
-/* The holds that are still to be restored, by the hash of their id */
+/* The holds that are to be restored, by the hash of their id */
 struct wanted {
-	const struct banyan_holds **slots;
+	struct {
+		const struct banyan_holds *holds; /* NULL: free */
+		bool found;
+	} * slot;
 	size_t mask;
-	size_t count;
+	size_t left; /* that were not found */
 };
 
 static size_t find(const struct wanted *w, uint64_t id)
 {
 	size_t i = (size_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-	while (w->slots[i & w->mask] && w->slots[i & w->mask]->id != id)
+	while (w->slot[i & w->mask].holds &&
+	       w->slot[i & w->mask].holds->id != id)
 		i++;
 	return i & w->mask;
 }
 
-static int wanted_new(struct wanted *w, size_t count)
+static int wanted_new(struct wanted *w, const struct banyan_holds *holds,
+		      size_t count)
 {
 	size_t size = 16;
 	while (size < count * 2)
 		size *= 2;
 	*w = (struct wanted){ .mask = size - 1 };
-	w->slots = calloc(size, sizeof(*w->slots));
-	return w->slots ? 0 : -ENOMEM;
+	w->slot = calloc(size, sizeof(*w->slot));
+	if (!w->slot)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		size_t at = find(w, holds[i].id);
+		if (!holds[i].times || holds[i].id == BANYAN_ROOT_ID ||
+		    w->slot[at].holds)
+			continue;
+		w->slot[at].holds = &holds[i];
+		w->left++;
+	}
+	return 0;
 }
 
-/* Those with a DATA row; the others are wanted */
+/* It lives there; at: the place in w */
+static int restore(banyan *db, struct wanted *w, size_t at,
+		   const struct location *home, bool orphan)
+{
+	const struct banyan_holds *h = w->slot[at].holds;
+	w->slot[at].found = true;
+	w->left--;
+	return held_restore(db->held, h->id, home, h->times, orphan);
+}
+
+/* Those with a DATA row */
 static int restore_by_id(banyan *db, const struct state *state,
-			 const struct banyan_holds *holds, size_t count,
 			 struct wanted *w)
 {
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; w->left && i <= w->mask; i++) {
 		struct located l;
-		if (!holds[i].times || holds[i].id == BANYAN_ROOT_ID)
+		if (!w->slot[i].holds || w->slot[i].found)
 			continue;
-		int rc = names_data(state, holds[i].id, &l);
+		int rc = names_data(state, w->slot[i].holds->id, &l);
 		if (!rc)
-			rc = held_restore(db->held, holds[i].id, &l.at,
-					  holds[i].times, l.d.nlink == 0);
+			rc = restore(db, w, i, &l.at, l.d.nlink == 0);
 		if (rc && rc != -ENOENT)
 			return rc;
-		size_t at = find(w, holds[i].id);
-		if (rc && !w->slots[at]) {
-			w->slots[at] = &holds[i];
-			w->count++;
-		}
 	}
 	return 0;
 }
@@ -71,7 +89,7 @@ static int restore_here(banyan *db, const struct merged_cursor *rows,
 			struct wanted *w)
 {
 	struct name_row row;
-	struct location at;
+	struct location home;
 	struct name n;
 	size_t len = 0, value_len = 0;
 	const uint8_t *key = merged_cursor_key(rows, &len);
@@ -79,14 +97,13 @@ static int restore_here(banyan *db, const struct merged_cursor *rows,
 	int rc = name_row_decode(&row, NULL, value, value_len);
 	if (rc || !row.embedded)
 		return rc;
-	const struct banyan_holds *h = w->slots[find(w, row.id)];
-	if (!h)
+	size_t at = find(w, row.id);
+	if (!w->slot[at].holds || w->slot[at].found)
 		return 0;
 	if (!name_row_key(key, len, &n))
 		return -EUCLEAN;
-	location_set(&at, n.space, n.bytes, n.len);
-	w->count--;
-	return held_restore(db->held, row.id, &at, h->times, false);
+	location_set(&home, n.space, n.bytes, n.len);
+	return restore(db, w, at, &home, false);
 }
 
 static int restore_by_name(banyan *db, const struct state *state,
@@ -94,8 +111,10 @@ static int restore_by_name(banyan *db, const struct state *state,
 {
 	const uint8_t prefix = ROW_NAME;
 	struct merged_cursor *rows = NULL;
+	if (!w->left)
+		return 0;
 	int rc = merged_cursor_open(&state->merged, &prefix, 1, &rows);
-	while (!rc && w->count) {
+	while (!rc && w->left) {
 		rc = restore_here(db, rows, w);
 		if (!rc)
 			rc = merged_cursor_next(rows);
@@ -103,6 +122,10 @@ static int restore_by_name(banyan *db, const struct state *state,
 	merged_cursor_free(rows);
 	return rc > 0 ? 0 : rc; /* the rest is gone */
 }
+
+/* Of so many most have no DATA row, and to look for one takes as long as to pass by
+ * ten keys */
+#define MANY 1000u
 
 int banyan_restore_holds(banyan *db, const struct banyan_holds *holds,
 			 size_t count)
@@ -112,15 +135,18 @@ int banyan_restore_holds(banyan *db, const struct banyan_holds *holds,
 	int rc = handle_check(db);
 	if (rc || db->kind != HANDLE_STORE)
 		return rc ? rc : -EINVAL;
-	rc = wanted_new(&w, count);
+	rc = wanted_new(&w, holds, count);
 	if (!rc)
 		rc = handle_read_pinned(db, &rtxn);
 	if (!rc) {
-		rc = restore_by_id(db, &rtxn.state, holds, count, &w);
-		if (!rc && w.count)
+		if (count > MANY)
+			rc = restore_by_name(db, &rtxn.state, &w);
+		if (!rc)
+			rc = restore_by_id(db, &rtxn.state, &w);
+		if (!rc && count <= MANY)
 			rc = restore_by_name(db, &rtxn.state, &w);
 		read_txn_end(&rtxn);
 	}
-	free(w.slots);
+	free(w.slot);
 	return rc;
 }
