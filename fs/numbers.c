@@ -8,6 +8,7 @@
 #define BUCKETS_FIRST 256u
 
 static struct numbered *first[BUCKETS_FIRST];
+static _Atomic uint64_t own = NUMBERS_FIXED;
 static struct {
 	pthread_rwlock_t lock;
 	_Atomic uint64_t *last;
@@ -15,6 +16,7 @@ static struct {
 	size_t buckets, count;
 } all = {
 	.lock = PTHREAD_RWLOCK_INITIALIZER,
+	.last = &own,
 	.bucket = first,
 	.buckets = BUCKETS_FIRST,
 };

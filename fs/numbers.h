@@ -24,7 +24,8 @@ struct numbered {
 /* Numbers up to this one are free for fixed ones */
 #define NUMBERS_FIXED 16u
 
-/* Once. last: where the last number is kept; 0 at first. */
+/* Before the first is given. last: where the last one is kept for the process that takes
+ * over; 0 at first. */
 void numbers_start(_Atomic uint64_t *last);
 
 /* Give it a number, or this one, which nothing else has */

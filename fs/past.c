@@ -211,6 +211,7 @@ static void tree_free(struct tree *t)
 	for (size_t i = 0; i < t->buckets; i++)
 		for (struct past_node *n = t->bucket[i], *next; n; n = next) {
 			next = n->next;
+			numbers_remove(&n->head.numbered);
 			free(n);
 		}
 	free(t->bucket);

@@ -140,8 +140,10 @@ can_mount() { [[ -r /dev/fuse && -w /dev/fuse && -x $BANYANFS ]]; }
 # daemon_of FILE: prints the id of a process that has the file open
 daemon_of()
 {
-	find /proc/[0-9]*/fd -lname "$1" -printf '%h\n' 2>/dev/null |
-		sed -n '1s|^/proc/\([0-9]*\)/fd$|\1|p'
+	local pid
+	pid=$(find /proc/[0-9]*/fd -lname "$1" -printf '%h\n' 2>/dev/null |
+		sed -n '1s|^/proc/\([0-9]*\)/fd$|\1|p')
+	[ -z "$pid" ] || worker_of "$pid"
 }
 
 # Prints a new directory; its name tells which suite has made it

@@ -16,7 +16,8 @@ lib = c.CDLL(sys.argv[1])
 class Options(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("flags", c.c_uint), ("mode", c.c_uint),
                 ("cache_bytes", c.c_uint64), ("freeze", c.c_uint64),
-                ("report", c.c_void_p), ("report_arg", c.c_void_p)]
+                ("report", c.c_void_p), ("report_arg", c.c_void_p),
+                ("keeper", c.c_void_p)]
 
 
 class Time(c.Structure):

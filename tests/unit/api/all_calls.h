@@ -147,6 +147,7 @@ CALL(entry_data, banyan_entry_data(s->cursor, &data))
 CALL(seek, banyan_seek(s->cursor, "k", 1, 0))
 CALL(find, banyan_find(s->db, "file", &data))
 CALL(find_id, banyan_find_id(s->db, BANYAN_ROOT_ID, &data))
+CALL(restore_holds, banyan_restore_holds(s->db, NULL, 0))
 CALL(put, banyan_put(s->db, "put", "x", 1, 0))
 CALL(put_data, banyan_put_data(s->db, "put data", s->file, 0))
 CALL(get, banyan_get(s->db, "file", &value, &size))
@@ -212,6 +213,7 @@ static const struct call {
 	ENTRY(seek),
 	ENTRY(find),
 	ENTRY(find_id),
+	ENTRY(restore_holds),
 	ENTRY(put),
 	ENTRY(put_data),
 	ENTRY(get),

@@ -111,8 +111,8 @@ static const char *const others[] = {
 	"banyan_file",	       "banyan_vacuum_punch",
 	"banyan_backup",       "banyan_vacuum_punch_plan",
 	"banyan_hold_in",      "banyan_held",
-	"banyan_set_tag",      "banyan_tag",
-	"banyan_home",
+	"banyan_set_note",     "banyan_set_tag",
+	"banyan_tag",	       "banyan_home",
 };
 
 static bool is_known(const char *name, size_t len)
