@@ -535,11 +535,12 @@ static void make_snapshot(fuse_req_t req, fuse_ino_t parent, const char *name,
 			  mode_t mode)
 {
 	struct fs *fs = fs_of(req);
-	int rc = requests_was_made() ?
-			 0 :
-			 banyan_snapshot(fs->db, name, strlen(name));
+	int rc = banyan_snapshot(fs->db, name, strlen(name));
 
 	(void)mode;
+	/* Some of its operations were made; here the last one was */
+	if (rc == -EEXIST && requests_was_made())
+		rc = 0;
 	if (rc) {
 		fs_reply_error(req, rc);
 		return;

@@ -12,15 +12,16 @@
 static _Thread_local struct lasting *lasting;
 static _Thread_local struct lasting_request *current;
 
-static size_t size_of(unsigned threads)
+static size_t size_of(unsigned requests)
 {
 	return sizeof(struct lasting) +
-	       threads * sizeof(struct lasting_request);
+	       requests * sizeof(struct lasting_request);
 }
 
 struct lasting *lasting_new(unsigned threads)
 {
-	size_t size = size_of(threads);
+	unsigned requests = threads ? threads + 1 : 0;
+	size_t size = size_of(requests);
 	struct lasting *l = mmap(NULL, size, PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -31,7 +32,7 @@ struct lasting *lasting_new(unsigned threads)
 		munmap(l, size);
 		return NULL;
 	}
-	l->requests = threads;
+	l->requests = requests;
 	return l;
 }
 
@@ -62,6 +63,11 @@ void lasting_use(struct lasting *l, struct lasting_request *r)
 	lasting = l;
 	current = r;
 	banyan_set_note(r ? &r->note : NULL);
+}
+
+struct lasting_request *lasting_beside(struct lasting *l)
+{
+	return l->requests ? &l->request[l->requests - 1] : NULL;
 }
 
 void lasting_clear(struct lasting_request *r)

@@ -30,11 +30,22 @@
 /* The buffer of a thread: as much as libfuse reads at once */
 #define LASTING_BUFFER (FS_MAX_TRANSFER + 4096)
 
-#define LASTING_REQUESTS_MAX 256u
+#define LASTING_THREADS_MAX 256u
 
 /* Requests that made their operation and were not answered: at most one a thread and
  * worker, of which few can die before one of them answers */
 #define LASTING_MADE_MAX 4096u
+
+/* Names that listings remember for each other, the last ones */
+#define LASTING_NAMES 8192u
+
+/* A name that a listing has handed out. If it was being written when the worker died,
+ * the cookie is not that of the name. */
+struct lasting_name {
+	uint64_t cookie;
+	size_t len;
+	char bytes[BANYAN_NAME_MAX];
+};
 
 struct lasting_request {
 	_Atomic uint64_t unique; /* the number of the request; 0: none */
@@ -87,12 +98,15 @@ struct lasting {
 		unsigned deaths;
 	} suspect;
 
+	uint64_t names; /* that were handed out */
+	struct lasting_name name[LASTING_NAMES];
+
 	struct counts *counts;
 	unsigned requests;
-	struct lasting_request request[]; /* one for each thread */
+	struct lasting_request request[]; /* one for each thread; one beside */
 };
 
-/* For so many threads. NULL: no memory. */
+/* For so many threads that read requests; 0: nothing outlives. NULL: no memory. */
 struct lasting *lasting_new(unsigned threads);
 void lasting_free(struct lasting *l);
 
@@ -100,6 +114,10 @@ void lasting_free(struct lasting *l);
 
 /* The calling thread uses this one from now on; NULL: none, which costs nothing */
 void lasting_use(struct lasting *l, struct lasting_request *r);
+
+/* For a thread beside those that read requests, which serves what one of them has read
+ * and not answered; NULL: none */
+struct lasting_request *lasting_beside(struct lasting *l);
 
 /* Before a request is read into the buffer */
 void lasting_clear(struct lasting_request *r);

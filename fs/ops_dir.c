@@ -10,10 +10,12 @@
  *
  * To find the name of a cookie, an open directory remembers the names that it
  * has handed out, the last REMEMBERED of them at least. This is what lets
- * `rm -r` go on behind a name that it has deleted. An older cookie, or one from
- * another open directory, is looked for by listing the names; if its key is
- * gone too, the listing starts over, so that names may come twice but none is
- * missed. No cursor is kept between two calls: each call scans from the name.
+ * `rm -r` go on behind a name that it has deleted. For a cookie from another open
+ * directory, or from the daemon before this one, there is a list of the last names that
+ * any directory has handed out (lasting.h). An older one is looked for by listing the
+ * names; if its key is gone too, the listing starts over, so that names may come twice
+ * but none is missed. No cursor is kept between two calls: each call scans from the
+ * name.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -22,6 +24,7 @@
 
 #include "commit.h"
 #include "fs.h"
+#include "lasting.h"
 #include "nodes.h"
 #include "numbers.h"
 #include "stale.h"
@@ -54,6 +57,9 @@ static struct {
 	pthread_mutex_t lock;
 	struct listing *first;
 } all = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Protects the list of names that all have handed out */
+static pthread_mutex_t handed_out = PTHREAD_MUTEX_INITIALIZER;
 
 /* One reply in the making */
 struct page {
@@ -151,6 +157,42 @@ static bool recall(const struct listing *l, uint64_t cookie, char *name,
 	return false;
 }
 
+static void remember_for_others(struct lasting *l, uint64_t cookie,
+				const char *name, size_t len)
+{
+	struct lasting_name *n;
+
+	pthread_mutex_lock(&handed_out);
+	n = &l->name[l->names++ % LASTING_NAMES];
+	n->cookie = cookie;
+	n->len = len;
+	memcpy(n->bytes, name, len);
+	pthread_mutex_unlock(&handed_out);
+}
+
+/* From whichever open directory the cookie is */
+static bool recall_of_others(const struct fs *fs, uint64_t cookie, char *name,
+			     size_t *len)
+{
+	const struct lasting *l = fs->lasting;
+	bool found = false;
+
+	pthread_mutex_lock(&handed_out);
+	for (uint64_t i = 0; i < LASTING_NAMES && !found; i++) {
+		const struct lasting_name *n =
+			&l->name[(l->names - 1 - i) % LASTING_NAMES];
+
+		found = n->cookie == cookie && n->len <= BANYAN_NAME_MAX &&
+			cookie_of(fs, n->bytes, n->len) == cookie;
+		if (!found)
+			continue;
+		memcpy(name, n->bytes, n->len);
+		*len = n->len;
+	}
+	pthread_mutex_unlock(&handed_out);
+	return found;
+}
+
 /* Look for a cookie's key among all. 1: there is none. */
 static int look_for(const struct fs *fs, banyan_data *space, uint64_t cookie,
 		    char *name, size_t *len)
@@ -181,7 +223,8 @@ static int find_place(const struct page *p, uint64_t cookie, char *name,
 
 	if (cookie < COOKIE_NAMES)
 		return 0;
-	if (!recall(p->listing, cookie, name, &range->from_len)) {
+	if (!recall(p->listing, cookie, name, &range->from_len) &&
+	    !recall_of_others(p->space->fs, cookie, name, &range->from_len)) {
 		rc = look_for(p->space->fs, p->space->data, cookie, name,
 			      &range->from_len);
 		if (rc)
@@ -268,6 +311,8 @@ static int put_entry(struct page *p, banyan_cursor *cursor,
 		p->held[p->holds++] = e.ino;
 	if (!put(p, entry->name, &e, cookie))
 		return 1;
+	remember_for_others(p->space->fs->lasting, cookie, entry->name,
+			    entry->len);
 	return remember(p->listing, cookie, entry->name, entry->len);
 }
 

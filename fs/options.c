@@ -21,7 +21,7 @@
 #define COMMIT_DEFAULT 5 /* seconds, like ext4 */
 #define COMMIT_MAX 86400
 #define THREADS_DEFAULT 10 /* see workers.c */
-#define THREADS_MAX LASTING_REQUESTS_MAX
+#define THREADS_MAX LASTING_THREADS_MAX
 #define TRIM_DEFAULT 10 /* percent */
 #define WATCHDOG_MAX 86400 /* seconds */
 

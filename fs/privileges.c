@@ -7,6 +7,7 @@
 
 #include "nodes.h"
 #include "options.h"
+#include "requests.h"
 
 #define SET_ID ((uint32_t)(S_ISUID | S_ISGID))
 
@@ -75,12 +76,15 @@ static int drop_set_id(fuse_req_t req, banyan_data *data,
 		       struct banyan_attr *attr)
 {
 	uint32_t mode = privileges_less(req, attr);
-	int rc;
+	int rc = 0;
 
-	if (mode == attr->mode)
+	/* A daemon that died may have dropped them and told nobody */
+	if (mode == attr->mode && !requests_was_made())
 		return 0;
-	attr->mode = mode & 07777;
-	rc = banyan_set_attr(data, attr, BANYAN_SET_MODE, attr);
+	if (mode != attr->mode) {
+		attr->mode = mode & 07777;
+		rc = banyan_set_attr(data, attr, BANYAN_SET_MODE, attr);
+	}
 	/* Attributes only: that waits for nobody, and an inode that somebody
 	 * writes to is not about to go. Where the kernel does not know it, it has
 	 * not cached the mode either. */

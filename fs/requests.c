@@ -4,6 +4,7 @@
 #include "kernel.h"
 
 static _Thread_local uint32_t opcode;
+static _Thread_local uint64_t number;
 static _Thread_local bool was_made;
 
 /* The request by which libfuse is to serve it */
@@ -29,10 +30,16 @@ void requests_process(struct fuse_session *session,
 
 	opcode = h->opcode;
 	h->opcode = known(opcode);
+	number = unique;
 	was_made = unique != h->unique && lasting_was_made(unique);
 	lasting_begin(open, unique);
 	fuse_session_process_buf(session, buf);
 	lasting_end(open);
+}
+
+uint64_t requests_number(void)
+{
+	return number;
 }
 
 bool requests_was_made(void)

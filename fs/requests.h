@@ -23,6 +23,10 @@
  */
 bool requests_was_made(void);
 
+/* The number of the request that the calling thread serves, the same if it comes again:
+ * for another thread that makes its operation */
+uint64_t requests_number(void);
+
 /*
  * Serve a request. Each form of transport hands over its requests here. The buffer
  * holds the request itself (no FUSE_BUF_IS_FD) and is changed. open: it is that of this

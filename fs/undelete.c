@@ -17,11 +17,15 @@
 #include <string.h>
 
 #include "commit.h"
+#include "lasting.h"
+#include "requests.h"
 #include "transport.h"
 
 struct order {
 	struct order *next;
 	fuse_req_t req;
+	uint64_t number; /* of the request */
+	bool was_made; /* by a daemon that has died: see requests.h */
 	const char *to; /* in text; NULL: to its own place */
 	size_t size; /* of the text, without the last NUL */
 	char text[]; /* the key, or several, with a NUL before each */
@@ -37,6 +41,7 @@ struct made {
 
 struct undelete {
 	struct fs *fs;
+	struct lasting_request *lasting; /* NULL: nothing is to outlive us */
 	pthread_t thread, teller;
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* the thread */
@@ -136,6 +141,30 @@ static int undelete_several(banyan *db, const struct order *order,
 	return rc;
 }
 
+/*
+ * The daemon before has made it, so that there is nothing left to be done: the keys
+ * have come back, but nobody has been told.
+ */
+static int undelete_again(banyan *db, const struct order *order,
+			  struct made *made)
+{
+	const char *end = order->text + order->size;
+	const char *key = order->to ? order->to : order->text;
+
+	if (!*order->text)
+		key++;
+	for (; key < end; key += strlen(key) + 1) {
+		banyan_data *data;
+		int rc = banyan_find(db, key, &data);
+
+		if (rc)
+			return rc;
+		banyan_release(data, 1);
+		note_made(made, key);
+	}
+	return 0;
+}
+
 /* ---- the thread ------------------------------------------------------- */
 
 /* What was made is left in *made */
@@ -146,6 +175,8 @@ static void carry_out(struct fs *fs, const struct order *order,
 						note_made, made) :
 				undelete_several(fs->db, order, made);
 
+	if (rc && order->was_made && !undelete_again(fs->db, order, made))
+		rc = 0;
 	if (!rc || made->size)
 		commit_note(fs->commit);
 	tell_made(fs, made, false);
@@ -170,10 +201,12 @@ static void serve(struct undelete *u, struct order *order)
 
 	u->busy = true;
 	pthread_mutex_unlock(&u->lock);
+	lasting_begin(u->lasting, order->number);
 	if (stop || !made)
 		fuse_reply_err(order->req, stop ? ECANCELED : ENOMEM);
 	else
 		carry_out(u->fs, order, made);
+	lasting_end(u->lasting);
 	free(order);
 	pthread_mutex_lock(&u->lock);
 	if (made) {
@@ -187,6 +220,7 @@ static void *run(void *arg)
 {
 	struct undelete *u = arg;
 
+	banyan_set_note(u->lasting ? &u->lasting->note : NULL);
 	pthread_mutex_lock(&u->lock);
 	while (!u->stop || u->first) {
 		if (u->first) {
@@ -262,6 +296,7 @@ int undelete_start(struct fs *fs, struct undelete **undelete)
 	if (!u)
 		return -ENOMEM;
 	u->fs = fs;
+	u->lasting = lasting_beside(fs->lasting);
 	u->last = &u->first;
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->wake, NULL);
@@ -323,6 +358,8 @@ void undelete_order(struct undelete *u, fuse_req_t req, const char *text,
 
 	if (!rc) {
 		order->req = req;
+		order->number = requests_number();
+		order->was_made = requests_was_made();
 		pthread_mutex_lock(&u->lock);
 		rc = u->stop ? -ECANCELED : may_wait ? 0 : -EBUSY;
 		if (!rc) {
