@@ -22,6 +22,7 @@
 
 #include "banyan.h"
 #include "fs.h"
+#include "vacuum.h"
 
 /* Node ids that one answer can tell: READDIRPLUS of FS_MAX_TRANSFER has the most, as
  * an entry takes 160 bytes */
@@ -97,6 +98,8 @@ struct lasting {
 		uint64_t unique;
 		unsigned deaths;
 	} suspect;
+
+	struct vacuum_lasting vacuum;
 
 	uint64_t names; /* that were handed out */
 	struct lasting_name name[LASTING_NAMES];

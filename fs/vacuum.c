@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread sleeps until `state` says RUNNING, until it is time to look
+ * The thread sleeps until the state is VACUUM_RUNNING, until it is time to look
  * whether a vacuum is due by itself (autovacuum), or the end. The lock protects
  * everything but `fs`; it is never held over a vacuum or a call of the library,
  * except banyan_strerror().
@@ -24,8 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lasting.h"
 #include "message.h"
 #include "options.h"
+#include "requests.h"
 #include "steady.h"
 #include "transport.h"
 #include "views.h"
@@ -44,27 +46,13 @@
 #define AUTO_PAUSE (60 * 1000)
 #define AUTO_PAUSE_MAX (86400 * 1000)
 
-enum state { IDLE, RUNNING, DONE, FAILED };
+/* One that was ordered is given up when so many daemons have died meanwhile */
+#define DEATHS_MAX 8u
 
 struct waiter {
 	struct waiter *next;
 	fuse_req_t req;
 	struct fstrim_range range;
-};
-
-/* What became of a vacuum */
-struct outcome {
-	int error; /* 0, or a negative errno value */
-	uint64_t before, after; /* bytes of the file */
-	uint64_t dropped, kept; /* freezes */
-	uint64_t needed, room; /* for the new file; on the disk */
-};
-
-/* What is to be done */
-struct job {
-	uint64_t rate; /* bytes a second; 0: as fast as it goes */
-	uint64_t keep; /* seconds */
-	bool punch; /* in place */
 };
 
 struct vacuum {
@@ -73,13 +61,10 @@ struct vacuum {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct waiter *waiters;
-	enum state state;
-	struct job job;
+	struct vacuum_lasting *l; /* protected by the lock, too */
 	uint64_t done, total; /* bytes, while it runs */
-	struct outcome last;
 	const char *trim; /* why the last FITRIM did nothing, or NULL */
 	struct timespec trim_time;
-	bool cancel; /* the one that runs */
 	bool paused; /* the past, by a punch; only of the thread */
 	bool stop;
 	/* When to look whether one is due, of the steady clock, and after how
@@ -108,13 +93,13 @@ static int note_progress(void *arg, uint64_t done, uint64_t total)
 	pthread_mutex_lock(&v->lock);
 	v->done = done;
 	v->total = total;
-	cancel = v->cancel || v->stop;
+	cancel = v->l->cancel || v->stop;
 	pthread_mutex_unlock(&v->lock);
 	return cancel ? -ECANCELED : 0;
 }
 
-static void vacuum_now(struct vacuum *v, const struct job *job,
-		       struct outcome *o)
+static void vacuum_now(struct vacuum *v, const struct vacuum_job *job,
+		       struct vacuum_outcome *o)
 {
 	const struct banyan_vacuum_options options = {
 		.rate = job->rate,
@@ -145,12 +130,12 @@ static void vacuum_now(struct vacuum *v, const struct job *job,
 	}
 }
 
-static uint64_t reclaimed(const struct outcome *o)
+static uint64_t reclaimed(const struct vacuum_outcome *o)
 {
 	return o->before > o->after ? o->before - o->after : 0;
 }
 
-static void answer(struct waiter *w, const struct outcome *o)
+static void answer(struct waiter *w, const struct vacuum_outcome *o)
 {
 	w->range.len = reclaimed(o);
 	if (o->error)
@@ -160,7 +145,7 @@ static void answer(struct waiter *w, const struct outcome *o)
 	free(w);
 }
 
-static void answer_all(struct waiter *waiters, const struct outcome *o)
+static void answer_all(struct waiter *waiters, const struct vacuum_outcome *o)
 {
 	while (waiters) {
 		struct waiter *next = waiters->next;
@@ -170,20 +155,27 @@ static void answer_all(struct waiter *waiters, const struct outcome *o)
 	}
 }
 
+/* When all that belongs to it is in place: the daemon may die at any time */
+static void set_state(struct vacuum *v, enum vacuum_state state)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	*(volatile enum vacuum_state *)&v->l->state = state;
+}
+
 /* With the lock held, which is let go meanwhile */
 static void run_one(struct vacuum *v)
 {
-	struct outcome o = { .error = -ECANCELED };
-	bool begin = !v->stop && !v->cancel;
-	struct job job = v->job;
+	struct vacuum_outcome o = { .error = -ECANCELED };
+	bool begin = !v->stop && !v->l->cancel;
+	struct vacuum_job job = v->l->job;
 	struct waiter *waiters;
 
 	pthread_mutex_unlock(&v->lock);
 	if (begin)
 		vacuum_now(v, &job, &o);
 	pthread_mutex_lock(&v->lock);
-	v->last = o;
-	v->state = o.error ? FAILED : DONE;
+	v->l->last = o;
+	set_state(v, o.error ? VACUUM_FAILED : VACUUM_DONE);
 	waiters = v->waiters;
 	v->waiters = NULL;
 	pthread_mutex_unlock(&v->lock);
@@ -192,19 +184,20 @@ static void run_one(struct vacuum *v)
 }
 
 /* One that nobody has said more about */
-static struct job usual(const struct vacuum *v)
+static struct vacuum_job usual(const struct vacuum *v)
 {
-	return (struct job){ .keep = v->fs->options->keep_seconds };
+	return (struct vacuum_job){ .keep = v->fs->options->keep_seconds };
 }
 
 /* With the lock held: let one run, unless one does */
-static void begin(struct vacuum *v, const struct job *job)
+static void begin(struct vacuum *v, const struct vacuum_job *job)
 {
-	if (v->state == RUNNING)
+	if (v->l->state == VACUUM_RUNNING)
 		return;
-	v->state = RUNNING;
-	v->job = *job;
-	v->cancel = false;
+	v->l->job = *job;
+	v->l->cancel = false;
+	v->l->deaths = 0;
+	set_state(v, VACUUM_RUNNING);
 	v->done = v->total = 0;
 	pthread_cond_signal(&v->wake);
 }
@@ -243,13 +236,13 @@ bool vacuum_is_due(const struct banyan_stat *stat, unsigned percent)
  */
 static void run_by_itself(struct vacuum *v, uint64_t expected)
 {
-	const struct job job = usual(v);
+	const struct vacuum_job job = usual(v);
 	int error;
 
 	begin(v, &job);
 	run_one(v);
-	error = v->last.error;
-	if (error || reclaimed(&v->last) < expected / 2)
+	error = v->l->last.error;
+	if (error || reclaimed(&v->l->last) < expected / 2)
 		v->pause *= 2;
 	else
 		v->pause = AUTO_PAUSE;
@@ -268,7 +261,7 @@ static void look_if_due(struct vacuum *v)
 	pthread_mutex_unlock(&v->lock);
 	rc = banyan_get_stat(v->fs->db, &stat);
 	pthread_mutex_lock(&v->lock);
-	if (!rc && !v->stop && v->state != RUNNING &&
+	if (!rc && !v->stop && v->l->state != VACUUM_RUNNING &&
 	    vacuum_is_due(&stat, v->fs->options->autovacuum_percent))
 		run_by_itself(v, stat.reclaimable_bytes);
 	v->look = steady_ms() + v->pause;
@@ -288,7 +281,7 @@ static void *run(void *arg)
 			.tv_nsec = v->look % 1000 * 1000000,
 		};
 
-		if (v->state == RUNNING)
+		if (v->l->state == VACUUM_RUNNING)
 			run_one(v);
 		else if (!automatic)
 			pthread_cond_wait(&v->wake, &v->lock);
@@ -296,10 +289,27 @@ static void *run(void *arg)
 			 ETIMEDOUT)
 			look_if_due(v);
 	}
-	if (v->state == RUNNING)
+	if (v->l->state == VACUUM_RUNNING)
 		run_one(v); /* which does nothing but answer */
 	pthread_mutex_unlock(&v->lock);
 	return NULL;
+}
+
+/* After the death of a daemon */
+static void take_over(struct vacuum_lasting *l)
+{
+	if (l->state != VACUUM_RUNNING)
+		return;
+	if (!l->job.order)
+		l->state = VACUUM_IDLE;
+	else if (l->cancel)
+		l->last = (struct vacuum_outcome){ .error = -ECANCELED };
+	else if (++l->deaths < DEATHS_MAX)
+		return;
+	else
+		l->last = (struct vacuum_outcome){ .error = -EIO };
+	if (l->job.order)
+		l->state = VACUUM_FAILED;
 }
 
 int vacuum_start(struct fs *fs, struct vacuum **vacuum)
@@ -311,6 +321,8 @@ int vacuum_start(struct fs *fs, struct vacuum **vacuum)
 	if (!v)
 		return -ENOMEM;
 	v->fs = fs;
+	v->l = &fs->lasting->vacuum;
+	take_over(v->l);
 	v->pause = AUTO_PAUSE;
 	v->look = steady_ms() + AUTO_FIRST;
 	pthread_mutex_init(&v->lock, NULL);
@@ -384,7 +396,7 @@ static void forget_waiter(fuse_req_t req, void *arg)
  * *error */
 static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 {
-	struct job job = usual(v);
+	struct vacuum_job job = usual(v);
 	bool may_wait = transport_may_wait();
 	bool in = false;
 
@@ -396,7 +408,7 @@ static bool join(struct vacuum *v, struct waiter *w, bool worth, int *error)
 	else if (fuse_req_interrupted(w->req))
 		*error = -EINTR;
 	else
-		in = worth || v->state == RUNNING;
+		in = worth || v->l->state == VACUUM_RUNNING;
 	if (in && !may_wait) {
 		*error = -EBUSY;
 		in = false;
@@ -431,7 +443,7 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 {
 	struct waiter *w = malloc(sizeof(*w));
 	struct banyan_stat stat = { 0 };
-	struct outcome nothing = { 0 };
+	struct vacuum_outcome nothing = { 0 };
 	int rc = w ? banyan_get_stat(v->fs->db, &stat) : -ENOMEM;
 	bool worth;
 
@@ -453,7 +465,7 @@ void vacuum_trim(struct vacuum *v, fuse_req_t req,
 
 /* "punch"; or "start", behind which there may be a rate, and then a duration: *o
  * keeps what is not there */
-static bool is_start(char *text, struct job *o)
+static bool is_start(char *text, struct vacuum_job *o)
 {
 	static const char keep[] = "keep=";
 	char *rest = NULL;
@@ -480,21 +492,25 @@ static bool is_start(char *text, struct job *o)
 int vacuum_order(struct vacuum *v, const char *order, size_t size)
 {
 	char text[80];
-	struct job job = usual(v);
+	uint64_t number = requests_number();
+	struct vacuum_job job = usual(v);
 	int rc = 0;
 
+	job.order = number;
 	if (size >= sizeof(text) || memchr(order, '\0', size))
 		return -EINVAL;
 	memcpy(text, order, size);
 	text[size] = '\0';
 	pthread_mutex_lock(&v->lock);
 	if (!strcmp(text, "cancel"))
-		v->cancel = true;
+		v->l->cancel = true;
 	else if (!is_start(text, &job))
 		rc = -EINVAL;
+	else if (v->l->job.order == number)
+		; /* it has come before, to a daemon that died */
 	else if (v->stop)
 		rc = -ECANCELED;
-	else if (v->state == RUNNING)
+	else if (v->l->state == VACUUM_RUNNING)
 		rc = -EBUSY;
 	else
 		begin(v, &job);
@@ -504,25 +520,25 @@ int vacuum_order(struct vacuum *v, const char *order, size_t size)
 
 size_t vacuum_tell(struct vacuum *v, char *text, size_t size)
 {
-	const struct outcome *o = &v->last;
+	const struct vacuum_outcome *o = &v->l->last;
 	int n = 0;
 
 	pthread_mutex_lock(&v->lock);
-	switch (v->state) {
-	case IDLE:
+	switch (v->l->state) {
+	case VACUUM_IDLE:
 		n = snprintf(text, size, "idle");
 		break;
-	case RUNNING:
+	case VACUUM_RUNNING:
 		n = snprintf(text, size, "running %" PRIu64 " %" PRIu64,
 			     v->done, v->total);
 		break;
-	case DONE:
+	case VACUUM_DONE:
 		n = snprintf(text, size,
 			     "done %" PRIu64 " %" PRIu64 " %" PRIu64
 			     " %" PRIu64,
 			     o->before, o->after, o->dropped, o->kept);
 		break;
-	case FAILED:
+	case VACUUM_FAILED:
 		n = snprintf(text, size, "failed %d %" PRIu64 " %" PRIu64,
 			     -o->error, o->needed, o->room);
 		break;
@@ -536,31 +552,31 @@ size_t vacuum_tell(struct vacuum *v, char *text, size_t size)
 void vacuum_get(struct vacuum *v, struct vacuum_report *r)
 {
 	static const char *const states[] = {
-		[IDLE] = "idle",
-		[RUNNING] = "running",
-		[DONE] = "done",
-		[FAILED] = "failed",
+		[VACUUM_IDLE] = "idle",
+		[VACUUM_RUNNING] = "running",
+		[VACUUM_DONE] = "done",
+		[VACUUM_FAILED] = "failed",
 	};
 
 	pthread_mutex_lock(&v->lock);
 	*r = (struct vacuum_report){
-		.state = states[v->state],
+		.state = states[v->l->state],
 		.trim = v->trim,
 		.trim_time = { v->trim_time.tv_sec,
 			       (uint64_t)v->trim_time.tv_nsec },
 	};
-	if (v->state == RUNNING) {
+	if (v->l->state == VACUUM_RUNNING) {
 		r->done = v->done;
 		r->total = v->total;
-	} else if (v->state == DONE) {
-		r->before = v->last.before;
-		r->after = v->last.after;
-		r->dropped = v->last.dropped;
-		r->kept = v->last.kept;
-	} else if (v->state == FAILED) {
-		r->error = v->last.error;
-		r->needed = v->last.needed;
-		r->room = v->last.room;
+	} else if (v->l->state == VACUUM_DONE) {
+		r->before = v->l->last.before;
+		r->after = v->l->last.after;
+		r->dropped = v->l->last.dropped;
+		r->kept = v->l->last.kept;
+	} else if (v->l->state == VACUUM_FAILED) {
+		r->error = v->l->last.error;
+		r->needed = v->l->last.needed;
+		r->room = v->l->last.room;
 	}
 	pthread_mutex_unlock(&v->lock);
 }

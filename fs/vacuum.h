@@ -16,6 +16,34 @@
 
 struct vacuum;
 
+enum vacuum_state { VACUUM_IDLE, VACUUM_RUNNING, VACUUM_DONE, VACUUM_FAILED };
+
+/* What is to be done */
+struct vacuum_job {
+	uint64_t rate; /* bytes a second; 0: as fast as it goes */
+	uint64_t keep; /* seconds */
+	bool punch; /* in place */
+	uint64_t order; /* by an attribute: the number of the request; 0: none */
+};
+
+/* What became of it */
+struct vacuum_outcome {
+	int error; /* 0, or a negative errno value */
+	uint64_t before, after; /* bytes of the file */
+	uint64_t dropped, kept; /* freezes */
+	uint64_t needed, room; /* for the new file; on the disk */
+};
+
+/* The part that outlives the daemon: one that was ordered is begun again by the next
+ * daemon, and who waits for it learns how it ended. (A FITRIM comes again.) */
+struct vacuum_lasting {
+	enum vacuum_state state;
+	bool cancel;
+	unsigned deaths; /* while it ran */
+	struct vacuum_job job;
+	struct vacuum_outcome last;
+};
+
 /* For a database that can be written */
 int vacuum_start(struct fs *fs, struct vacuum **vacuum);
 

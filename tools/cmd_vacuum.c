@@ -234,6 +234,10 @@ static int ask_state(const struct store *store, struct progress *progress,
 		o->kept = number[3];
 		return 0;
 	}
+	if (!strcmp(text, "idle")) { /* the daemon was replaced meanwhile */
+		o->error = -ECANCELED;
+		return 0;
+	}
 	if (!take_numbers(text, "failed ", 3, number))
 		return -EPROTO;
 	o->error = -(int)number[0];

@@ -222,25 +222,54 @@ without_it_the_mount_dies_as_before() {
 
 # ---- in the middle of more --------------------------------------------------------
 
-# What it copies into is given up, and it begins again
-a_trim_goes_on() {
-	local said i
-	fresh
+# 40 MB that live, and 120 that can be given back
+fill() {
 	head -c 40000000 /dev/urandom >"$DIR/data"
 	sha256sum "$DIR/data" >"$T/sum"
-	for i in 1 2 3; do cp "$DIR/data" "$DIR/old"; cat "$DIR/data" >"$DIR/old"; done
+	for _ in 1 2 3; do cp "$DIR/data" "$DIR/old"; cat "$DIR/data" >"$DIR/old"; done
 	rm "$DIR/old"
+}
+
+is_vacuumed() {
+	[ "$(stat -c %s "$DB")" -lt 60000000 ] || fail "$(stat -c %s "$DB") bytes"
+	sha256sum -c --quiet "$T/sum"
+	umount_db
+	nothing_is_left_behind
+}
+
+# What it copies into is given up, and it begins again
+a_trim_goes_on() {
+	fresh
+	fill
 	fstrim -v "$DIR" >"$T/said" 2>&1 &
-	for i in $(seq 6); do
+	for _ in 1 2 3 4 5 6; do
 		sleep 0.0$((RANDOM % 10))
 		kill_worker
 	done
 	wait $! || fail "$(cat "$T/said")"
 	grep -q '([1-9][0-9]* bytes) trimmed' "$T/said" || fail "$(cat "$T/said")"
-	[ "$(stat -c %s "$DB")" -lt 60000000 ] || fail "$(stat -c %s "$DB") bytes"
-	sha256sum -c --quiet "$T/sum"
+	is_vacuumed
+}
+
+an_ordered_vacuum_goes_on() {
+	fresh
+	fill
+	"$BANYAN" vacuum --rate 100M "$DIR" >"$T/said" 2>&1 &
+	for _ in 1 2 3; do
+		sleep 0.1
+		kill_worker
+	done
+	wait $! || fail "$(cat "$T/said")"
+	is_vacuumed
+	# nor is it cancelled in vain
+	fresh
+	fill
+	setfattr -n system.banyan.vacuum -v 'start 1000000' "$DIR"
+	setfattr -n system.banyan.vacuum -v cancel "$DIR"
+	kill_worker
+	[[ $(getfattr --only-values -n system.banyan.vacuum "$DIR") =~ ^"failed 125 " ]] ||
+		fail "$(getfattr --only-values -n system.banyan.vacuum "$DIR")"
 	umount_db
-	nothing_is_left_behind
 }
 
 try it_says_so
@@ -255,5 +284,6 @@ try in_the_background_it_goes_on_too
 try nobody_else_gets_the_file_in_between
 try without_it_the_mount_dies_as_before
 try a_trim_goes_on
+try an_ordered_vacuum_goes_on
 [ ! -e "$T/figures" ] || cat "$T/figures"
 finish

@@ -79,7 +79,12 @@ deaths_by_point() {
 
 # ---- the worker ------------------------------------------------------------------
 
-worker() { pgrep -P "$daemon" || true; }
+# Prints nothing while there is none
+worker() {
+	local children=
+	read -r children 2>/dev/null <"/proc/$daemon/task/$daemon/children" || true
+	echo "${children%% *}"
+}
 
 # kill_worker [SIGNAL]: if there is one
 kill_worker() {
