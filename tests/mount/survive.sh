@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The mount outlives its daemon: programs do not notice that it dies. BANYAN_SECONDS
-# (3): how long they are at work while it is killed.
+# (2): how long they are at work while it is killed.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/survive_lib.sh"
 need_fuse
 need_survival
 build_helpers || { not_ok "builds its helpers"; finish; }
-PLAY_SECONDS=${BANYAN_SECONDS:-3}
+PLAY_SECONDS=${BANYAN_SECONDS:-2}
 
 # ---- at random -------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ no_forget_is_lost() {
 	(cd "$DIR/many" && seq 3000 | xargs touch)
 	ls -l "$DIR/many" >"$T/listing"
 	[ "$(status_of inodes)" -gt 3000 ]
-	die_at read 40 500000
+	die_at read 40 200000
 	drop_caches
 	(cd "$DIR/many" && seq 1 3 3000 | xargs rm)
 	die_no_more

@@ -93,13 +93,15 @@ kill_worker() {
 	[ -z "$pid" ] || kill "-${1:-KILL}" $pid 2>/dev/null || true
 }
 
-# kill_for SECONDS LEAST MOST: at random, each so many milliseconds
+# kill_for SECONDS LEAST MOST: at random, each so many milliseconds. Now and then one is
+# let serve: after 20 that have not the mount ends.
 kill_for() {
-	local end=$(($(date +%s%N) + $1 * 1000000000)) signals=(KILL KILL ABRT) ms
+	local end=$(($(date +%s%N) + $1 * 1000000000)) signals=(KILL KILL ABRT) ms n=0
 	while [ "$(date +%s%N)" -lt $end ]; do
 		ms=$(($2 + RANDOM % ($3 - $2)))
 		sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
 		kill_worker "${signals[RANDOM % 3]}"
+		((++n % 5)) || stat -f "$DIR" >/dev/null
 	done
 }
 
