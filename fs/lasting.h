@@ -101,6 +101,10 @@ struct lasting {
 
 	struct vacuum_lasting vacuum;
 
+	/* The threads that tell the kernel of names, and may have to wait there for
+	 * somebody who waits for the worker; 0: there is none */
+	_Atomic int notifier[2];
+
 	uint64_t names; /* that were handed out */
 	struct lasting_name name[LASTING_NAMES];
 

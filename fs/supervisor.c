@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -19,8 +22,9 @@
 #include "restart.h"
 #include "steady.h"
 
-/* How often the watchdog looks */
+/* How often the watchdog looks, and for a thread that cannot die */
 #define WATCH_MS 500
+#define NOTIFIER_MS 50
 
 /* So many daemons that die one after the other before they serve are enough */
 #define FRUITLESS_MAX 20
@@ -34,6 +38,7 @@ enum what {
 	KEEP_ONLY_FILE,
 	SERVES,
 	SERVES_AWAY,
+	NOTIFIES,
 };
 
 static struct {
@@ -115,6 +120,11 @@ void supervisor_serves(bool away)
 	send_to_supervisor(away ? SERVES_AWAY : SERVES, -1);
 }
 
+void supervisor_notifies(void)
+{
+	send_to_supervisor(NOTIFIES, -1);
+}
+
 /* ---- the supervisor ------------------------------------------------------ */
 
 static void obey(enum what what, int fd)
@@ -133,6 +143,8 @@ static void obey(enum what what, int fd)
 	case SERVES_AWAY:
 		daemon_detach();
 		kept.fruitless = 0;
+		break;
+	case NOTIFIES:
 		break;
 	case SERVES:
 		kept.fruitless = 0;
@@ -204,6 +216,96 @@ static void watch_requests(struct lasting *l, pid_t worker)
 	}
 }
 
+/* Text of a file in /proc; nothing if there is none */
+static void read_text(char *text, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static void read_text(char *text, size_t size, const char *format, ...)
+{
+	char path[64];
+	ssize_t n = -1;
+	va_list args;
+	int fd;
+
+	va_start(args, format);
+	vsnprintf(path, sizeof(path), format, args);
+	va_end(args);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, size - 1);
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = '\0';
+}
+
+static bool is_notifier(const struct lasting *l, long thread)
+{
+	return thread == atomic_load(&l->notifier[0]) ||
+	       thread == atomic_load(&l->notifier[1]);
+}
+
+/* Threads, but for these, that are not dead, nor as good as that while a core file is
+ * written. -1: that is not known. */
+static int count_others(const struct lasting *l, pid_t process)
+{
+	char path[32], text[256];
+	struct dirent *e;
+	int count = 0;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%ld/task", (long)process);
+	tasks = opendir(path);
+	if (!tasks)
+		return -1;
+	while ((e = readdir(tasks))) {
+		const char *state;
+
+		if (*e->d_name == '.' ||
+		    is_notifier(l, strtol(e->d_name, NULL, 10)))
+			continue;
+		read_text(text, sizeof(text), "/proc/%ld/task/%.20s/stat",
+			  (long)process, e->d_name);
+		state = strrchr(text, ')');
+		count += state && !strchr("ZXI", state[2]);
+	}
+	closedir(tasks);
+	return count;
+}
+
+static bool is_notified(const struct lasting *l)
+{
+	return atomic_load(&l->notifier[0]) || atomic_load(&l->notifier[1]);
+}
+
+/*
+ * A thread that tells the kernel of a name that has come back waits there for the lock
+ * of the directory. Who holds that may wait for an answer of this mount: then the thread
+ * cannot die before there is another worker. It does nothing more here, so it is not
+ * waited for if such threads are all that is left, or beside them the one that is to
+ * write a core file. The signal, or 0.
+ */
+static int is_as_good_as_dead(const struct lasting *l, pid_t worker)
+{
+	char text[4096];
+	bool dumps;
+
+	if (!is_notified(l))
+		return 0;
+	read_text(text, sizeof(text), "/proc/%ld/status", (long)worker);
+	dumps = strstr(text, "\nCoreDumping:\t1\n");
+	if (!dumps && !strstr(text, "\nState:\tZ"))
+		return 0;
+	if (count_others(l, worker) != dumps)
+		return 0;
+	return dumps ? SIGABRT : SIGKILL;
+}
+
+static int patience(const struct lasting *l)
+{
+	if (is_notified(l))
+		return NOTIFIER_MS;
+	return l->watchdog ? WATCH_MS : -1;
+}
+
 /* Wait until the worker is dead, and hand on signals to it. Its status. */
 static int watch(struct lasting *l, pid_t worker, int signals, int *ending)
 {
@@ -213,12 +315,19 @@ static int watch(struct lasting *l, pid_t worker, int signals, int *ending)
 
 	for (;;) {
 		struct signalfd_siginfo s;
-		pid_t dead = waitpid(worker, &status, WNOHANG);
+		pid_t dead;
 
+		/* One that could not die then may have died now */
+		do
+			dead = waitpid(-1, &status, WNOHANG);
+		while (dead > 0 && dead != worker);
 		listen_to_worker();
 		if (dead == worker)
 			return status;
-		if (poll(p, 2, l->watchdog ? WATCH_MS : -1) <= 0) {
+		if (poll(p, 2, patience(l)) <= 0) {
+			status = is_as_good_as_dead(l, worker);
+			if (status)
+				return status;
 			watch_requests(l, worker);
 			continue;
 		}

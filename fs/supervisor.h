@@ -45,5 +45,7 @@ void supervisor_keep_device(int fd);
 void supervisor_keep_file(int fd, bool settled);
 /* It serves. away: let us go into the background */
 void supervisor_serves(bool away);
+/* lasting->notifier has been set */
+void supervisor_notifies(void);
 
 #endif

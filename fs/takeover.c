@@ -199,6 +199,8 @@ int takeover_begin(struct fs *fs)
 	struct lasting *l = fs->lasting;
 	int rc;
 
+	atomic_store(&l->notifier[0], 0);
+	atomic_store(&l->notifier[1], 0);
 	counts_repair(l->counts);
 	rc = ask_again(l, supervisor_device());
 	if (!rc) {

@@ -15,10 +15,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commit.h"
 #include "lasting.h"
 #include "requests.h"
+#include "supervisor.h"
 #include "transport.h"
 
 struct order {
@@ -112,6 +114,8 @@ static void tell_path(const struct fs *fs, char *path)
 /* Of the keys in the root, or of all others */
 static void tell_made(const struct fs *fs, const struct made *made, bool root)
 {
+	atomic_store(&fs->lasting->notifier[root], gettid());
+	supervisor_notifies();
 	for (size_t at = 0; at < made->size;) {
 		char *path = made->paths + at;
 
@@ -119,6 +123,7 @@ static void tell_made(const struct fs *fs, const struct made *made, bool root)
 		if (root == !strchr(path, '/'))
 			tell_path(fs, path);
 	}
+	atomic_store(&fs->lasting->notifier[root], 0);
 }
 
 /* ---- orders that are carried out -------------------------------------- */

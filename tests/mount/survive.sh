@@ -220,6 +220,36 @@ without_it_the_mount_dies_as_before() {
 	same value "$("$BANYAN" get "$DB" key)"
 }
 
+# The daemon tells the kernel of the name that has come back, for which the directory
+# must be locked: who has locked it waits for the daemon
+an_undelete_among_others_does_not_hang() {
+	local end=$((SECONDS + 3)) others=() i n=0
+	fresh
+	mkdir "$DIR/dir"
+	for i in 1 2 3 4; do
+		(while [ $SECONDS -lt $end ]; do mkdir "$DIR/dir/$i" && rmdir "$DIR/dir/$i"; done) &
+		others+=($!)
+	done
+	(
+		while [ $SECONDS -lt $end ]; do
+			n=$((n + 1))
+			echo x >"$DIR/dir/u$n"
+			rm "$DIR/dir/u$n"
+			setfattr -n system.banyan.undelete -v "dir/u$n" "$DIR"
+			[ -e "$DIR/dir/u$n" ] || fail "u$n is not there"
+		done
+	) >"$T/said" 2>&1 &
+	others+=($!)
+	if ! kill_for 3 10 100; then
+		umount -f "$DIR"
+		fail "it hangs"
+	fi
+	for i in "${others[@]}"; do wait "$i" || fail "$(cat "$T/said")"; done
+	nothing_is_held
+	umount_db
+	nothing_is_left_behind
+}
+
 # ---- in the middle of more --------------------------------------------------------
 
 # 40 MB that live, and 120 that can be given back
@@ -283,6 +313,7 @@ try a_signal_ends_both
 try in_the_background_it_goes_on_too
 try nobody_else_gets_the_file_in_between
 try without_it_the_mount_dies_as_before
+try an_undelete_among_others_does_not_hang
 try a_trim_goes_on
 try an_ordered_vacuum_goes_on
 [ ! -e "$T/figures" ] || cat "$T/figures"

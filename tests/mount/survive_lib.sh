@@ -101,7 +101,7 @@ kill_for() {
 		ms=$(($2 + RANDOM % ($3 - $2)))
 		sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
 		kill_worker "${signals[RANDOM % 3]}"
-		((++n % 5)) || stat -f "$DIR" >/dev/null
+		((++n % 5)) || timeout 20 stat -f "$DIR" >/dev/null || return 1
 	done
 }
 
