@@ -11,6 +11,7 @@
 
 #include "message.h"
 #include "mountpoint.h"
+#include "rlimits.h"
 #include "steady.h"
 #include "supervisor.h"
 
@@ -191,6 +192,9 @@ static void explain(const char *file, int rc)
 	case -ENOSPC:
 	case -EDQUOT:
 		message("no space left; make room and mount again");
+		break;
+	case -EAGAIN:
+		message("cannot start: %s", rlimits_strerror(rc));
 		break;
 	default:
 		message("cannot open: %s%s%s", banyan_strerror(rc), colon,

@@ -20,7 +20,12 @@
 #include "daemon.h"
 #include "message.h"
 #include "restart.h"
+#include "rlimits.h"
 #include "steady.h"
+
+/* Half a minute */
+#define FORK_TRIES 300
+#define FORK_PAUSE_NS 100000000
 
 /* How often the watchdog looks, and for a thread that cannot die */
 #define WATCH_MS 500
@@ -432,6 +437,19 @@ static int prepare(int *signals)
 	return *signals < 0 ? -errno : 0;
 }
 
+/* For want of memory or processes a mount that serves has not to end at once */
+static pid_t fork_patiently(const struct lasting *l)
+{
+	const struct timespec pause = { .tv_nsec = FORK_PAUSE_NS };
+	pid_t pid = fork();
+
+	for (int i = 0; pid < 0 && l->served && i < FORK_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		pid = fork();
+	}
+	return pid;
+}
+
 int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
 		   void *arg)
 {
@@ -444,12 +462,12 @@ int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
 		return 1;
 	}
 	do {
-		pid_t worker = fork();
+		pid_t worker = fork_patiently(l);
 
 		if (!worker)
 			return work_in_child(self, signals, work, arg);
 		if (worker < 0) {
-			message("cannot fork: %s", strerror(errno));
+			message("cannot start: %s", rlimits_strerror(-errno));
 			return 1;
 		}
 		if (ready >= 0)

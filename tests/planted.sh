@@ -532,7 +532,7 @@ change store/engine/write.c 'note_written(notes[i], notes[i]->end <= end);' \
 caught_by test_restore
 
 bug 'an orphan that was held is not swept when it is released'
-change store/api/restore.c 'holds[i].times, l.d.nlink == 0);' 'holds[i].times, false);'
+change store/api/restore.c '&l.at, l.d.nlink == 0);' '&l.at, false);'
 caught_by test_restore
 
 bug 'a count that was about to change is lost'

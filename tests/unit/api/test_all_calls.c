@@ -39,6 +39,7 @@ static const struct kind {
 	{ "banyan_vacuum", -EROFS, -EINVAL },
 	{ "banyan_vacuum_plan", 0, -EINVAL },
 	{ "banyan_vacuum_losses", -EINVAL, -EINVAL },
+	{ "banyan_restore_holds", -EINVAL, -EINVAL },
 	{ "banyan_log", -EINVAL, -EINVAL },
 	{ "banyan_deleted", -EINVAL, -EINVAL },
 	{ "banyan_undelete", -EROFS, -EINVAL },
