@@ -108,9 +108,9 @@ static int teardown(void **state)
 }
 
 /* In the process that dies: a failed assertion would not end it */
-#define DO(call)          \
-	do {              \
-		if (call) \
+#define DO(call)                  \
+	do {                      \
+		if (call)         \
 			_exit(1); \
 	} while (0)
 
@@ -140,7 +140,8 @@ static void vacuum(banyan *db)
 {
 	put_one(db);
 	DO(banyan_vacuum(db, NULL, NULL));
-	DO(kept->calls != 4); /* of each file before it has its name, and after */
+	DO(kept->calls !=
+	   4); /* of each file before it has its name, and after */
 	DO(banyan_put(db, "later", "value", 5, 0));
 }
 
@@ -239,8 +240,7 @@ static void fail_to_put(banyan *db)
 {
 	put_one(db);
 	kept->note.made = 0;
-	DO(banyan_put(db, "none/deep", "value", 5, 0) !=
-	   -ENOENT);
+	DO(banyan_put(db, "none/deep", "value", 5, 0) != -ENOENT);
 	DO(banyan_put(db, "", "value", 5, 0) == 0);
 }
 

@@ -82,9 +82,8 @@ static void many_ids_are_counted_and_go(void **state)
 
 	(void)state;
 	for (uint64_t id = 1; id <= 200000; id++)
-		assert_int_equal(counts_add(work->counts, id * id, 2, &progress,
-					    0),
-				 0);
+		assert_int_equal(
+			counts_add(work->counts, id * id, 2, &progress, 0), 0);
 	assert_int_equal(counts_all(work->counts, &all, &count), 0);
 	assert_int_equal(count, 200000);
 	free(all);

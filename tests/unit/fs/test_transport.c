@@ -48,8 +48,7 @@ static void connect_to(struct kernel *k)
 	assert_int_equal(fuse_session_mount(k->fs.session, device), 0);
 	k->fs.lasting = lasting_new(0);
 	assert_non_null(k->fs.lasting);
-	assert_int_equal(transport_new(&k->fs,
-				       fuse_session_fd(k->fs.session),
+	assert_int_equal(transport_new(&k->fs, fuse_session_fd(k->fs.session),
 				       TRANSPORT_ANY),
 			 0);
 }
