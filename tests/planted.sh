@@ -542,6 +542,25 @@ change fs/counts.c $'*(volatile uint32_t *)i->at = i->count;\n\t*(volatile uint3
 	$'*(volatile uint32_t *)i->at = i->count;\n\tfor (volatile int n = 0; n < 200; n++)\n\t\t;\n\t*(volatile uint32_t *)i->progress = i->value;'
 caught_by test_counts
 
+# ---- the mount outlives its daemon -------------------------------------------
+
+bug 'the next daemon does not hold what the kernel remembers'
+change fs/takeover.c 'rc = restore_holds(fs);' 'rc = 0 * (int)sizeof(&restore_holds);'
+caught_by mount/survive BANYAN_SECONDS=1
+
+bug 'what a daemon that died had made is made again'
+change fs/lasting.c 'if (!lasting || !lasting_has_made(lasting, unique))' \
+	'if (!lasting || lasting_has_made(lasting, unique) || unique)'
+caught_by mount/survive BANYAN_SECONDS=1
+
+bug 'a FORGET that was read and not dealt with is lost'
+change fs/takeover.c 'if (at < r->forgotten ||' 'if (at <= UINT32_MAX ||'
+caught_by mount/survive BANYAN_SECONDS=1
+
+bug 'a thread that waits in the kernel holds up the next daemon'
+change fs/supervisor.c 'if (!is_notified(l))' 'if (l)'
+caught_by mount/survive BANYAN_SECONDS=1
+
 # ---- the mount --------------------------------------------------------------
 # mount/long: as short as the bug can still be seen
 
