@@ -225,7 +225,7 @@ add_folder()
 	for source in tests/"$1"/*.sh; do
 		name=${source#tests/}
 		name=${name%.sh}
-		[[ $name != */lib ]] || continue
+		[[ $name != */lib && $name != *_lib ]] || continue
 		if [[ $1 == mount/long ]]; then
 			for transport in workers uring; do
 				add_shell "$name.$transport" \

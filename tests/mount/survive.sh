@@ -215,7 +215,8 @@ without_it_the_mount_dies_as_before() {
 	{ wait "$daemon"; } 2>/dev/null || status=$?
 	daemon=
 	same 137 $status
-	stat "$DIR" 2>&1 | grep -q "Transport endpoint is not connected"
+	# at first in other words
+	stat "$DIR" 2>&1 | grep -qE "not connected|connection abort|canceled"
 	umount "$DIR"
 	same value "$("$BANYAN" get "$DB" key)"
 }
