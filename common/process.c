@@ -2,6 +2,7 @@
 #include "common/process.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool process_name(pid_t pid, char *name, size_t size)
@@ -36,7 +37,8 @@ pid_t process_parent(pid_t pid)
 	if (fgets(line, sizeof(line), file))
 		at = strrchr(line, ')');
 	fclose(file);
-	if (!at || sscanf(at, ") %*c %ld", &parent) != 1)
-		return 0;
+	/* A space, the state, a space */
+	if (at && strlen(at) > 4)
+		parent = strtol(at + 4, NULL, 10);
 	return (pid_t)parent;
 }

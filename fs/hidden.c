@@ -646,8 +646,12 @@ void hidden_free(struct hidden *h)
 {
 	if (!h)
 		return;
-	while (h->open)
-		names_free(h, h->open);
+	for (struct names *l = h->open, *after; l; l = after) {
+		after = l->after;
+		numbers_remove(&l->numbered);
+		free(l->name);
+		free(l);
+	}
 	numbers_remove(&h->root.head.numbered);
 	numbers_remove(&h->at.head.numbered);
 	numbers_remove(&h->snapshots.head.numbered);

@@ -121,7 +121,7 @@ static int load_counts(int fd, struct counts *counts, uint64_t count)
 	int rc = 0;
 
 	for (uint64_t i = 0; i < count && !rc; i++) {
-		struct banyan_holds h[256];
+		struct banyan_holds h[256] = { 0 };
 		uint64_t n = count - i < 256 ? count - i : 256;
 
 		rc = read_all(fd, h, (size_t)n * sizeof(*h));
@@ -283,8 +283,12 @@ int restart_take(struct restart *r, struct lasting *l)
 	int fd[3] = { -1, -1, -1 };
 	int rc = 0;
 
-	if (!value || sscanf(value, "%d,%d,%d", &fd[0], &fd[1], &fd[2]) != 3)
-		rc = -EINVAL;
+	for (int i = 0; i < 3 && value; i++) {
+		char *end = NULL;
+
+		fd[i] = (int)strtol(value, &end, 10);
+		value = *end == ',' ? end + 1 : NULL;
+	}
 	unsetenv(VARIABLE);
 	for (int i = 0; i < 3 && !rc; i++)
 		if (fd[i] <= STDERR_FILENO || fcntl(fd[i], F_GETFD) < 0)

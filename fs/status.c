@@ -355,6 +355,10 @@ void status_ops(const struct fs *fs, struct fuse_lowlevel_ops *ops)
 
 void status_free(void)
 {
-	while (all.first)
-		free_node(all.first);
+	for (struct status_node *n = all.first, *after; n; n = after) {
+		after = n->after;
+		numbers_remove(&n->head.numbered);
+		free(n);
+	}
+	all.first = NULL;
 }

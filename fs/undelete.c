@@ -63,7 +63,7 @@ static void note_made(void *arg, const char *path)
 	struct made *made = arg;
 	size_t n = strlen(path) + 1;
 
-	if (n > made->capacity - made->size) {
+	if (!made->paths || n > made->capacity - made->size) {
 		size_t capacity = 2 * made->capacity + n;
 		char *paths = realloc(made->paths, capacity);
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
 # survive_lib.sh - what the tests of a mount that outlives its daemon share, besides
 # lib.sh; to be sourced behind it.
 #
@@ -33,7 +34,6 @@ build_helpers() {
 		KILLER_FILE='$T/killer' LD_PRELOAD='${sanitizer:+$sanitizer:}$T/killer.so' exec '$BANYANFS' "\$@"
 	END
 	chmod +x "$T/banyanfs"
-	PLAIN=$BANYANFS
 	BANYANFS=$T/banyanfs
 }
 

@@ -22,10 +22,10 @@ end_background() {
 	die_no_more
 }
 
-# begin_deaths [LEAST MOST]: from now on until end_background
+# From now on until end_background
 begin_deaths() {
 	die_at all $((1 << 40)) 50
-	kill_for 100000 "${1:-10}" "${2:-1000}" &
+	kill_for 100000 10 1000 &
 	background+=($!)
 }
 
