@@ -278,7 +278,8 @@ a_trim_goes_on() {
 		kill_worker
 	done
 	wait $! || fail "$(cat "$T/said")"
-	grep -q '([1-9][0-9]* bytes) trimmed' "$T/said" || fail "$(cat "$T/said")"
+	# 0 bytes if one that died had put the new file in its place, and not answered yet
+	grep -q ' trimmed' "$T/said" || fail "$(cat "$T/said")"
 	is_vacuumed
 }
 
