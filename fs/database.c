@@ -264,6 +264,7 @@ int database_open(const struct options *o, const char *file,
 	rc = banyan_open(kept ? kept : file, &options, db);
 	if (rc)
 		explain(file, rc);
+	supervisor_close_files();
 	free(kept);
 	return rc;
 }

@@ -95,11 +95,17 @@ const int *supervisor_files(size_t *count)
 	return kept.file;
 }
 
+void supervisor_close_files(void)
+{
+	while (kept.files)
+		close(kept.file[--kept.files]);
+}
+
 static void keep_file(int fd, bool only)
 {
-	size_t from = only ? 0 : FILES - 1;
-
-	while (kept.files > from)
+	if (only)
+		supervisor_close_files();
+	else if (kept.files == FILES)
 		close(kept.file[--kept.files]);
 	kept.file[kept.files++] = fd;
 }

@@ -39,6 +39,10 @@ void supervisor_goes_on(int device, int file);
 int supervisor_device(void);
 const int *supervisor_files(size_t *count);
 
+/* The library has those that it uses: close ours, or a file that a vacuum replaces would
+ * stay on the disk */
+void supervisor_close_files(void);
+
 /* Keep the device, instead of any before; -1: keep none */
 void supervisor_keep_device(int fd);
 /* Keep a descriptor of the database; settled: instead of all others */

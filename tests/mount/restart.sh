@@ -34,6 +34,10 @@ the_program_is_replaced_and_the_mount_goes_on() {
 		[ "$worker" != "$(worker_of "$daemon")" ] || fail "the same daemon"
 	done
 	same 3 "$(status_of replaced)"
+	# nor does one of them keep a file that a vacuum has replaced
+	"$BANYAN" vacuum "$DIR" >"$T/said"
+	same "" "$(find "/proc/$daemon/fd" "/proc/$(worker_of "$daemon")/fd" \
+		-lname '*test.banyan (deleted)')"
 	goes_on
 	umount_db
 	"$BANYAN" check "$DB"

@@ -17,7 +17,7 @@ within() {
 		printf "%.1f s of %d: %s\n", e - b, most, what; exit e - b > most }'
 }
 
-memory() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$(worker_of "$daemon")/status"; }
+memory() { awk '$1 == "RssAnon:" || $1 == "RssShmem:" { n += $2 } END { print n }' "/proc/$(worker_of "$daemon")/status"; }
 
 # So many inodes the kernel remembers, as the daemon has counted them
 remembered() { awk '$1 == "inodes" { print $2 }' "$DIR/.banyan/status"; }
