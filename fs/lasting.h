@@ -62,7 +62,10 @@ struct lasting_request {
 };
 
 struct lasting {
-	_Atomic bool survives; /* the mount, if the worker dies now */
+	bool filled; /* what the next worker has to know is written here */
+	/* The mount, if the worker dies now: once all who wait for the start know that
+	 * it has succeeded. A worker that dies before has mounted in vain. */
+	_Atomic bool survives;
 	_Atomic bool ending;
 	bool hung; /* the worker: the watchdog has ended it */
 	unsigned watchdog; /* seconds that a request may take; 0: nobody watches */

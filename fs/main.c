@@ -205,6 +205,7 @@ static void serves(struct run *r)
 	if (r->ready >= 0 && daemon_ready(r->ready))
 		raise(SIGTERM);
 	database_opened();
+	atomic_store(&l->survives, l->filled);
 }
 
 /* The daemon's life, from the database to the end of the mount */

@@ -143,6 +143,7 @@ static int load(int fd, struct lasting *l)
 	if (rc)
 		return rc;
 	l->served = true;
+	atomic_store(&l->survives, true);
 	l->seed = s.seed;
 	atomic_store(&l->number, s.number);
 	l->restarts = s.restarts;

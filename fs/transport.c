@@ -246,8 +246,7 @@ int transport_start(struct transport *t, unsigned threads,
 	} else if (t->wish == TRANSPORT_URING)
 		return -EOPNOTSUPP;
 	/* As soon as something is served it has to be known to the next daemon */
-	atomic_store(&t->fs->lasting->survives,
-		     t->fs->lasting->requests && t->resends);
+	t->fs->lasting->filled = t->fs->lasting->requests && t->resends;
 	return workers_start(t->fs, threads, ended, arg, &t->workers);
 }
 

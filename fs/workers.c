@@ -122,7 +122,7 @@ int workers_start(struct fs *fs, unsigned threads, void (*ended)(void *arg),
 		struct worker *one = &w->worker[w->started];
 
 		one->all = w;
-		one->lasting = atomic_load(&fs->lasting->survives) ?
+		one->lasting = fs->lasting->filled ?
 				       &fs->lasting->request[w->started] :
 				       NULL;
 		rc = pthread_create(&one->thread, NULL, run, one);
