@@ -67,7 +67,10 @@ callers_do_not_notice() {
 	kill -0 $writer || fail "the writer has failed: $(cat "$T/said")"
 	kill $writer
 	wait $writer || true
-	umount_db
+	# a child of its may still be at work
+	for _ in $(seq 100); do umount "$DIR" 2>/dev/null && break; sleep 0.1; done
+	wait "$daemon"
+	daemon=
 	"$BANYAN" check "$DB"
 }
 
