@@ -50,7 +50,6 @@ struct fs {
 	void *end_arg;
 	atomic_bool restart; /* the end is to be one for another program */
 	struct transport *transport; /* where requests come from */
-	uint64_t seed; /* of the cookies of listings */
 	uint32_t generation; /* of nodes: see nodes.h */
 	struct {
 		atomic_uint served; /* FORGETs */

@@ -89,7 +89,6 @@ static int start(struct fs *fs, const char *file, const char *dir,
 	acl_start(fs);
 	if (!l->seed && getrandom(&l->seed, sizeof(l->seed), 0) < 0)
 		l->seed = (uint64_t)time(NULL);
-	fs->seed = l->seed;
 	numbers_start(&l->number);
 	rc = nodes_start(fs);
 	if (!rc)
@@ -111,17 +110,23 @@ static int start(struct fs *fs, const char *file, const char *dir,
 	return session_serve(fs, dir, signal_ended, self);
 }
 
-/* The reverse of start(), from whatever point it reached */
-static int stop(struct fs *fs, const char *dir, bool detached)
+/* All that was begun is answered, and nothing is any more */
+static void stop_serving(struct fs *fs)
 {
-	int rc = 0;
-
 	vacuum_end(fs->vacuum);
 	undelete_stop(fs->undelete);
 	if (fs->transport)
 		transport_stop(fs->transport);
 	vacuum_stop(fs->vacuum);
 	commit_stop(fs->commit);
+}
+
+/* The reverse of start(), from whatever point it reached */
+static int stop(struct fs *fs, const char *dir, bool detached)
+{
+	int rc = 0;
+
+	stop_serving(fs);
 	session_end(fs, dir, detached);
 	transport_free(fs->transport);
 	fs_free_listings();
@@ -172,11 +177,7 @@ _Noreturn static void make_way(struct fs *fs)
 {
 	struct banyan_stat stat = { 0 };
 
-	vacuum_end(fs->vacuum);
-	undelete_stop(fs->undelete);
-	transport_stop(fs->transport);
-	vacuum_stop(fs->vacuum);
-	commit_stop(fs->commit);
+	stop_serving(fs);
 	/* If it fails, the next one meets it again */
 	if (!banyan_get_stat(fs->db, &stat) && stat.redo_bytes < QUICK_BYTES)
 		(void)banyan_freeze(fs->db);

@@ -5,7 +5,6 @@
 #include <malloc.h>
 #include <string.h>
 
-#include "hidden.h"
 #include "lasting.h"
 
 /* After so many FORGETs it is looked at how many Data are held */
@@ -45,19 +44,14 @@ static void trim(struct fs *fs)
 		malloc_trim(0);
 }
 
-static bool is_counted(fuse_ino_t ino)
-{
-	return !hidden_is(ino) && ino != BANYAN_ROOT_ID;
-}
-
 int nodes_tell(fuse_ino_t ino)
 {
-	return is_counted(ino) ? lasting_tell(ino) : 0;
+	return nodes_is_counted(ino) ? lasting_tell(ino) : 0;
 }
 
 void nodes_untell(fuse_ino_t ino)
 {
-	if (is_counted(ino))
+	if (nodes_is_counted(ino))
 		lasting_untell(ino);
 }
 

@@ -36,12 +36,19 @@
 #define FS_NODES_H
 
 #include "fs.h"
+#include "hidden.h"
 
 /* Once, when the database has been opened. 0 or an error. */
 int nodes_start(struct fs *fs);
 
 /* The kernel gives back so many holds of a node of the database */
 void nodes_forget(struct fs *fs, fuse_ino_t ino, uint64_t times);
+
+/* Does the kernel count it, and is it in the database? Not the root, nor hidden nodes. */
+static inline bool nodes_is_counted(fuse_ino_t ino)
+{
+	return !hidden_is(ino) && ino != BANYAN_ROOT_ID;
+}
 
 /* An answer that is about to be sent adds one to the kernel's count of a node, hidden
  * ones, too; if it does not get through, this is taken back, in the reverse order. 0 or

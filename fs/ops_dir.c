@@ -75,7 +75,7 @@ struct page {
 
 static uint64_t cookie_of(const struct fs *fs, const char *name, size_t len)
 {
-	uint64_t h = fs->seed ^ UINT64_C(0xcbf29ce484222325);
+	uint64_t h = fs->lasting->seed ^ UINT64_C(0xcbf29ce484222325);
 
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);

@@ -118,30 +118,30 @@ int fs_make_entry(struct fs *fs, banyan_data *data,
 	return 0;
 }
 
-void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
+/* fi: of CREATE; else NULL */
+static void reply_entry(fuse_req_t req, const struct fuse_entry_param *e,
+			const struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 
 	if (nodes_tell(e->ino)) {
 		fuse_reply_err(req, ENOMEM);
 		nodes_drop(fs, e->ino, 1);
-	} else if (fuse_reply_entry(req, e)) {
+	} else if (fi ? fuse_reply_create(req, e, fi) :
+			fuse_reply_entry(req, e)) {
 		nodes_untell(e->ino);
 		nodes_drop(fs, e->ino, 1);
 	}
 }
 
+void fs_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
+{
+	reply_entry(req, e, NULL);
+}
+
 void fs_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 		     struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
-
-	privileges_note_new(fs_data(fs, e->ino), e->attr.st_mode);
-	if (nodes_tell(e->ino)) {
-		fuse_reply_err(req, ENOMEM);
-		nodes_drop(fs, e->ino, 1);
-	} else if (fuse_reply_create(req, e, fi)) {
-		nodes_untell(e->ino);
-		nodes_drop(fs, e->ino, 1);
-	}
+	privileges_note_new(fs_data(fs_of(req), e->ino), e->attr.st_mode);
+	reply_entry(req, e, fi);
 }

@@ -115,20 +115,22 @@ static int save(const struct lasting *l)
 	return rc ? rc : fd;
 }
 
+#define HOLDS_AT_ONCE 256u
+
 static int load_counts(int fd, struct counts *counts, uint64_t count)
 {
 	uint32_t progress = 0;
 	int rc = 0;
 
-	for (uint64_t i = 0; i < count && !rc; i++) {
-		struct banyan_holds h[256] = { 0 };
-		uint64_t n = count - i < 256 ? count - i : 256;
+	for (uint64_t i = 0; i < count && !rc; i += HOLDS_AT_ONCE) {
+		struct banyan_holds h[HOLDS_AT_ONCE] = { 0 };
+		uint64_t left = count - i;
+		uint64_t n = left < HOLDS_AT_ONCE ? left : HOLDS_AT_ONCE;
 
 		rc = read_all(fd, h, (size_t)n * sizeof(*h));
 		for (uint64_t j = 0; j < n && !rc; j++)
 			rc = counts_add(counts, h[j].id, (int64_t)h[j].times,
 					&progress, 0);
-		i += n - 1;
 	}
 	return rc;
 }
@@ -221,7 +223,7 @@ void restart_run(const struct restart *r, const struct lasting *l)
 {
 	char value[64];
 	int state = can_be_run() ? save(l) : -ENOEXEC;
-	sigset_t none;
+	sigset_t none, before;
 
 	if (state < 0) {
 		message_about(
@@ -235,11 +237,12 @@ void restart_run(const struct restart *r, const struct lasting *l)
 	pass_on(r->device, true);
 	pass_on(r->file, true);
 	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	sigprocmask(SIG_SETMASK, &none, &before);
 	execv(again.program, again.argv);
 	message_about(again.program,
 		      "cannot be run: %s; going on with the old program",
 		      strerror(errno));
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	unsetenv(VARIABLE);
 	pass_on(r->device, false);
 	pass_on(r->file, false);
@@ -251,31 +254,6 @@ void restart_run(const struct restart *r, const struct lasting *l)
 bool restart_is_one(void)
 {
 	return getenv(VARIABLE);
-}
-
-static void close_between(int from, int to)
-{
-	if (from < to)
-		close_range((unsigned)from, (unsigned)to - 1, 0);
-}
-
-/* All but these, of which there may be no others that are open */
-static void close_others(const int keep[3])
-{
-	int sorted[3] = { keep[0], keep[1], keep[2] };
-
-	for (int i = 0; i < 3; i++)
-		for (int j = i + 1; j < 3; j++)
-			if (sorted[j] < sorted[i]) {
-				int higher = sorted[i];
-
-				sorted[i] = sorted[j];
-				sorted[j] = higher;
-			}
-	close_between(STDERR_FILENO + 1, sorted[0]);
-	close_between(sorted[0] + 1, sorted[1]);
-	close_between(sorted[1] + 1, sorted[2]);
-	closefrom(sorted[2] + 1);
 }
 
 int restart_take(struct restart *r, struct lasting *l)
@@ -294,8 +272,8 @@ int restart_take(struct restart *r, struct lasting *l)
 	for (int i = 0; i < 3 && !rc; i++)
 		if (fd[i] <= STDERR_FILENO || fcntl(fd[i], F_GETFD) < 0)
 			rc = -EBADF;
+	/* What else the program before had open its exec(2) has closed */
 	if (!rc) {
-		close_others(fd);
 		rc = load(fd[0], l);
 		close(fd[0]);
 	}

@@ -202,7 +202,7 @@ static void route_copy_file_range(fuse_req_t req, fuse_ino_t from,
 
 static void forget(struct fs *fs, fuse_ino_t ino, uint64_t times)
 {
-	lasting_forget(hidden_is(ino) ? 0 : ino, times);
+	lasting_forget(nodes_is_counted(ino) ? ino : 0, times);
 	if (!hidden_is(ino))
 		nodes_forget(fs, ino, times);
 	else if (hidden_node(ino)->forget)

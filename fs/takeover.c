@@ -18,6 +18,7 @@
 #include "counts.h"
 #include "kernel.h"
 #include "message.h"
+#include "nodes.h"
 #include "requests.h"
 #include "steady.h"
 #include "supervisor.h"
@@ -36,7 +37,7 @@ static struct message *first, **last = &first;
 static void forget(struct lasting *l, struct lasting_request *r, uint64_t id,
 		   uint64_t times, uint32_t at)
 {
-	if (at < r->forgotten || (id & KERNEL_RESENT) || id == FUSE_ROOT_ID)
+	if (at < r->forgotten || !nodes_is_counted(id))
 		return;
 	(void)counts_add(l->counts, id, -(int64_t)times, &r->forgotten, at + 1);
 }

@@ -55,20 +55,11 @@ static int find_in_data_row(banyan *db, uint64_t id, banyan_data **data)
 static int is_home(const struct merged_cursor *rows, uint64_t id,
 		   struct location *at)
 {
-	struct name_row row;
-	struct name n;
-	size_t len = 0, value_len = 0;
-	const uint8_t *key = merged_cursor_key(rows, &len);
-	const uint8_t *value = merged_cursor_value(rows, &value_len);
-	int rc = name_row_decode(&row, NULL, value, value_len);
-	if (rc)
-		return rc;
-	if (row.id != id || !row.embedded)
-		return 1;
-	if (!name_row_key(key, len, &n))
-		return -EUCLEAN;
-	location_set(at, n.space, n.bytes, n.len);
-	return 0;
+	uint64_t found = 0;
+	int rc = names_embedded(rows, &found);
+	if (rc || found != id)
+		return rc ? rc : 1;
+	return names_home(rows, at);
 }
 
 /*

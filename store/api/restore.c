@@ -88,22 +88,16 @@ static int restore_by_id(banyan *db, const struct state *state,
 static int restore_here(banyan *db, const struct merged_cursor *rows,
 			struct wanted *w)
 {
-	struct name_row row;
 	struct location home;
-	struct name n;
-	size_t len = 0, value_len = 0;
-	const uint8_t *key = merged_cursor_key(rows, &len);
-	const uint8_t *value = merged_cursor_value(rows, &value_len);
-	int rc = name_row_decode(&row, NULL, value, value_len);
-	if (rc || !row.embedded)
-		return rc;
-	size_t at = find(w, row.id);
+	uint64_t id = 0;
+	int rc = names_embedded(rows, &id);
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	size_t at = find(w, id);
 	if (!w->slot[at].holds || w->slot[at].found)
 		return 0;
-	if (!name_row_key(key, len, &n))
-		return -EUCLEAN;
-	location_set(&home, n.space, n.bytes, n.len);
-	return restore(db, w, at, &home, false);
+	rc = names_home(rows, &home);
+	return rc ? rc : restore(db, w, at, &home, false);
 }
 
 static int restore_by_name(banyan *db, const struct state *state,

@@ -32,6 +32,29 @@ int names_data(const struct state *s, uint64_t id, struct located *l)
 	return rc;
 }
 
+int names_embedded(const struct merged_cursor *rows, uint64_t *id)
+{
+	struct name_row row;
+	size_t len = 0;
+	const uint8_t *value = merged_cursor_value(rows, &len);
+	int rc = name_row_decode(&row, NULL, value, len);
+	if (rc || !row.embedded)
+		return rc ? rc : 1;
+	*id = row.id;
+	return 0;
+}
+
+int names_home(const struct merged_cursor *rows, struct location *at)
+{
+	struct name n;
+	size_t len = 0;
+	const uint8_t *key = merged_cursor_key(rows, &len);
+	if (!name_row_key(key, len, &n))
+		return -EUCLEAN;
+	location_set(at, n.space, n.bytes, n.len);
+	return 0;
+}
+
 int names_row(const struct state *s, const struct name *n, struct name_row *row,
 	      struct located *l)
 {

@@ -60,6 +60,11 @@ int names_row(const struct state *s, const struct name *n, struct name_row *row,
 int names_lookup(const struct state *s, const struct name *n,
 		 struct located *l);
 
+/* The Data that lives in the NAME row at the cursor: its id. 1: none does. */
+int names_embedded(const struct merged_cursor *rows, uint64_t *id);
+/* That row. -EUCLEAN. */
+int names_home(const struct merged_cursor *rows, struct location *at);
+
 /* The Data in the DATA row of this id. -ENOENT. */
 int names_data(const struct state *s, uint64_t id, struct located *l);
 
