@@ -67,11 +67,17 @@ await() {
 serves() { is_mounted "$DIR" && stat "$DIR" >/dev/null && came_by_rings; }
 serves_or_ended() { serves || ! kill -0 "$daemon" 2>/dev/null; }
 
+# A daemon that dies before it has told its start takes the mount with it
+lasts() { grep -q '^if it dies  *goes on$' "$DIR/.banyan/status"; }
+
 # Mount in the foreground, so that the daemon's end can be waited for
 mount_db() {
 	"$BANYANFS" "$DB" "$DIR" -f -o create${1:+,$1} 2>>"$T/stderr" &
 	daemon=$!
-	await serves_or_ended && serves && return 0
+	if await serves_or_ended && serves; then
+		[[ ,${1-}, != *,survive,* ]] || await lasts
+		return
+	fi
 	echo "# cannot mount: $(cat "$T/stderr")"
 	return 1
 }

@@ -106,8 +106,8 @@ mount_injecting() {
 	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -qq -e trace=fstatfs -e "inject=fstatfs:$1" -o "$T/trace" \
 		"$BANYANFS" "$DB" "$DIR" -f -o "create,survive${2:+,$2}" 2>"$T/stderr" &
 	daemon=$!
-	for _ in $(seq 200); do is_mounted "$DIR" && break; sleep 0.02; done
-	stat "$DIR" >/dev/null
+	await is_mounted "$DIR"
+	await lasts
 }
 
 a_request_that_kills_each_daemon_is_refused() {
