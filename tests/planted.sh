@@ -522,6 +522,12 @@ change store/file/file_name.c $'\tif (!rc)\n\t\tkeep(p, false);\n' ''
 change store/file/file_name.c $'\tif (!rc)\n\t\tkeep(p, true);\n\treturn rc;' $'\treturn rc;'
 caught_by test_restore
 
+bug 'what a daemon that takes over has seen is called durable'
+change store/log/log_recover.c 'if (writable && !file->trusted)
+		st.durable_to' 'if (writable)
+		st.durable_to'
+caught_by test_crash_chain
+
 bug 'a sync that may have failed is trusted'
 change store/file/file_name.c 'keeper->file_count == 1 && !unsure;' 'keeper->file_count == 1;'
 caught_by test_restore

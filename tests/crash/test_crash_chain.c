@@ -265,6 +265,87 @@ static void crash_after_crash_after_crash_keeps_every_promise(void **state)
 	free(c);
 }
 
+/* ---- takeovers -------------------------------------------------------- */
+
+/*
+ * The process dies behind so many events, and one takes over that keeps its file open
+ * and trusts what is in the cache (struct banyan_keeper). What it sees is not durable
+ * for that.
+ */
+static void take_over(struct scene *s, struct workload *w, size_t events)
+{
+	struct history *h = &w->history;
+	struct file *after = NULL;
+	size_t low = h->count - 1;
+	size_t high = low;
+	/* Of the last operation it may have been the middle */
+	if (events < h->moment[high].end)
+		low--;
+	scene_die(w->file, w->db);
+	assert_int_equal(fault_file_after_kill(w->file, events, &after), 0);
+	fault_file_free(w->file);
+	after->trusted = true;
+	w->file = after;
+	s->killed = true;
+	s->events = events;
+	scene_open(s, w, false);
+	(void)scene_see(s, w->db, h, low, high);
+	h->count = low + 1;
+	workload_note(w, events, false);
+}
+
+/* Where the next one dies that has made n operations, of which the last is done again by
+ * the one that takes over */
+static size_t place_of_death(struct trial *t, struct workload *w, unsigned n)
+{
+	size_t moments = w->history.count;
+	size_t begin;
+	assert_int_equal(workload_step(w, n), 0);
+	begin = w->history.moment[w->history.count - 1].begin;
+	/* Those that made other operations beside them are left whole */
+	if (w->history.count != moments + 1)
+		return fault_file_events(w->file);
+	return begin +
+	       test_below(&t->random, fault_file_events(w->file) - begin + 1);
+}
+
+/* A power cut may come while each of them begins, too */
+static void a_takeover_keeps_every_promise(void **state)
+{
+	struct trial *t = calloc(1, sizeof(*t));
+	unsigned mounts = crash_long() ? 1000 : 100 / test_one_in(5);
+	unsigned takeovers = 0;
+	(void)state;
+	assert_non_null(t);
+	(void)test_seed();
+	t->depth_max = 1;
+	for (uint64_t i = 0; i < mounts; i++) {
+		struct workload w = { .seed = crash_seed() + i, .stays = true };
+		scene_start(&t->scene, &w);
+		trial_at(t, i);
+		for (unsigned n = 0; n < 30; n++, takeovers++) {
+			unsigned count = (unsigned)test_below(&t->random, 3);
+			workload_run(&w, n, count);
+			n += count;
+			take_over(&t->scene, &w, place_of_death(t, &w, n));
+		}
+		size_t last = fault_file_events(w.file);
+		scene_die(w.file, w.db);
+		for (unsigned k = 0; k < 40; k++)
+			trial_cut(
+				t, w.file, &w.history,
+				w.history.moment[0].end +
+					test_below(
+						&t->random,
+						last - w.history.moment[0].end +
+							1),
+				trial_kind(t), false, 0);
+		workload_free(&w);
+	}
+	print_message("%u takeovers, %zu cut points\n", takeovers, t->cuts);
+	free(t);
+}
+
 /* ---- where the log goes on -------------------------------------------- */
 
 static void behind_each_torn_place_the_next_segment_is_used(void **state)
@@ -366,6 +447,7 @@ int main(void)
 		cmocka_unit_test(nor_is_one_that_fails_in_a_close),
 		cmocka_unit_test(
 			crash_after_crash_after_crash_keeps_every_promise),
+		cmocka_unit_test(a_takeover_keeps_every_promise),
 		cmocka_unit_test(
 			behind_each_torn_place_the_next_segment_is_used),
 		cmocka_unit_test(what_was_given_up_does_not_come_back),
