@@ -27,10 +27,10 @@ struct teller {
  * lacks a name is worse than none. */
 __attribute__((format(printf, 2, 3))) typedef void
 tell_line(struct teller *t, const char *format, ...);
-__attribute__((format(printf, 2, 3))) void
-tell_bad(struct teller *t, const char *format, ...);
-__attribute__((format(printf, 2, 3))) void
-tell_note(struct teller *t, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void tell_bad(struct teller *t,
+						    const char *format, ...);
+__attribute__((format(printf, 2, 3))) void tell_note(struct teller *t,
+						     const char *format, ...);
 
 /* So much is done: 0, or -ECANCELED */
 int tell_progress(struct teller *t, uint64_t done);
