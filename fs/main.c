@@ -43,6 +43,7 @@
 #include "takeover.h"
 #include "transport.h"
 #include "undelete.h"
+#include "uring.h"
 #include "vacuum.h"
 #include "views.h"
 
@@ -245,19 +246,29 @@ static int supervise(struct run *r)
 {
 	struct fs *fs = r->fs;
 	const struct options *o = fs->options;
-	bool survive = may_survive(o, r->file);
-	struct restart before;
+	bool survive = may_survive(o, r->file), again = restart_is_one();
+	struct rings *rings = NULL;
+	struct restart before = { .holder = 0 };
 
-	fs->lasting = lasting_new(survive ? o->threads : 0);
+	if (again && restart_take(&before))
+		return 1;
+	if (before.holder)
+		rings = rings_map(before.rings);
+	else if (survive && !again && o->survive &&
+		 o->transport != TRANSPORT_WORKERS)
+		rings = uring_rings_to_hold(o);
+	fs->lasting = !before.holder || rings ?
+			      lasting_new(survive ? o->threads : 0, rings) :
+			      NULL;
 	if (!fs->lasting) {
 		message("cannot start: %s", strerror(ENOMEM));
 		return 1;
 	}
 	fs->lasting->watchdog = o->watchdog_seconds;
-	if (restart_is_one()) {
-		if (restart_take(&before, fs->lasting))
+	if (again) {
+		if (restart_load(&before, fs->lasting))
 			return 1;
-		supervisor_goes_on(before.device, before.file);
+		supervisor_goes_on(&before);
 	}
 	return survive ? supervisor_run(fs->lasting, r->ready, work, r) :
 			 work(r);

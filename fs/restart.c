@@ -214,14 +214,19 @@ static bool can_be_run(void)
 	return status == 0;
 }
 
-static void pass_on(int fd, bool on)
+/* The descriptors, whichever there are */
+static void pass_on(const struct restart *r, bool on)
 {
-	fcntl(fd, F_SETFD, on ? 0 : FD_CLOEXEC);
+	const int fd[] = { r->device, r->file, r->rings, r->orders };
+
+	for (size_t i = 0; i < sizeof(fd) / sizeof(*fd); i++)
+		if (fd[i] >= 0)
+			fcntl(fd[i], F_SETFD, on ? 0 : FD_CLOEXEC);
 }
 
 void restart_run(const struct restart *r, const struct lasting *l)
 {
-	char value[64];
+	char value[128];
 	int state = can_be_run() ? save(l) : -ENOEXEC;
 	sigset_t none, before;
 
@@ -232,10 +237,10 @@ void restart_run(const struct restart *r, const struct lasting *l)
 			strerror(-state));
 		return;
 	}
-	snprintf(value, sizeof(value), "%d,%d,%d", state, r->device, r->file);
+	snprintf(value, sizeof(value), "%d,%d,%d,%d,%d,%d", state, r->device,
+		 r->file, r->rings, r->orders, (int)r->holder);
 	setenv(VARIABLE, value, 1);
-	pass_on(r->device, true);
-	pass_on(r->file, true);
+	pass_on(r, true);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, &before);
 	execv(again.program, again.argv);
@@ -244,8 +249,7 @@ void restart_run(const struct restart *r, const struct lasting *l)
 		      strerror(errno));
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	unsetenv(VARIABLE);
-	pass_on(r->device, false);
-	pass_on(r->file, false);
+	pass_on(r, false);
 	close(state);
 }
 
@@ -256,36 +260,51 @@ bool restart_is_one(void)
 	return getenv(VARIABLE);
 }
 
-int restart_take(struct restart *r, struct lasting *l)
+static bool is_open(int fd)
+{
+	return fd > STDERR_FILENO && fcntl(fd, F_GETFD) >= 0;
+}
+
+static int explain(int rc)
+{
+	message("cannot go on where the program before stopped: %s; "
+		"unset " VARIABLE " to start",
+		strerror(-rc));
+	return rc;
+}
+
+int restart_take(struct restart *r)
 {
 	const char *value = getenv(VARIABLE);
-	int fd[3] = { -1, -1, -1 };
-	int rc = 0;
+	int number[6] = { -1, -1, -1, -1, -1, 0 };
 
-	for (int i = 0; i < 3 && value; i++) {
+	for (int i = 0; i < 6 && value; i++) {
 		char *end = NULL;
 
-		fd[i] = (int)strtol(value, &end, 10);
+		number[i] = (int)strtol(value, &end, 10);
 		value = *end == ',' ? end + 1 : NULL;
 	}
 	unsetenv(VARIABLE);
-	for (int i = 0; i < 3 && !rc; i++)
-		if (fd[i] <= STDERR_FILENO || fcntl(fd[i], F_GETFD) < 0)
-			rc = -EBADF;
+	*r = (struct restart){
+		.state = number[0],
+		.device = number[1],
+		.file = number[2],
+		.rings = number[3],
+		.orders = number[4],
+		.holder = number[5],
+	};
+	if (!is_open(r->state) || !is_open(r->device) || !is_open(r->file) ||
+	    (r->holder && (!is_open(r->rings) || !is_open(r->orders))))
+		return explain(-EBADF);
 	/* What else the program before had open its exec(2) has closed */
-	if (!rc) {
-		rc = load(fd[0], l);
-		close(fd[0]);
-	}
-	if (rc) {
-		message("cannot go on where the program before stopped: %s; "
-			"unset " VARIABLE " to start",
-			strerror(-rc));
-		return rc;
-	}
-	r->device = fd[1];
-	r->file = fd[2];
-	pass_on(r->device, false);
-	pass_on(r->file, false);
+	pass_on(r, false);
 	return 0;
+}
+
+int restart_load(const struct restart *r, struct lasting *l)
+{
+	int rc = load(r->state, l);
+
+	close(r->state);
+	return rc ? explain(rc) : 0;
 }
