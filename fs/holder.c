@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -57,8 +58,10 @@ int holder_run(struct rings *rings, int device, int orders)
 					      .failed = failed };
 	struct fetchers *f = NULL;
 	pthread_t thread;
-	int rc = -pthread_create(&thread, NULL, obey, &orders);
+	int rc;
 
+	prctl(PR_SET_NAME, HOLDER_NAME, 0, 0, 0);
+	rc = -pthread_create(&thread, NULL, obey, &orders);
 	if (!rc)
 		rc = fetchers_new(rings, device, &calls, &f);
 	rings_reach(rings, RINGS_MADE, rc);

@@ -13,6 +13,9 @@
 
 #include "rings.h"
 
+/* As people see it in ps(1) */
+#define HOLDER_NAME "banyanfs-rings"
+
 /*
  * Fetch until the mount ends. The exit status of the process. orders: a pipe from the
  * supervisor and the daemons; when it ends there is none of them any more.

@@ -390,14 +390,21 @@ static int await_stage(struct rings *r, enum rings_stage from,
 	return -ETIMEDOUT;
 }
 
+/* Whoever served before us may have died before it woke those whom it had answered */
+static void go_on(struct rings *r)
+{
+	for (unsigned i = 0; i < r->queues; i++)
+		atomic_store(&r->queue[i].waiting, 0);
+	for (unsigned i = 0; i < atomic_load(&r->entries); i++)
+		rings_wake(&rings_entry(r, i)->state);
+}
+
 static int hold(struct uring *u)
 {
 	struct rings *r = u->rings;
 
-	if (atomic_load(&r->stage) ==
-	    RINGS_SERVED) { /* by somebody before us */
-		for (unsigned i = 0; i < r->queues; i++)
-			atomic_store(&r->queue[i].waiting, 0);
+	if (atomic_load(&r->stage) == RINGS_SERVED) {
+		go_on(r);
 		return 0;
 	}
 	supervisor_hold_rings();

@@ -46,9 +46,12 @@ programs_notice_nothing_when_it_dies_at_any_point() {
 # ---- each operation once ---------------------------------------------------------
 
 each_operation_is_made_once() {
+	local least=20
+	# With rings an answer is given before the point at which it is said to be
+	[ -z "${RINGS-}" ] || least=5
 	fresh
 	timeout 100 "$T/once" "$DIR" "$T/killer"
-	[ "$(status_of 'answered again')" -gt 20 ] || fail "$(status_of 'answered again') were found"
+	[ "$(status_of 'answered again')" -gt $least ] || fail "$(status_of 'answered again') were found"
 	umount_db
 	nothing_is_left_behind
 }
