@@ -507,7 +507,7 @@ static struct rings *make_rings(const struct options *o, bool held)
 
 	if (held && most > LASTING_ENTRIES_MAX)
 		most = LASTING_ENTRIES_MAX;
-	if (queues > most) { /* each queue needs one */
+	if (!most || queues > most) { /* each queue needs one */
 		errno = ERANGE;
 		return NULL;
 	}
