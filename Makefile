@@ -128,7 +128,7 @@ GOLDEN_OBJS := $(filter-out %/make_golden.o $(TEST_OBJS),\
 HELPER_OBJS := $(filter-out $(TEST_OBJS) %/driver.o %/make_seeds.o \
 	%/make_golden.o,$(call objects,$(TEST_DIRS:%=%*.c)))
 BENCH_OBJS := $(call objects,tests/bench/bench_*.c)
-BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS) %/memory_fs.o,\
+BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS) %/memory_fs.o %/vacuum_load.o,\
 	$(call objects,tests/bench/*.c))
 
 LIB_A = $(BUILD)/libbanyan.a
@@ -158,8 +158,8 @@ SCRIPTS = $(wildcard .ci/run tools/*.sh tools/*.bash \
 .DELETE_ON_ERROR:
 .PHONY: all help tests examples mount check check-long check-mount-long check-planted check-asan \
 	check-tsan check-valgrind run-tests cov fuzz fuzzers golden check-layers lint \
-	format bench bench-store bench-kill bench-mount bench-programs install uninstall \
-	clean
+	format bench bench-store bench-kill bench-mount bench-vacuum bench-programs \
+	install uninstall clean
 
 all: $(LIB_A) $(LIB_SO) $(BUILD)/$(SONAME) $(PROGRAMS) ## Build the library, banyan and banyanfs (the default)
 
@@ -254,7 +254,7 @@ format: ## Format the sources with clang-format
 	@tools/setup.sh lint
 	@clang-format -i $(SOURCES)
 
-bench: bench-store bench-mount ## All benchmarks
+bench: bench-store bench-mount bench-vacuum ## All benchmarks
 
 bench-store: ## This library and LMDB, SQLite, RocksDB, Berkeley DB: make bench-store KEYS=1M VALUE_SIZE=100 ROUNDS=3 ARGS=--help
 	@tools/setup.sh build bench
@@ -276,6 +276,11 @@ bench-mount: ## What people do with files: the mount over each transport, the di
 	@tools/setup.sh build bench
 	@$(SUBMAKE) all bench-programs
 	@BUILD=$(BUILD) CC=$(CC) tests/bench/bench_mount.sh $(ARGS)
+
+bench-vacuum: ## Vacuums, punches, diffs and snapshots against their targets; 13 GiB of disk: make bench-vacuum ARGS='-d 50 -r 3 large small diff snapshots'
+	@tools/setup.sh build bench
+	@$(SUBMAKE) all bench-programs
+	@BUILD=$(BUILD) tests/bench/bench_vacuum.sh $(ARGS)
 
 install: all ## Install below $(DESTDIR)$(PREFIX)
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" \
@@ -318,7 +323,8 @@ run-tests: all tests
 tests: $(TESTS) examples
 examples: $(EXAMPLES) ## Build the programs in examples/
 fuzzers: $(FUZZERS) $(BUILD)/tests/fuzz/make_seeds
-bench-programs: $(BENCHES) $(BUILD)/tests/bench/memory_fs
+bench-programs: $(BENCHES) $(BUILD)/tests/bench/memory_fs \
+	$(BUILD)/tests/bench/vacuum_load
 
 # Say "CC store/base/buf.c" rather than the whole command, unless V=1
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
@@ -434,6 +440,9 @@ $(BUILD)/tests/bench/memory_fs: %: %.o $(BUILD)/bench.a $(COMMON_OBJS) \
 		$(filter-out $(BUILD)/fs/main.o,$(FS_OBJS)) $(LIB_A)
 	$(link) $^ $(FUSE_LIBS)
 
+$(BUILD)/tests/bench/vacuum_load: %: %.o $(BUILD)/bench.a $(LIB_A)
+	$(link) $^
+
 # clang-tidy, a file at a time so that -j helps. Not of the tests: what it says
 # about fixtures and assertions is nearly always wrong.
 TIDY = $(patsubst %.c,$(BUILD)/%.tidy,$(filter-out tests/% examples/%,$(filter %.c,$(SOURCES))))
@@ -465,5 +474,5 @@ $(CHECKED): $(BUILD)/%.checked: % .shellcheckrc \
 	@touch $@
 
 -include $(patsubst %.o,%.d,$(STORE_OBJS) $(COMMON_OBJS) $(FS_OBJS) $(TOOLS_OBJS) \
-	$(TEST_OBJS) $(EXAMPLE_OBJS) $(HELPER_OBJS) $(BENCH_OBJS) $(BENCH_HELPER_OBJS) \
+	$(TEST_OBJS) $(EXAMPLE_OBJS) $(HELPER_OBJS) $(call objects,tests/bench/*.c) \
 	$(BUILD)/tests/fuzz/make_seeds.o $(BUILD)/tests/golden/make_golden.o)

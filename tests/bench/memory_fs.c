@@ -25,6 +25,7 @@
 #include <time.h>
 
 #include "engine.h"
+#include "fs/lasting.h"
 #include "fs/message.h"
 
 #define FOREVER 86400.0
@@ -567,7 +568,7 @@ static void serve(struct fs *fs, enum transport_wish wish)
 	int rc;
 
 	sem_init(&ended, 0, 0);
-	rc = transport_new(fs, wish);
+	rc = transport_new(fs, fuse_session_fd(fs->session), wish);
 	if (!rc)
 		rc = transport_negotiate(fs->transport);
 	if (!rc)
@@ -603,11 +604,15 @@ int main(int argc, char **argv)
 	message_libfuse_free();
 	init_node(&root, S_IFDIR | 0755, NULL);
 	mem_ops(&ops);
+	fs.lasting = lasting_new(0);
+	if (!fs.lasting)
+		die("no memory");
 	fs.session = fuse_session_new(&args, &ops, sizeof(ops), &fs);
 	if (!fs.session || fuse_session_mount(fs.session, argv[2]))
 		return 1;
 	serve(&fs, rings ? TRANSPORT_URING : TRANSPORT_WORKERS);
 	fuse_session_unmount(fs.session);
 	fuse_session_destroy(fs.session);
+	lasting_free(fs.lasting);
 	return 0;
 }
