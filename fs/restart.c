@@ -44,6 +44,13 @@ struct state {
 	uint64_t counts;
 };
 
+#define QUESTION "--can-go-on"
+
+static void print_format(char *format, size_t size)
+{
+	snprintf(format, size, "%" PRIx64 ",%x", STATE_MAGIC, RINGS_LAYOUT);
+}
+
 static int write_all(int fd, const void *bytes, size_t size)
 {
 	const char *at = bytes;
@@ -194,24 +201,37 @@ int restart_prepare(char **argv, const char *given_file, const char *file,
 	return 0;
 }
 
-/* Once we are that program there is no way back: can it be run at all? */
-static bool can_be_run(void)
+/* Once we are that program there is no way back: does it know what we hand on? */
+static bool can_go_on(void)
 {
-	char version[] = "--version";
-	char *argv[] = { again.program, version, NULL };
+	char question[] = QUESTION, format[64];
+	char *argv[] = { again.program, question, format, NULL };
 	posix_spawn_file_actions_t actions;
 	int status = -1;
 	pid_t pid;
 
+	print_format(format, sizeof(format));
 	if (posix_spawn_file_actions_init(&actions))
 		return false;
 	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
+					 O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null",
 					 O_WRONLY, 0);
 	if (!posix_spawn(&pid, again.program, &actions, NULL, argv, environ))
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 	posix_spawn_file_actions_destroy(&actions);
 	return status == 0;
+}
+
+int restart_answer(int argc, char **argv)
+{
+	char format[64];
+
+	if (argc != 3 || strcmp(argv[1], QUESTION) != 0)
+		return -1;
+	print_format(format, sizeof(format));
+	return strcmp(argv[2], format) ? 1 : 0;
 }
 
 /* The descriptors, whichever there are */
@@ -227,7 +247,7 @@ static void pass_on(const struct restart *r, bool on)
 void restart_run(const struct restart *r, const struct lasting *l)
 {
 	char value[128];
-	int state = can_be_run() ? save(l) : -ENOEXEC;
+	int state = can_go_on() ? save(l) : -ENOEXEC;
 	sigset_t none, before;
 
 	if (state < 0) {

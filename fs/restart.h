@@ -36,6 +36,10 @@ int restart_prepare(char **argv, const char *given_file, const char *file,
 /* Become the program. Returns if that is not possible, which it has explained. */
 void restart_run(const struct restart *r, const struct lasting *l);
 
+/* Before it becomes another program it asks whether that knows its formats: then this is
+ * the answer, the exit status; otherwise -1. */
+int restart_answer(int argc, char **argv);
+
 /* Is this the program that a supervisor has become? */
 bool restart_is_one(void);
 

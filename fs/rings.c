@@ -71,6 +71,7 @@ struct rings *rings_new(unsigned queues, unsigned most, bool held)
 			close(fd);
 		return NULL;
 	}
+	r->layout = RINGS_LAYOUT;
 	r->held = held;
 	r->fd = fd;
 	r->size = size;
@@ -86,8 +87,13 @@ struct rings *rings_map(int fd)
 
 	if (!fstat(fd, &st))
 		r = map(fd, (size_t)st.st_size);
+	if (r && r->layout != RINGS_LAYOUT) {
+		munmap(r, (size_t)st.st_size);
+		errno = EPROTO;
+		return NULL;
+	}
 	if (r)
-		r->fd = fd;
+		r->fd = fd; /* in that process, too: they have the same */
 	return r;
 }
 

@@ -68,7 +68,12 @@ enum rings_stage {
 	RINGS_FAILED
 };
 
+/* Of what is here, for a program that goes on with the memory of another one: to be
+ * changed with it */
+#define RINGS_LAYOUT 1u
+
 struct rings {
+	uint32_t layout;
 	bool held;
 	int fd; /* of the memory, if it is held */
 	size_t size;
@@ -86,7 +91,7 @@ struct rings {
  * held: in a file that has no name. NULL: no memory, and errno says why.
  */
 struct rings *rings_new(unsigned queues, unsigned most, bool held);
-/* What another process has made. NULL: errno says why. */
+/* What another program has made. NULL: errno says why; EPROTO: in another way. */
 struct rings *rings_map(int fd);
 void rings_free(struct rings *r); /* NULL is fine */
 

@@ -103,7 +103,7 @@ mount_injecting() {
 		"$BANYANFS" "$DB" "$DIR" -f -o "create,survive${2:+,$2}" 2>"$T/stderr" &
 	daemon=$!
 	await is_mounted "$DIR"
-	await lasts
+	await is_lasting
 }
 
 a_request_that_kills_each_daemon_is_refused() {

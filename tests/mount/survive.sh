@@ -154,6 +154,22 @@ without_the_supervisor_the_worker_ends_cleanly() {
 	is_durable "$(cat "$T/value")"
 }
 
+# Of which nobody fetches requests any more
+without_the_process_that_has_the_rings_it_ends() {
+	local pid status=0
+	fresh
+	echo "value $RANDOM" >"$DIR/key"
+	cp "$DIR/key" "$T/value"
+	pid=$(pgrep -P "$daemon" -x banyanfs-rings)
+	same "" "$(find "/proc/$pid/fd" -lname "$DB")"
+	kill -9 "$pid"
+	wait "$daemon" || status=$?
+	daemon=
+	same 0 $status
+	grep -q "the process that holds the rings died" "$T/stderr" || fail "$(cat "$T/stderr")"
+	is_durable "$(cat "$T/value")"
+}
+
 a_signal_ends_both() {
 	local pid status=0
 	fresh
@@ -314,6 +330,7 @@ try each_operation_is_made_once
 try no_forget_is_lost
 try a_listing_goes_on_behind_a_deleted_name
 try without_the_supervisor_the_worker_ends_cleanly
+[ -z "${RINGS-}" ] || try without_the_process_that_has_the_rings_it_ends
 try a_signal_ends_both
 try in_the_background_it_goes_on_too
 try nobody_else_gets_the_file_in_between
