@@ -236,8 +236,12 @@ static void suspect(struct lasting *l)
 {
 	uint64_t unique = l->suspect.serving;
 
-	if (!unique || !was_its_own_doing(l))
+	if (!unique)
 		return;
+	if (!was_its_own_doing(l)) {
+		l->suspect.deaths = 0;
+		return;
+	}
 	if (l->suspect.unique != unique)
 		l->suspect.deaths = 1; /* there was another one that began it */
 	l->suspect.unique = unique;
