@@ -70,6 +70,21 @@ no_forget_is_lost() {
 	umount_db
 }
 
+# Nor where it is read by a daemon that makes way for another program
+no_forget_is_lost_by_a_restart() {
+	fresh
+	mkdir "$DIR/many"
+	(cd "$DIR/many" && seq 3000 | xargs touch)
+	for _ in $(seq 10); do
+		ls -l "$DIR/many" >"$T/listing"
+		drop_caches &
+		"$BANYAN" restart "$DIR"
+		wait $!
+	done
+	nothing_is_held
+	umount_db
+}
+
 # list_on HOW: a listing goes on behind a name that was deleted
 list_on() {
 	python3 -B - "$DIR/names" "$(worker)" "$1" <<-'END'
@@ -309,6 +324,7 @@ try programs_notice_nothing_when_it_is_killed
 try programs_notice_nothing_when_it_dies_at_any_point
 try each_operation_is_made_once
 try no_forget_is_lost
+try no_forget_is_lost_by_a_restart
 try a_listing_goes_on_behind_a_deleted_name
 try without_the_supervisor_the_worker_ends_cleanly
 try a_signal_ends_both
