@@ -87,7 +87,7 @@ no_forget_is_lost_by_a_restart() {
 
 # list_on HOW: a listing goes on behind a name that was deleted
 list_on() {
-	python3 -B - "$DIR/names" "$(worker)" "$1" <<-'END'
+	python3 -B - "$DIR/names" "$(worker)" "$1" "'$BANYAN' restart '$DIR'" <<-'END'
 		import ctypes, os, signal, sys
 		libc = ctypes.CDLL(None, use_errno=True)
 		path, worker, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -114,6 +114,8 @@ list_on() {
 		for name in names[3::2] + names[-1:]:
 		    if os.path.exists(f"{path}/{name}") and name[0] != ".":
 		        os.unlink(f"{path}/{name}")
+		if how == "restart":
+		    os.system(sys.argv[4])
 		if how == "death":
 		    os.kill(worker, signal.SIGKILL)
 		while more := some(fd, 2000):
@@ -130,6 +132,7 @@ a_listing_goes_on_behind_a_deleted_name() {
 	fresh
 	list_on death
 	list_on another
+	list_on restart
 	umount_db
 }
 
