@@ -179,6 +179,8 @@ _Noreturn static void make_way(struct fs *fs)
 	struct banyan_stat stat = { 0 };
 
 	stop_serving(fs);
+	/* The next program gets the counts, not what was read */
+	takeover_forget(fs->lasting);
 	/* If it fails, the next one meets it again */
 	if (!banyan_get_stat(fs->db, &stat) && stat.redo_bytes < QUICK_BYTES)
 		(void)banyan_freeze(fs->db);

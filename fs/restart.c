@@ -31,7 +31,8 @@ static struct {
 
 #define STATE_MAGIC UINT64_C(0x0131545341594e42) /* "BNYAST1", 1 */
 
-/* In the bytes of this machine. The counts follow. */
+/* In the bytes of this machine. The counts follow; then, but not from each program, the
+ * number of names that listings remember (64 bits) and the names, oldest first. */
 struct state {
 	uint64_t magic;
 	uint64_t seed;
@@ -50,6 +51,12 @@ static void print_format(char *format, size_t size)
 {
 	snprintf(format, size, "%" PRIx64 ",%x", STATE_MAGIC, RINGS_LAYOUT);
 }
+
+struct state_name {
+	uint64_t cookie;
+	uint64_t len;
+	char bytes[256];
+};
 
 static int write_all(int fd, const void *bytes, size_t size)
 {
@@ -85,6 +92,34 @@ static int read_all(int fd, void *bytes, size_t size)
 	return 0;
 }
 
+#define NAMES_AT_ONCE 64u
+
+static int save_names(int fd, const struct lasting *l)
+{
+	uint64_t count = l->names < LASTING_NAMES ? l->names : LASTING_NAMES;
+	uint64_t at = l->names - count;
+	int rc = write_all(fd, &count, sizeof(count));
+
+	while (at < l->names && !rc) {
+		struct state_name some[NAMES_AT_ONCE] = { 0 };
+		size_t n = 0;
+
+		for (; n < NAMES_AT_ONCE && at < l->names; n++, at++) {
+			const struct lasting_name *from =
+				&l->name[at % LASTING_NAMES];
+
+			/* A worker may have died while it wrote it */
+			if (from->len > BANYAN_NAME_MAX)
+				continue;
+			some[n].cookie = from->cookie;
+			some[n].len = from->len;
+			memcpy(some[n].bytes, from->bytes, from->len);
+		}
+		rc = write_all(fd, some, n * sizeof(*some));
+	}
+	return rc;
+}
+
 /* A file in memory with the state. Its descriptor or an error. */
 static int save(const struct lasting *l)
 {
@@ -115,6 +150,8 @@ static int save(const struct lasting *l)
 	if (!rc)
 		rc = write_all(fd, holds, count * sizeof(*holds));
 	free(holds);
+	if (!rc)
+		rc = save_names(fd, l);
 	if (!rc && lseek(fd, 0, SEEK_SET) < 0)
 		rc = -errno;
 	if (rc)
@@ -142,6 +179,28 @@ static int load_counts(int fd, struct counts *counts, uint64_t count)
 	return rc;
 }
 
+static int load_names(int fd, struct lasting *l)
+{
+	uint64_t count = 0;
+	int rc = read_all(fd, &count, sizeof(count));
+
+	if (rc == -ENODATA)
+		return 0;
+	for (; count && !rc; count--) {
+		struct lasting_name *to = &l->name[l->names % LASTING_NAMES];
+		struct state_name one;
+
+		rc = read_all(fd, &one, sizeof(one));
+		if (rc || one.len > BANYAN_NAME_MAX)
+			continue;
+		to->cookie = one.cookie;
+		to->len = one.len;
+		memcpy(to->bytes, one.bytes, one.len);
+		l->names++;
+	}
+	return rc;
+}
+
 static int load(int fd, struct lasting *l)
 {
 	struct state s;
@@ -163,7 +222,8 @@ static int load(int fd, struct lasting *l)
 	l->unsure = s.unsure;
 	l->init.size = s.init_size;
 	memcpy(l->init.bytes, s.init, s.init_size);
-	return load_counts(fd, l->counts, s.counts);
+	rc = load_counts(fd, l->counts, s.counts);
+	return rc ? rc : load_names(fd, l);
 }
 
 /* ---- before --------------------------------------------------------------- */

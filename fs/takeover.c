@@ -180,14 +180,19 @@ static int restore_holds(struct fs *fs)
 	return rc;
 }
 
+void takeover_forget(struct lasting *l)
+{
+	for (unsigned i = 0; i < l->requests; i++)
+		finish_forget(l, &l->request[i]);
+}
+
 static int ask_again(struct lasting *l, int device)
 {
 	int flags = fcntl(device, F_GETFL);
 	int rc;
 
 	/* The lasting request 0 is needed to read: so those first */
-	for (unsigned i = 0; i < l->requests; i++)
-		finish_forget(l, &l->request[i]);
+	takeover_forget(l);
 	if (flags < 0 || fcntl(device, F_SETFL, flags | O_NONBLOCK))
 		return -errno;
 	rc = resend(device);

@@ -26,6 +26,13 @@ static inline bool takeover_is_one(const struct lasting *l)
 int takeover_begin(struct fs *fs);
 
 /*
+ * Count what is left of the FORGETs that threads have read and not served: by a worker
+ * that has died, or by this one, whose threads have ended. (libfuse drops a message that
+ * it reads when the session is to end. The kernel sends requests again, but no FORGET.)
+ */
+void takeover_forget(struct lasting *l);
+
+/*
  * Serve what came again, one request after the other, before anybody else is served: if
  * this daemon dies again it is known of which. Such a request is answered with EIO when
  * it has killed DEATHS daemons in a row.

@@ -1110,9 +1110,13 @@ int main(int argc, char **argv)
 	for (me = 0; me < processes; me++)
 		if (!fork())
 			process(now() + seconds, seed);
-	for (int status; wait(&status) > 0;)
+	for (int status; wait(&status) > 0;) {
+		if (WIFSIGNALED(status))
+			printf("a player died: %s\n",
+			       strsignal(WTERMSIG(status)));
 		if (status)
 			atomic_store(&all->wrong, 1);
+	}
 	if (!atomic_load(&all->wrong))
 		check_log();
 	printf("%lu calls\n", atomic_load(&all->calls));

@@ -73,9 +73,24 @@ no_forget_is_lost() {
 	umount_db
 }
 
+# Nor where it is read by a daemon that makes way for another program
+no_forget_is_lost_by_a_restart() {
+	fresh
+	mkdir "$DIR/many"
+	(cd "$DIR/many" && seq 3000 | xargs touch)
+	for _ in $(seq 10); do
+		ls -l "$DIR/many" >"$T/listing"
+		drop_caches &
+		"$BANYAN" restart "$DIR"
+		wait $!
+	done
+	nothing_is_held
+	umount_db
+}
+
 # list_on HOW: a listing goes on behind a name that was deleted
 list_on() {
-	python3 -B - "$DIR/names" "$(worker)" "$1" <<-'END'
+	python3 -B - "$DIR/names" "$(worker)" "$1" "'$BANYAN' restart '$DIR'" <<-'END'
 		import ctypes, os, signal, sys
 		libc = ctypes.CDLL(None, use_errno=True)
 		path, worker, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -102,6 +117,8 @@ list_on() {
 		for name in names[3::2] + names[-1:]:
 		    if os.path.exists(f"{path}/{name}") and name[0] != ".":
 		        os.unlink(f"{path}/{name}")
+		if how == "restart":
+		    os.system(sys.argv[4])
 		if how == "death":
 		    os.kill(worker, signal.SIGKILL)
 		while more := some(fd, 2000):
@@ -118,6 +135,7 @@ a_listing_goes_on_behind_a_deleted_name() {
 	fresh
 	list_on death
 	list_on another
+	list_on restart
 	umount_db
 }
 
@@ -328,6 +346,7 @@ try programs_notice_nothing_when_it_is_killed
 try programs_notice_nothing_when_it_dies_at_any_point
 try each_operation_is_made_once
 try no_forget_is_lost
+try no_forget_is_lost_by_a_restart
 try a_listing_goes_on_behind_a_deleted_name
 try without_the_supervisor_the_worker_ends_cleanly
 [ -z "${RINGS-}" ] || try without_the_process_that_has_the_rings_it_ends
