@@ -627,6 +627,10 @@ static void copy_range(void)
 	if (!from)
 		return;
 	to = open_any(0, &to_fd);
+	if (!to) {
+		MUST(close(from_fd));
+		return;
+	}
 	if (from != to && from->size) {
 		from_at = below((unsigned)from->size);
 		to_at = below(BYTES - 1);
