@@ -131,6 +131,12 @@ BENCH_OBJS := $(call objects,tests/bench/bench_*.c)
 BENCH_HELPER_OBJS := $(filter-out $(BENCH_OBJS) %/memory_fs.o %/vacuum_load.o,\
 	$(call objects,tests/bench/*.c))
 
+# Those that need nothing of other people's: the tests build them, too, so that they can
+# be built when they are wanted
+BENCH_PLAIN = $(BUILD)/tests/bench/memory_fs $(BUILD)/tests/bench/vacuum_load
+BENCH_PLAIN_OBJS := $(filter-out %/report.o,$(filter-out \
+	$(BUILD)/tests/bench/engine_%,$(BENCH_HELPER_OBJS)))
+
 LIB_A = $(BUILD)/libbanyan.a
 LIB_SO = $(BUILD)/libbanyan.so
 # What tests may pick from: the inside of the store; helpers, and the daemon but
@@ -320,11 +326,10 @@ clean: ## Remove everything that was built
 run-tests: all tests
 	@BUILD=$(BUILD) JOBS=$(JOBS) V=$(V) tests/run.sh $(KINDS)
 
-tests: $(TESTS) examples
+tests: $(TESTS) examples $(BENCH_PLAIN)
 examples: $(EXAMPLES) ## Build the programs in examples/
 fuzzers: $(FUZZERS) $(BUILD)/tests/fuzz/make_seeds
-bench-programs: $(BENCHES) $(BUILD)/tests/bench/memory_fs \
-	$(BUILD)/tests/bench/vacuum_load
+bench-programs: $(BENCHES) $(BENCH_PLAIN)
 
 # Say "CC store/base/buf.c" rather than the whole command, unless V=1
 quiet = $(if $(V),,@printf '  %-4s %s\n' $1 $(patsubst $(BUILD)/%,%,$2);)
@@ -333,7 +338,8 @@ $(BUILD)/common/%.o: EXTRA_CFLAGS = -iquote .
 $(BUILD)/fs/%.o: EXTRA_CFLAGS = -iquote . $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS = $(FUSE_CFLAGS)
 $(BUILD)/tests/%.o: EXTRA_CFLAGS += -iquote . $(CMOCKA_CFLAGS)
-$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = -iquote . $(PEER_CFLAGS) $(FUSE_CFLAGS)
+$(BUILD)/tests/bench/%.o: EXTRA_CFLAGS = -iquote . $(FUSE_CFLAGS)
+$(BUILD)/tests/bench/engine_%.o: EXTRA_CFLAGS = -iquote . $(PEER_CFLAGS)
 $(BUILD)/store/%.o: EXTRA_CFLAGS = $(LTO_CFLAGS)
 $(BUILD)/tools/%.o: EXTRA_CFLAGS = -iquote . $(JANSSON_CFLAGS) \
 	-DBANYANFS_PATH='"$(BINDIR)/banyanfs"'
@@ -436,11 +442,11 @@ $(EXAMPLES): %: %.o $(LIB_A)
 $(BENCHES): %: %.o $(BUILD)/bench.a $(LIB_A)
 	$(link) $^ $(PEER_LIBS)
 
-$(BUILD)/tests/bench/memory_fs: %: %.o $(BUILD)/bench.a $(COMMON_OBJS) \
+$(BUILD)/tests/bench/memory_fs: %: %.o $(BENCH_PLAIN_OBJS) $(COMMON_OBJS) \
 		$(filter-out $(BUILD)/fs/main.o,$(FS_OBJS)) $(LIB_A)
 	$(link) $^ $(FUSE_LIBS)
 
-$(BUILD)/tests/bench/vacuum_load: %: %.o $(BUILD)/bench.a $(LIB_A)
+$(BUILD)/tests/bench/vacuum_load: %: %.o $(BENCH_PLAIN_OBJS) $(LIB_A)
 	$(link) $^
 
 # clang-tidy, a file at a time so that -j helps. Not of the tests: what it says

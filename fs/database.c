@@ -238,7 +238,7 @@ static char *name_of_kept(const struct banyan_keeper *keeper)
 int database_open(const struct options *o, const char *file,
 		  struct lasting *lasting, banyan **db)
 {
-	struct banyan_note *notes[LASTING_THREADS_MAX + 1];
+	struct banyan_note *notes[LASTING_REQUESTS_MAX];
 	struct banyan_keeper keeper = {
 		.notes = notes,
 		.note_count = lasting->requests,

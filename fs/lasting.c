@@ -18,12 +18,14 @@ static size_t size_of(unsigned requests)
 	       requests * sizeof(struct lasting_request);
 }
 
-struct lasting *lasting_new(unsigned threads)
+struct lasting *lasting_new(unsigned threads, struct rings *rings)
 {
-	unsigned requests = threads ? threads + 1 : 0;
+	unsigned entries = rings ? rings->most : 0;
+	unsigned requests = threads ? threads + entries + 1 : 0;
 	size_t size = size_of(requests);
 	struct lasting *l = mmap(NULL, size, PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+				 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+				 0);
 
 	if (l == MAP_FAILED)
 		return NULL;
@@ -32,6 +34,8 @@ struct lasting *lasting_new(unsigned threads)
 		munmap(l, size);
 		return NULL;
 	}
+	l->rings = rings;
+	l->threads = threads;
 	l->requests = requests;
 	return l;
 }
@@ -39,6 +43,7 @@ struct lasting *lasting_new(unsigned threads)
 void lasting_free(struct lasting *l)
 {
 	counts_free(l->counts);
+	rings_free(l->rings);
 	munmap(l, size_of(l->requests));
 }
 
@@ -56,13 +61,25 @@ static void touch(struct lasting_request *r)
 	(void)mlock(r->buffer, sizeof(r->buffer));
 }
 
+/* Such a request comes into the entry, not into the buffer */
+static bool is_of_entry(const struct lasting *l,
+			const struct lasting_request *r)
+{
+	return r >= l->request + l->threads && r + 1 < l->request + l->requests;
+}
+
 void lasting_use(struct lasting *l, struct lasting_request *r)
 {
-	if (r)
+	if (r && !is_of_entry(l, r))
 		touch(r);
 	lasting = l;
 	current = r;
 	banyan_set_note(r ? &r->note : NULL);
+}
+
+struct lasting_request *lasting_of_entry(struct lasting *l, unsigned entry)
+{
+	return &l->request[l->threads + entry];
 }
 
 struct lasting_request *lasting_beside(struct lasting *l)

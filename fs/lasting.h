@@ -22,6 +22,7 @@
 
 #include "banyan.h"
 #include "fs.h"
+#include "rings.h"
 #include "vacuum.h"
 
 /* Node ids that one answer can tell: READDIRPLUS of FS_MAX_TRANSFER has the most, as
@@ -32,6 +33,9 @@
 #define LASTING_BUFFER (FS_MAX_TRANSFER + 4096)
 
 #define LASTING_THREADS_MAX 256u
+/* Entries of rings; each takes an address space of 2 MiB, here and in rings.h */
+#define LASTING_ENTRIES_MAX 1024u
+#define LASTING_REQUESTS_MAX (LASTING_THREADS_MAX + LASTING_ENTRIES_MAX + 1)
 
 /* Requests that made their operation and were not answered: at most one a thread and
  * worker, of which few can die before one of them answers */
@@ -112,18 +116,25 @@ struct lasting {
 	struct lasting_name name[LASTING_NAMES];
 
 	struct counts *counts;
+	struct rings *rings; /* that another process holds; NULL: none */
+	unsigned threads;
 	unsigned requests;
-	struct lasting_request request[]; /* one for each thread; one beside */
+	/* One for each thread, one for each entry of the rings, one beside */
+	struct lasting_request request[];
 };
 
-/* For so many threads that read requests; 0: nothing outlives. NULL: no memory. */
-struct lasting *lasting_new(unsigned threads);
+/* For so many threads that read requests (0: nothing outlives), and rings that are held
+ * (NULL: none). NULL: no memory. */
+struct lasting *lasting_new(unsigned threads, struct rings *rings);
 void lasting_free(struct lasting *l);
 
 /* ---- a thread and its request ------------------------------------------- */
 
 /* The calling thread uses this one from now on; NULL: none, which costs nothing */
 void lasting_use(struct lasting *l, struct lasting_request *r);
+
+/* For what serves an entry of the rings */
+struct lasting_request *lasting_of_entry(struct lasting *l, unsigned entry);
 
 /* For a thread beside those that read requests, which serves what one of them has read
  * and not answered; NULL: none */

@@ -43,6 +43,7 @@
 #include "takeover.h"
 #include "transport.h"
 #include "undelete.h"
+#include "uring.h"
 #include "vacuum.h"
 #include "views.h"
 
@@ -243,23 +244,45 @@ static bool may_survive(const struct options *o, const char *file)
 	return !o->no_survive && !o->read_only && *file == '/';
 }
 
+/* Rings that another process holds, or is going to. 0, or an error that is explained. */
+static int find_rings(const struct options *o, const struct restart *before,
+		      struct rings **rings)
+{
+	if (before) {
+		*rings = before->holder ? rings_map(before->rings) : NULL;
+		if (*rings || !before->holder)
+			return 0;
+		message("cannot go on with the rings: %s", strerror(errno));
+		return -errno;
+	}
+	/* If there are none, requests come by /dev/fuse */
+	if (o->survive && o->transport != TRANSPORT_WORKERS)
+		*rings = uring_rings_to_hold(o);
+	return 0;
+}
+
 static int supervise(struct run *r)
 {
 	struct fs *fs = r->fs;
 	const struct options *o = fs->options;
-	bool survive = may_survive(o, r->file);
+	bool survive = may_survive(o, r->file), again = restart_is_one();
+	struct rings *rings = NULL;
 	struct restart before;
 
-	fs->lasting = lasting_new(survive ? o->threads : 0);
+	if (again && restart_take(&before))
+		return 1;
+	if (survive && find_rings(o, again ? &before : NULL, &rings))
+		return 1;
+	fs->lasting = lasting_new(survive ? o->threads : 0, rings);
 	if (!fs->lasting) {
 		message("cannot start: %s", strerror(ENOMEM));
 		return 1;
 	}
 	fs->lasting->watchdog = o->watchdog_seconds;
-	if (restart_is_one()) {
-		if (restart_take(&before, fs->lasting))
+	if (again) {
+		if (restart_load(&before, fs->lasting))
 			return 1;
-		supervisor_goes_on(before.device, before.file);
+		supervisor_goes_on(&before);
 	}
 	return survive ? supervisor_run(fs->lasting, r->ready, work, r) :
 			 work(r);
@@ -300,6 +323,9 @@ int main(int argc, char **argv)
 	char *file = NULL, *dir = NULL;
 	int status;
 
+	status = restart_answer(argc, argv);
+	if (status >= 0)
+		return status;
 	daemon_fill_streams();
 	message_start(NULL);
 	status = options_parse(&o, argc, argv);

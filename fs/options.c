@@ -47,11 +47,12 @@ static const char help[] =
 	"                  /dev/fuse (default: io_uring where that is "
 	"possible)\n"
 	"  -o survive, -o nosurvive\n"
-	"                  go on when the daemon dies (default, over /dev/fuse "
-	"and\n"
-	"                  from Linux 6.9 on; survive: without io_uring, "
-	"then), "
-	"or not\n"
+	"                  go on when the daemon dies, or not (from Linux 6.9 "
+	"on;\n"
+	"                  default: yes over /dev/fuse, no over io_uring, "
+	"which "
+	"is\n"
+	"                  slower with it)\n"
 	"  -o watchdog=N   end a daemon that is at a request for N seconds, "
 	"and "
 	"go on with\n"
@@ -526,13 +527,6 @@ int options_parse(struct options *o, int argc, char **argv)
 		message_about(NULL, "give FILE and DIR; see banyanfs --help");
 		return 2;
 	}
-	if (o->survive && o->transport == TRANSPORT_URING) {
-		message_about(NULL, "give survive or transport=uring: a mount "
-				    "over io_uring ends with its daemon");
-		return 2;
-	}
-	if (o->survive)
-		o->transport = TRANSPORT_WORKERS;
 	if (o->debug)
 		message_libfuse_free();
 	return OPTIONS_RUN;

@@ -45,6 +45,13 @@ struct state {
 	uint64_t counts;
 };
 
+#define QUESTION "--can-go-on"
+
+static void print_format(char *format, size_t size)
+{
+	snprintf(format, size, "%" PRIx64 ",%x", STATE_MAGIC, RINGS_LAYOUT);
+}
+
 struct state_name {
 	uint64_t cookie;
 	uint64_t len;
@@ -254,18 +261,21 @@ int restart_prepare(char **argv, const char *given_file, const char *file,
 	return 0;
 }
 
-/* Once we are that program there is no way back: can it be run at all? */
-static bool can_be_run(void)
+/* Once we are that program there is no way back: does it know what we hand on? */
+static bool can_go_on(void)
 {
-	char version[] = "--version";
-	char *argv[] = { again.program, version, NULL };
+	char question[] = QUESTION, format[64];
+	char *argv[] = { again.program, question, format, NULL };
 	posix_spawn_file_actions_t actions;
 	int status = -1;
 	pid_t pid;
 
+	print_format(format, sizeof(format));
 	if (posix_spawn_file_actions_init(&actions))
 		return false;
 	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
+					 O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null",
 					 O_WRONLY, 0);
 	if (!posix_spawn(&pid, again.program, &actions, NULL, argv, environ))
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -274,15 +284,30 @@ static bool can_be_run(void)
 	return status == 0;
 }
 
-static void pass_on(int fd, bool on)
+int restart_answer(int argc, char **argv)
 {
-	fcntl(fd, F_SETFD, on ? 0 : FD_CLOEXEC);
+	char format[64];
+
+	if (argc != 3 || strcmp(argv[1], QUESTION) != 0)
+		return -1;
+	print_format(format, sizeof(format));
+	return strcmp(argv[2], format) ? 1 : 0;
+}
+
+/* The descriptors, whichever there are */
+static void pass_on(const struct restart *r, bool on)
+{
+	const int fd[] = { r->device, r->file, r->rings, r->orders };
+
+	for (size_t i = 0; i < sizeof(fd) / sizeof(*fd); i++)
+		if (fd[i] >= 0)
+			fcntl(fd[i], F_SETFD, on ? 0 : FD_CLOEXEC);
 }
 
 void restart_run(const struct restart *r, const struct lasting *l)
 {
-	char value[64];
-	int state = can_be_run() ? save(l) : -ENOEXEC;
+	char value[128];
+	int state = can_go_on() ? save(l) : -ENOEXEC;
 	sigset_t none, before;
 
 	if (state < 0) {
@@ -292,10 +317,10 @@ void restart_run(const struct restart *r, const struct lasting *l)
 			strerror(-state));
 		return;
 	}
-	snprintf(value, sizeof(value), "%d,%d,%d", state, r->device, r->file);
+	snprintf(value, sizeof(value), "%d,%d,%d,%d,%d,%d", state, r->device,
+		 r->file, r->rings, r->orders, (int)r->holder);
 	setenv(VARIABLE, value, 1);
-	pass_on(r->device, true);
-	pass_on(r->file, true);
+	pass_on(r, true);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, &before);
 	execv(again.program, again.argv);
@@ -304,8 +329,7 @@ void restart_run(const struct restart *r, const struct lasting *l)
 		      strerror(errno));
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	unsetenv(VARIABLE);
-	pass_on(r->device, false);
-	pass_on(r->file, false);
+	pass_on(r, false);
 	close(state);
 }
 
@@ -316,36 +340,51 @@ bool restart_is_one(void)
 	return getenv(VARIABLE);
 }
 
-int restart_take(struct restart *r, struct lasting *l)
+static bool is_open(int fd)
+{
+	return fd > STDERR_FILENO && fcntl(fd, F_GETFD) >= 0;
+}
+
+static int explain(int rc)
+{
+	message("cannot go on where the program before stopped: %s; "
+		"unset " VARIABLE " to start",
+		strerror(-rc));
+	return rc;
+}
+
+int restart_take(struct restart *r)
 {
 	const char *value = getenv(VARIABLE);
-	int fd[3] = { -1, -1, -1 };
-	int rc = 0;
+	int number[6] = { -1, -1, -1, -1, -1, 0 };
 
-	for (int i = 0; i < 3 && value; i++) {
+	for (int i = 0; i < 6 && value; i++) {
 		char *end = NULL;
 
-		fd[i] = (int)strtol(value, &end, 10);
+		number[i] = (int)strtol(value, &end, 10);
 		value = *end == ',' ? end + 1 : NULL;
 	}
 	unsetenv(VARIABLE);
-	for (int i = 0; i < 3 && !rc; i++)
-		if (fd[i] <= STDERR_FILENO || fcntl(fd[i], F_GETFD) < 0)
-			rc = -EBADF;
+	*r = (struct restart){
+		.state = number[0],
+		.device = number[1],
+		.file = number[2],
+		.rings = number[3],
+		.orders = number[4],
+		.holder = number[5],
+	};
+	if (!is_open(r->state) || !is_open(r->device) || !is_open(r->file) ||
+	    (r->holder && (!is_open(r->rings) || !is_open(r->orders))))
+		return explain(-EBADF);
 	/* What else the program before had open its exec(2) has closed */
-	if (!rc) {
-		rc = load(fd[0], l);
-		close(fd[0]);
-	}
-	if (rc) {
-		message("cannot go on where the program before stopped: %s; "
-			"unset " VARIABLE " to start",
-			strerror(-rc));
-		return rc;
-	}
-	r->device = fd[1];
-	r->file = fd[2];
-	pass_on(r->device, false);
-	pass_on(r->file, false);
+	pass_on(r, false);
 	return 0;
+}
+
+int restart_load(const struct restart *r, struct lasting *l)
+{
+	int rc = load(r->state, l);
+
+	close(r->state);
+	return rc ? explain(rc) : 0;
 }

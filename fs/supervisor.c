@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "holder.h"
 #include "message.h"
 #include "restart.h"
 #include "rlimits.h"
@@ -44,6 +45,7 @@ enum what {
 	SERVES,
 	SERVES_AWAY,
 	NOTIFIES,
+	HOLD_RINGS,
 };
 
 static struct {
@@ -53,7 +55,10 @@ static struct {
 	int file[FILES];
 	size_t files;
 	unsigned fruitless; /* daemons that did not come to serve */
-} kept = { .out = -1, .in = -1, .device = -1 };
+	struct rings *rings; /* to be held; NULL: none */
+	pid_t holder; /* 0: none */
+	int orders, obeys; /* a pipe to it; -1: there is none */
+} kept = { .out = -1, .in = -1, .device = -1, .orders = -1, .obeys = -1 };
 
 /* ---- from the worker to the supervisor ---------------------------------- */
 
@@ -110,10 +115,12 @@ static void keep_file(int fd, bool only)
 	kept.file[kept.files++] = fd;
 }
 
-void supervisor_goes_on(int device, int file)
+void supervisor_goes_on(const struct restart *r)
 {
-	kept.device = device;
-	keep_file(file, true);
+	kept.device = r->device;
+	keep_file(r->file, true);
+	kept.orders = r->orders;
+	kept.holder = r->holder;
 }
 
 void supervisor_keep_device(int fd)
@@ -136,6 +143,46 @@ void supervisor_notifies(void)
 	send_to_supervisor(NOTIFIES, -1);
 }
 
+void supervisor_hold_rings(void)
+{
+	send_to_supervisor(HOLD_RINGS, -1);
+}
+
+/* ---- the process that holds the rings ------------------------------------ */
+
+/* It has what it needs, and no lock of the database */
+_Noreturn static void hold(void)
+{
+	close(kept.in);
+	close(kept.out);
+	close(kept.orders);
+	supervisor_close_files();
+	_exit(holder_run(kept.rings, kept.device, kept.obeys));
+}
+
+static void start_holder(void)
+{
+	if (kept.holder || !kept.rings || kept.obeys < 0)
+		return;
+	kept.holder = fork();
+	if (!kept.holder)
+		hold();
+	if (kept.holder < 0) {
+		rings_reach(kept.rings, RINGS_FAILED, -errno);
+		kept.holder = 0;
+	}
+	close(kept.obeys);
+	kept.obeys = -1;
+}
+
+/* The mount is cut off, or made once more */
+static void end_holder(void)
+{
+	if (kept.holder)
+		kill(kept.holder, SIGKILL);
+	kept.holder = 0;
+}
+
 /* ---- the supervisor ------------------------------------------------------ */
 
 static void obey(enum what what, int fd)
@@ -145,6 +192,8 @@ static void obey(enum what what, int fd)
 		if (kept.device >= 0)
 			close(kept.device);
 		kept.device = fd;
+		if (fd < 0)
+			end_holder();
 		return;
 	case KEEP_FILE:
 	case KEEP_ONLY_FILE:
@@ -153,12 +202,17 @@ static void obey(enum what what, int fd)
 		return;
 	case SERVES_AWAY:
 		daemon_detach();
+		if (kept.holder)
+			holder_detach(kept.orders);
 		kept.fruitless = 0;
 		break;
 	case NOTIFIES:
 		break;
 	case SERVES:
 		kept.fruitless = 0;
+		break;
+	case HOLD_RINGS:
+		start_holder();
 		break;
 	}
 	if (fd >= 0)
@@ -317,6 +371,31 @@ static int patience(const struct lasting *l)
 	return l->watchdog ? WATCH_MS : -1;
 }
 
+/* Nobody fetches requests any more */
+static void lose_holder(struct lasting *l, pid_t worker, int *ending)
+{
+	kept.holder = 0;
+	if (kept.device < 0 || is_unmounted() || *ending ||
+	    atomic_load(&l->ending))
+		return;
+	rings_reach(kept.rings, RINGS_FAILED, -EPIPE);
+	message("the process that holds the rings died: the mount ends");
+	*ending = SIGTERM;
+	kill(worker, *ending);
+}
+
+/* The worker's, or 0. Others that are dead: one that could not die when it was given up,
+ * and the holder. */
+static pid_t bury(struct lasting *l, pid_t worker, int *status, int *ending)
+{
+	pid_t dead;
+
+	while ((dead = waitpid(-1, status, WNOHANG)) > 0 && dead != worker)
+		if (dead == kept.holder)
+			lose_holder(l, worker, ending);
+	return dead > 0 ? dead : 0;
+}
+
 /* Wait until the worker is dead, and hand on signals to it. Its status. */
 static int watch(struct lasting *l, pid_t worker, int signals, int *ending)
 {
@@ -326,14 +405,10 @@ static int watch(struct lasting *l, pid_t worker, int signals, int *ending)
 
 	for (;;) {
 		struct signalfd_siginfo s;
-		pid_t dead;
+		pid_t dead = bury(l, worker, &status, ending);
 
-		/* One that could not die then may have died now */
-		do
-			dead = waitpid(-1, &status, WNOHANG);
-		while (dead > 0 && dead != worker);
 		listen_to_worker();
-		if (dead == worker)
+		if (dead)
 			return status;
 		if (poll(p, 2, patience(l)) <= 0) {
 			status = is_as_good_as_dead(l, worker);
@@ -389,7 +464,13 @@ static void note_death(struct lasting *l, int status)
  * again if that is not possible. */
 static void restart(struct lasting *l)
 {
-	const struct restart r = { kept.device, kept.file[kept.files - 1] };
+	const struct restart r = {
+		.device = kept.device,
+		.file = kept.file[kept.files - 1],
+		.rings = kept.holder ? kept.rings->fd : -1,
+		.orders = kept.holder ? kept.orders : -1,
+		.holder = kept.holder,
+	};
 
 	l->died_ns = (uint64_t)steady_ns();
 	restart_run(&r, l);
@@ -424,6 +505,20 @@ static bool goes_on(struct lasting *l, int status, int ending)
 	return true;
 }
 
+static int prepare_holder(struct rings *r)
+{
+	int fds[2];
+
+	kept.rings = r;
+	if (!r || kept.holder)
+		return 0;
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	kept.obeys = fds[0];
+	kept.orders = fds[1];
+	return 0;
+}
+
 static int prepare(int *signals)
 {
 	sigset_t set;
@@ -441,6 +536,16 @@ static int prepare(int *signals)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	*signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return *signals < 0 ? -errno : 0;
+}
+
+/* The mount has ended; so does it, as the last one that could give it orders has */
+static void await_holder(void)
+{
+	if (!kept.holder)
+		return;
+	close(kept.orders);
+	while (waitpid(kept.holder, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 /* For want of memory or processes a mount that serves has not to end at once */
@@ -463,6 +568,8 @@ int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
 	int signals = -1, ending = 0, status;
 	int rc = prepare(&signals);
 
+	if (!rc)
+		rc = prepare_holder(l->rings);
 	if (rc) {
 		message("cannot start: %s", strerror(-rc));
 		return 1;
@@ -483,5 +590,6 @@ int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
 			kill(worker, ending);
 		status = watch(l, worker, signals, &ending);
 	} while (goes_on(l, status, ending));
+	await_holder();
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

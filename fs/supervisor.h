@@ -8,6 +8,10 @@
  * memory of lasting.h. When a worker dies by a signal it starts the next one, which
  * takes over (takeover.h). It never looks at a request, nor at the database.
  *
+ * Where requests come by rings, these belong to a third process (holder.h), which the
+ * supervisor starts when the first worker asks for it, and which both outlive. If it
+ * dies, the mount ends.
+ *
  * A worker ends by itself after an unmount, or when the supervisor has sent it a signal
  * to end; then the supervisor ends with the same status. With RESTART_STATUS the
  * supervisor becomes another program (restart.h), which starts the next worker. If the supervisor dies, the
@@ -20,6 +24,7 @@
 #include <stddef.h>
 
 #include "lasting.h"
+#include "restart.h"
 
 /*
  * Run workers until one ends. work(arg) is called in each of them and gives its exit
@@ -30,7 +35,7 @@ int supervisor_run(struct lasting *lasting, int ready, int (*work)(void *arg),
 		   void *arg);
 
 /* Before: this is the program that a supervisor has become, which has left this */
-void supervisor_goes_on(int device, int file);
+void supervisor_goes_on(const struct restart *r);
 
 /* ---- in a worker --------------------------------------------------------- */
 /* Without a supervisor these do nothing */
@@ -51,5 +56,7 @@ void supervisor_keep_file(int fd, bool settled);
 void supervisor_serves(bool away);
 /* lasting->notifier has been set */
 void supervisor_notifies(void);
+/* Start the process that holds lasting->rings, for the device that is kept */
+void supervisor_hold_rings(void);
 
 #endif

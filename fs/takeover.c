@@ -22,6 +22,8 @@
 #include "requests.h"
 #include "steady.h"
 #include "supervisor.h"
+#include "transport.h"
+#include "uring.h"
 
 struct message {
 	struct message *next;
@@ -124,7 +126,7 @@ static int read_all(struct lasting *l, int device)
 	return rc > 0 ? 0 : rc;
 }
 
-static bool comes_again(uint64_t unique)
+static bool comes_again(const struct lasting *l, uint64_t unique)
 {
 	for (const struct message *m = first; m; m = m->next) {
 		const struct fuse_in_header *h = (const void *)m->bytes;
@@ -132,14 +134,15 @@ static bool comes_again(uint64_t unique)
 		if (h->unique == (unique | KERNEL_RESENT))
 			return true;
 	}
-	return false;
+	/* The kernel keeps what it has put into an entry */
+	return l->rings && rings_has(l->rings, unique);
 }
 
 static void settle(struct lasting *l, struct lasting_request *r)
 {
 	uint64_t unique = atomic_load(&r->unique);
 
-	if (unique && comes_again(unique)) {
+	if (unique && comes_again(l, unique)) {
 		while (r->told)
 			if (counts_add(l->counts, r->id[r->told - 1], -1,
 				       &r->told, r->told - 1))
@@ -160,7 +163,7 @@ static void settle_made(struct lasting *l)
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < l->made.count; i++)
-		if (comes_again(l->made.unique[i]))
+		if (comes_again(l, l->made.unique[i]))
 			l->made.unique[count++] = l->made.unique[i];
 	l->made.count = count;
 }
@@ -238,8 +241,12 @@ static void suspect(struct lasting *l)
 {
 	uint64_t unique = l->suspect.serving;
 
-	if (!unique || !was_its_own_doing(l))
+	if (!unique)
 		return;
+	if (!was_its_own_doing(l)) {
+		l->suspect.deaths = 0;
+		return;
+	}
 	if (l->suspect.unique != unique)
 		l->suspect.deaths = 1; /* there was another one that began it */
 	l->suspect.unique = unique;
@@ -252,6 +259,13 @@ static bool is_fatal(const struct lasting *l, uint64_t unique)
 	       l->suspect.deaths >= TAKEOVER_DEATHS;
 }
 
+static void say_fatal(const struct fuse_in_header *h)
+{
+	message("%d daemons died of one request (operation %u on inode %llu); "
+		"answered EIO",
+		TAKEOVER_DEATHS, h->opcode, (unsigned long long)h->nodeid);
+}
+
 static void refuse(const struct fs *fs, const struct fuse_in_header *h)
 {
 	const struct fuse_out_header out = {
@@ -260,9 +274,7 @@ static void refuse(const struct fs *fs, const struct fuse_in_header *h)
 		.unique = h->unique,
 	};
 
-	message("%d daemons died of one request (operation %u on inode %llu); "
-		"answered EIO",
-		TAKEOVER_DEATHS, h->opcode, (unsigned long long)h->nodeid);
+	say_fatal(h);
 	if (write(fuse_session_fd(fs->session), &out, sizeof(out)) < 0)
 		message("cannot answer: %s", strerror(errno));
 }
@@ -285,8 +297,28 @@ static void serve(struct fs *fs, struct lasting_request *r,
 	fs->lasting->suspect.serving = 0;
 }
 
+static void serve_entries(struct fs *fs, struct uring *u,
+			  struct lasting_request *r)
+{
+	struct lasting *l = fs->lasting;
+
+	for (unsigned i = 0; i < uring_entries(u); i++) {
+		const struct fuse_in_header *h = uring_asked(u, i);
+		bool fatal = h && is_fatal(l, h->unique);
+
+		if (!h)
+			continue;
+		if (fatal)
+			say_fatal(h);
+		l->suspect.serving = h->unique;
+		uring_serve_again(u, i, r, fatal);
+		l->suspect.serving = 0;
+	}
+}
+
 void takeover_serve(struct fs *fs)
 {
+	struct uring *u = transport_uring(fs->transport);
 	struct lasting *l = fs->lasting;
 
 	suspect(l);
@@ -301,6 +333,8 @@ void takeover_serve(struct fs *fs)
 		free(m);
 	}
 	last = &first;
+	if (u)
+		serve_entries(fs, u, &l->request[0]);
 	lasting_use(l, NULL);
 }
 

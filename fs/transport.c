@@ -36,6 +36,7 @@ struct transport {
 	int uring_error; /* why not, if the kernel offers it */
 	bool negotiated;
 	bool resends; /* the kernel, what a daemon that dies has not answered */
+	bool lost; /* rings by which requests come, and which we cannot use */
 	bool refused; /* by libfuse: its answer to INIT was an error */
 	uint64_t init_unique; /* of the INIT request that is being answered */
 	uint32_t init_flags, init_flags2; /* what the kernel offers in it */
@@ -141,11 +142,19 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *arg)
 /* Make the rings, if the kernel can and the options let us use them */
 static bool want_rings(struct transport *t)
 {
-	if (t->wish == TRANSPORT_WORKERS)
+	const struct lasting *l = t->fs->lasting;
+	bool held = l->rings && atomic_load(&l->rings->stage) == RINGS_SERVED;
+
+	/* A mount that goes on has none if they are not held */
+	if (t->wish == TRANSPORT_WORKERS || (takeover_is_one(l) && !held))
 		return false;
-	t->uring_error = (t->init_flags2 & KERNEL_OVER_IO_URING) ?
-				 uring_new(t->fs, &t->uring) :
-				 -EOPNOTSUPP;
+	if (t->fs->options->survive && !l->rings)
+		t->uring_error = -ENOMEM;
+	else if (t->init_flags2 & KERNEL_OVER_IO_URING)
+		t->uring_error = uring_new(t->fs, &t->uring);
+	else
+		t->uring_error = -EOPNOTSUPP;
+	t->lost = t->uring_error && held;
 	return !t->uring_error;
 }
 
@@ -168,7 +177,9 @@ static bool amend(struct transport *t, struct iovec *iov, int count)
 	    want_rings(t)) {
 		out->flags |= FUSE_INIT_EXT;
 		out->flags2 |= KERNEL_OVER_IO_URING;
-	} else if (t->init_flags2 & KERNEL_HAS_RESEND) {
+	}
+	if ((!t->uring || uring_lasts(t->uring)) &&
+	    (t->init_flags2 & KERNEL_HAS_RESEND)) {
 		out->flags |= FUSE_INIT_EXT;
 		out->flags2 |= KERNEL_HAS_RESEND;
 		t->resends = true;
@@ -238,6 +249,8 @@ int transport_negotiate(struct transport *t)
 int transport_start(struct transport *t, unsigned threads,
 		    void (*ended)(void *arg), void *arg)
 {
+	if (t->lost)
+		return t->uring_error;
 	if (t->uring) {
 		t->uring_error = uring_start(t->uring, ended, arg);
 		if (t->uring_error)
@@ -248,6 +261,11 @@ int transport_start(struct transport *t, unsigned threads,
 	/* As soon as something is served it has to be known to the next daemon */
 	t->fs->lasting->filled = t->fs->lasting->requests && t->resends;
 	return workers_start(t->fs, threads, ended, arg, &t->workers);
+}
+
+struct uring *transport_uring(const struct transport *t)
+{
+	return t->uring;
 }
 
 int transport_uring_error(const struct transport *t)

@@ -37,6 +37,9 @@ int transport_negotiate(struct transport *t);
 int transport_start(struct transport *t, unsigned threads,
 		    void (*ended)(void *arg), void *arg);
 
+/* The rings by which requests come; NULL: none */
+struct uring *transport_uring(const struct transport *t);
+
 /* Why there are no rings, if they could be used: a negative errno */
 int transport_uring_error(const struct transport *t);
 

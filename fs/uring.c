@@ -1,152 +1,76 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each thread has a ring of its own with one *entry*: memory for one request and
- * its answer, which the kernel fills and empties. What the kernel does for an
- * entry it does in the thread that submitted it. So with two entries a thread
- * that waits for the disk would stop the caller whose request came by the other.
- *
- * Each queue of the kernel has several threads, bound to its CPU. The kernel gives
- * a request to the entry that became free last, so one thread does all the work as
- * long as it can. Where fewer than SPARE of a queue are idle, one more is started.
- * It stays until the end, since the kernel never gives an entry back: a queue has as
- * many threads as it once served requests at a time, and SPARE.
+ * A *server* serves the requests of one entry. Where the rings are ours, the entry's
+ * fetcher calls it; where they are held by another process, it is a thread of its own,
+ * on the same CPU.
  *
  * A late answer (of an fsync, from the thread that commits) is written into its
  * entry by the thread that gives it. The entry's own thread sleeps until then.
  *
  * A request that finds no free entry waits in the kernel until a thread of its queue
- * answers: an entry that is registered later does not fetch it. So a request that may
- * stay unanswered for minutes (a FITRIM, behind a vacuum) must not hold the entry of
- * the only thread that could answer. The thread that serves such a request asks
- * uring_may_wait(), which sleeps until another thread of the queue is free and nothing
- * waits in the kernel, and gives up where all other threads hold such requests, too.
+ * answers. So a request that may stay unanswered for minutes (a FITRIM, behind a vacuum)
+ * must not hold the entry of the only thread that could answer. The thread that serves
+ * such a request asks uring_may_wait(), which sleeps until another thread of the queue is
+ * free and nothing waits in the kernel, and gives up where all other threads hold such
+ * requests, too.
  */
 #include "uring.h"
 
 #include <errno.h>
-#include <liburing.h>
-#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cpus.h"
+#include "fetchers.h"
 #include "kernel.h"
+#include "lasting.h"
 #include "message.h"
 #include "requests.h"
-#include "session.h"
+#include "supervisor.h"
 #include "transport.h"
-
-/* Threads of a queue: at the start, however many CPUs share those that are asked
- * for (of a CPU that is offline: one); and at most */
-#define THREADS_MIN (SPARE + 1)
-#define THREADS_MAX 128u
-
-/* Idle threads of a queue, below which another is started. A request that finds none
- * waits until another one is answered: the kernel does not hand it to an entry that
- * is registered later. Hence two, one for what comes meanwhile. */
-#define SPARE 2u
-
-/* In front of the payload: the header, and room where the parts of a request are
- * put together */
-#define FRONT 4096u
-
-/* The memory of a payload that has been larger is given back when the thread has
- * been idle for so long */
-#define SMALL (64u << 10)
-#define IDLE_SECONDS 1
-
-/* A ring that fails is tried again for 5 seconds */
-#define TRIES 500
-#define PAUSE_NS 10000000
 
 /* uring_may_wait() looks once a millisecond, for at most 10 seconds */
 #define LOOKS 10000
 #define LOOK_NS 1000000
 
-struct queue {
-	unsigned threads; /* protected by the lock */
-	atomic_uint registered; /* threads, each with one entry */
-	atomic_uint idle; /* of these: the kernel has the entry */
-	atomic_uint waiting; /* of these: in uring_may_wait(), or were let wait */
-	atomic_uint starting;
-	/* Entries were registered that did not fetch what waits in the kernel. When
-	 * nothing waited there last, `drained` were. */
-	atomic_uint dry, drained;
-	atomic_bool full; /* or one could not be started, and none will be */
-};
+/* How long the process that holds the rings may take to make and to register them */
+#define HOLDER_SECONDS 20
 
-struct ring {
+struct server {
 	struct uring *all;
-	unsigned queue; /* of the kernel; the number of its CPU */
-	bool added; /* while others serve */
-	int rc; /* of making it, of registering */
-	pthread_t thread;
-	struct io_uring uring;
-	struct kernel_uring_header *header; /* FRONT and the payload follow */
-	struct iovec iov[2];
+	struct rings_entry *entry;
 	_Atomic uint64_t unique; /* of the request that is served; 0: none */
 	bool answered; /* by the thread itself */
 	bool waiting; /* counted in the queue */
-	sem_t late; /* answered by another one */
+	bool owes; /* the answer will come later */
+	sem_t late; /* answered by another thread */
 	bool room; /* the payload holds nothing of the request */
-	bool large; /* the payload was, since memory was given back */
 	_Atomic uint64_t served;
+	struct lasting_request *lasting; /* NULL: nothing is to outlive us */
+	pthread_t thread; /* if the rings are held */
+	atomic_bool ended;
 };
 
 struct uring {
 	struct fs *fs;
+	struct rings *rings;
+	struct fetchers *fetchers; /* NULL: the rings are held */
 	void (*failed)(void *arg);
 	void *arg;
-	int event; /* ends all threads */
-	sem_t made, go, registered;
+	pthread_t follower; /* starts servers for entries that are added */
+	bool following;
+	atomic_bool follower_ended;
 	atomic_bool stopping;
-	bool stopped;
-	struct queue *queue;
-	pthread_mutex_t lock; /* who starts a thread, or ends all, has it */
-	unsigned most; /* threads */
-	atomic_uint threads;
-	struct ring *ring[];
+	atomic_uint started; /* servers that are threads */
+	struct server server[]; /* as many as there can be entries */
 };
 
-static _Thread_local struct ring *own; /* the thread's */
-
-/* ---- what is submitted ------------------------------------------------- */
-
-/* There is room at once: for the event and a command */
-static struct io_uring_sqe *next_sqe(struct ring *r)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
-
-	while (!sqe) {
-		io_uring_submit(&r->uring);
-		sqe = io_uring_get_sqe(&r->uring);
-	}
-	memset(sqe, 0, 2 * sizeof(*sqe)); /* IORING_SETUP_SQE128 */
-	return sqe;
-}
-
-static void submit(struct ring *r, uint32_t command)
-{
-	struct io_uring_sqe *sqe = next_sqe(r);
-	struct kernel_uring_command *c = (void *)sqe->cmd;
-
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = fuse_session_fd(r->all->fs->session);
-	sqe->cmd_op = command;
-	sqe->addr = (uintptr_t)r->iov;
-	sqe->len = 2;
-	sqe->user_data = (uintptr_t)r;
-	c->queue = (uint16_t)r->queue;
-	c->commit_id = r->header->commit_id;
-}
+static _Thread_local struct server *own; /* the thread's */
 
 static void await(sem_t *semaphore)
 {
@@ -154,98 +78,117 @@ static void await(sem_t *semaphore)
 		;
 }
 
+static struct rings_queue *queue_of(const struct server *s)
+{
+	return &s->all->rings->queue[s->entry->queue];
+}
+
+static bool is_stopping(const struct uring *u)
+{
+	return atomic_load(&u->stopping) ||
+	       (u->fetchers && fetchers_are_stopping(u->fetchers));
+}
+
 /* ---- answers ----------------------------------------------------------- */
 
 /* The parts are moved from the last on: one may lie in the payload already */
-static void fill(struct ring *r, const struct iovec *iov, int count)
+static void fill(struct server *s, const struct iovec *iov, int count)
 {
-	struct fuse_out_header *out = (void *)r->header->in_out;
-	char *payload = r->iov[1].iov_base;
+	struct kernel_uring_header *header = rings_header(s->entry);
+	struct fuse_out_header *out = (void *)header->in_out;
+	char *payload = rings_payload(s->entry);
 	size_t end = 0;
 
 	for (int i = 1; i < count; i++)
 		end += iov[i].iov_len;
+	if (s->all->rings->held)
+		rings_save_payload(s->entry, end);
 	memcpy(out, iov[0].iov_base, sizeof(*out));
+	out->unique &= ~KERNEL_RESENT;
 	if (end > FS_MAX_TRANSFER) { /* no handler gives so much */
 		out->error = -EIO;
 		out->len = sizeof(*out);
 		end = 0;
 		count = 1;
 	}
-	r->header->payload_size = (uint32_t)end;
+	header->payload_size = (uint32_t)end;
 	for (int i = count - 1; i > 0; i--) {
 		end -= iov[i].iov_len;
 		if (iov[i].iov_len && iov[i].iov_base != payload + end)
 			memmove(payload + end, iov[i].iov_base, iov[i].iov_len);
 	}
-	atomic_store(&r->unique, 0);
+	atomic_store(&s->unique, 0);
+	if (s->all->rings->held) {
+		atomic_store(&s->entry->state, RINGS_ANSWERED);
+		rings_wake(&s->entry->state);
+	}
 }
 
-static struct ring *find(struct uring *u, uint64_t unique)
+static struct server *find(struct uring *u, uint64_t unique)
 {
-	for (unsigned i = 0; i < atomic_load(&u->threads); i++)
-		if (atomic_load(&u->ring[i]->unique) == unique)
-			return u->ring[i];
+	for (unsigned i = 0; i < atomic_load(&u->rings->entries); i++)
+		if (atomic_load(&u->server[i].unique) == unique)
+			return &u->server[i];
 	return NULL;
 }
 
 bool uring_answer(struct uring *u, const struct iovec *iov, int count)
 {
 	const struct fuse_out_header *out = iov[0].iov_base;
-	struct ring *r = own;
+	struct server *s = own;
 
 	if (!out->unique)
 		return false; /* a notification */
-	if (r && atomic_load_explicit(&r->unique, memory_order_relaxed) ==
+	if (s && atomic_load_explicit(&s->unique, memory_order_relaxed) ==
 			 out->unique) {
-		fill(r, iov, count);
-		r->answered = true;
+		s->answered = true;
+		fill(s, iov, count);
 		return true;
 	}
-	r = find(u, out->unique);
-	if (r) {
-		fill(r, iov, count);
-		sem_post(&r->late);
+	s = find(u, out->unique);
+	if (s) {
+		fill(s, iov, count);
+		sem_post(&s->late);
 	}
-	return r;
+	return s;
 }
 
 /* May other requests of the queue have to wait until the calling thread answers? */
-static bool is_needed(const struct queue *q)
+static bool is_needed(const struct rings_queue *q)
 {
 	return !atomic_load(&q->idle) ||
 	       atomic_load(&q->dry) != atomic_load(&q->drained);
 }
 
 /* Does no other thread serve a request that it will soon answer? */
-static bool is_alone(const struct queue *q)
+static bool is_alone(const struct rings_queue *q)
 {
 	return !atomic_load(&q->starting) &&
 	       atomic_load(&q->idle) + atomic_load(&q->waiting) >=
 		       atomic_load(&q->registered);
 }
 
-static void count_waiting(struct ring *r, bool waiting)
+static void count_waiting(struct server *s, bool waiting)
 {
-	struct queue *q = &r->all->queue[r->queue];
+	struct rings_queue *q = queue_of(s);
 
-	if (waiting && !r->waiting)
+	if (waiting && !s->waiting)
 		atomic_fetch_add(&q->waiting, 1);
-	else if (!waiting && r->waiting)
+	else if (!waiting && s->waiting)
 		atomic_fetch_sub(&q->waiting, 1);
-	r->waiting = waiting;
+	s->waiting = waiting;
 }
 
 bool uring_may_wait(void)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_NS };
-	const struct queue *q = own ? &own->all->queue[own->queue] : NULL;
+	const struct rings_queue *q = own ? queue_of(own) : NULL;
 
 	if (!q)
 		return true;
 	count_waiting(own, true);
 	for (int i = 0; i < LOOKS && is_needed(q) && !is_alone(q) &&
-			!atomic_load(&own->all->stopping);
+			!is_stopping(own->all);
 	     i++)
 		nanosleep(&pause, NULL);
 	count_waiting(own, !is_needed(q));
@@ -256,28 +199,29 @@ void *uring_room(size_t size)
 {
 	if (!own || !own->room || size > FS_MAX_TRANSFER)
 		return NULL;
-	return own->iov[1].iov_base;
+	return rings_payload(own->entry);
 }
 
 /* ---- serving ----------------------------------------------------------- */
 
 /* Put the request together in front of its payload, as libfuse wants it. False:
  * it does not fit, which is not the protocol. */
-static bool assemble(struct ring *r, struct fuse_buf *buf)
+static bool assemble(struct rings_entry *e, struct fuse_buf *buf)
 {
-	const struct fuse_in_header *in = (void *)r->header->in_out;
-	size_t payload = r->header->payload_size;
+	const struct kernel_uring_header *header = rings_header(e);
+	const struct fuse_in_header *in = (const void *)header->in_out;
+	size_t payload = header->payload_size;
 	size_t len = in->len;
 	size_t argument;
-	char *at = r->iov[1].iov_base;
+	char *at = rings_payload(e);
 
 	if (len < sizeof(*in) + payload || payload > FS_MAX_TRANSFER)
 		return false;
 	argument = len - sizeof(*in) - payload;
-	if (argument > sizeof(r->header->op_in))
+	if (argument > sizeof(header->op_in))
 		return false;
 	at -= argument;
-	memcpy(at, r->header->op_in, argument);
+	memcpy(at, header->op_in, argument);
 	at -= sizeof(*in);
 	memcpy(at, in, sizeof(*in));
 	buf->mem = at;
@@ -285,319 +229,318 @@ static bool assemble(struct ring *r, struct fuse_buf *buf)
 	return true;
 }
 
-static void process(struct ring *r)
+static void refuse(struct server *s)
 {
-	const struct fuse_in_header *in = (void *)r->header->in_out;
+	const struct kernel_uring_header *header = rings_header(s->entry);
+	const struct fuse_in_header *in = (const void *)header->in_out;
 	struct fuse_out_header failed = {
 		.len = sizeof(failed),
 		.error = -EIO,
 		.unique = in->unique,
 	};
+
+	uring_answer(s->all, &(struct iovec){ &failed, sizeof(failed) }, 1);
+}
+
+/* The calling thread's; the answer may come later */
+static void process(struct server *s, bool again)
+{
+	struct kernel_uring_header *header = rings_header(s->entry);
+	struct fuse_in_header *in = (void *)header->in_out;
 	struct fuse_buf buf = { 0 };
 
-	r->answered = false;
-	r->room = !r->header->payload_size;
-	atomic_store(&r->unique, in->unique);
-	if (assemble(r, &buf))
-		requests_process(r->all->fs->session, NULL, &buf);
+	s->answered = false;
+	s->room = !header->payload_size;
+	if (again)
+		in->unique |= KERNEL_RESENT;
+	atomic_store(&s->unique, in->unique);
+	if (assemble(s->entry, &buf))
+		requests_process(s->all->fs->session, s->lasting, &buf);
 	else
-		uring_answer(r->all, &(struct iovec){ &failed, sizeof(failed) },
-			     1);
-	r->room = false;
-	if (!r->answered)
-		await(&r->late);
-	count_waiting(r, false);
+		refuse(s);
+	s->room = false;
 }
 
-static void grow(struct uring *u, unsigned queue);
-
-static void serve(struct ring *r)
+static void finish(struct server *s)
 {
-	struct queue *q = &r->all->queue[r->queue];
-	unsigned idle = atomic_fetch_sub(&q->idle, 1) - 1;
-
-	atomic_store_explicit(&r->served, r->served + 1, memory_order_relaxed);
-	if (idle + atomic_load(&q->starting) < SPARE && !atomic_load(&q->full))
-		grow(r->all, r->queue);
-	r->large |= r->header->payload_size > SMALL;
-	process(r);
-	r->large |= r->header->payload_size > SMALL;
-	atomic_fetch_add(&q->idle, 1);
-	submit(r, KERNEL_URING_COMMIT_AND_FETCH);
+	await(&s->late);
+	s->owes = false;
 }
 
-/*
- * Give and wait. With IORING_SETUP_DEFER_TASKRUN the kernel writes into the payload
- * in here only, so that its memory can be given back after a wait in vain.
- */
-static int enter_once(struct ring *r)
+static void serve(struct server *s)
 {
-	struct __kernel_timespec idle = { .tv_sec = IDLE_SECONDS };
-	struct io_uring_cqe *cqe;
-	struct queue *q = &r->all->queue[r->queue];
-	unsigned dry = atomic_load(&q->dry);
-	int rc = 0;
-
-	if (dry != atomic_load(&q->drained))
-		rc = io_uring_submit(&r->uring);
-	if (rc < 0)
-		return rc;
-	if (rc && !io_uring_cq_ready(&r->uring))
-		atomic_store(&q->drained, dry); /* nothing was fetched */
-	if (!r->large)
-		return io_uring_submit_and_wait(&r->uring, 1);
-	rc = io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, &idle, NULL);
-	if (rc != -ETIME)
-		return rc;
-	madvise(r->iov[1].iov_base, r->iov[1].iov_len, MADV_DONTNEED);
-	r->large = false;
-	return 0;
+	atomic_store_explicit(&s->served, s->served + 1, memory_order_relaxed);
+	process(s, false);
+	if (!s->answered)
+		finish(s);
+	count_waiting(s, false);
 }
 
-/* It may fail for a while, for lack of memory */
-static int enter(struct ring *r)
+/* By one thread at a time */
+static struct server *server_of(struct uring *u, unsigned i)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_NS };
-	int rc = enter_once(r);
+	struct server *s = &u->server[i];
 
-	for (int i = 0; i < TRIES && rc < 0 && rc != -EINTR; i++) {
-		nanosleep(&pause, NULL);
-		rc = enter_once(r);
-	}
-	return rc == -EINTR ? 0 : rc;
+	if (s->all)
+		return s;
+	s->all = u;
+	s->entry = rings_entry(u->rings, i);
+	sem_init(&s->late, 0, 0);
+	if (u->rings->held)
+		s->lasting = lasting_of_entry(u->fs->lasting, i);
+	return s;
 }
 
-/* Until the end. The kernel lets go of all entries, with an error, when the mount
- * ends. */
-static int loop(struct ring *r)
+/* ---- with rings of our own --------------------------------------------- */
+
+static void serve_entry(void *arg, struct rings_entry *entry)
 {
-	struct io_uring_cqe *cqe;
-	int rc = 0;
-
-	while (rc >= 0 && !atomic_load(&r->all->stopping)) {
-		rc = enter(r);
-		while (rc >= 0 && !io_uring_peek_cqe(&r->uring, &cqe)) {
-			bool request = io_uring_cqe_get_data(cqe);
-
-			if (request)
-				rc = cqe->res;
-			io_uring_cqe_seen(&r->uring, cqe);
-			if (request && rc >= 0 &&
-			    !atomic_load(&r->all->stopping))
-				serve(r);
-		}
-	}
-	if (rc >= 0)
-		io_uring_submit(&r->uring); /* the last answer */
-	return rc >= 0 || session_is_unmounted(r->all->fs) ? 0 : rc;
+	own = server_of(arg, entry->index);
+	serve(own);
 }
 
-/* ---- threads ----------------------------------------------------------- */
-
-static int make_ring(struct ring *r)
+static void leave(void *arg)
 {
-	const unsigned flags = IORING_SETUP_SQE128 |
-			       IORING_SETUP_SINGLE_ISSUER |
-			       IORING_SETUP_DEFER_TASKRUN;
-	void *memory = mmap(NULL, FRONT + FS_MAX_TRANSFER,
-			    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			    -1, 0);
-	int rc;
-
-	if (memory == MAP_FAILED)
-		return -errno;
-	r->header = memory;
-	r->iov[0] = (struct iovec){ memory, sizeof(*r->header) };
-	r->iov[1] = (struct iovec){ (char *)memory + FRONT, FS_MAX_TRANSFER };
-	rc = io_uring_queue_init(2, &r->uring, flags);
-	if (!rc)
-		io_uring_ring_dontfork(&r->uring);
-	return rc;
+	(void)arg;
+	transport_buffer_free();
 }
 
-static int register_ring(struct ring *r)
+static void failed(void *arg, int rc)
 {
-	struct io_uring_sqe *sqe = next_sqe(r);
-	struct io_uring_cqe *cqe;
-	int rc;
+	struct uring *u = arg;
 
-	io_uring_prep_poll_add(sqe, r->all->event, POLLIN);
-	sqe->user_data = 0;
-	submit(r, KERNEL_URING_REGISTER);
-	if (r->added)
-		atomic_fetch_add(&r->all->queue[r->queue].dry, 1);
-	rc = io_uring_submit(&r->uring);
-	/* Only a failure is reported at once */
-	if (rc >= 0 && !io_uring_peek_cqe(&r->uring, &cqe))
-		rc = cqe->res;
-	return rc < 0 ? rc : 0;
+	message("io_uring failed: %s", strerror(-rc));
+	u->failed(u->arg);
 }
 
-/* It has its entry, or r->rc says why not */
-static void count_started(struct ring *r)
+static int fetch(struct uring *u)
 {
-	struct queue *q = &r->all->queue[r->queue];
+	const struct fetchers_calls calls = { serve_entry, leave, failed, u };
 
-	if (r->rc) {
-		atomic_store(&q->full, true);
-	} else {
-		atomic_fetch_add(&q->registered, 1);
-		atomic_fetch_add(&q->idle, 1);
-	}
-	atomic_fetch_sub(&q->starting, 1);
+	return fetchers_new(u->rings, fuse_session_fd(u->fs->session), &calls,
+			    &u->fetchers);
 }
 
-static void register_and_serve(struct ring *r)
-{
-	struct uring *u = r->all;
-	int rc;
-
-	r->rc = register_ring(r);
-	count_started(r);
-	if (!r->added)
-		sem_post(&u->registered);
-	rc = r->rc ? 0 : loop(r);
-	if (rc) {
-		message("io_uring failed: %s", strerror(-rc));
-		u->failed(u->arg);
-	}
-}
+/* ---- with those of another process -------------------------------------- */
 
 static void *run(void *arg)
 {
-	struct ring *r = arg;
-	struct uring *u = r->all;
+	struct server *s = arg;
+	struct rings_entry *e = s->entry;
 
-	cpus_bind(r->queue);
-	own = r;
-	r->rc = make_ring(r);
-	if (!r->added)
-		sem_post(&u->made);
-	if (r->rc) {
-		count_started(r);
-		return NULL;
+	cpus_bind(e->queue);
+	own = s;
+	lasting_use(s->all->fs->lasting, s->lasting);
+	if (s->owes)
+		finish(s);
+	while (!is_stopping(s->all)) {
+		uint32_t state = atomic_load(&e->state);
+
+		if (state == RINGS_ASKED) {
+			rings_save(e);
+			serve(s);
+		} else
+			rings_wait(&e->state, state, NULL);
 	}
-	if (!r->added)
-		await(&u->go);
-	pthread_mutex_lock(&u->lock); /* until it can be found */
-	pthread_mutex_unlock(&u->lock);
-	if (!atomic_load(&u->stopping))
-		register_and_serve(r);
 	transport_buffer_free();
-	io_uring_queue_exit(&r->uring);
+	atomic_store(&s->ended, true);
 	return NULL;
 }
 
-static void free_ring(struct ring *r)
+/* One for each entry; those that cannot be started now, a little later: nobody else
+ * would serve what comes there */
+static void *follow(void *arg)
 {
-	if (r->header)
-		munmap(r->header, FRONT + FS_MAX_TRANSFER);
-	sem_destroy(&r->late);
-	free(r);
-}
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+	struct uring *u = arg;
 
-/* With the lock held */
-static int start_thread(struct uring *u, unsigned queue, bool added)
-{
-	struct ring *r;
-	int rc;
+	while (!is_stopping(u)) {
+		uint32_t entries = atomic_load(&u->rings->entries);
+		unsigned i = u->started;
 
-	if (u->threads == u->most || u->queue[queue].threads == THREADS_MAX)
-		return -EAGAIN;
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		return -ENOMEM;
-	r->all = u;
-	r->queue = queue;
-	r->added = added;
-	sem_init(&r->late, 0, 0);
-	rc = -pthread_create(&r->thread, NULL, run, r);
-	if (rc) {
-		free_ring(r);
-		return rc;
+		if (i == entries)
+			rings_wait(&u->rings->entries, entries, NULL);
+		else if (!pthread_create(&u->server[i].thread, NULL, run,
+					 server_of(u, i)))
+			atomic_fetch_add(&u->started, 1);
+		else
+			nanosleep(&pause, NULL);
 	}
-	u->queue[queue].threads++;
-	atomic_fetch_add(&u->queue[queue].starting, 1);
-	u->ring[u->threads] = r;
-	atomic_fetch_add(&u->threads, 1);
-	return 0;
+	atomic_store(&u->follower_ended, true);
+	return NULL;
 }
 
-static void grow(struct uring *u, unsigned queue)
+/* Until the process that has the rings has got from a stage to the next one */
+static int await_stage(struct rings *r, enum rings_stage from,
+		       enum rings_stage to)
 {
-	pthread_mutex_lock(&u->lock);
-	if (!atomic_load(&u->stopping) && start_thread(u, queue, true))
-		atomic_store(&u->queue[queue].full, true);
-	pthread_mutex_unlock(&u->lock);
+	const struct timespec second = { .tv_sec = 1 };
+
+	for (int i = 0; i < HOLDER_SECONDS; i++) {
+		uint32_t stage = atomic_load(&r->stage);
+
+		if (stage == (uint32_t)to)
+			return 0;
+		if (stage == RINGS_FAILED)
+			return atomic_load(&r->error);
+		if (stage != (uint32_t)from)
+			return -EPROTO;
+		rings_wait(&r->stage, stage, &second);
+	}
+	return -ETIMEDOUT;
+}
+
+/* Whoever served before us may have died before it woke those whom it had answered */
+static void go_on(struct rings *r)
+{
+	for (unsigned i = 0; i < r->queues; i++)
+		atomic_store(&r->queue[i].waiting, 0);
+	for (unsigned i = 0; i < atomic_load(&r->entries); i++)
+		rings_wake(&rings_entry(r, i)->state);
+}
+
+static int hold(struct uring *u)
+{
+	struct rings *r = u->rings;
+
+	if (atomic_load(&r->stage) == RINGS_SERVED) {
+		go_on(r);
+		return 0;
+	}
+	supervisor_hold_rings();
+	return await_stage(r, RINGS_NONE, RINGS_MADE);
+}
+
+static int start_held(struct uring *u)
+{
+	struct rings *r = u->rings;
+	int rc = 0;
+
+	if (atomic_load(&r->stage) == RINGS_MADE) {
+		rings_reach(r, RINGS_GO, 0);
+		rc = await_stage(r, RINGS_GO, RINGS_SERVED);
+	}
+	if (!rc)
+		rc = -pthread_create(&u->follower, NULL, follow, u);
+	u->following = !rc;
+	return rc;
+}
+
+/* A thread that is about to wait would miss what it is woken by: wake it again */
+static void end_thread(pthread_t thread, const atomic_bool *ended,
+		       _Atomic uint32_t *word)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+
+	rings_wake(word);
+	while (!atomic_load(ended)) {
+		nanosleep(&pause, NULL);
+		rings_wake(word);
+	}
+	pthread_join(thread, NULL);
+}
+
+static void stop_held(struct uring *u)
+{
+	if (!u->following)
+		return;
+	end_thread(u->follower, &u->follower_ended, &u->rings->entries);
+	u->following = false;
+	for (unsigned i = 0; i < u->started; i++) {
+		struct server *s = &u->server[i];
+
+		end_thread(s->thread, &s->ended, &s->entry->state);
+	}
+	u->started = 0;
+}
+
+const struct fuse_in_header *uring_asked(const struct uring *u, unsigned i)
+{
+	return rings_asked(rings_entry(u->rings, i));
+}
+
+unsigned uring_entries(const struct uring *u)
+{
+	return atomic_load(&u->rings->entries);
+}
+
+void uring_serve_again(struct uring *u, unsigned i, struct lasting_request *r,
+		       bool fatal)
+{
+	struct server *s = server_of(u, i);
+	struct lasting_request *lasting = s->lasting;
+
+	rings_save(s->entry);
+	rings_restore(s->entry);
+	own = s;
+	s->lasting = r;
+	if (fatal) {
+		const struct fuse_in_header *in =
+			(const void *)rings_header(s->entry)->in_out;
+
+		atomic_store(&s->unique, in->unique);
+		refuse(s);
+	} else {
+		process(s, true);
+	}
+	s->owes = !s->answered;
+	s->lasting = lasting;
+	own = NULL;
 }
 
 /* ---- life -------------------------------------------------------------- */
 
-/* A thread takes one descriptor, and half of them are for all else. The workers, too,
- * need memory. */
-static unsigned count_affordable(const struct options *o, unsigned most)
+/* The workers, too, need memory */
+static unsigned count_affordable(const struct options *o, unsigned queues)
 {
 	unsigned by_memory = o->threads_most - WORKERS_BESIDE_RINGS;
-	struct rlimit limit;
+	unsigned most = rings_affordable(queues);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return 0;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	if (most > limit.rlim_cur / 2)
-		most = (unsigned)limit.rlim_cur / 2;
 	return most > by_memory ? by_memory : most;
 }
 
-/* Of each queue as many as the CPU's share, and wait until each has its ring */
-static int start_threads(struct uring *u, unsigned queues, unsigned wanted)
+static struct rings *make_rings(const struct options *o, bool held)
 {
-	cpu_set_t online;
-	unsigned cpus = cpus_online(&online);
-	unsigned share = cpus ? (wanted + cpus - 1) / cpus : 0;
-	int rc = 0;
+	unsigned queues = cpus_possible();
+	unsigned most = queues ? count_affordable(o, queues) : 0;
+	struct rings *r;
 
-	if (share < THREADS_MIN)
-		share = THREADS_MIN;
-	pthread_mutex_lock(&u->lock);
-	for (unsigned i = 0; i < queues; i++)
-		for (unsigned j = CPU_ISSET(i, &online) ? share : 1; j && !rc;
-		     j--)
-			rc = start_thread(u, i, false);
-	pthread_mutex_unlock(&u->lock);
-	for (unsigned i = 0; i < u->threads; i++)
-		await(&u->made);
-	for (unsigned i = 0; i < u->threads && !rc; i++)
-		rc = u->ring[i]->rc;
-	return rc;
+	if (held && most > LASTING_ENTRIES_MAX)
+		most = LASTING_ENTRIES_MAX;
+	if (!most || queues > most) { /* each queue needs one */
+		errno = ERANGE;
+		return NULL;
+	}
+	r = rings_new(queues, most, held);
+	if (r)
+		r->wanted = o->threads;
+	return r;
+}
+
+struct rings *uring_rings_to_hold(const struct options *o)
+{
+	return make_rings(o, true);
 }
 
 int uring_new(struct fs *fs, struct uring **out)
 {
-	unsigned queues = cpus_possible();
-	unsigned most = count_affordable(fs->options, queues * THREADS_MAX);
+	struct rings *r = fs->lasting->rings;
 	struct uring *u;
 	int rc;
 
-	if (!queues)
-		return -ERANGE;
-	u = calloc(1, sizeof(*u) + most * sizeof(struct ring *));
-	if (!u)
+	if (!r)
+		r = make_rings(fs->options, false);
+	if (!r)
+		return -errno;
+	u = calloc(1, sizeof(*u) + r->most * sizeof(struct server));
+	if (!u) {
+		if (!r->held)
+			rings_free(r);
 		return -ENOMEM;
+	}
 	u->fs = fs;
-	u->most = most;
-	pthread_mutex_init(&u->lock, NULL);
-	sem_init(&u->made, 0, 0);
-	sem_init(&u->go, 0, 0);
-	sem_init(&u->registered, 0, 0);
-	u->queue = calloc(queues, sizeof(*u->queue));
-	u->event = eventfd(0, EFD_CLOEXEC);
-	if (!u->queue)
-		rc = -ENOMEM;
-	else
-		rc = u->event < 0 ?
-			     -errno :
-			     start_threads(u, queues, fs->options->threads);
+	u->rings = r;
+	rc = r->held ? hold(u) : fetch(u);
 	if (rc)
 		uring_free(u);
 	else
@@ -605,46 +548,35 @@ int uring_new(struct fs *fs, struct uring **out)
 	return rc;
 }
 
-int uring_start(struct uring *u, void (*failed)(void *arg), void *arg)
+int uring_start(struct uring *u, void (*failed_call)(void *arg), void *arg)
 {
-	unsigned threads = u->threads; /* more may come */
-	int rc = 0;
-
-	u->failed = failed;
+	u->failed = failed_call;
 	u->arg = arg;
-	for (unsigned i = 0; i < threads; i++)
-		sem_post(&u->go);
-	for (unsigned i = 0; i < threads; i++)
-		await(&u->registered);
-	for (unsigned i = 0; i < threads && !rc; i++)
-		rc = u->ring[i]->rc;
-	return rc;
+	return u->fetchers ? fetchers_start(u->fetchers) : start_held(u);
+}
+
+bool uring_lasts(const struct uring *u)
+{
+	return u->rings->held;
 }
 
 uint64_t uring_served(const struct uring *u)
 {
 	uint64_t n = 0;
 
-	for (unsigned i = 0; i < u->threads; i++)
-		n += atomic_load_explicit(&u->ring[i]->served,
+	for (unsigned i = 0; i < uring_entries(u); i++)
+		n += atomic_load_explicit(&u->server[i].served,
 					  memory_order_relaxed);
 	return n;
 }
 
 void uring_stop(struct uring *u)
 {
-	if (!u || u->stopped)
+	if (!u)
 		return;
-	pthread_mutex_lock(&u->lock);
 	atomic_store(&u->stopping, true);
-	pthread_mutex_unlock(&u->lock);
-	if (u->event >= 0)
-		eventfd_write(u->event, 1);
-	for (unsigned i = 0; i < u->threads; i++)
-		sem_post(&u->go);
-	for (unsigned i = 0; i < u->threads; i++)
-		pthread_join(u->ring[i]->thread, NULL);
-	u->stopped = true;
+	fetchers_stop(u->fetchers);
+	stop_held(u);
 }
 
 void uring_free(struct uring *u)
@@ -652,14 +584,11 @@ void uring_free(struct uring *u)
 	if (!u)
 		return;
 	uring_stop(u);
-	for (unsigned i = 0; i < u->threads; i++)
-		free_ring(u->ring[i]);
-	if (u->event >= 0)
-		close(u->event);
-	free(u->queue);
-	pthread_mutex_destroy(&u->lock);
-	sem_destroy(&u->made);
-	sem_destroy(&u->go);
-	sem_destroy(&u->registered);
+	fetchers_free(u->fetchers);
+	for (unsigned i = 0; i < uring_entries(u); i++)
+		if (u->server[i].all)
+			sem_destroy(&u->server[i].late);
+	if (!u->rings->held)
+		rings_free(u->rings);
 	free(u);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uring.h - FUSE over io_uring: threads that fetch requests from the kernel by
- * rings instead of by reading /dev/fuse. A round trip takes 4 to 5 microseconds
- * instead of 13 to 16, as a request is served on the CPU that it was made on.
+ * uring.h - FUSE over io_uring: requests come by rings (rings.h) instead of by reading
+ * /dev/fuse. A round trip takes 4 to 5 microseconds instead of 13 to 16, as a request is
+ * served on the CPU that it was made on.
  *
- * The kernel has a queue of requests for each CPU that the machine could have,
- * and offers the feature where its owner has set the parameter enable_uring of
+ * The rings are this process's own, and the mount ends with it; or, where the option
+ * survive asks for a mount that does not, they are held by another one (holder.h), which
+ * costs 5 microseconds a round trip.
+ *
+ * The kernel offers the feature where its owner has set the parameter enable_uring of
  * the module fuse. The steps: uring_new() while INIT is being answered, since
  * what can fail should fail before the kernel is told that rings will be used;
  * the answer to INIT; uring_start(). FORGET and INTERRUPT requests, and our
@@ -17,6 +20,8 @@
 #include <sys/uio.h>
 
 #include "fs.h"
+#include "lasting.h"
+#include "rings.h"
 
 struct uring;
 
@@ -50,6 +55,24 @@ void *uring_room(size_t size);
 
 /* See transport_may_wait() */
 bool uring_may_wait(void);
+
+/* Do the rings outlive us? */
+bool uring_lasts(const struct uring *u);
+
+/* ---- of rings that are held, before uring_start() ------------------------ */
+
+/* Rings for another process to hold; NULL: errno says why there are none */
+struct rings *uring_rings_to_hold(const struct options *o);
+
+/*
+ * The entries, and the request in one of them that the daemon before has not answered
+ * (NULL: none). That is served by the calling thread, with r for what is to
+ * outlive us; fatal: it is refused.
+ */
+unsigned uring_entries(const struct uring *u);
+const struct fuse_in_header *uring_asked(const struct uring *u, unsigned entry);
+void uring_serve_again(struct uring *u, unsigned entry,
+		       struct lasting_request *r, bool fatal);
 
 /* How many requests came in */
 uint64_t uring_served(const struct uring *u);

@@ -16,8 +16,9 @@ set -u
 export LC_ALL=C
 top=$(realpath "${0%/*}/..")
 . "$top/tests/support/lib.sh"
+. "$top/tests/support/rings.sh"
 tree=$(new_work) || exit 1
-trap 'remove_work "$tree"' EXIT
+trap 'offer_as_before; remove_work "$tree"' EXIT
 # So that no file that a failing test keeps is left behind
 export TMPDIR=$tree/tmp
 mkdir "$TMPDIR"
@@ -105,8 +106,12 @@ run()
 	local -a program=("$tree/$(binary "$1")")
 	[[ $1 != mount/* ]] || program=(bash "$tree/$(source_of "$1")")
 	# The braces: bash need not say that one was aborted
+	[[ " $* " != *" RINGS=1 "* ]] || offer_rings Y
 	{ timeout -k 10 "$limit" env "${@:2}" "${program[@]}" \
 		>"$tree/log.run" 2>&1 </dev/null; } 2>/dev/null
+	local status=$?
+	offer_as_before
+	return $status
 }
 
 # What a failing test says first
@@ -527,6 +532,19 @@ change store/log/log_recover.c 'if (writable && !file->trusted)
 		st.durable_to' 'if (writable)
 		st.durable_to'
 caught_by test_crash_chain
+
+bug 'those whom a daemon has answered that died are not woken'
+change fs/uring.c 'rings_wake(&rings_entry(r, i)->state);' ';'
+caught_by mount/survive RINGS=1
+
+bug 'it is not known which request a ring has'
+change fs/takeover.c 'return l->rings && rings_has(l->rings, unique);' \
+	'return 0 * (int)sizeof(&rings_has) * (int)sizeof(l);'
+caught_by mount/survive RINGS=1
+
+bug 'a request that came by a ring is not kept'
+change fs/rings.c 'e->saved_header = *rings_header(e);' ';'
+caught_by test_rings
 
 bug 'a sync that may have failed is trusted'
 change store/file/file_name.c 'keeper->file_count == 1 && !unsure;' 'keeper->file_count == 1;'

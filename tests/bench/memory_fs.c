@@ -604,7 +604,7 @@ int main(int argc, char **argv)
 	message_libfuse_free();
 	init_node(&root, S_IFDIR | 0755, NULL);
 	mem_ops(&ops);
-	fs.lasting = lasting_new(0);
+	fs.lasting = lasting_new(0, NULL);
 	if (!fs.lasting)
 		die("no memory");
 	fs.session = fuse_session_new(&args, &ops, sizeof(ops), &fs);

@@ -68,14 +68,14 @@ serves() { is_mounted "$DIR" && stat "$DIR" >/dev/null && came_by_rings; }
 serves_or_ended() { serves || ! kill -0 "$daemon" 2>/dev/null; }
 
 # A daemon that dies before it has told its start takes the mount with it
-lasts() { grep -q '^if it dies  *goes on$' "$DIR/.banyan/status"; }
+is_lasting() { grep -q '^if it dies  *goes on$' "$DIR/.banyan/status"; }
 
 # Mount in the foreground, so that the daemon's end can be waited for
 mount_db() {
 	"$BANYANFS" "$DB" "$DIR" -f -o create${1:+,$1} 2>>"$T/stderr" &
 	daemon=$!
 	if await serves_or_ended && serves; then
-		[[ ,${1-}, != *,survive,* ]] || await lasts
+		[[ ,${1-}, != *,survive,* ]] || await is_lasting
 		return
 	fi
 	echo "# cannot mount: $(cat "$T/stderr")"

@@ -627,6 +627,10 @@ static void copy_range(void)
 	if (!from)
 		return;
 	to = open_any(0, &to_fd);
+	if (!to) {
+		MUST(close(from_fd));
+		return;
+	}
 	if (from != to && from->size) {
 		from_at = below((unsigned)from->size);
 		to_at = below(BYTES - 1);
@@ -1110,9 +1114,13 @@ int main(int argc, char **argv)
 	for (me = 0; me < processes; me++)
 		if (!fork())
 			process(now() + seconds, seed);
-	for (int status; wait(&status) > 0;)
+	for (int status; wait(&status) > 0;) {
+		if (WIFSIGNALED(status))
+			printf("a player died: %s\n",
+			       strsignal(WTERMSIG(status)));
 		if (status)
 			atomic_store(&all->wrong, 1);
+	}
 	if (!atomic_load(&all->wrong))
 		check_log();
 	printf("%lu calls\n", atomic_load(&all->calls));

@@ -52,10 +52,12 @@ stop_process()
 # outlives it (or serves itself)
 worker_of()
 {
-	local children=
+	local child children=
 	read -r children 2>/dev/null <"/proc/$1/task/$1/children" || true
-	children=${children%% *}
-	echo "${children:-$1}"
+	for child in $children; do
+		grep -qsx banyanfs-rings "/proc/$child/comm" || { echo "$child"; return; }
+	done
+	echo "$1"
 }
 
 # supervisor_of PID: the reverse

@@ -168,7 +168,7 @@ end_it() {
 # ---- all -------------------------------------------------------------------------
 
 new_killer
-mount_db survive || { not_ok_said "mounts" "$T/stderr"; finish; }
+mount_long survive || { not_ok_said "mounts" "$T/stderr"; finish; }
 begin_deaths
 begin_vacuums
 lasts players_notice_nothing
@@ -193,7 +193,7 @@ seq -f 'key%07g' "$KEYS" | sed '1i name' >"$T/keys.csv"
 "$BANYAN" import -f csv -k name -i many "$DB" "$T/keys.csv" >/dev/null
 rm "$T/keys.csv"
 new_killer
-mount_db survive || { not_ok_said "mounts" "$T/stderr"; finish; }
+mount_long survive || { not_ok_said "mounts" "$T/stderr"; finish; }
 lasts many_inodes_are_held_over_deaths
 sed 's/^/# /' "$T/output"
 end_it
