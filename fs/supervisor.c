@@ -538,6 +538,15 @@ static int prepare(int *signals)
 	return *signals < 0 ? -errno : 0;
 }
 
+/* As the worker would have done at its end: what was written to a mount that is gone does
+ * not wait for the kernel to write it */
+static void sync_files(void)
+{
+	for (size_t i = 0; i < kept.files; i++)
+		if (fdatasync(kept.file[i]))
+			message("cannot sync: %s", strerror(errno));
+}
+
 /* The mount has ended; so does it, as the last one that could give it orders has */
 static void await_holder(void)
 {
@@ -590,6 +599,8 @@ int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
 			kill(worker, ending);
 		status = watch(l, worker, signals, &ending);
 	} while (goes_on(l, status, ending));
+	if (WIFSIGNALED(status))
+		sync_files();
 	await_holder();
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

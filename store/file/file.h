@@ -68,6 +68,9 @@ struct file_ops {
 	int (*punch)(struct file *f, uint64_t from, uint64_t to);
 	/* The bytes in [from, to) will be read soon; NULL: nothing comes of it */
 	void (*will_need)(struct file *f, uint64_t from, uint64_t to);
+	/* What was appended in [from, to) is to be on its way to the disk, which a
+	 * sync waits for; NULL: nothing comes of it */
+	void (*write_out)(struct file *f, uint64_t from, uint64_t to);
 	/* A new file that can take the place of this one: see file_beside().
 	 * NULL: there can be none. */
 	int (*beside)(struct file *f, struct file **fresh);
@@ -165,6 +168,12 @@ static inline int file_punch(struct file *f, uint64_t from, uint64_t to)
 }
 
 /* Fetch the bytes in [from, to) from the disk while other things are done */
+static inline void file_write_out(struct file *f, uint64_t from, uint64_t to)
+{
+	if (f->ops->write_out)
+		f->ops->write_out(f, from, to);
+}
+
 static inline void file_will_need(struct file *f, uint64_t from, uint64_t to)
 {
 	if (f->ops->will_need)

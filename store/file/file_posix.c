@@ -181,6 +181,16 @@ static void posix_will_need(struct file *f, uint64_t from, uint64_t to)
 			      POSIX_FADV_WILLNEED);
 }
 
+/* Without waiting, no error is reported, and none is forgotten for that: see
+ * sync_file_range(2) */
+static void posix_write_out(struct file *f, uint64_t from, uint64_t to)
+{
+	if (to <= INT64_MAX)
+		(void)sync_file_range(posix_of(f)->fd, (off_t)from,
+				      (off_t)(to - from),
+				      SYNC_FILE_RANGE_WRITE);
+}
+
 static int posix_drop_cache(struct file *f, uint64_t offset)
 {
 	offset -= offset % DROP_ALIGN;
@@ -320,6 +330,7 @@ const struct file_ops posix_ops = {
 	.exclude = posix_exclude,
 	.punch = posix_punch,
 	.will_need = posix_will_need,
+	.write_out = posix_write_out,
 	.beside = posix_beside,
 	.describe = posix_describe,
 	.unlock = posix_unlock,

@@ -26,11 +26,18 @@ int copy_open(struct copy *c, struct file *from, struct store *next,
 	c->layout.arg = arg;
 	c->layout.note_shared = note_shared;
 	c->layout.note_arg = c;
+	if (!rc) {
+		c->ahead = file_aside_start(from, file_will_need);
+		c->layout.writer =
+			file_aside_start(next->volume->file, file_write_out);
+	}
 	return rc ? rc : extent_rows_open(&c->extents, &c->layout);
 }
 
 void copy_close(struct copy *c)
 {
+	file_aside_stop(c->ahead);
+	file_aside_stop(c->layout.writer);
 	extent_rows_close(&c->extents);
 	layout_close(&c->layout);
 	buf_free(&c->row);
@@ -210,7 +217,7 @@ static int open_rows(struct rows *r, struct copy *c)
 {
 	const struct state_pair *p = c->rows;
 	*r = (struct rows){ .c = c, .last = p->last };
-	rows_ahead_init(&r->ahead, c->layout.from, find_row, r);
+	rows_ahead_init(&r->ahead, c->ahead, find_row, r);
 	view_merged(p->after->view, p->after->seq, &r->after);
 	int rc = merged_cursor_new(&r->after, &r->cursor);
 	if (rc || !p->before)

@@ -22,6 +22,7 @@ struct copy {
 	struct store *next;
 	const struct states *states;
 	struct layout layout; /* of values */
+	struct file_aside *ahead; /* of the file that they are read from */
 	struct extent_rows extents;
 	copy_pace *pace;
 	void *arg;

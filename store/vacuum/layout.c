@@ -12,6 +12,7 @@
 /* The longest piece: in any segment, also in the first, there is room for it with
  * all that belongs to it */
 #define PIECE_MAX (SEGMENT_SIZE - (16u << 10))
+#define WRITE_OUT_BYTES (16u << 20)
 /* A block of very small extents ends with so many of them */
 #define BLOCK_EXTENTS 1024u
 
@@ -47,11 +48,24 @@ uint64_t layout_forget(struct layout *l)
 	return bytes;
 }
 
+/* The disk works beside us, or else a sync at the end would have all to wait for */
+static void write_out(struct layout *l)
+{
+	uint64_t end = log_end(l->log).offset;
+	if (end < l->out_to + WRITE_OUT_BYTES)
+		return;
+	file_aside_do(l->writer, l->out_to, end);
+	l->out_to = end;
+}
+
 int layout_flush(struct layout *l)
 {
 	int rc = log_flush(l->log);
 	uint64_t bytes = layout_forget(l);
-	return rc ? rc : l->pace(l->arg, bytes);
+	if (rc)
+		return rc;
+	write_out(l);
+	return l->pace(l->arg, bytes);
 }
 
 /* ---- bytes ------------------------------------------------------------ */

@@ -15,6 +15,7 @@
 #ifndef STORE_VACUUM_LAYOUT_H
 #define STORE_VACUUM_LAYOUT_H
 
+#include "file/file_aside.h"
 #include "log/log.h"
 #include "vacuum/extent_map.h"
 
@@ -35,6 +36,9 @@ enum layout_source {
 struct layout {
 	struct file *from;
 	struct log *log; /* of the new file */
+	/* Writes it out, so far up to out_to; NULL: nobody does before the end */
+	struct file_aside *writer;
+	uint64_t out_to;
 	struct extent_map map;
 	copy_pace *pace;
 	void *arg;

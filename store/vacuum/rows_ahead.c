@@ -7,10 +7,10 @@
 #include "model/row_extents.h"
 #include "model/rows.h"
 
-void rows_ahead_init(struct rows_ahead *a, struct file *file,
+void rows_ahead_init(struct rows_ahead *a, struct file_aside *values,
 		     int (*next)(void *arg, struct row_change *row), void *arg)
 {
-	*a = (struct rows_ahead){ .file = file, .next = next, .arg = arg };
+	*a = (struct rows_ahead){ .values = values, .next = next, .arg = arg };
 }
 
 void rows_ahead_free(struct rows_ahead *a)
@@ -38,7 +38,7 @@ static int tell_kernel(void *arg, const struct extent *e)
 		return 0;
 	a->told_from = from;
 	a->told_to = to;
-	file_will_need(a->file, from, to);
+	file_aside_do(a->values, from, to);
 	return 0;
 }
 

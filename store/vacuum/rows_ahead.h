@@ -10,7 +10,7 @@
 #define STORE_VACUUM_ROWS_AHEAD_H
 
 #include "base/buf.h"
-#include "file/file.h"
+#include "file/file_aside.h"
 #include "model/redo.h"
 
 /* So many rows, of which the values have so many bytes, are fetched before */
@@ -25,7 +25,8 @@ struct ahead_row {
 };
 
 struct rows_ahead {
-	struct file *file; /* where the values lie */
+	struct file_aside
+		*values; /* the file where they lie; NULL: nobody is told */
 	int (*next)(void *arg, struct row_change *row);
 	void *arg;
 	int ended; /* what next has returned, if not 0 */
@@ -36,7 +37,7 @@ struct rows_ahead {
 };
 
 /* next: 0 and a row that is valid until the next call; 1: no more; or an error */
-void rows_ahead_init(struct rows_ahead *a, struct file *file,
+void rows_ahead_init(struct rows_ahead *a, struct file_aside *values,
 		     int (*next)(void *arg, struct row_change *row), void *arg);
 void rows_ahead_free(struct rows_ahead *a); /* zeroed is fine */
 /* As next does it. -ENOMEM. */
