@@ -46,7 +46,7 @@ static void connect_to(struct kernel *k)
 	assert_non_null(k->fs.session);
 	snprintf(device, sizeof(device), "/dev/fd/%d", fds[1]);
 	assert_int_equal(fuse_session_mount(k->fs.session, device), 0);
-	k->fs.lasting = lasting_new(0);
+	k->fs.lasting = lasting_new(0, NULL);
 	assert_non_null(k->fs.lasting);
 	assert_int_equal(transport_new(&k->fs, fuse_session_fd(k->fs.session),
 				       TRANSPORT_ANY),
