@@ -148,12 +148,12 @@ static bool want_rings(struct transport *t)
 	/* A mount that goes on has none if they are not held */
 	if (t->wish == TRANSPORT_WORKERS || (takeover_is_one(l) && !held))
 		return false;
-	if (t->fs->options->survive && !l->rings)
-		t->uring_error = -ENOMEM;
-	else if (t->init_flags2 & KERNEL_OVER_IO_URING)
-		t->uring_error = uring_new(t->fs, &t->uring);
-	else
+	if (!(t->init_flags2 & KERNEL_OVER_IO_URING))
 		t->uring_error = -EOPNOTSUPP;
+	else if (t->fs->options->survive && !l->rings)
+		t->uring_error = -ENOMEM;
+	else
+		t->uring_error = uring_new(t->fs, &t->uring);
 	t->lost = t->uring_error && held;
 	return !t->uring_error;
 }
