@@ -371,14 +371,19 @@ static int patience(const struct lasting *l)
 	return l->watchdog ? WATCH_MS : -1;
 }
 
-/* Nobody fetches requests any more */
+/* Nobody fetches requests any more. If nobody did yet, they come by /dev/fuse. */
 static void lose_holder(struct lasting *l, pid_t worker, int *ending)
 {
+	bool served = atomic_load(&kept.rings->stage) == RINGS_SERVED;
+
 	kept.holder = 0;
+	if (!served && atomic_load(&kept.rings->stage) != RINGS_FAILED)
+		rings_reach(kept.rings, RINGS_FAILED, -EPIPE);
+	if (!served)
+		return;
 	if (kept.device < 0 || is_unmounted() || *ending ||
 	    atomic_load(&l->ending))
 		return;
-	rings_reach(kept.rings, RINGS_FAILED, -EPIPE);
 	message("the process that holds the rings died: the mount ends");
 	*ending = SIGTERM;
 	kill(worker, *ending);

@@ -150,7 +150,7 @@ static bool want_rings(struct transport *t)
 		return false;
 	if (!(t->init_flags2 & KERNEL_OVER_IO_URING))
 		t->uring_error = -EOPNOTSUPP;
-	else if (t->fs->options->survive && !l->rings)
+	else if (l->requests && t->fs->options->survive && !l->rings)
 		t->uring_error = -ENOMEM;
 	else
 		t->uring_error = uring_new(t->fs, &t->uring);
