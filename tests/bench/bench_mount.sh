@@ -6,6 +6,8 @@
 # and on others that go through FUSE:
 #
 #   uring, workers   Banyan over io_uring, over threads that read /dev/fuse
+#   uring-survive, workers-nosurvive  likewise, where the mount outlives its daemon, and
+#                    where it does not; only if they are named
 #   disk             the file system below
 #   memory-uring, memory  a daemon that keeps files in memory, over the same two
 #                    transports: the bound of each
@@ -99,11 +101,11 @@ wait_mounted()
 begin()
 {
 	case $1 in
-	uring | workers)
+	uring | workers | uring-survive | workers-nosurvive)
 		rm -f "$work/bench.banyan"
-		[ "$1" = workers ] || offer_rings Y
+		[[ $1 != uring* ]] || offer_rings Y
 		"$build/banyanfs" "$work/bench.banyan" "$work/$1" -f \
-			-o create,transport="$1" &
+			-o "create,transport=${1/-/,}" &
 		;;
 	memory) "$build/tests/bench/memory_fs" workers "$work/$1" 2>"$work/log" & ;;
 	memory-uring)
@@ -263,10 +265,10 @@ report()
 mkdir "$work/below" || exit 1
 for place in "${places[@]}"; do
 	case $place in
-	uring | memory-uring) [ -w $OFFER ] || fail "no FUSE over io_uring here, or not root" ;;
+	uring | uring-survive | memory-uring) [ -w $OFFER ] || fail "no FUSE over io_uring here, or not root" ;;
 	passthrough) build_passthrough ;;
 	fuse2fs) command -v fuse2fs >/dev/null || fail "fuse2fs is not installed" ;;
-	workers | disk | memory) ;;
+	workers | workers-nosurvive | disk | memory) ;;
 	*) fail "$place: no such place; see the head of this script" ;;
 	esac
 	mkdir "$work/$place"
