@@ -40,11 +40,16 @@ struct lasting *lasting_new(unsigned threads, struct rings *rings)
 	return l;
 }
 
-void lasting_free(struct lasting *l)
+void lasting_leave(struct lasting *l)
 {
 	counts_free(l->counts);
-	rings_free(l->rings);
 	munmap(l, size_of(l->requests));
+}
+
+void lasting_free(struct lasting *l)
+{
+	rings_free(l->rings);
+	lasting_leave(l);
 }
 
 /*
@@ -105,6 +110,12 @@ void lasting_begin(struct lasting_request *r, uint64_t unique)
 	if (lasting && lasting->watchdog)
 		atomic_store(&r->began, steady_ns());
 	atomic_store_explicit(&r->unique, unique, memory_order_release);
+}
+
+void lasting_renew(struct lasting_request *r)
+{
+	if (r && lasting && lasting->watchdog)
+		atomic_store(&r->began, steady_ns());
 }
 
 void lasting_end(struct lasting_request *r)

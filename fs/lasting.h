@@ -127,6 +127,8 @@ struct lasting {
  * (NULL: none). NULL: no memory. */
 struct lasting *lasting_new(unsigned threads, struct rings *rings);
 void lasting_free(struct lasting *l);
+/* A process that needs only the rings: the memory can go when all others leave it */
+void lasting_leave(struct lasting *l);
 
 /* ---- a thread and its request ------------------------------------------- */
 
@@ -145,6 +147,8 @@ void lasting_clear(struct lasting_request *r);
 /* It is going to be served, and has been. NULL is fine. */
 void lasting_begin(struct lasting_request *r, uint64_t unique);
 void lasting_end(struct lasting_request *r);
+/* It waits for what it need not be watched for. NULL is fine. */
+void lasting_renew(struct lasting_request *r);
 
 /* Is the number among those of requests whose operation was made? */
 bool lasting_has_made(const struct lasting *l, uint64_t unique);

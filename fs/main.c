@@ -58,14 +58,19 @@
 
 static void block_signals(sigset_t *set)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-
 	sigemptyset(set);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGHUP);
 	sigaddset(set, ENDED);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+/* In the supervisor, too, whose files are in memory */
+static void ignore_signals(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL); /* the write says EFBIG then */
 }
@@ -249,11 +254,14 @@ static int find_rings(const struct options *o, const struct restart *before,
 		      struct rings **rings)
 {
 	if (before) {
+		int error;
+
 		*rings = before->holder ? rings_map(before->rings) : NULL;
 		if (*rings || !before->holder)
 			return 0;
-		message("cannot go on with the rings: %s", strerror(errno));
-		return -errno;
+		error = errno;
+		message("cannot go on with the rings: %s", strerror(error));
+		return -error;
 	}
 	/* If there are none, requests come by /dev/fuse */
 	if (o->survive && o->transport != TRANSPORT_WORKERS)
@@ -268,12 +276,19 @@ static int supervise(struct run *r)
 	bool survive = may_survive(o, r->file), again = restart_is_one();
 	struct rings *rings = NULL;
 	struct restart before;
+	unsigned threads;
 
 	if (again && restart_take(&before))
 		return 1;
 	if (survive && find_rings(o, again ? &before : NULL, &rings))
 		return 1;
-	fs->lasting = lasting_new(survive ? o->threads : 0, rings);
+	threads = o->threads > WORKERS_BESIDE_RINGS ? o->threads :
+						      WORKERS_BESIDE_RINGS;
+	fs->lasting = lasting_new(survive ? threads : 0, rings);
+	if (!fs->lasting && rings && !again) { /* too much for us */
+		rings_free(rings);
+		fs->lasting = lasting_new(threads, NULL);
+	}
 	if (!fs->lasting) {
 		message("cannot start: %s", strerror(ENOMEM));
 		return 1;
@@ -327,6 +342,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	daemon_fill_streams();
+	ignore_signals();
 	message_start(NULL);
 	status = options_parse(&o, argc, argv);
 	if (status != OPTIONS_RUN)

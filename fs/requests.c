@@ -23,7 +23,8 @@ static uint32_t known(uint32_t code)
 }
 
 void requests_process(struct fuse_session *session,
-		      struct lasting_request *open, struct fuse_buf *buf)
+		      struct lasting_request *open, struct fuse_buf *buf,
+		      bool again)
 {
 	struct fuse_in_header *h = buf->mem;
 	uint64_t unique = h->unique & ~KERNEL_RESENT;
@@ -31,7 +32,7 @@ void requests_process(struct fuse_session *session,
 	opcode = h->opcode;
 	h->opcode = known(opcode);
 	number = unique;
-	was_made = unique != h->unique && lasting_was_made(unique);
+	was_made = (again || unique != h->unique) && lasting_was_made(unique);
 	lasting_begin(open, unique);
 	fuse_session_process_buf(session, buf);
 	lasting_end(open);

@@ -30,10 +30,12 @@ uint64_t requests_number(void);
 /*
  * Serve a request. Each form of transport hands over its requests here. The buffer
  * holds the request itself (no FUSE_BUF_IS_FD) and is changed. open: it is that of this
- * one; NULL: nothing of it is to outlive us.
+ * one; NULL: nothing of it is to outlive us. again: a daemon that has died had it, even if
+ * the kernel does not say so.
  */
 void requests_process(struct fuse_session *session,
-		      struct lasting_request *open, struct fuse_buf *buf);
+		      struct lasting_request *open, struct fuse_buf *buf,
+		      bool again);
 
 /* The operation code of the request that the calling thread serves, as the kernel
  * has sent it: FUSE_TMPFILE, KERNEL_STATX (kernel.h), ... */

@@ -308,7 +308,6 @@ void restart_run(const struct restart *r, const struct lasting *l)
 {
 	char value[128];
 	int state = can_go_on() ? save(l) : -ENOEXEC;
-	sigset_t none, before;
 
 	if (state < 0) {
 		message_about(
@@ -321,13 +320,11 @@ void restart_run(const struct restart *r, const struct lasting *l)
 		 r->file, r->rings, r->orders, (int)r->holder);
 	setenv(VARIABLE, value, 1);
 	pass_on(r, true);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, &before);
+	/* Signals stay blocked: one that comes now is for the next one to obey */
 	execv(again.program, again.argv);
 	message_about(again.program,
 		      "cannot be run: %s; going on with the old program",
 		      strerror(errno));
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	unsetenv(VARIABLE);
 	pass_on(r, false);
 	close(state);

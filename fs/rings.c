@@ -38,7 +38,11 @@ static void *map(int fd, size_t size)
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	void *memory = mmap(NULL, size, protection, flags, fd, 0);
 
-	return memory == MAP_FAILED ? NULL : memory;
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* Of an idle entry one page in a MiB is in use */
+	(void)madvise(memory, size, MADV_NOHUGEPAGE);
+	return memory;
 }
 
 static struct rings *make(int fd, unsigned queues, size_t size)
@@ -117,6 +121,8 @@ unsigned rings_affordable(unsigned queues)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (most > limit.rlim_cur / 2)
 		most = limit.rlim_cur / 2;
+	if (most > SIZE_MAX / 4 / STRIDE) /* of an address space of 32 bits */
+		most = SIZE_MAX / 4 / STRIDE;
 	return most < UINT_MAX ? (unsigned)most : UINT_MAX;
 }
 
@@ -191,9 +197,11 @@ void rings_save_payload(struct rings_entry *e, size_t bytes)
 		n = (uint32_t)bytes;
 	if (n > RINGS_SAVED_MAX)
 		n = RINGS_SAVED_MAX;
-	if (!n || e->saved_bytes)
+	if (n <= e->saved_bytes)
 		return;
-	memcpy(e->saved_payload, rings_payload(e), n);
+	/* What is saved already may have been written over */
+	memcpy(e->saved_payload + e->saved_bytes,
+	       rings_payload(e) + e->saved_bytes, n - e->saved_bytes);
 	in_this_order();
 	e->saved_bytes = n;
 	in_this_order();
@@ -209,11 +217,13 @@ void rings_restore(struct rings_entry *e)
 
 const struct fuse_in_header *rings_asked(struct rings_entry *e)
 {
-	const struct kernel_uring_header *h = e->saved ? &e->saved_header :
-							 rings_header(e);
+	const struct kernel_uring_header *h;
 
-	return atomic_load(&e->state) == RINGS_ASKED ? (const void *)h->in_out :
-						       NULL;
+	/* Only then the rest is not about to change */
+	if (atomic_load(&e->state) != RINGS_ASKED)
+		return NULL;
+	h = e->saved ? &e->saved_header : rings_header(e);
+	return (const void *)h->in_out;
 }
 
 bool rings_has(const struct rings *r, uint64_t unique)

@@ -113,9 +113,10 @@ int session_serve(struct fs *fs, const char *dir, void (*ended)(void *arg),
 	}
 	message("io_uring failed: %s%s",
 		strerror(-transport_uring_error(fs->transport)),
-		wish == TRANSPORT_URING ? "; leave transport=uring out" :
-					  "; going on by /dev/fuse");
-	if (wish == TRANSPORT_URING)
+		takeover_is_one(fs->lasting) ? "" :
+		wish == TRANSPORT_URING	     ? "; leave transport=uring out" :
+					       "; going on by /dev/fuse");
+	if (wish == TRANSPORT_URING || takeover_is_one(fs->lasting))
 		return rc;
 	transport_stop(fs->transport);
 	supervisor_keep_device(-1);

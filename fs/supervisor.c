@@ -55,6 +55,7 @@ static struct {
 	int file[FILES];
 	size_t files;
 	unsigned fruitless; /* daemons that did not come to serve */
+	struct lasting *lasting;
 	struct rings *rings; /* to be held; NULL: none */
 	pid_t holder; /* 0: none */
 	int orders, obeys; /* a pipe to it; -1: there is none */
@@ -157,6 +158,7 @@ _Noreturn static void hold(void)
 	close(kept.out);
 	close(kept.orders);
 	supervisor_close_files();
+	lasting_leave(kept.lasting);
 	_exit(holder_run(kept.rings, kept.device, kept.obeys));
 }
 
@@ -510,12 +512,13 @@ static bool goes_on(struct lasting *l, int status, int ending)
 	return true;
 }
 
-static int prepare_holder(struct rings *r)
+static int prepare_holder(struct lasting *l)
 {
 	int fds[2];
 
-	kept.rings = r;
-	if (!r || kept.holder)
+	kept.lasting = l;
+	kept.rings = l->rings;
+	if (!kept.rings || kept.holder)
 		return 0;
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
@@ -552,12 +555,12 @@ static void sync_files(void)
 			message("cannot sync: %s", strerror(errno));
 }
 
-/* The mount has ended; so does it, as the last one that could give it orders has */
+/* Nobody serves any more what it fetches */
 static void await_holder(void)
 {
 	if (!kept.holder)
 		return;
-	close(kept.orders);
+	kill(kept.holder, SIGKILL);
 	while (waitpid(kept.holder, NULL, 0) < 0 && errno == EINTR)
 		;
 }
@@ -583,7 +586,7 @@ int supervisor_run(struct lasting *l, int ready, int (*work)(void *arg),
 	int rc = prepare(&signals);
 
 	if (!rc)
-		rc = prepare_holder(l->rings);
+		rc = prepare_holder(l);
 	if (rc) {
 		message("cannot start: %s", strerror(-rc));
 		return 1;

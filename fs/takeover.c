@@ -293,7 +293,7 @@ static void serve(struct fs *fs, struct lasting_request *r,
 	lasting_clear(r);
 	memcpy(r->buffer, m->bytes, m->size);
 	fs->lasting->suspect.serving = unique;
-	requests_process(fs->session, r, &buf);
+	requests_process(fs->session, r, &buf, false);
 	fs->lasting->suspect.serving = 0;
 }
 

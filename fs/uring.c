@@ -48,6 +48,7 @@ struct server {
 	bool answered; /* by the thread itself */
 	bool waiting; /* counted in the queue */
 	bool owes; /* the answer will come later */
+	bool again; /* the daemon before had the request */
 	sem_t late; /* answered by another thread */
 	bool room; /* the payload holds nothing of the request */
 	_Atomic uint64_t served;
@@ -104,7 +105,6 @@ static void fill(struct server *s, const struct iovec *iov, int count)
 	if (s->all->rings->held)
 		rings_save_payload(s->entry, end);
 	memcpy(out, iov[0].iov_base, sizeof(*out));
-	out->unique &= ~KERNEL_RESENT;
 	if (end > FS_MAX_TRANSFER) { /* no handler gives so much */
 		out->error = -EIO;
 		out->len = sizeof(*out);
@@ -187,10 +187,14 @@ bool uring_may_wait(void)
 	if (!q)
 		return true;
 	count_waiting(own, true);
+	if (own->again) /* the daemon before has let it wait */
+		return true;
 	for (int i = 0; i < LOOKS && is_needed(q) && !is_alone(q) &&
 			!is_stopping(own->all);
-	     i++)
+	     i++) {
 		nanosleep(&pause, NULL);
+		lasting_renew(own->lasting);
+	}
 	count_waiting(own, !is_needed(q));
 	return own->waiting;
 }
@@ -246,16 +250,15 @@ static void refuse(struct server *s)
 static void process(struct server *s, bool again)
 {
 	struct kernel_uring_header *header = rings_header(s->entry);
-	struct fuse_in_header *in = (void *)header->in_out;
+	const struct fuse_in_header *in = (const void *)header->in_out;
 	struct fuse_buf buf = { 0 };
 
 	s->answered = false;
+	s->again = again;
 	s->room = !header->payload_size;
-	if (again)
-		in->unique |= KERNEL_RESENT;
 	atomic_store(&s->unique, in->unique);
 	if (assemble(s->entry, &buf))
-		requests_process(s->all->fs->session, s->lasting, &buf);
+		requests_process(s->all->fs->session, s->lasting, &buf, again);
 	else
 		refuse(s);
 	s->room = false;
@@ -333,6 +336,7 @@ static void *run(void *arg)
 	lasting_use(s->all->fs->lasting, s->lasting);
 	if (s->owes)
 		finish(s);
+	count_waiting(s, false);
 	while (!is_stopping(s->all)) {
 		uint32_t state = atomic_load(&e->state);
 
@@ -416,8 +420,11 @@ static int start_held(struct uring *u)
 	struct rings *r = u->rings;
 	int rc = 0;
 
-	if (atomic_load(&r->stage) == RINGS_MADE) {
-		rings_reach(r, RINGS_GO, 0);
+	uint32_t made = RINGS_MADE;
+
+	if (atomic_load(&r->stage) != RINGS_SERVED) {
+		if (atomic_compare_exchange_strong(&r->stage, &made, RINGS_GO))
+			rings_wake(&r->stage);
 		rc = await_stage(r, RINGS_GO, RINGS_SERVED);
 	}
 	if (!rc)
@@ -446,6 +453,8 @@ static void stop_held(struct uring *u)
 		return;
 	end_thread(u->follower, &u->follower_ended, &u->rings->entries);
 	u->following = false;
+	for (unsigned i = 0; i < u->started; i++)
+		rings_wake(&u->server[i].entry->state);
 	for (unsigned i = 0; i < u->started; i++) {
 		struct server *s = &u->server[i];
 
@@ -484,6 +493,8 @@ void uring_serve_again(struct uring *u, unsigned i, struct lasting_request *r,
 		process(s, true);
 	}
 	s->owes = !s->answered;
+	if (s->answered)
+		count_waiting(s, false);
 	s->lasting = lasting;
 	own = NULL;
 }

@@ -73,7 +73,7 @@ static void serve(struct worker *w)
 		if (n > 0) {
 			atomic_store_explicit(&w->served, ++served,
 					      memory_order_relaxed);
-			requests_process(session, w->lasting, &buf);
+			requests_process(session, w->lasting, &buf, false);
 		} else if (n == -ENOMEM)
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 },
 				  NULL);

@@ -88,6 +88,32 @@ no_forget_is_lost_by_a_restart() {
 	umount_db
 }
 
+# /dev/fuse has two threads even then, where requests come by rings
+with_one_thread_no_forget_is_lost_either() {
+	fresh survive,threads=1
+	mkdir "$DIR/many"
+	(cd "$DIR/many" && seq 1000 | xargs touch)
+	die_at read 20 200000
+	drop_caches
+	(cd "$DIR/many" && seq 1 3 1000 | xargs rm)
+	die_no_more
+	nothing_is_held
+	rm -r "$DIR/many"
+	umount_db
+}
+
+# Rings would take a larger file in memory
+with_a_limit_of_file_sizes_it_goes_on() {
+	ulimit -f 100000
+	fresh
+	echo one >"$DIR/key"
+	kill_worker
+	echo two >"$DIR/key"
+	"$BANYAN" restart "$DIR"
+	same two "$(cat "$DIR/key")"
+	umount_db
+}
+
 # list_on HOW: a listing goes on behind a name that was deleted
 list_on() {
 	python3 -B - "$DIR/names" "$(worker)" "$1" "'$BANYAN' restart '$DIR'" <<-'END'
@@ -364,6 +390,8 @@ try programs_notice_nothing_when_it_is_killed
 try programs_notice_nothing_when_it_dies_at_any_point
 try each_operation_is_made_once
 try no_forget_is_lost
+try with_one_thread_no_forget_is_lost_either
+[ -n "${RINGS-}" ] || try with_a_limit_of_file_sizes_it_goes_on
 try no_forget_is_lost_by_a_restart
 try a_listing_goes_on_behind_a_deleted_name
 try without_the_supervisor_the_worker_ends_cleanly

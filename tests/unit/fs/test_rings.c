@@ -96,6 +96,22 @@ static void half_an_answer_does_not_hurt_it(void **state)
 	}
 }
 
+/* The answers of two that died, the second longer */
+static void nor_do_halves_of_two(void **state)
+{
+	struct rings_entry *e = ask(0, 11, "a name of some length");
+
+	(void)state;
+	rings_save(e);
+	rings_save_payload(e, 5);
+	memset(rings_payload(e), 'x', 5);
+	rings_restore(e);
+	rings_save_payload(e, 15);
+	memset(rings_payload(e), 'y', 15);
+	rings_restore(e);
+	assert_string_equal(rings_payload(e), "a name of some length");
+}
+
 /* A worker that dies while it saves, and one that has answered what it was to answer */
 static void what_was_saved_before_is_kept(void **state)
 {
@@ -153,6 +169,8 @@ int main(void)
 			a_request_is_there_for_the_next_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_an_answer_does_not_hurt_it,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(nor_do_halves_of_two, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_was_saved_before_is_kept,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(
