@@ -263,8 +263,8 @@ static int find_rings(const struct options *o, const struct restart *before,
 		message("cannot go on with the rings: %s", strerror(error));
 		return -error;
 	}
-	/* If there are none, requests come by /dev/fuse */
-	if (o->survive && o->transport != TRANSPORT_WORKERS)
+	/* They are slower than /dev/fuse, so somebody has to want them */
+	if (o->survive && o->transport == TRANSPORT_URING)
 		*rings = uring_rings_to_hold(o);
 	return 0;
 }

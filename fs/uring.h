@@ -4,8 +4,8 @@
  * /dev/fuse. A round trip takes 4 to 5 microseconds instead of 13 to 16, as a request is
  * served on the CPU that it was made on.
  *
- * The rings are this process's own, and the mount ends with it; or, where the option
- * survive asks for a mount that does not, they are held by another one (holder.h), which
+ * The rings are this process's own, and the mount ends with it; or, where the options
+ * survive and transport=uring are given, they are held by another one (holder.h), which
  * costs 5 microseconds a round trip.
  *
  * The kernel offers the feature where its owner has set the parameter enable_uring of

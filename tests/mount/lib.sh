@@ -72,6 +72,8 @@ is_lasting() { grep -q '^if it dies  *goes on$' "$DIR/.banyan/status"; }
 
 # Mount in the foreground, so that the daemon's end can be waited for
 mount_db() {
+	# Over /dev/fuse otherwise
+	[[ -z ${RINGS-} || ,${1-}, != *,survive,* ]] || set -- "$1,transport=uring"
 	"$BANYANFS" "$DB" "$DIR" -f -o create${1:+,$1} 2>>"$T/stderr" &
 	daemon=$!
 	if await serves_or_ended && serves; then
