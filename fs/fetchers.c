@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #include "cpus.h"
+#include "device.h"
 #include "fs.h"
 
 /* Threads of a queue: at the start, however many CPUs share those that are asked
- * for (of a CPU that is offline: one); and at most */
+ * for (of a CPU that is offline: one) */
 #define THREADS_MIN (SPARE + 1)
-#define THREADS_MAX 128u
 
 /* Idle threads of a queue, below which another is started. A request that finds none
  * waits until another one is answered: the kernel does not hand it to an entry that
@@ -61,6 +61,11 @@ struct fetchers {
 	atomic_uint threads;
 	struct fetcher *fetcher[];
 };
+
+static bool is_stopping(const struct fetchers *f)
+{
+	return atomic_load(&f->stopping);
+}
 
 /* ---- what is submitted ------------------------------------------------- */
 
@@ -158,13 +163,6 @@ static int enter(struct fetcher *t)
 	return rc == -EINTR ? 0 : rc;
 }
 
-static bool is_unmounted(const struct fetchers *f)
-{
-	struct pollfd p = { .fd = f->device };
-
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
-}
-
 /* Until the end. The kernel lets go of all entries, with an error, when the mount
  * ends. */
 static int loop(struct fetcher *t)
@@ -172,7 +170,7 @@ static int loop(struct fetcher *t)
 	struct io_uring_cqe *cqe;
 	int rc = 0;
 
-	while (rc >= 0 && !fetchers_are_stopping(t->all)) {
+	while (rc >= 0 && !is_stopping(t->all)) {
 		rc = enter(t);
 		while (rc >= 0 && !io_uring_peek_cqe(&t->uring, &cqe)) {
 			bool request = io_uring_cqe_get_data(cqe);
@@ -180,14 +178,13 @@ static int loop(struct fetcher *t)
 			if (request)
 				rc = cqe->res;
 			io_uring_cqe_seen(&t->uring, cqe);
-			if (request && rc >= 0 &&
-			    !fetchers_are_stopping(t->all))
+			if (request && rc >= 0 && !is_stopping(t->all))
 				serve(t);
 		}
 	}
 	if (rc >= 0)
 		io_uring_submit(&t->uring); /* the last answer */
-	return rc >= 0 || is_unmounted(t->all) ? 0 : rc;
+	return rc >= 0 || device_is_unmounted(t->all->device) ? 0 : rc;
 }
 
 /* ---- threads ----------------------------------------------------------- */
@@ -270,7 +267,7 @@ static void *run(void *arg)
 		await(&f->go);
 	pthread_mutex_lock(&f->lock); /* until it can be found */
 	pthread_mutex_unlock(&f->lock);
-	if (!fetchers_are_stopping(f))
+	if (!is_stopping(f))
 		register_and_fetch(t);
 	if (f->calls.leave)
 		f->calls.leave(f->calls.arg);
@@ -286,7 +283,7 @@ static int start_thread(struct fetchers *f, unsigned queue, bool added)
 	struct fetcher *t;
 	int rc;
 
-	if (index == f->rings->most || q->threads == THREADS_MAX)
+	if (index == f->rings->most || q->threads == RINGS_THREADS_MAX)
 		return -EAGAIN;
 	rc = rings_open_entry(f->rings, index, queue);
 	if (rc)
@@ -317,7 +314,7 @@ static int start_thread(struct fetchers *f, unsigned queue, bool added)
 static void grow(struct fetchers *f, unsigned queue)
 {
 	pthread_mutex_lock(&f->lock);
-	if (!fetchers_are_stopping(f) && start_thread(f, queue, true))
+	if (!is_stopping(f) && start_thread(f, queue, true))
 		atomic_store(&f->rings->queue[queue].full, true);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -384,11 +381,6 @@ int fetchers_start(struct fetchers *f)
 	for (unsigned i = 0; i < threads && !rc; i++)
 		rc = f->fetcher[i]->rc;
 	return rc;
-}
-
-bool fetchers_are_stopping(const struct fetchers *f)
-{
-	return atomic_load(&f->stopping);
 }
 
 void fetchers_join(struct fetchers *f)

@@ -44,7 +44,6 @@ void fetchers_join(struct fetchers *f);
 
 /* End all, each after the request that it is at */
 void fetchers_stop(struct fetchers *f);
-bool fetchers_are_stopping(const struct fetchers *f);
 
 /* NULL is fine. Stops first. */
 void fetchers_free(struct fetchers *f);

@@ -107,8 +107,7 @@ void lasting_begin(struct lasting_request *r, uint64_t unique)
 	if (!r)
 		return;
 	r->note.made = 0;
-	if (lasting && lasting->watchdog)
-		atomic_store(&r->began, steady_ns());
+	lasting_renew(r);
 	atomic_store_explicit(&r->unique, unique, memory_order_release);
 }
 

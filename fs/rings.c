@@ -13,9 +13,6 @@
 
 #include "fs.h"
 
-/* Of a queue, at most */
-#define THREADS_MAX 128u
-
 /* An entry: what we know of it; the header, and room where the parts of a request are
  * put together; the payload */
 #define OWN 4096u
@@ -112,7 +109,7 @@ void rings_free(struct rings *r)
 
 unsigned rings_affordable(unsigned queues)
 {
-	uint64_t most = (uint64_t)queues * THREADS_MAX;
+	uint64_t most = (uint64_t)queues * RINGS_THREADS_MAX;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))

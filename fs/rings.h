@@ -33,6 +33,9 @@
  * attribute; or the request is, a name */
 #define RINGS_SAVED_MAX 2048u
 
+/* Of a queue, at most */
+#define RINGS_THREADS_MAX 128u
+
 struct rings_queue {
 	unsigned threads; /* fetchers; protected by the fetchers' lock */
 	atomic_uint registered; /* of these, each with one entry */

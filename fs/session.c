@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "message.h"
 #include "mountpoint.h"
 #include "rlimits.h"
@@ -131,9 +131,7 @@ int session_serve(struct fs *fs, const char *dir, void (*ended)(void *arg),
 
 bool session_is_unmounted(const struct fs *fs)
 {
-	struct pollfd p = { .fd = fuse_session_fd(fs->session) };
-
-	return p.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+	return device_is_unmounted(fuse_session_fd(fs->session));
 }
 
 /*

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "device.h"
 #include "holder.h"
 #include "message.h"
 #include "restart.h"
@@ -249,14 +250,6 @@ static void listen_to_worker(void)
 	}
 }
 
-/* The kernel has ended the connection */
-static bool is_unmounted(void)
-{
-	struct pollfd p = { .fd = kept.device };
-
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
-}
-
 /* A worker that does not get on with a request is not to be waited for any longer */
 static void watch_requests(struct lasting *l, pid_t worker)
 {
@@ -383,7 +376,7 @@ static void lose_holder(struct lasting *l, pid_t worker, int *ending)
 		rings_reach(kept.rings, RINGS_FAILED, -EPIPE);
 	if (!served)
 		return;
-	if (kept.device < 0 || is_unmounted() || *ending ||
+	if (kept.device < 0 || device_is_unmounted(kept.device) || *ending ||
 	    atomic_load(&l->ending))
 		return;
 	message("the process that holds the rings died: the mount ends");
@@ -496,7 +489,7 @@ static bool goes_on(struct lasting *l, int status, int ending)
 	if (!WIFSIGNALED(status))
 		return false;
 	if (ending || atomic_load(&l->ending) || !atomic_load(&l->survives) ||
-	    kept.device < 0 || is_unmounted()) {
+	    kept.device < 0 || device_is_unmounted(kept.device)) {
 		message("the daemon died%s: %s",
 			l->served ? "" : " while starting",
 			strsignal(WTERMSIG(status)));

@@ -86,8 +86,7 @@ static struct rings_queue *queue_of(const struct server *s)
 
 static bool is_stopping(const struct uring *u)
 {
-	return atomic_load(&u->stopping) ||
-	       (u->fetchers && fetchers_are_stopping(u->fetchers));
+	return atomic_load(&u->stopping);
 }
 
 /* ---- answers ----------------------------------------------------------- */
@@ -243,6 +242,7 @@ static void refuse(struct server *s)
 		.unique = in->unique,
 	};
 
+	atomic_store(&s->unique, in->unique);
 	uring_answer(s->all, &(struct iovec){ &failed, sizeof(failed) }, 1);
 }
 
@@ -418,9 +418,8 @@ static int hold(struct uring *u)
 static int start_held(struct uring *u)
 {
 	struct rings *r = u->rings;
-	int rc = 0;
-
 	uint32_t made = RINGS_MADE;
+	int rc = 0;
 
 	if (atomic_load(&r->stage) != RINGS_SERVED) {
 		if (atomic_compare_exchange_strong(&r->stage, &made, RINGS_GO))
@@ -483,15 +482,10 @@ void uring_serve_again(struct uring *u, unsigned i, struct lasting_request *r,
 	rings_restore(s->entry);
 	own = s;
 	s->lasting = r;
-	if (fatal) {
-		const struct fuse_in_header *in =
-			(const void *)rings_header(s->entry)->in_out;
-
-		atomic_store(&s->unique, in->unique);
+	if (fatal)
 		refuse(s);
-	} else {
+	else
 		process(s, true);
-	}
 	s->owes = !s->answered;
 	if (s->answered)
 		count_waiting(s, false);

@@ -167,13 +167,14 @@ static inline int file_punch(struct file *f, uint64_t from, uint64_t to)
 	return f->ops->punch ? f->ops->punch(f, from, to) : -EOPNOTSUPP;
 }
 
-/* Fetch the bytes in [from, to) from the disk while other things are done */
+/* Have the bytes in [from, to) written to the disk while other things are done */
 static inline void file_write_out(struct file *f, uint64_t from, uint64_t to)
 {
 	if (f->ops->write_out)
 		f->ops->write_out(f, from, to);
 }
 
+/* Fetch the bytes in [from, to) from the disk while other things are done */
 static inline void file_will_need(struct file *f, uint64_t from, uint64_t to)
 {
 	if (f->ops->will_need)
